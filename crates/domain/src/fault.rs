@@ -1,0 +1,190 @@
+//! Faults in a document or a request body: all of them at once, each with the place it is in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where: keys and indexes joined by dots, as in `rules.0.match.kinds`; empty for the whole.
+    pub path: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+    /// The line in the document, from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<usize>,
+    /// The column in the line, from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<usize>,
+}
+
+impl Fault {
+    /// A fault at a path.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), line: None, column: None }
+    }
+}
+
+/// More faults than this help nobody; reading stops there.
+const MAX_FAULTS: usize = 100;
+
+/// Reads a `T` and reports every unknown key and every value that does not fit, not just the first.
+///
+/// serde stops at the first error, so this asks again after taking out what was wrong. A `T` whose
+/// fields are all optional (or defaulted) is read to its end; a missing required field ends it.
+pub fn read_all<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Fault>> {
+    if !value.is_object() {
+        // serde would take a list for a struct, field by field.
+        return Err(vec![Fault::new("", "expected a map of keys and values")]);
+    }
+    let mut faults = Vec::new();
+    let mut taken = TakenOut::default();
+    loop {
+        let mut unknown = Vec::new();
+        let mut on_unknown = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+        let reader = serde_ignored::Deserializer::new(&value, &mut on_unknown);
+        match serde_path_to_error::deserialize::<_, T>(reader) {
+            Ok(read) => {
+                for path in &unknown {
+                    faults
+                        .push(Fault::new(taken.original(&keys_of(path)).join("."), "unknown key"));
+                }
+                faults.sort();
+                return if faults.is_empty() { Ok(read) } else { Err(faults) };
+            }
+            Err(error) => {
+                let keys: Vec<String> = error.path().iter().map(segment).collect();
+                let original = taken.original(&keys);
+                let message = tidy_message(&error.inner().to_string());
+                faults.push(Fault::new(original.join("."), message));
+                if faults.len() == MAX_FAULTS || !take_out(&mut value, &keys) {
+                    faults.sort();
+                    return Err(faults);
+                }
+                taken.note(&original);
+            }
+        }
+    }
+}
+
+fn segment(segment: &serde_path_to_error::Segment) -> String {
+    segment.to_string().trim_matches(['[', ']']).to_owned()
+}
+
+/// The keys of a path as serde_ignored writes it; its `?` for the inside of an option is no key.
+fn keys_of(path: &str) -> Vec<String> {
+    path.split('.').filter(|key| *key != "?").map(str::to_owned).collect()
+}
+
+/// Which list items have been taken out, so that later faults keep the indexes that the author sees.
+#[derive(Default)]
+struct TakenOut(BTreeMap<Vec<String>, BTreeSet<usize>>);
+
+impl TakenOut {
+    fn note(&mut self, original: &[String]) {
+        if let Some((last, parents)) = original.split_last()
+            && let Ok(index) = last.parse()
+        {
+            self.0.entry(parents.to_vec()).or_default().insert(index);
+        }
+    }
+
+    fn original(&self, keys: &[String]) -> Vec<String> {
+        let mut path: Vec<String> = Vec::new();
+        for key in keys {
+            let gone = self.0.get(&path);
+            let shifted = key.parse::<usize>().ok().zip(gone).map(|(index, gone)| {
+                gone.iter().fold(index, |index, taken| index + usize::from(*taken <= index))
+            });
+            path.push(shifted.map_or_else(|| key.clone(), |index| index.to_string()));
+        }
+        path
+    }
+}
+
+/// serde_json ends its messages with a place that means nothing for a value read before.
+fn tidy_message(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
+
+/// Removes the value at a path; false if there is none, so that reading again would not get further.
+fn take_out(value: &mut Value, keys: &[String]) -> bool {
+    let Some((last, parents)) = keys.split_last() else {
+        return false;
+    };
+    let parent = parents.iter().try_fold(value, |inner, key| match inner {
+        Value::Object(map) => map.get_mut(key),
+        Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+        _ => None,
+    });
+    match parent {
+        Some(Value::Object(map)) => map.remove(last).is_some(),
+        Some(Value::Array(items)) => match last.parse::<usize>() {
+            Ok(index) if index < items.len() => {
+                items.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Document {
+        name: Option<String>,
+        sizes: Vec<u8>,
+        inner: Option<Inner>,
+        map: BTreeMap<String, Inner>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        flag: bool,
+    }
+
+    fn paths(value: Value) -> Vec<String> {
+        match read_all::<Document>(value) {
+            Ok(_) => vec![],
+            Err(faults) => faults.into_iter().map(|fault| fault.path).collect(),
+        }
+    }
+
+    #[test]
+    fn every_fault_is_reported_with_its_place() {
+        assert!(paths(json!({"name": "x", "inner": {"flag": true}})).is_empty());
+        let bad = json!({
+            "name": 7,
+            "nmae": "x",
+            "sizes": [1, "two", 3, "four", "five"],
+            "inner": {"flag": "yes", "flog": 1},
+            "map": {"a": {"flag": 0}, "b": {"x": 0}},
+        });
+        assert_eq!(
+            paths(bad),
+            [
+                "inner.flag",
+                "inner.flog",
+                "map.a.flag",
+                "map.b.x",
+                "name",
+                "nmae",
+                "sizes.1",
+                "sizes.3",
+                "sizes.4"
+            ]
+        );
+        assert_eq!(paths(json!([])), [""]);
+    }
+}

@@ -1,0 +1,69 @@
+//! What a chain promises: order, no way around a refusal, and no secret behind it.
+
+use std::borrow::Cow;
+
+use super::*;
+use crate::command::Turn;
+use crate::ids::AgentId;
+
+struct Says(&'static str, Option<Reason>);
+
+impl Gate for Says {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn check(&self, _: &Subject<'_>, _: &Facts) -> Verdict {
+        let refusal = self.1.map(|reason| Refusal {
+            reason,
+            rule: None,
+            message: String::new(),
+            retry_after: None,
+        });
+        Verdict { applied: vec![self.0.to_owned()], refusal, ..Verdict::default() }
+    }
+}
+
+struct Stars;
+
+impl Redact for Stars {
+    fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if text.contains("hunter2") { text.replace("hunter2", "*").into() } else { text.into() }
+    }
+}
+
+fn turn() -> Turn {
+    Turn { agent: AgentId::new("a").unwrap(), input: "pass hunter2".to_owned() }
+}
+
+fn run(gates: Vec<Says>) -> Result<Permit<Turn>, Box<Denial<Turn>>> {
+    let mut gates = gates.into_iter().map(|gate| Box::new(gate) as Box<dyn Gate>);
+    let chain = Chain::new(gates.next().unwrap(), gates.collect(), Box::new(Stars));
+    evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Unwatched)
+}
+
+#[test]
+fn a_permit_holds_the_command_without_its_secrets() {
+    let permit = run(vec![Says("one", None), Says("two", None)]).unwrap();
+    assert_eq!(permit.command().input, "pass *");
+    assert_eq!(permit.trace().applied_policies, ["one", "two"]);
+}
+
+#[test]
+fn the_first_refusal_ends_the_chain() {
+    let gates = vec![Says("one", None), Says("two", Some(Reason::RuleDeny)), Says("three", None)];
+    let denial = run(gates).unwrap_err();
+    assert_eq!((denial.gate, denial.refusal.reason), ("two", Reason::RuleDeny));
+    assert_eq!(denial.trace.applied_policies, ["one", "two"]);
+    assert_eq!(denial.command.input, "pass *");
+}
+
+#[test]
+fn a_watch_that_runs_no_gate_gets_no_permit() {
+    struct Lazy;
+    impl Watch for Lazy {
+        fn gate(&self, _: &'static str, _: &mut dyn FnMut()) {}
+    }
+    let chain = Chain::new(Box::new(Says("one", None)), vec![], Box::new(Stars));
+    let outcome = evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Lazy);
+    assert_eq!(outcome.unwrap_err().gate, "one");
+}

@@ -1,0 +1,203 @@
+//! The state of one agent, and the hash that proves it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Distinct action names counted per agent; what goes beyond is counted under [`OTHER_ACTIONS`].
+pub const MAX_ACTION_NAMES: usize = 256;
+/// Where actions beyond [`MAX_ACTION_NAMES`] are counted.
+pub const OTHER_ACTIONS: &str = "other";
+/// How many memories an agent keeps; the oldest goes first.
+pub const MAX_MEMORIES: usize = 16;
+/// Longest memory, in characters.
+pub const MAX_MEMORY_CHARS: usize = 160;
+
+/// Everything an agent is. Serialised with its fields in this order, it is what [`AgentState::hash`]
+/// hashes and what callers see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentState {
+    /// The seed of its draws.
+    pub seed: u64,
+    /// How many steps have been applied.
+    pub version: u64,
+    /// How many of them were turns.
+    pub turns: u64,
+    /// How often each action was done.
+    pub actions: BTreeMap<String, u64>,
+    /// How it is.
+    pub vitals: Vitals,
+    /// What it remembers, oldest first.
+    pub memory: Vec<Memory>,
+}
+
+/// Four measures of 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vitals {
+    /// Strength to act; below 20 it weighs on every draw.
+    pub energy: u8,
+    /// Attention; adds to or takes from every draw.
+    pub focus: u8,
+    /// What it has learnt.
+    pub knowledge: u8,
+    /// Composure.
+    pub stability: u8,
+}
+
+/// What an action does to the vitals, in points; −100 to 100 each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deltas {
+    /// Points of energy.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub energy: i8,
+    /// Points of focus.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub focus: i8,
+    /// Points of knowledge.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub knowledge: i8,
+    /// Points of stability.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stability: i8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(points: &i8) -> bool {
+    *points == 0
+}
+
+/// One thing an agent remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The state version that the step led to.
+    pub version: u64,
+    /// What happened, in a line.
+    pub text: String,
+}
+
+impl AgentState {
+    /// An agent that nobody has used yet.
+    pub fn initial(seed: u64) -> Self {
+        Self {
+            seed,
+            version: 0,
+            turns: 0,
+            actions: BTreeMap::new(),
+            vitals: Vitals { energy: 80, focus: 60, knowledge: 10, stability: 70 },
+            memory: Vec::new(),
+        }
+    }
+
+    /// BLAKE3 of the state's compact JSON, in lower-case hex: equal states have equal hashes, on any
+    /// machine.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        // A hasher takes every byte and the state holds nothing that JSON cannot say.
+        let _ = serde_json::to_writer(&mut hasher, self);
+        hasher.finalize().to_hex().to_string()
+    }
+
+    pub(crate) fn count(&mut self, action: &str) {
+        let known = self.actions.contains_key(action) || self.actions.len() < MAX_ACTION_NAMES;
+        let name = if known { action } else { OTHER_ACTIONS };
+        match self.actions.get_mut(name) {
+            Some(count) => *count += 1,
+            None => {
+                self.actions.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    pub(crate) fn remember(&mut self, text: String) {
+        if self.memory.len() == MAX_MEMORIES {
+            self.memory.remove(0);
+        }
+        self.memory.push(Memory { version: self.version, text });
+    }
+}
+
+impl Vitals {
+    /// The vitals after these deltas, each held within 0 and 100.
+    pub fn after(self, deltas: Deltas) -> Self {
+        let add =
+            |points: u8, delta: i8| (i16::from(points) + i16::from(delta)).clamp(0, 100) as u8;
+        Self {
+            energy: add(self.energy, deltas.energy),
+            focus: add(self.focus, deltas.focus),
+            knowledge: add(self.knowledge, deltas.knowledge),
+            stability: add(self.stability, deltas.stability),
+        }
+    }
+
+    /// What these deltas really change, after the bounds of 0 and 100.
+    pub fn effective(self, deltas: Deltas) -> Deltas {
+        let after = self.after(deltas);
+        let change = |from: u8, to: u8| (i16::from(to) - i16::from(from)) as i8;
+        Deltas {
+            energy: change(self.energy, after.energy),
+            focus: change(self.focus, after.focus),
+            knowledge: change(self.knowledge, after.knowledge),
+            stability: change(self.stability, after.stability),
+        }
+    }
+}
+
+impl Deltas {
+    /// Each delta through `change`.
+    pub fn map(self, change: impl Fn(i8) -> i8) -> Self {
+        Self {
+            energy: change(self.energy),
+            focus: change(self.focus),
+            knowledge: change(self.knowledge),
+            stability: change(self.stability),
+        }
+    }
+
+    /// Name and points of each, in the order of the vitals.
+    pub fn named(self) -> [(&'static str, i8); 4] {
+        [
+            ("energy", self.energy),
+            ("focus", self.focus),
+            ("knowledge", self.knowledge),
+            ("stability", self.stability),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attacker_cannot_grow_a_state_without_bound() {
+        let mut state = AgentState::initial(1);
+        for n in 0..2 * MAX_ACTION_NAMES {
+            state.count(&format!("a{n}"));
+            state.remember(format!("m{n}"));
+        }
+        assert_eq!(state.actions.len(), MAX_ACTION_NAMES + 1);
+        assert_eq!(state.actions[OTHER_ACTIONS], MAX_ACTION_NAMES as u64);
+        assert_eq!(state.memory.len(), MAX_MEMORIES);
+        assert_eq!(state.memory[0].text, format!("m{}", 2 * MAX_ACTION_NAMES - MAX_MEMORIES));
+    }
+
+    #[test]
+    fn vitals_stay_within_bounds_and_deltas_say_what_really_changed() {
+        let vitals = AgentState::initial(1).vitals;
+        let wild = Deltas { energy: 100, focus: -100, knowledge: -128, stability: 3 };
+        assert_eq!(
+            vitals.after(wild),
+            Vitals { energy: 100, focus: 0, knowledge: 0, stability: 73 }
+        );
+        let effective = vitals.effective(wild);
+        assert_eq!(effective, Deltas { energy: 20, focus: -60, knowledge: -10, stability: 3 });
+    }
+
+    #[test]
+    fn the_hash_of_an_initial_state_never_changes() {
+        // Journals hold these hashes: a change here breaks every replay.
+        let hash = AgentState::initial(42).hash();
+        assert_eq!(hash, "5ee3e4f99b9e9237c9c6fe71ef584aa04d71d3718c20210d78f7dbe9cae116d4");
+    }
+}
