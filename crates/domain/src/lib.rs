@@ -22,5 +22,6 @@ pub mod profile;
 pub mod record;
 pub mod redact;
 pub mod rules;
+pub mod scan;
 pub mod score;
 pub mod state;

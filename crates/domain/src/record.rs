@@ -34,11 +34,13 @@ pub enum EventKind {
     ServiceStarted,
     /// The service stopped cleanly.
     ServiceStopped,
+    /// Retention removed the oldest rows; states the last of them, so that the rest still verifies.
+    JournalPruned,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -52,6 +54,7 @@ impl EventKind {
         EventKind::KillSwitchOff,
         EventKind::ServiceStarted,
         EventKind::ServiceStopped,
+        EventKind::JournalPruned,
     ];
 
     /// The name in the journal and on the stream.
@@ -70,6 +73,7 @@ impl EventKind {
             EventKind::KillSwitchOff => "kill_switch.off",
             EventKind::ServiceStarted => "service.started",
             EventKind::ServiceStopped => "service.stopped",
+            EventKind::JournalPruned => "journal.pruned",
         }
     }
 

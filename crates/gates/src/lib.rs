@@ -1,1 +1,34 @@
-//! Under way.
+//! The gates, and the chain that sets their order.
+//!
+//! Every request passes, in this order, and the first refusal ends it ([`chain()`] is the one place
+//! where the order stands):
+//!
+//! 1. `kill_switch` ([`kill_switch`]): an operator's stop beats everything else.
+//! 2. `rate` ([`limits`]): a caller over its limit costs no search.
+//! 3. `risk` ([`risk`]): the texts, against patterns in five categories.
+//! 4. `paths` ([`paths`]): the targets of a plan, against `allowed_dirs` and `deny_globs`.
+//! 5. `rules` ([`rules`]): the operator's own rules.
+//! 6. `opa` ([`opa`]), where it is switched on: the operator's Rego modules, or a policy server.
+//!
+//! A pattern gate is no sandbox. It finds what is written as attacks usually are written, and a
+//! patient author will find a way of writing that it does not know. What it stands in front of must
+//! not run, open or fetch anything because a text says so; this service does not, and that is the
+//! stronger promise.
+//!
+//! This crate knows no clock, no file and no socket: what a gate cannot see in the request arrives in
+//! [`Facts`](life_agent_domain::gate::Facts), and a missing fact refuses.
+
+pub mod admit;
+pub mod kill_switch;
+pub mod limits;
+pub mod opa;
+pub mod paths;
+pub mod redact;
+pub mod risk;
+pub mod rules;
+
+mod chain;
+
+pub use chain::{ChainOptions, chain};
+pub use redact::SecretRedactor;
+pub use risk::scanner::{RawFinding, Scanner};

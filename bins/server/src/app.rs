@@ -1,0 +1,77 @@
+//! The application: what every handler shares, and the order of the middleware.
+
+use actix_cors::Cors;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, web};
+use life_agent_engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::keys::Keys;
+use crate::middleware::access::access;
+use crate::middleware::envelope::envelope;
+use crate::middleware::headers::headers;
+use crate::middleware::request_id::{X_REQUEST_ID, request_id};
+use crate::routes;
+
+/// What handlers share; one for all workers.
+pub struct AppState {
+    /// The use cases.
+    pub engine: Engine,
+    /// Who may call.
+    pub keys: Keys,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// The OpenAPI document, rendered once.
+    pub openapi: web::Bytes,
+    /// Browser origins that may call.
+    pub allowed_origins: Vec<String>,
+    /// When the service started.
+    pub started: std::time::Instant,
+    /// Cancelled when the service begins to stop; event streams end then.
+    pub stopping: CancellationToken,
+}
+
+/// The application as `main` and tests run it.
+pub fn create_app(
+    state: web::Data<AppState>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    let cors = cors(&state.allowed_origins);
+    // The last one wrapped is the first to see a request and the last to see its answer.
+    App::new()
+        .app_data(state)
+        .configure(routes::configure)
+        .wrap(cors)
+        .wrap(from_fn(envelope))
+        .wrap(from_fn(headers))
+        .wrap(from_fn(access))
+        .wrap(from_fn(request_id))
+}
+
+/// Exact origins only. Keys travel in headers, so credentials (cookies) stay off.
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::HeaderName::from_static("x-api-key"),
+            header::HeaderName::from_static("last-event-id"),
+            X_REQUEST_ID,
+        ])
+        .expose_headers([X_REQUEST_ID, header::RETRY_AFTER])
+        .block_on_origin_mismatch(false)
+        .max_age(600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

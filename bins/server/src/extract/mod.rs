@@ -1,0 +1,13 @@
+//! What handlers ask for in their signatures: who calls, and what was sent, checked.
+
+mod body;
+mod caller;
+mod faults;
+mod json;
+mod query;
+
+pub use body::{Body, MAX_BODY};
+pub use caller::Authenticated;
+pub use faults::Faults;
+pub use json::{Document, Strict};
+pub use query::{Given, Parameters, Query};

@@ -1,0 +1,142 @@
+//! The query of a URL: each parameter known, given once, and right.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::observer::Filter;
+
+use super::faults::Faults;
+use crate::errors::ApiError;
+
+/// The checked parameters of a call.
+#[derive(Debug)]
+pub struct Query<P>(pub P);
+
+/// What a call takes in its query.
+pub trait Parameters: Sized {
+    /// The names that are known. A misspelt filter that did nothing would show too much.
+    const NAMES: &'static [&'static str];
+    /// Reads them, noting what is wrong.
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self>;
+}
+
+/// The parameters as they were given, percent-decoded.
+#[derive(Debug)]
+pub struct Given(Vec<(String, String)>);
+
+impl Given {
+    /// A parameter as text; one without a value counts as not given.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let value = self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// A parameter read by `parse`; what does not fit is noted with what it `must` be.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        must: &str,
+        faults: &mut Faults,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let parsed = parse(self.text(name)?);
+        if parsed.is_none() {
+            faults.add(name, must);
+        }
+        parsed
+    }
+
+    /// A row's number.
+    pub fn row(&self, name: &str, faults: &mut Faults) -> Option<u64> {
+        self.parsed(name, "must be the number of a row", faults, |text| text.parse().ok())
+    }
+
+    /// An agent's id.
+    pub fn agent_id(&self, name: &str, faults: &mut Faults) -> Option<AgentId> {
+        match AgentId::new(self.text(name)?) {
+            Ok(agent) => Some(agent),
+            Err(error) => {
+                faults.add(name, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// `limit`, from 1 to `most`.
+    pub fn limit(&self, usual: usize, most: usize, faults: &mut Faults) -> usize {
+        let must = format!("must be a number from 1 to {most}");
+        let within = |text: &str| text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        self.parsed("limit", &must, faults, within).unwrap_or(usual)
+    }
+
+    /// `kind` and `agent_id` together.
+    pub fn filter(&self, faults: &mut Faults) -> Option<Filter> {
+        let agent = self.agent_id("agent_id", faults);
+        match Filter::new(self.text("kind"), agent) {
+            Ok(filter) => Some(filter),
+            Err(error) => {
+                faults.add("kind", error.to_string());
+                None
+            }
+        }
+    }
+}
+
+impl<P: Parameters> FromRequest for Query<P> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read::<P>(request.query_string()).map(Query))
+    }
+}
+
+fn read<P: Parameters>(query: &str) -> Result<P, ApiError> {
+    let mut faults = Faults::default();
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let given = Given(pairs.map(web::Query::into_inner).unwrap_or_else(|_| {
+        faults.add("", "the query cannot be read, expected `name=value` joined by `&`");
+        Vec::new()
+    }));
+    for (index, (name, _)) in given.0.iter().enumerate() {
+        if !P::NAMES.contains(&name.as_str()) {
+            faults.add(name, "unknown parameter");
+        } else if given.0.iter().take(index).any(|(earlier, _)| earlier == name) {
+            faults.add(name, "given twice");
+        }
+    }
+    let read = P::read(&given, &mut faults);
+    faults.result(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Page {
+        after: Option<u64>,
+    }
+
+    impl Parameters for Page {
+        const NAMES: &'static [&'static str] = &["after"];
+        fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+            Some(Self {
+                after: given.parsed("after", "must be a number", faults, |n| n.parse().ok()),
+            })
+        }
+    }
+
+    #[test]
+    fn parameters_are_known_given_once_and_right() {
+        assert_eq!(read::<Page>("").unwrap().after, None);
+        assert_eq!(read::<Page>("after=7").unwrap().after, Some(7));
+        assert_eq!(read::<Page>("after=").unwrap().after, None);
+        assert_eq!(read::<Page>("after=%37").unwrap().after, Some(7));
+        for bad in ["after=x", "after=-1", "afetr=7", "after=7&after=7", "x"] {
+            assert!(read::<Page>(bad).is_err(), "{bad}");
+        }
+    }
+}

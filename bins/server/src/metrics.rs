@@ -1,0 +1,118 @@
+//! The recorder behind `/metrics`: its names, its buckets, its upkeep.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+use tokio_util::sync::CancellationToken;
+
+/// Seconds, from what a gate takes to what a model takes.
+const SECONDS: [f64; 16] = [
+    0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.5, 1.0, 5.0, 30.0,
+];
+/// Rows that share a commit; the journal takes up to 512 at a time.
+const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+const COUNTERS: [(&str, &str); 7] = [
+    ("actions_total", "requests carried out, by kind"),
+    ("policy_denied_total", "requests that a gate refused, by reason"),
+    ("policy_reload_total", "policies brought into force or rejected"),
+    ("llm_requests_total", "calls of the model, by model"),
+    ("llm_tokens_total", "tokens that the model read and wrote"),
+    ("http_requests_total", "requests answered, by method, route and status"),
+    ("journal_errors_total", "commits that failed"),
+];
+const SECOND_HISTOGRAMS: [(&str, &str); 5] = [
+    ("act_seconds", "from the call to its durable answer, by kind"),
+    ("plan_seconds", "from the call of `/plan` to its durable answer"),
+    ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
+    ("gate_seconds", "what each gate takes"),
+    ("journal_commit_seconds", "what each commit of the journal takes"),
+];
+
+/// Installs the recorder, once for the process, and keeps it tidy until `stopping`.
+pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
+    let handle = installed();
+    let (upkeep, stopping) = (handle.clone(), stopping.clone());
+    actix_web::rt::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = ticks.tick() => upkeep.run_upkeep(),
+            }
+        }
+    });
+    handle
+}
+
+/// The metrics as Prometheus reads them, those of the process freshly taken.
+pub fn render(handle: &PrometheusHandle) -> String {
+    process().collect();
+    handle.render()
+}
+
+fn process() -> &'static Collector {
+    static PROCESS: OnceLock<Collector> = OnceLock::new();
+    PROCESS.get_or_init(Collector::default)
+}
+
+fn installed() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install).clone()
+}
+
+fn install() -> PrometheusHandle {
+    // Bounds that are no numbers would be the only error, and these are numbers.
+    let recorder = builder().unwrap_or_default().build_recorder();
+    let handle = recorder.handle();
+    // Only a program that embeds this one can have been first, and then its recorder counts.
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("another metrics recorder is installed; `/metrics` stays empty");
+    }
+    for (name, meaning) in COUNTERS {
+        describe_counter!(name, meaning);
+    }
+    for (name, meaning) in SECOND_HISTOGRAMS {
+        describe_histogram!(name, Unit::Seconds, meaning);
+    }
+    describe_histogram!("journal_batch_rows", "rows that share a commit");
+    describe_gauge!("journal_queue_rows", "pieces of work that wait for their commit");
+    describe_gauge!("sse_subscribers", "open event streams");
+    gauge!("sse_subscribers").set(0);
+    process().describe();
+    handle
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    // Without buckets, histograms come out as summaries, which cannot be added up over servers.
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("journal_batch_rows".to_owned()), &ROWS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_come_out_as_histograms_beside_the_process_metrics() {
+        let handle = installed();
+        metrics::histogram!("act_seconds", "kind" => "act").record(0.002);
+        metrics::histogram!("journal_batch_rows").record(3.0);
+        let text = render(&handle);
+        for line in [
+            "# TYPE act_seconds histogram",
+            "act_seconds_bucket{kind=\"act\",le=\"0.0025\"} 1",
+            "# TYPE journal_batch_rows histogram",
+            "sse_subscribers 0",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+        ] {
+            assert!(text.contains(line), "`{line}` is not in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One log line and two metrics for every request. Neither holds a path or a key as it was sent.
+
+use std::time::Instant;
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use metrics::{counter, histogram};
+
+use super::request_id;
+
+/// The route of requests that no route is for.
+const UNMATCHED: &str = "unmatched";
+
+/// Counts, times and logs a request.
+pub async fn access<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let begun = Instant::now();
+    let response = next.call(request).await?;
+    let elapsed = begun.elapsed();
+    let request = response.request();
+    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let (method, status) = (label(request.method()), response.status().as_u16());
+    histogram!("http_request_seconds", "route" => route.clone()).record(elapsed);
+    counter!("http_requests_total",
+        "method" => method, "route" => route.clone(), "status" => status.to_string())
+    .increment(1);
+    tracing::info!(
+        request_id = request_id::of(request),
+        method,
+        route,
+        status,
+        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    Ok(response)
+}
+
+/// The method as a label: callers may invent methods, and each would be a series of its own.
+fn label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "other",
+    }
+}

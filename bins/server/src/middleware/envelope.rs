@@ -1,0 +1,60 @@
+//! Puts the one envelope around every error, ours and the framework's.
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, web};
+use serde_json::Value;
+
+use super::request_id;
+use crate::app::AppState;
+use crate::errors::{ApiError, Code};
+
+/// Replaces the body of an answer with an error status.
+pub async fn envelope<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(response.map_into_left_body());
+    }
+    let body = body_of(&response);
+    let (request, response) = response.into_parts();
+    let mut answer = HttpResponse::build(status).body(body);
+    for (name, value) in response.headers() {
+        // `WWW-Authenticate`, `Allow`, `Retry-After` and what CORS has put on stay.
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            answer.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(ServiceResponse::new(request, answer).map_into_right_body())
+}
+
+fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {
+    let id = request_id::of(response.request());
+    let of_framework = || ApiError::bare(Code::of_status(response.status()));
+    let own = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let body = match own {
+        Some(error) => serde_json::to_value(error.envelope(&id)),
+        None => serde_json::to_value(of_framework().envelope(&id)),
+    };
+    let mut body = body.unwrap_or_default();
+    // Messages may repeat what the caller wrote, in a field's name for instance.
+    if let Some(state) = response.request().app_data::<web::Data<AppState>>() {
+        redact(&mut body, &|text| state.engine.redact(text));
+    }
+    body.to_string().into_bytes()
+}
+
+fn redact(value: &mut Value, clean: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, clean)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact(value, clean)),
+        _ => {}
+    }
+}

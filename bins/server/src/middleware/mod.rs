@@ -1,0 +1,6 @@
+//! What every request and every answer goes through, from the outside in.
+
+pub mod access;
+pub mod envelope;
+pub mod headers;
+pub mod request_id;

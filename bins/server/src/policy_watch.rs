@@ -1,0 +1,106 @@
+//! Notices that the policy or the agent profile changed on disk, within two seconds.
+//!
+//! It looks every half second rather than asking the kernel to be told: network file systems and bind
+//! mounts tell nothing, a folder that is not there yet cannot be watched, and two `stat` calls cost
+//! nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use life_agent_engine::{Engine, EngineError};
+use tokio_util::sync::CancellationToken;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What tells one content of a file from another without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    #[cfg(unix)]
+    inode: u64,
+    #[cfg(unix)]
+    changed: (i64, i64),
+}
+
+/// The agent profile that belongs to a policy.
+pub fn profile_beside(policy: &Path) -> PathBuf {
+    policy.with_file_name("agent.yaml")
+}
+
+/// Tells the engine of changes until `stopping`.
+pub async fn watch(engine: Engine, policy_path: PathBuf, stopping: CancellationToken) {
+    let profile = profile_beside(&policy_path);
+    let look = |engine: &Engine| (stamp(&engine.policy_file()), stamp(&profile));
+    let mut told = look(&engine);
+    let mut before = told.clone();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let now = look(&engine);
+        // Only what has been the same twice: half a file that an editor is still writing may be a
+        // valid policy that lacks its last rules.
+        if now != told && now == before && reload(&engine).await {
+            told = now.clone();
+        }
+        before = now;
+    }
+}
+
+/// False if it should be tried again although nothing has changed since.
+async fn reload(engine: &Engine) -> bool {
+    match engine.policy_file_changed().await {
+        Ok(true) => tracing::info!("the policy has changed on disk and is in force"),
+        Ok(false) => {}
+        Err(EngineError::PolicyInvalid(faults)) => {
+            tracing::warn!(
+                faults = faults.len(),
+                "the policy has changed on disk and is not valid; the one before stays"
+            );
+        }
+        Err(error) => {
+            tracing::error!(%error, "the policy has changed on disk and could not be reloaded");
+            return false;
+        }
+    }
+    true
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    #[cfg(unix)]
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some(Stamp {
+        modified: metadata.modified().ok(),
+        length: metadata.len(),
+        #[cfg(unix)]
+        inode: metadata.ino(),
+        #[cfg(unix)]
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_replaced_or_removed_has_another_stamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.yaml");
+        assert_eq!(stamp(&file), None);
+        std::fs::write(&file, "a").unwrap();
+        let first = stamp(&file);
+        assert_eq!(first, stamp(&file));
+        std::fs::write(&file, "ab").unwrap();
+        let second = stamp(&file);
+        assert_ne!(first, second);
+        std::fs::write(dir.path().join("new"), "ba").unwrap();
+        std::fs::rename(dir.path().join("new"), &file).unwrap();
+        assert_ne!(second, stamp(&file));
+    }
+}

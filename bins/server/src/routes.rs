@@ -1,0 +1,112 @@
+//! The routes: one flat table, and what happens to requests that are not in it.
+
+pub mod act;
+pub mod check;
+pub mod docs;
+pub mod events;
+pub mod health;
+pub mod journal;
+pub mod kill_switch;
+pub mod llm;
+pub mod meta;
+pub mod metrics;
+pub mod plan;
+pub mod policy;
+pub(crate) mod schemas;
+pub mod state;
+pub mod turn;
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+
+use crate::errors::{ApiError, Code};
+
+/// Every path there is. A handler with `Authenticated` or `Body` in its signature is closed to callers
+/// without a key; the others are open.
+#[rustfmt::skip]
+pub fn configure(config: &mut ServiceConfig) {
+    // Open: health, metrics and documentation.
+    at(config, "/healthz", get(health::healthz));
+    at(config, "/readyz", get(health::readyz));
+    at(config, "/metrics", get(metrics::metrics));
+    at(config, "/openapi.json", get(docs::openapi_json));
+    at(config, "/docs", get(docs::page));
+    at(config, "/docs/{file}", get(docs::file));
+    at(config, "/", get(docs::home));
+    // Agents.
+    at(config, "/act", post(act::act));
+    at(config, "/turn", post(turn::turn));
+    at(config, "/check", post(check::check));
+    at(config, "/state", get(state::state));
+    // The record. Without HEAD on the stream: it would never end.
+    at(config, "/events", only(Method::GET, events::events));
+    at(config, "/journal", get(journal::journal));
+    // The service and its policy.
+    at(config, "/meta", get(meta::meta));
+    at(config, "/policy", get(policy::policy));
+    at(config, "/policy/validate", post(policy::validate));
+    at(config, "/policy/reload", post(policy::reload));
+    at(config, "/kill-switch", both(get(kill_switch::kill_switch), post(kill_switch::set_kill_switch)));
+    // The model.
+    at(config, "/llm/chat", post(llm::chat));
+    at(config, "/llm/status", get(llm::status));
+    config.default_service(web::to(unmatched));
+}
+
+type Routes = Vec<(Method, Route)>;
+
+fn at(config: &mut ServiceConfig, path: &str, routes: Routes) {
+    let methods: Vec<_> = routes.iter().map(|(method, _)| method.clone()).collect();
+    let resource = routes.into_iter().fold(Resource::new(path), |resource, (method, route)| {
+        resource.route(route.method(method))
+    });
+    config.service(resource.default_service(web::to(move || {
+        let refused = ApiError::method_not_allowed(&methods);
+        async move { Err::<HttpResponse, _>(refused) }
+    })));
+}
+
+fn only<F, Args>(method: Method, handler: F) -> Routes
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    vec![(method, Route::new().to(handler))]
+}
+
+/// `GET`, and `HEAD` as the same without the body.
+fn get<F, Args>(handler: F) -> Routes
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    both(only(Method::GET, handler.clone()), only(Method::HEAD, handler))
+}
+
+fn post<F, Args>(handler: F) -> Routes
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    only(Method::POST, handler)
+}
+
+fn both(mut routes: Routes, more: Routes) -> Routes {
+    routes.extend(more);
+    routes
+}
+
+/// `TRACE` and `CONNECT` are refused wherever they go; everything else is not there.
+async fn unmatched(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    match *request.method() {
+        Method::TRACE | Method::CONNECT => Err(ApiError::method_not_allowed(&[])),
+        _ => Err(ApiError::new(
+            Code::NotFound,
+            "there is no such path; `/docs` lists those there are",
+        )),
+    }
+}

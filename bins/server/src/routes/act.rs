@@ -1,0 +1,103 @@
+//! `POST /act`: apply an action to an agent.
+
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::domain::command::Act;
+use life_agent_engine::domain::ids::{ActionName, AgentId};
+use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::domain::state;
+use life_agent_engine::{Acted, GateNotes};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::schemas;
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Body, Document, Faults};
+
+/// An action for an agent.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ActBody {
+    /// Whose state it is.
+    #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
+    pub agent_id: Option<AgentId>,
+    /// What is done; one that the profile does not know is recorded and costs nothing.
+    #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
+    pub action: Option<ActionName>,
+    /// Details, recorded with the step; at most 64 KiB and 32 levels.
+    #[schema(value_type = Object)]
+    pub payload: Option<Payload>,
+}
+
+impl Document for ActBody {
+    type Checked = Act;
+    fn check(self, faults: &mut Faults) -> Option<Act> {
+        let agent = faults.required("agent_id", self.agent_id);
+        let action = faults.required("action", self.action);
+        Some(Act { agent: agent?, action: action?, payload: self.payload.unwrap_or_default() })
+    }
+}
+
+/// A step that is on the record.
+#[derive(Serialize, ToSchema)]
+pub struct ActAnswer {
+    /// Always `ok`.
+    status: &'static str,
+    /// What was asked, without credentials.
+    echo: ActEcho,
+    /// The number of its row in the journal.
+    event_id: u64,
+    /// The state's version after it.
+    state_version: u64,
+    /// The state's hash after it.
+    state_hash: String,
+    /// Whether the profile knows the action.
+    known: bool,
+    /// What it changed.
+    #[schema(value_type = schemas::Deltas)]
+    deltas: state::Deltas,
+    #[serde(flatten)]
+    #[schema(value_type = schemas::GateNotes)]
+    notes: GateNotes,
+}
+
+/// What was asked.
+#[derive(Serialize, ToSchema)]
+struct ActEcho {
+    agent_id: String,
+    action: String,
+    #[schema(value_type = Object)]
+    payload: Payload,
+}
+
+/// Apply an action to an agent
+///
+/// The answer means that the step is on the record and will survive a crash.
+#[utoipa::path(
+    post, path = "/act", tag = "agents", operation_id = "act",
+    request_body(content = ActBody, example = json!({"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}})),
+    responses((status = 200, body = ActAnswer, description = "The step is on the record.", example = json!({
+        "status": "ok",
+        "echo": {"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}},
+        "event_id": 7, "state_version": 3, "state_hash": "5ee3e4f9…", "known": true,
+        "deltas": {"energy": -6, "knowledge": 5},
+        "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
+    }))),
+)]
+pub async fn act(
+    state: web::Data<AppState>,
+    body: Body<ActBody>,
+) -> Result<impl Responder, ApiError> {
+    let agent_id = state.engine.redact(body.checked.agent.as_str());
+    let Acted { step, event_id, state_version, state_hash, notes } =
+        state.engine.act(&body.caller, body.checked).await?;
+    Ok(HttpResponse::Ok().json(ActAnswer {
+        status: "ok",
+        echo: ActEcho { agent_id, action: step.action, payload: step.payload },
+        event_id,
+        state_version,
+        state_hash,
+        known: step.known,
+        deltas: step.deltas,
+        notes,
+    }))
+}

@@ -1,0 +1,79 @@
+//! `GET /events`: the record as it grows.
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
+use life_agent_engine::observer::Filter;
+use utoipa::IntoParams;
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::sse;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Which events are asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Events after this row; without it (and without `Last-Event-ID`, which wins), from now on.
+    after: Option<u64>,
+    /// Events of this kind; a `*` at the end stands for any ending, as in `obs.*`.
+    #[param(value_type = Option<String>)]
+    #[expect(dead_code, reason = "part of `filter`; here for the document")]
+    kind: (),
+    /// Events of this agent.
+    #[param(value_type = Option<String>)]
+    #[expect(dead_code, reason = "part of `filter`; here for the document")]
+    agent_id: (),
+    #[param(ignore)]
+    filter: Filter,
+}
+
+impl Parameters for EventsQuery {
+    const NAMES: &'static [&'static str] = &["after", "kind", "agent_id"];
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+        let after = given.row("after", faults);
+        Some(Self { after, filter: given.filter(faults)?, kind: (), agent_id: () })
+    }
+}
+
+/// The record as it grows
+///
+/// Server-sent events: each has the number of its journal row as `id`, the row's kind as its name and
+/// the row as one line of JSON. Goes on after `Last-Event-ID` with no gap and no repeat, also after a
+/// restart of the service.
+#[utoipa::path(
+    get, path = "/events", tag = "record", operation_id = "events",
+    params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last row that was seen.")),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "A stream that ends when the service stops.",
+        example = json!("retry: 5000\n\nevent: ready\ndata: {}\n\nid: 7\nevent: obs.turn\ndata: {\"id\":7}\n\n"))),
+)]
+pub async fn events(
+    state: web::Data<AppState>,
+    _: Authenticated,
+    query: Query<EventsQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let Query(EventsQuery { after, filter, .. }) = query;
+    let after = last_event_id(&request)?.or(after);
+    let follower = state.engine.journal().follow(after, filter);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // Proxies such as nginx would hold events back until a buffer is full.
+        .insert_header((X_ACCEL_BUFFERING, "no"))
+        .streaming(sse::stream(follower, state.stopping.clone())))
+}
+
+/// A client that has seen no event yet may send it empty.
+fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
+    let mut faults = Faults::default();
+    let given =
+        request.headers().get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?").trim());
+    let id = given.filter(|id| !id.is_empty()).map(str::parse::<u64>);
+    if matches!(id, Some(Err(_))) {
+        faults.add("Last-Event-ID", "must be the number of a row");
+    }
+    faults.result(Some(id.and_then(Result::ok)))
+}

@@ -1,0 +1,54 @@
+//! `GET /meta`: what runs here.
+
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::{Meta, PolicyInForce};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::schemas;
+use crate::app::AppState;
+use crate::extract::Authenticated;
+
+/// What runs here.
+#[derive(Serialize, ToSchema)]
+struct MetaAnswer {
+    #[schema(value_type = schemas::Meta)]
+    meta: Meta,
+    /// Seconds since the start.
+    uptime: f64,
+    /// Whether a policy is in force.
+    policies_loaded: bool,
+    #[schema(value_type = schemas::PolicyInForce)]
+    policy: PolicyInForce,
+    /// The last row of the journal.
+    journal: Head,
+}
+
+/// The last row of the journal.
+#[derive(Serialize, ToSchema)]
+struct Head {
+    /// Its number.
+    id: u64,
+    /// Its hash, which binds all rows before it.
+    hash: String,
+}
+
+/// What runs here
+#[utoipa::path(
+    get, path = "/meta", tag = "service", operation_id = "meta",
+    responses((status = 200, body = MetaAnswer, description = "Version, start, policy, head of the journal.", example = json!({
+        "meta": {"version": "0.1.0", "start": "2026-11-22T20:51:10.000000Z"}, "uptime": 12.5, "policies_loaded": true,
+        "policy": {"path": "policy/policy.yaml", "version": "1", "hash": "9f86d081…", "loaded_at": "2026-11-22T20:51:10.000000Z"},
+        "journal": {"id": 7, "hash": "a1b2…"}
+    }))),
+)]
+pub async fn meta(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+    let head = state.engine.journal().head();
+    HttpResponse::Ok().json(MetaAnswer {
+        meta: state.engine.meta(),
+        uptime: (state.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        policies_loaded: true,
+        policy: state.engine.policy().0,
+        journal: Head { id: head.id, hash: head.hash },
+    })
+}

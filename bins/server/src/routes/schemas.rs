@@ -1,0 +1,269 @@
+//! The shapes of what the engine answers with, for the OpenAPI document.
+//!
+//! The domain does not know OpenAPI, so its types are described here once more. A test compares each
+//! description with what its type is really written as.
+#![expect(dead_code, reason = "only the schemas of these are used")]
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Points that a step changed; what did not change is left out.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Deltas {
+    #[schema(minimum = -100, maximum = 100)]
+    energy: Option<i8>,
+    #[schema(minimum = -100, maximum = 100)]
+    focus: Option<i8>,
+    #[schema(minimum = -100, maximum = 100)]
+    knowledge: Option<i8>,
+    #[schema(minimum = -100, maximum = 100)]
+    stability: Option<i8>,
+}
+
+/// How a turn went.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TurnResult {
+    /// The agent's n-th turn, from 1.
+    number: u64,
+    /// What the input was taken to mean.
+    intent: String,
+    /// The action that was tried.
+    action: Option<String>,
+    /// The d20.
+    #[schema(minimum = 1, maximum = 20)]
+    roll: u8,
+    /// What the vitals add to it.
+    bonus: i8,
+    /// What roll and bonus had to reach.
+    difficulty: u8,
+    /// What came of it.
+    outcome: Outcome,
+    /// What it changed.
+    deltas: Deltas,
+}
+
+/// What came of a turn.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// A 20: gains count double.
+    CriticalSuccess,
+    /// Difficulty reached.
+    Success,
+    /// Missed by at most 4: half the gains.
+    Partial,
+    /// Missed: only the costs.
+    Failure,
+    /// A 1: only the costs, and double.
+    CriticalFailure,
+}
+
+/// Everything an agent is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AgentState {
+    /// The seed of its draws.
+    seed: u64,
+    /// How many steps have been applied.
+    version: u64,
+    /// How many of them were turns.
+    turns: u64,
+    /// How often each action was done.
+    actions: BTreeMap<String, u64>,
+    /// How it is.
+    vitals: Vitals,
+    /// What it remembers, oldest first.
+    memory: Vec<Memory>,
+}
+
+/// Four measures of 0 to 100.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Vitals {
+    #[schema(maximum = 100)]
+    energy: u8,
+    #[schema(maximum = 100)]
+    focus: u8,
+    #[schema(maximum = 100)]
+    knowledge: u8,
+    #[schema(maximum = 100)]
+    stability: u8,
+}
+
+/// One thing an agent remembers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Memory {
+    /// The state version that the step led to.
+    version: u64,
+    /// What happened, in a line.
+    text: String,
+}
+
+/// Something a gate found in a text; the place, never the text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Finding {
+    /// The risk category, or `rule` for the policy's own rules.
+    category: String,
+    /// The id of the pattern or rule.
+    rule: String,
+    /// What the policy does about it.
+    effect: Effect,
+    /// The field of the request that it is in.
+    field: String,
+    /// Where it starts in that field, in characters.
+    start: usize,
+    /// Where it ends, exclusive.
+    end: usize,
+}
+
+/// What the policy does about a finding.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Effect {
+    /// It refuses the request.
+    Deny,
+    /// It is only recorded.
+    Observe,
+}
+
+/// What the gates noted about a request.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GateNotes {
+    /// 0 for harmless to 1 for surely hostile.
+    score: f64,
+    /// What was found.
+    findings: Vec<Finding>,
+    /// The policy rules that matched.
+    applied_policies: Vec<String>,
+    /// Rules and patterns that only observe, and would have refused.
+    would_deny: Vec<String>,
+}
+
+/// What the gates would say.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Checked {
+    /// Whether the call would go on.
+    decision: Decision,
+    /// The error code that the call would get.
+    code: Option<String>,
+    /// The gate that would refuse.
+    gate: Option<String>,
+    /// The rule, pattern or glob that would decide.
+    rule: Option<String>,
+    /// What the caller would be told.
+    message: Option<String>,
+    #[serde(flatten)]
+    notes: GateNotes,
+}
+
+/// A gate's decision.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Decision {
+    /// It would go on.
+    Allow,
+    /// It would be refused.
+    Deny,
+}
+
+/// A row of the journal, which is also the data of its event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Row {
+    /// Its number: 1, 2, 3 … without a gap. Also the id of its event.
+    id: u64,
+    /// When it was recorded: RFC 3339, UTC.
+    ts: String,
+    /// What it is about, as `obs.turn`.
+    kind: String,
+    /// The agent concerned.
+    agent_id: Option<String>,
+    /// The name of the key that caused it, or `system`.
+    principal: String,
+    /// The request that caused it; empty for what the service does by itself.
+    request_id: String,
+    /// What happened.
+    #[schema(value_type = Object)]
+    data: serde_json::Value,
+    /// The hash of the row before.
+    prev_hash: String,
+    /// SHA-256 that binds this row to all before it.
+    hash: String,
+}
+
+/// What runs here.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Meta {
+    /// The service's version.
+    version: String,
+    /// When it started: RFC 3339, UTC.
+    start: String,
+}
+
+/// An agent in a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AgentSummary {
+    agent_id: String,
+    /// How many steps it has taken.
+    state_version: u64,
+    /// How many of them were turns.
+    turns: u64,
+    /// When it took the last: RFC 3339, UTC.
+    last_seen: String,
+}
+
+/// Where the policy in force is from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PolicyInForce {
+    /// Its file as configured, `built-in` where there is none.
+    path: String,
+    /// The version that the document states.
+    version: String,
+    /// SHA-256 of its text, lower-case hex.
+    hash: String,
+    /// When it came into force: RFC 3339, UTC.
+    loaded_at: String,
+}
+
+/// The kill switch as it stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KillSwitchStatus {
+    /// Whether everything that acts is refused.
+    on: bool,
+    /// What was given as the reason.
+    reason: String,
+    /// Whether the environment holds it on, so that no call can turn it off.
+    forced: bool,
+    /// When it was last turned: RFC 3339, UTC.
+    since: Option<String>,
+}
+
+/// Whether a model answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LlmStatus {
+    /// Whether a provider and a key are configured.
+    configured: bool,
+    /// The first characters of the key, the rest masked.
+    key_prefix: Option<String>,
+    /// The model that the policy names.
+    model_default: String,
+}
+
+/// Every error answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Error {
+    error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What went wrong, for programs.
+    code: String,
+    /// What to do next, for people.
+    message: String,
+    /// More: for faults a list of `{path, message}`, for a refusal the gate, rule and findings.
+    #[schema(value_type = Option<Object>)]
+    details: Option<serde_json::Value>,
+    /// The request, as logs and the journal show it.
+    request_id: String,
+}

@@ -1,0 +1,99 @@
+//! `GET /state`: one agent, or the list of all.
+
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::domain::state::AgentState;
+use life_agent_engine::{AgentSummary, Meta};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::schemas;
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+
+const MAX_LIMIT: usize = 1000;
+
+/// Which agents are asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StateQuery {
+    /// One agent; without it, the list of all.
+    #[param(value_type = Option<String>)]
+    agent_id: Option<AgentId>,
+    /// In the list, go on after this agent.
+    #[param(value_type = Option<String>)]
+    after: Option<AgentId>,
+    /// In the list, at most so many, 1 to 1,000.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
+    limit: usize,
+}
+
+impl Parameters for StateQuery {
+    const NAMES: &'static [&'static str] = &["agent_id", "after", "limit"];
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+        Some(Self {
+            agent_id: given.agent_id("agent_id", faults),
+            after: given.agent_id("after", faults),
+            limit: given.limit(MAX_LIMIT, MAX_LIMIT, faults),
+        })
+    }
+}
+
+/// One agent, or the list of all.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum StateAnswer {
+    /// With `agent_id`.
+    One {
+        agent_id: String,
+        #[schema(value_type = schemas::AgentState)]
+        state: AgentState,
+        /// The hash of the state.
+        state_hash: String,
+    },
+    /// Without.
+    All {
+        #[schema(value_type = schemas::Meta)]
+        meta: Meta,
+        #[schema(value_type = Vec<schemas::AgentSummary>)]
+        agents: Vec<AgentSummary>,
+        /// What to ask for as `after` to get further agents.
+        next: Option<String>,
+    },
+}
+
+/// An agent's state, or the list of agents
+///
+/// An agent that nobody has used yet has its initial state.
+#[utoipa::path(
+    get, path = "/state", tag = "agents", operation_id = "state", params(StateQuery),
+    responses((status = 200, body = StateAnswer, description = "The state, or the list.", example = json!({
+        "agent_id": "hero",
+        "state": {"seed": 42, "version": 1, "turns": 1, "actions": {"explore": 1},
+                  "vitals": {"energy": 74, "focus": 60, "knowledge": 12, "stability": 70},
+                  "memory": [{"version": 1, "text": "explore (partial): untersuche das Tor"}]},
+        "state_hash": "9c1185a5…"
+    }))),
+)]
+pub async fn state(
+    state: web::Data<AppState>,
+    _: Authenticated,
+    query: Query<StateQuery>,
+) -> Result<impl Responder, ApiError> {
+    let Query(StateQuery { agent_id, after, limit }) = query;
+    let answer = match agent_id {
+        Some(agent) => {
+            let known = state.engine.state(&agent).await?;
+            let state_hash = known.hash();
+            StateAnswer::One { agent_id: agent.into(), state: known, state_hash }
+        }
+        None => {
+            let agents = state.engine.agents(after.map(String::from), limit).await?;
+            let last = agents.last().map(|agent| agent.agent_id.clone());
+            let next = last.filter(|_| agents.len() == limit);
+            StateAnswer::All { meta: state.engine.meta(), agents, next }
+        }
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}

@@ -1,0 +1,136 @@
+//! From settings to a running service, and down again.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::{HttpServer, web};
+use life_agent_engine::{Config, Engine, OpaMode, OpenError};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{AppState, create_app};
+use crate::keys::{KeyNeeded, Keys};
+use crate::logging::{self, LogError};
+use crate::settings::Settings;
+use crate::{metrics, openapi, policy_watch, shutdown, start_message};
+
+/// How long a request head may take to arrive.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may idle between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
+const GRACE: u64 = 8;
+
+/// Why the service could not start, or did not end well: a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No key, and others could reach it.
+    #[error(transparent)]
+    KeyNeeded(#[from] KeyNeeded),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another HOST or PORT")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The engine cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The OpenAPI document cannot be rendered.
+    #[error("the OpenAPI document cannot be rendered: {0}")]
+    Openapi(#[from] serde_json::Error),
+    /// The server failed while it was running.
+    #[error("the server failed: {0}")]
+    Failed(#[from] std::io::Error),
+    /// The last row could not be written.
+    #[error("the journal could not be closed cleanly; every answered step is in it")]
+    Close,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn serve(settings: Settings) -> Result<(), ServeError> {
+    let (keys, made_key) = Keys::of(&settings)?;
+    // Written out when it is dropped, after everything else.
+    let _log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
+    let address = (settings.host, settings.port).into();
+    let failed = |error| ServeError::Listen { address, error };
+    // Before the journal, so that a second start by mistake leaves no trace in it.
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let message = start_message::text(bound, &settings, made_key.as_ref());
+    actix_web::rt::System::new().block_on(run(settings, keys, listener, &message))
+}
+
+async fn run(
+    settings: Settings,
+    keys: Keys,
+    listener: TcpListener,
+    message: &str,
+) -> Result<(), ServeError> {
+    let stopping = CancellationToken::new();
+    // Before the engine, which keeps the handles that it gets when it opens.
+    let metrics = metrics::start(&stopping);
+    let engine = Engine::open(engine_config(&settings)).await?;
+    let state = web::Data::new(AppState {
+        engine: engine.clone(),
+        keys,
+        metrics,
+        openapi: serde_json::to_vec(&openapi::document(settings.public_server_url.as_deref()))?
+            .into(),
+        allowed_origins: settings.allowed_origins.clone(),
+        started: std::time::Instant::now(),
+        stopping: stopping.clone(),
+    });
+    let mut server = HttpServer::new(move || create_app(state.clone()))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_DEADLINE)
+        .client_disconnect_timeout(Duration::from_secs(2))
+        .shutdown_timeout(GRACE)
+        .shutdown_signal(stopping.clone().cancelled_owned());
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    let server = server.listen(listener)?.run();
+    shutdown::on_signal(stopping.clone())?;
+    let watch = actix_web::rt::spawn(policy_watch::watch(
+        engine.clone(),
+        settings.policy_path,
+        stopping.clone(),
+    ));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
+    start_message::print(message);
+    let served = server.await;
+    stopping.cancel();
+    // The watcher may be reloading; its row comes before the last one.
+    let _ = watch.await;
+    let closed = engine.close().await;
+    tracing::info!("stopped");
+    served?;
+    closed.map_err(|_| ServeError::Close)
+}
+
+fn engine_config(settings: &Settings) -> Config {
+    let opa = match (settings.opa_enable, &settings.opa_url) {
+        (false, _) => OpaMode::Off,
+        (true, None) => OpaMode::Embedded,
+        (true, Some(url)) => OpaMode::Server(url.clone()),
+    };
+    Config {
+        db_path: settings.db_path.clone(),
+        workspace_dir: settings.workspace_dir.clone(),
+        policy_path: settings.policy_path.clone(),
+        policy_dir: settings.policy_dir.clone(),
+        profile_path: policy_watch::profile_beside(&settings.policy_path),
+        plans_dir: settings.plans_dir.clone(),
+        whitelist_dirs: settings.whitelist_dirs.clone(),
+        seed: settings.seed,
+        rate_limit_rps: settings.rate_limit_rps,
+        kill_switch: settings.kill_switch,
+        opa,
+        max_agents_in_memory: settings.max_agents_in_memory,
+    }
+}

@@ -1,0 +1,142 @@
+//! The settings: one table that names them all, and the typed form that the service runs on.
+
+mod sources;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use tracing::level_filters::LevelFilter;
+
+pub use sources::{Found, Inputs, SettingError, read};
+pub use validate::settings;
+
+/// One setting: its name in the environment, from which its key in the file (`db_path`) and its flag
+/// (`--db-path`) follow.
+#[derive(Debug)]
+pub struct Setting {
+    /// Upper case, as in the environment.
+    pub name: &'static str,
+    /// The built-in value; none if it is unset by default.
+    pub default: Option<&'static str>,
+    /// What its value is, in a word, for `--help`.
+    pub value: &'static str,
+    /// What it is for, in a line.
+    pub meaning: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// Its key in the settings file.
+    pub fn key(&self) -> String {
+        self.name.to_lowercase()
+    }
+
+    /// Its flag, without the two dashes.
+    pub fn flag(&self) -> String {
+        self.key().replace('_', "-")
+    }
+}
+
+const fn plain(
+    name: &'static str,
+    default: Option<&'static str>,
+    value: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting { name, default, value, meaning, secret: false }
+}
+
+const fn secret(name: &'static str, value: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default: None, value, meaning, secret: true }
+}
+
+/// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
+#[rustfmt::skip]
+pub const ALL: [Setting; 23] = [
+    plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
+    plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
+    secret("API_KEY", "KEY", "one key, whose principal is `default`"),
+    secret("API_TOKENS", "KEYS", "more keys, comma separated, each `key` or `name=key`"),
+    plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
+    plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
+    plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` beside it is the agent profile"),
+    plain("POLICY_DIR", Some("policies"), "DIR", "further policies and the Rego modules"),
+    plain("PLANS_DIR", Some("plans"), "DIR", "where plan artifacts go"),
+    plain("AGENT_WHITELIST_DIRS", Some("plans"), "DIRS", "allowed directories, comma separated, while no policy file exists"),
+    plain("KILL_SWITCH", Some("off"), "on|off", "`on` refuses everything that acts"),
+    plain("DETERMINISTIC_SEED", Some("42"), "NUMBER", "the seed of every random draw"),
+    plain("RATE_LIMIT_RPS", Some("5"), "NUMBER", "requests a second for each agent and caller; 0 is no limit"),
+    plain("OPA_ENABLE", Some("false"), "on|off", "the OPA gate"),
+    plain("OPA_URL", None, "URL", "an OPA server; without it the embedded engine"),
+    secret("GROQ_API_KEY", "KEY", "the model provider's key"),
+    plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
+    plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "browser origins that may call, comma separated"),
+    plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
+    plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
+    plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE"),
+    plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
+    plain("MAX_AGENTS_IN_MEMORY", Some("10000"), "NUMBER", "agents kept in memory; others are read from the journal"),
+];
+
+/// The settings with their types, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `HOST`
+    pub host: IpAddr,
+    /// `PORT`
+    pub port: u16,
+    /// `API_KEY` and `API_TOKENS` together.
+    pub keys: Vec<NamedKey>,
+    /// `DB_PATH`
+    pub db_path: PathBuf,
+    /// `WORKSPACE_DIR`
+    pub workspace_dir: PathBuf,
+    /// `POLICY_PATH`
+    pub policy_path: PathBuf,
+    /// `POLICY_DIR`
+    pub policy_dir: PathBuf,
+    /// `PLANS_DIR`
+    pub plans_dir: PathBuf,
+    /// `AGENT_WHITELIST_DIRS`
+    pub whitelist_dirs: Vec<String>,
+    /// `KILL_SWITCH`
+    pub kill_switch: bool,
+    /// `DETERMINISTIC_SEED`
+    pub seed: u64,
+    /// `RATE_LIMIT_RPS`
+    pub rate_limit_rps: u32,
+    /// `OPA_ENABLE`
+    pub opa_enable: bool,
+    /// `OPA_URL`
+    pub opa_url: Option<String>,
+    /// `GROQ_API_KEY`
+    pub groq_api_key: Option<SecretString>,
+    /// `GROQ_BASE_URL`
+    pub groq_base_url: String,
+    /// `ALLOWED_ORIGINS`
+    pub allowed_origins: Vec<String>,
+    /// `PUBLIC_SERVER_URL`
+    pub public_server_url: Option<String>,
+    /// `LOG_FILE`; none for standard error.
+    pub log_file: Option<PathBuf>,
+    /// `LOG_LEVEL`
+    pub log_level: LevelFilter,
+    /// `WORKERS`; none for one a core.
+    pub workers: Option<usize>,
+    /// `MAX_AGENTS_IN_MEMORY`
+    pub max_agents_in_memory: usize,
+}
+
+/// A key and the name under which its caller appears.
+#[derive(Debug, Clone)]
+pub struct NamedKey {
+    /// The principal.
+    pub name: String,
+    /// The key.
+    pub key: SecretString,
+}

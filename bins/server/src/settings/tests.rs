@@ -1,0 +1,141 @@
+//! Where settings come from, and what is said about those that are wrong.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+/// A folder with these files, read with this environment and these flags.
+fn outcome(
+    files: &[(&str, &str)],
+    env: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Settings, String> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let inputs = Inputs {
+        dir: dir.path().to_path_buf(),
+        file: None,
+        env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        flags: flags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+    };
+    read(&inputs).and_then(|found| settings(&found)).map_err(|error| error.to_string())
+}
+
+fn keys(env: &[(&str, &str)]) -> Vec<(String, String)> {
+    let keys = outcome(&[], env, &[]).unwrap().keys;
+    keys.into_iter().map(|key| (key.name, key.key.expose_secret().to_owned())).collect()
+}
+
+#[track_caller]
+fn refused(files: &[(&str, &str)], env: &[(&str, &str)], words: &[&str]) {
+    let message = outcome(files, env, &[]).unwrap_err();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let settings = outcome(&[], &[], &[]).unwrap();
+    assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 8000));
+    assert_eq!(settings.db_path.to_str(), Some("agent.db"));
+    assert_eq!(settings.whitelist_dirs, ["plans"]);
+    assert_eq!((settings.seed, settings.rate_limit_rps), (42, 5));
+    assert_eq!(settings.allowed_origins, ["https://chat.openai.com", "https://chatgpt.com"]);
+    assert_eq!(settings.log_file.unwrap().to_str(), Some("logs/app.log"));
+    assert!(settings.keys.is_empty() && !settings.kill_switch && !settings.opa_enable);
+}
+
+#[test]
+fn later_sources_win() {
+    let file =
+        ("life-agent.toml", "port = 1\nrate_limit_rps = 1\nlog_level = \"debug\"\nhost = \"::1\"");
+    let dotenv = (".env", "PORT=2\nRATE_LIMIT_RPS=2\nLOG_LEVEL=warn\nOTHER=x\n");
+    let settings =
+        outcome(&[file, dotenv], &[("PORT", "3"), ("RATE_LIMIT_RPS", "3")], &[("port", "4")])
+            .unwrap();
+    assert_eq!((settings.port, settings.rate_limit_rps), (4, 3));
+    assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::WARN);
+    assert_eq!(settings.host.to_string(), "::1");
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    let file = ("life-agent.toml", "port = 1");
+    let settings = outcome(&[file], &[("PORT", ""), ("API_KEY", "")], &[]).unwrap();
+    assert_eq!(settings.port, 1);
+    assert!(settings.keys.is_empty());
+}
+
+#[test]
+fn lists_may_be_lists_in_the_file() {
+    let file = ("life-agent.toml", "agent_whitelist_dirs = [\"plans\", \"docs\"]");
+    assert_eq!(outcome(&[file], &[], &[]).unwrap().whitelist_dirs, ["plans", "docs"]);
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_with_its_place_and_what_was_expected() {
+    refused(&[], &[("PORT", "eighty")], &["PORT", "`eighty`", "environment", "0 to 65535"]);
+    refused(&[("life-agent.toml", "port = 70000")], &[], &["PORT", "`70000`", "life-agent.toml"]);
+    refused(
+        &[(".env", "KILL_SWITCH=maybe")],
+        &[],
+        &["KILL_SWITCH", "`maybe`", ".env", "`on` or `off`"],
+    );
+    refused(&[], &[("HOST", "example.org")], &["HOST", "IP address"]);
+    refused(&[], &[("DETERMINISTIC_SEED", "-1")], &["DETERMINISTIC_SEED", "`-1`"]);
+    refused(&[], &[("LOG_LEVEL", "loud")], &["LOG_LEVEL", "`loud`"]);
+    refused(&[], &[("PUBLIC_SERVER_URL", "ftp://x")], &["PUBLIC_SERVER_URL"]);
+    for origins in ["*", "https://*.example.org", "https://example.org/path", "example.org"] {
+        refused(&[], &[("ALLOWED_ORIGINS", origins)], &["ALLOWED_ORIGINS", "exact origins"]);
+    }
+}
+
+#[test]
+fn the_file_is_held_to_the_settings_there_are() {
+    refused(&[("life-agent.toml", "prot = 1")], &[], &["life-agent.toml", "unknown", "`prot`"]);
+    refused(&[("life-agent.toml", "[port]\nx = 1")], &[], &["PORT", "one value"]);
+    refused(&[("life-agent.toml", "port = = 1")], &[], &["life-agent.toml", "not TOML", "line 1"]);
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    let secret = "hush hush";
+    let quoted = format!("api_key = \"{secret}");
+    for (files, env) in [
+        (vec![("life-agent.toml", quoted.as_str())], vec![]),
+        (vec![(".env", "API_KEY='hush hush\n")], vec![]),
+        (vec![], vec![("API_KEY", secret)]),
+        (vec![], vec![("API_TOKENS", "a b=hush hush")]),
+        (vec![], vec![("GROQ_API_KEY", secret)]),
+    ] {
+        let message = outcome(&files, &env, &[]).unwrap_err();
+        assert!(!message.contains("hush"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+    let settings = outcome(&[], &[("API_KEY", "hush"), ("API_TOKENS", "n=hush2")], &[]).unwrap();
+    assert!(!format!("{settings:?}").contains("hush"));
+}
+
+#[test]
+fn keys_have_the_names_of_their_callers() {
+    let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+    assert_eq!(keys(&[("API_KEY", "k")]), [pair("default", "k")]);
+    assert_eq!(
+        keys(&[("API_KEY", "k"), ("API_TOKENS", "ci=a, dash.board=b=c ,bare,YWJj==")]),
+        [
+            pair("default", "k"),
+            pair("ci", "a"),
+            pair("dash.board", "b=c"),
+            pair("key-6e91c3c8", "bare"),
+            pair("key-c2c0f6e5", "YWJj=="),
+        ]
+    );
+    assert_eq!(keys(&[("API_KEY", "1234")]), [pair("default", "1234")]);
+    for bad in ["a b=k", "name=k ey", "ä"] {
+        refused(&[], &[("API_TOKENS", bad)], &["API_TOKENS"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! From texts to the typed [`Settings`]: the first value that does not fit ends it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use super::{ALL, Found, NamedKey, SettingError, Settings};
+
+const SWITCH: &str = "`on` or `off`";
+const URL: &str = "an address that begins with `https://` or `http://`";
+const KEYS: &str = "keys of visible ASCII characters without commas, each `key` or `name=key` with a \
+                    name of 1 to 64 characters out of `A-Z a-z 0-9 . _ : -`";
+
+/// Checks what was found.
+pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, SettingError> {
+    let read = Reader(found);
+    Ok(Settings {
+        host: read.one("HOST", "an IP address or `localhost`", host)?,
+        port: read.one("PORT", "a number from 0 to 65535", number)?,
+        keys: keys(read)?,
+        db_path: read.one("DB_PATH", "a path", path)?,
+        workspace_dir: read.one("WORKSPACE_DIR", "a path", path)?,
+        policy_path: read.one("POLICY_PATH", "a path", path)?,
+        policy_dir: read.one("POLICY_DIR", "a path", path)?,
+        plans_dir: read.one("PLANS_DIR", "a path", path)?,
+        whitelist_dirs: read.one("AGENT_WHITELIST_DIRS", "directories, comma separated", list)?,
+        kill_switch: read.one("KILL_SWITCH", SWITCH, switch)?,
+        seed: read.one("DETERMINISTIC_SEED", "a whole number from 0", number)?,
+        rate_limit_rps: read.one("RATE_LIMIT_RPS", "a whole number from 0", number)?,
+        opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
+        opa_url: read.optional("OPA_URL", URL, url)?,
+        groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
+        groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
+        allowed_origins: read.one(
+            "ALLOWED_ORIGINS",
+            "exact origins such as `https://chatgpt.com`, comma separated",
+            origins,
+        )?,
+        public_server_url: read.optional("PUBLIC_SERVER_URL", URL, url)?,
+        log_file: read.one("LOG_FILE", "a path or `-`", log_file)?,
+        log_level: read.one("LOG_LEVEL", "`ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`", level)?,
+        workers: read.one("WORKERS", "a number from 0 to 512", workers)?,
+        max_agents_in_memory: read.one(
+            "MAX_AGENTS_IN_MEMORY",
+            "a whole number from 1",
+            at_least_one,
+        )?,
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a BTreeMap<&'static str, Found>);
+
+impl Reader<'_> {
+    fn one<T>(
+        self,
+        name: &'static str,
+        expected: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<T, SettingError> {
+        self.optional(name, expected, parse)?.ok_or_else(|| {
+            SettingError::Sentence(format!("{name} is not set, expected {expected}"))
+        })
+    }
+
+    fn optional<T>(
+        self,
+        name: &'static str,
+        expected: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, SettingError> {
+        let Some(found) = self.0.get(name) else { return Ok(None) };
+        let bad = || {
+            let from = found.from.clone();
+            if ALL.iter().any(|setting| setting.name == name && setting.secret) {
+                SettingError::BadSecret { name, from, expected }
+            } else {
+                SettingError::BadValue { name, value: found.text.clone(), from, expected }
+            }
+        };
+        parse(&found.text).ok_or_else(bad).map(Some)
+    }
+}
+
+fn host(text: &str) -> Option<IpAddr> {
+    if text.eq_ignore_ascii_case("localhost") {
+        "127.0.0.1".parse().ok()
+    } else {
+        text.parse().ok()
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn at_least_one(text: &str) -> Option<usize> {
+    number(text).filter(|n| *n >= 1)
+}
+
+fn workers(text: &str) -> Option<Option<usize>> {
+    match number(text)? {
+        0 => Some(None),
+        n @ 1..=512 => Some(Some(n)),
+        _ => None,
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+fn log_file(text: &str) -> Option<Option<PathBuf>> {
+    if text == "-" { Some(None) } else { path(text).map(Some) }
+}
+
+fn list(text: &str) -> Option<Vec<String>> {
+    let items: Vec<_> = items(text).map(str::to_owned).collect();
+    (!items.is_empty()).then_some(items)
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Some(true),
+        "off" | "false" | "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn level(text: &str) -> Option<tracing::level_filters::LevelFilter> {
+    // The parser also takes `off` and numbers; a service that logs nothing is not on offer.
+    let known = ["error", "warn", "info", "debug", "trace"];
+    known.contains(&text.to_ascii_lowercase().as_str()).then(|| text.parse().ok()).flatten()
+}
+
+fn url(text: &str) -> Option<String> {
+    let uri: actix_web::http::Uri = text.parse().ok()?;
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
+    (web && plain).then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// Origins exactly as a browser sends them: scheme and host, no path, no wildcard.
+fn origins(text: &str) -> Option<Vec<String>> {
+    let exact = |item: &str| {
+        let after_scheme = item.split_once("://")?.1;
+        let bare = !after_scheme.contains(['/', '*', '?', '#']);
+        url(item).filter(|_| bare)
+    };
+    items(text).map(exact).collect::<Option<Vec<_>>>().filter(|origins| !origins.is_empty())
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+}
+
+fn key(text: &str) -> Option<SecretString> {
+    is_key(text).then(|| text.into())
+}
+
+fn keys(read: Reader<'_>) -> Result<Vec<NamedKey>, SettingError> {
+    let one = read.optional("API_KEY", "visible ASCII characters without commas", key)?;
+    let mut keys: Vec<_> =
+        one.into_iter().map(|key| NamedKey { name: "default".to_owned(), key }).collect();
+    keys.extend(read.optional("API_TOKENS", KEYS, tokens)?.into_iter().flatten());
+    Ok(keys)
+}
+
+fn tokens(text: &str) -> Option<Vec<NamedKey>> {
+    items(text).map(token).collect()
+}
+
+fn token(text: &str) -> Option<NamedKey> {
+    let named = text.split_once('=').filter(|(_, key)| {
+        // The padding of a base64 key is no name's end.
+        key.chars().any(|c| c != '=')
+    });
+    let (name, key) = match named {
+        Some((name, key)) => (name.to_owned(), key),
+        None => (nameless(text), text),
+    };
+    let good = life_agent_engine::domain::ids::AgentId::new(&name).is_ok() && is_key(key);
+    good.then(|| NamedKey { name, key: key.into() })
+}
+
+/// A name for a key that was given none: the same in every run, and no help in guessing the key.
+fn nameless(key: &str) -> String {
+    let digest = hex::encode(Sha256::digest(key));
+    format!("key-{}", digest.get(..8).unwrap_or(&digest))
+}

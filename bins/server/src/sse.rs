@@ -1,0 +1,110 @@
+//! Server-sent events out of the journal: every row once and in order, however slow the reader.
+//!
+//! The format is the HTML standard's (`text/event-stream`): fields end with a line feed, events with
+//! an empty line, lines that begin with a colon are comments.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use life_agent_engine::observer::{Follower, JournalError, Recorded};
+use metrics::gauge;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+/// What a client waits before it connects again, in milliseconds.
+const RETRY: u64 = 5000;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Rows that are read ahead of the socket at most.
+const BATCH: usize = 64;
+
+struct Subscription {
+    follower: Follower,
+    stopping: CancellationToken,
+    keep_alive: Interval,
+    begun: bool,
+    _counted: Counted,
+}
+
+/// One open stream in `sse_subscribers`.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        gauge!("sse_subscribers").increment(1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!("sse_subscribers").decrement(1);
+    }
+}
+
+/// The stream of a subscriber. It is read only as fast as the socket takes it, and what it has not
+/// read yet lies in the journal.
+pub fn stream(
+    follower: Follower,
+    stopping: CancellationToken,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let subscription =
+        Subscription { follower, stopping, keep_alive, begun: false, _counted: Counted::new() };
+    futures_util::stream::unfold(subscription, |mut subscription| async move {
+        let bytes = subscription.next().await?;
+        Some((Ok(bytes), subscription))
+    })
+}
+
+impl Subscription {
+    /// The next bytes; none when the stream is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.begun {
+            self.begun = true;
+            return Some(opening(self.follower.position()));
+        }
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => None,
+            batch = self.follower.next_batch(BATCH) => match batch {
+                Ok(rows) => Some(rows.iter().map(|row| event(row)).collect::<String>().into()),
+                Err(JournalError::Closed) => None,
+                Err(error) => {
+                    // The client connects again after `retry` and misses nothing.
+                    tracing::warn!(%error, "an event stream ends early");
+                    None
+                }
+            },
+            _ = self.keep_alive.tick() => Some(Bytes::from_static(b":keepalive\n\n")),
+        }
+    }
+}
+
+/// Sent first. The id stands in a block without data, which is no event: a client that is cut off
+/// before its first event then goes on from here and not from whenever it is back.
+fn opening(position: u64) -> Bytes {
+    format!("retry: {RETRY}\nid: {position}\n\nevent: ready\ndata: {{\"after\":{position}}}\n\n")
+        .into()
+}
+
+fn event(row: &Recorded) -> String {
+    let line = row.line();
+    let mut text = String::with_capacity(line.len() + 64);
+    // Writing into a String cannot fail. The line holds no line feed, which the journal sees to.
+    let _ = write!(text, "id: {}\nevent: {}\ndata: {line}\n\n", row.id, row.kind);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_opens_with_retry_and_ready() {
+        let text = opening(7);
+        assert_eq!(text, "retry: 5000\nid: 7\n\nevent: ready\ndata: {\"after\":7}\n\n");
+    }
+}

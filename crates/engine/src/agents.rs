@@ -1,0 +1,136 @@
+//! Agents in memory: read from the journal when they are needed, forgotten when they are idle.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use life_agent_domain::ids::AgentId;
+use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::rules::{ActStep, TurnStep, apply_act, apply_turn};
+use life_agent_domain::state::AgentState;
+use life_agent_observer::{Journal, JournalError, Reader};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, UnitWeighter};
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::error::EngineError;
+
+/// An agent's state as the last queued step left it, and the journal's epoch that it belongs to.
+pub(crate) struct Loaded {
+    pub(crate) state: AgentState,
+    pub(crate) epoch: u64,
+}
+
+/// One agent's place in memory. Whoever holds the lock may take the agent's next step.
+#[derive(Default)]
+pub(crate) struct Slot(Mutex<Option<Loaded>>);
+
+pub(crate) struct Agents {
+    slots: Cache<AgentId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, Idle>,
+    journal: Journal,
+    seed: u64,
+}
+
+/// A slot that someone holds must stay: a second one for the same agent would order steps anew.
+#[derive(Clone)]
+struct Idle;
+
+impl quick_cache::Lifecycle<AgentId, Arc<Slot>> for Idle {
+    type RequestState = ();
+    fn is_pinned(&self, _agent: &AgentId, slot: &Arc<Slot>) -> bool {
+        Arc::strong_count(slot) > 1
+    }
+}
+
+impl Agents {
+    pub(crate) fn new(journal: Journal, seed: u64, max_in_memory: usize) -> Self {
+        let slots = Cache::with(
+            max_in_memory,
+            max_in_memory as u64,
+            UnitWeighter,
+            DefaultHashBuilder::default(),
+            Idle,
+        );
+        Self { slots, journal, seed }
+    }
+
+    pub(crate) fn slot(&self, agent: &AgentId) -> Arc<Slot> {
+        let empty = || Ok::<_, Infallible>(Arc::default());
+        let Ok(slot) = self.slots.get_or_insert_with(agent, empty);
+        slot
+    }
+
+    /// Locks the slot, with the agent's present state in it.
+    pub(crate) async fn lock<'s>(
+        &self,
+        agent: &AgentId,
+        slot: &'s Slot,
+    ) -> Result<MutexGuard<'s, Option<Loaded>>, EngineError> {
+        let mut held = slot.0.lock().await;
+        // After a failed commit the epoch is another one: what is in memory may never have become
+        // durable, so only the journal knows.
+        if held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
+            *held = None;
+            *held = Some(self.load(agent).await?);
+        }
+        Ok(held)
+    }
+
+    /// The present state, without taking a step.
+    pub(crate) async fn state(&self, agent: &AgentId) -> Result<AgentState, EngineError> {
+        let slot = self.slot(agent);
+        let held = self.lock(agent, &slot).await?;
+        held.as_ref().map(|loaded| loaded.state.clone()).ok_or(EngineError::Unavailable)
+    }
+
+    async fn load(&self, agent: &AgentId) -> Result<Loaded, EngineError> {
+        // The epoch first: should a commit fail from here on, this load counts as stale.
+        let epoch = self.journal.epoch();
+        // Steps of a caller that has gone away may still be queued.
+        self.journal.barrier().await?;
+        let (agent, seed) = (agent.clone(), self.seed);
+        let state = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
+        Ok(Loaded { state, epoch })
+    }
+}
+
+/// The state that the last snapshot and the rows after it give. Each row states the hash of the state
+/// it led to: where they differ, the journal was changed behind our back and nothing is built on it.
+fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<AgentState, JournalError> {
+    let snapshot = reader.snapshot(agent.as_str())?;
+    let (mut state, after) = match snapshot {
+        Some(snapshot) => (snapshot.state, snapshot.event_id),
+        None => (AgentState::initial(seed), 0),
+    };
+    let mut stated = None;
+    for row in reader.steps_after(agent.as_str(), after)? {
+        let hash = apply_row(&mut state, &row).map_err(|error| corrupt(agent, row.id, &error))?;
+        stated = Some((row.id, hash));
+    }
+    match stated {
+        Some((id, hash)) if hash != state.hash() => {
+            Err(corrupt(agent, id, &"the state it states is not the state it leads to"))
+        }
+        _ => Ok(state),
+    }
+}
+
+fn corrupt(agent: &AgentId, row: u64, why: &dyn std::fmt::Display) -> JournalError {
+    JournalError::Damaged(format!("agent `{agent}` cannot be rebuilt at row {row}: {why}"))
+}
+
+#[derive(Deserialize)]
+struct Stated {
+    state_hash: String,
+}
+
+/// Applies a recorded step and returns the state hash that the row states.
+pub(crate) fn apply_row(state: &mut AgentState, row: &Row) -> Result<String, serde_json::Error> {
+    let data = row.data.get();
+    if row.kind == EventKind::Act.as_str() {
+        apply_act(state, &serde_json::from_str::<ActStep>(data)?);
+    } else {
+        apply_turn(state, &serde_json::from_str::<TurnStep>(data)?);
+    }
+    Ok(serde_json::from_str::<Stated>(data)?.state_hash)
+}

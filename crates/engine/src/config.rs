@@ -1,0 +1,63 @@
+//! What an engine is opened with.
+
+use std::path::PathBuf;
+
+/// Where things are and how the engine behaves. Paths may be relative to the working directory.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The journal's SQLite file; made if it does not exist.
+    pub db_path: PathBuf,
+    /// The tree that plans are about; never written to.
+    pub workspace_dir: PathBuf,
+    /// The policy in force from the start. While no such file exists, a built-in one stands in.
+    pub policy_path: PathBuf,
+    /// Where further policies lie that a reload may name.
+    pub policy_dir: PathBuf,
+    /// The agent profile. While no such file exists, a built-in one stands in.
+    pub profile_path: PathBuf,
+    /// Where plan artifacts go; made if it does not exist.
+    pub plans_dir: PathBuf,
+    /// The allowed directories of the built-in policy.
+    pub whitelist_dirs: Vec<String>,
+    /// The seed of agents that have not been used yet.
+    pub seed: u64,
+    /// Requests a second for each pair of caller and agent; 0 is no limit.
+    pub rate_limit_rps: u32,
+    /// Holds the kill switch on, whatever a call says.
+    pub kill_switch: bool,
+    /// Who answers for the OPA gate.
+    pub opa: OpaMode,
+    /// How many agents are kept in memory; others are read from the journal when they are needed.
+    pub max_agents_in_memory: usize,
+}
+
+/// Who answers for the OPA gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpaMode {
+    /// Nobody; the gate is not in the chain.
+    Off,
+    /// The modules in the policy directory, in this process.
+    Embedded,
+    /// An OPA server at this URL.
+    Server(String),
+}
+
+impl Config {
+    /// The contract's defaults, below one directory: what a test or an embedding program starts from.
+    pub fn below(dir: &std::path::Path) -> Self {
+        Self {
+            db_path: dir.join("agent.db"),
+            workspace_dir: dir.to_path_buf(),
+            policy_path: dir.join("policy/policy.yaml"),
+            policy_dir: dir.join("policies"),
+            profile_path: dir.join("policy/agent.yaml"),
+            plans_dir: dir.join("plans"),
+            whitelist_dirs: vec!["plans".to_owned()],
+            seed: 42,
+            rate_limit_rps: 5,
+            kill_switch: false,
+            opa: OpaMode::Off,
+            max_agents_in_memory: 10_000,
+        }
+    }
+}

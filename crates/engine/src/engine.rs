@@ -1,0 +1,196 @@
+//! The engine itself: what it holds, how it opens, how it closes.
+
+use std::sync::Arc;
+
+use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::record::EventKind;
+use life_agent_domain::state::AgentState;
+use life_agent_observer::{Journal, Work};
+use life_agent_plans::store::Store;
+use life_agent_plans::tree::Tree;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::agents::Agents;
+use crate::answers::{AgentSummary, Meta};
+use crate::config::{Config, OpaMode};
+use crate::error::{EngineError, OpenError};
+use crate::kill_switch::{SETTING, Switch};
+use crate::limiter::Limiter;
+use crate::meters::Meters;
+use crate::opa_server::OpaServer;
+use crate::policy::{InForce, PolicyStore};
+use crate::policy_files::PolicyFiles;
+use crate::workspace::Workspace;
+
+/// Who calls, and in which request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The name of the key.
+    pub principal: Principal,
+    /// The id that every row of the request carries.
+    pub request_id: String,
+}
+
+impl Caller {
+    /// The service itself.
+    pub fn system() -> Self {
+        Self { principal: Principal::new("system"), request_id: String::new() }
+    }
+}
+
+/// A governed agent service without its HTTP. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What an engine holds.
+pub struct Parts {
+    pub(crate) journal: Journal,
+    pub(crate) policy: PolicyStore,
+    pub(crate) agents: Agents,
+    pub(crate) limiter: Limiter,
+    pub(crate) kill_switch: Switch,
+    pub(crate) workspace: Workspace,
+    pub(crate) opa_server: Option<OpaServer>,
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) store: Store,
+    pub(crate) plans_dir: std::path::PathBuf,
+    pub(crate) meters: Meters,
+    /// Held while a policy is being replaced.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
+    /// Held while a plan is being reviewed.
+    pub(crate) reviewing: tokio::sync::Mutex<()>,
+    /// Held while the kill switch is being turned.
+    pub(crate) turning: tokio::sync::Mutex<()>,
+    start: String,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+#[derive(Serialize)]
+struct Started<'a> {
+    version: &'static str,
+    seed: u64,
+    policy: &'a str,
+    policy_hash: &'a str,
+}
+
+impl Engine {
+    /// Opens the journal and the policy and records the start. Blocks on the file system; call it
+    /// before serving.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let failed = |path: &std::path::Path| {
+            let path = path.display().to_string();
+            move |error| OpenError::Path { path, error }
+        };
+        let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
+            .map_err(failed(&config.workspace_dir))?;
+        let files = PolicyFiles::new(&config, workspace.clone());
+        let policy = InForce::first(&files, InForce::compile_first)?;
+        let opa_server = match &config.opa {
+            OpaMode::Server(url) => Some(OpaServer::new(url)?),
+            OpaMode::Off | OpaMode::Embedded => None,
+        };
+        let tree = Tree::open(workspace.root()).map_err(failed(&config.workspace_dir))?;
+        let store = Store::open(&config.plans_dir).map_err(failed(&config.plans_dir))?;
+        let journal = Journal::open(&config.db_path, life_agent_observer::Options::default())?;
+        let kept = journal.read(|reader| reader.setting(SETTING)).await?;
+        let engine = Self(Arc::new(Parts {
+            agents: Agents::new(journal.clone(), config.seed, config.max_agents_in_memory),
+            kill_switch: Switch::new(kept.as_deref(), config.kill_switch),
+            limiter: Limiter::new(config.rate_limit_rps),
+            policy: PolicyStore::new(policy, files),
+            tree: Arc::new(tree),
+            store,
+            plans_dir: config.plans_dir,
+            meters: Meters::new(),
+            reloading: tokio::sync::Mutex::default(),
+            reviewing: tokio::sync::Mutex::default(),
+            turning: tokio::sync::Mutex::default(),
+            start: now(),
+            journal,
+            workspace,
+            opa_server,
+        }));
+        engine.record_start(config.seed).await?;
+        Ok(engine)
+    }
+
+    async fn record_start(&self, seed: u64) -> Result<(), OpenError> {
+        let policy = self.policy.in_force();
+        let started = Started {
+            version: env!("CARGO_PKG_VERSION"),
+            seed,
+            policy: &policy.shown_path,
+            policy_hash: &policy.snapshot.hash,
+        };
+        let unwritable = || life_agent_observer::JournalError::Unavailable("no row".to_owned());
+        let data = row_data(&started).map_err(|_| unwritable())?;
+        let entry = self.entry(&Caller::system(), EventKind::ServiceStarted, None, data);
+        self.journal.append(Work::of(entry))?.await?;
+        Ok(())
+    }
+
+    /// Records the stop, commits what is queued and closes the journal. Calls made afterwards fail.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        let data = row_data(&serde_json::json!({}))?;
+        let entry = self.entry(&Caller::system(), EventKind::ServiceStopped, None, data);
+        self.journal.append(Work::of(entry))?.await?;
+        self.journal.close().await?;
+        Ok(())
+    }
+
+    /// An agent's state; an agent that nobody has used yet has its initial one.
+    pub async fn state(&self, agent: &AgentId) -> Result<AgentState, EngineError> {
+        self.agents.state(agent).await
+    }
+
+    /// Agents in the order of their ids, after one of them (none: from the first).
+    pub async fn agents(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<AgentSummary>, EngineError> {
+        let records = self.journal.read(move |reader| reader.agents(after.as_deref(), limit)).await?;
+        let summary = |record: life_agent_observer::AgentRecord| AgentSummary {
+            agent_id: record.agent_id,
+            state_version: record.state_version,
+            turns: record.turns,
+            last_seen: record.last_seen,
+        };
+        Ok(records.into_iter().map(summary).collect())
+    }
+
+    /// What runs here, and since when.
+    pub fn meta(&self) -> Meta {
+        Meta { version: env!("CARGO_PKG_VERSION"), start: self.start.clone() }
+    }
+
+    /// The journal, for reading and following.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Takes the secrets out of a text that comes from outside and is about to be logged or answered.
+    pub fn redact(&self, text: &str) -> String {
+        self.policy.in_force().chain.redactor().redact(text).into_owned()
+    }
+}
+
+/// The present time: RFC 3339, UTC, microseconds.
+pub(crate) fn now() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
+/// The data of a row, serialised once and for all.
+pub(crate) fn row_data(data: &impl Serialize) -> Result<Box<RawValue>, EngineError> {
+    serde_json::value::to_raw_value(data).map_err(|error| {
+        tracing::error!(%error, "a row could not be serialised");
+        EngineError::Unavailable
+    })
+}

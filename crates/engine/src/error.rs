@@ -1,0 +1,114 @@
+//! What can go wrong, as callers must be told; the server maps each to a code and a status.
+
+use life_agent_domain::fault::Fault;
+use life_agent_domain::gate::Reason;
+use life_agent_observer::JournalError;
+use life_agent_plans::fault::PlanFault;
+use serde::Serialize;
+
+/// Why a call was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A gate refused; the refusal is on the record.
+    #[error("{}", .0.message)]
+    Denied(Box<DenialReport>),
+    /// A policy or profile document has faults; the one in force stays.
+    #[error("the policy has {} faults; the one in force stays", .0.len())]
+    PolicyInvalid(Vec<Fault>),
+    /// A plan cannot be made as asked.
+    #[error("the plan has {} faults; `details` names each", .faults.len())]
+    PlanInvalid {
+        /// `path_forbidden` if one of them is a path that is off limits, else `plan_invalid`.
+        code: &'static str,
+        /// Everything wrong with it.
+        faults: Vec<PlanFault>,
+    },
+    /// A path that this call may not name.
+    #[error("{0}")]
+    PathForbidden(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It contradicts how things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// No model provider is configured.
+    #[error("no model is configured; set `GROQ_API_KEY` and start again")]
+    LlmUnconfigured,
+    /// More work is queued than the journal can take.
+    #[error("more steps are waiting than the journal takes; try again in a moment")]
+    Overloaded,
+    /// The journal cannot be written or read; nothing was changed.
+    #[error("the journal cannot be used right now; nothing was changed, try again later")]
+    Unavailable,
+}
+
+/// A refusal as the caller sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct DenialReport {
+    /// Why, as metrics count it.
+    #[serde(skip)]
+    pub reason: Reason,
+    /// The gate that refused.
+    pub gate: &'static str,
+    /// The rule, pattern or glob that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the caller may do instead.
+    #[serde(skip)]
+    pub message: String,
+    /// Seconds after which a retry may pass.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
+    /// The row that records it.
+    pub event_id: u64,
+    /// 0 to 1, out of what was found.
+    pub score: f64,
+    /// What was found; places, never texts.
+    pub findings: Vec<life_agent_domain::gate::Finding>,
+    /// The policy rules that matched.
+    pub applied_policies: Vec<String>,
+}
+
+impl From<JournalError> for EngineError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Overloaded => EngineError::Overloaded,
+            other => {
+                tracing::error!(error = %other, "the journal failed");
+                EngineError::Unavailable
+            }
+        }
+    }
+}
+
+/// Why an engine could not be opened: a sentence for the operator, before anything is served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal cannot be opened.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    /// The OPA server cannot be asked.
+    #[error("{0}")]
+    Opa(#[from] crate::opa_server::BadOpaUrl),
+    /// A document that the service needs has faults.
+    #[error("`{path}` is not valid:{}", list(.faults))]
+    Document {
+        /// The file.
+        path: String,
+        /// Everything wrong with it.
+        faults: Vec<Fault>,
+    },
+    /// A file or folder cannot be read or made.
+    #[error("cannot use `{path}`: {error}")]
+    Path {
+        /// The file or folder.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}

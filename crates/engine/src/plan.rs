@@ -1,0 +1,238 @@
+//! `plan`: an intended change passes the gates, meets the files as they are, and becomes an artifact.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use life_agent_domain::command::{Kind, Plan};
+use life_agent_domain::gate::{Denial, Permit, Reason, Refusal};
+use life_agent_domain::record::{Entry, EventKind};
+use life_agent_gates::admit::Admission;
+use life_agent_observer::{Extra, Proposal, Work};
+use life_agent_plans::draft::{Draft, draft};
+use life_agent_plans::fault::{PlanFault, answer_code};
+use life_agent_plans::life::Status;
+use life_agent_plans::record::Stats;
+use life_agent_plans::request::PlanRequest;
+use life_agent_plans::store::{Artifact, Meta, Store, WriteError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::answers::GateNotes;
+use crate::engine::{Caller, Engine, row_data};
+use crate::error::EngineError;
+use crate::facts::blocking;
+use crate::policy::InForce;
+
+/// A change as it is asked for.
+#[derive(Debug, Clone)]
+pub struct PlanAsked {
+    /// What the change is for, in a line.
+    pub intent: String,
+    /// Whatever a reviewer should know.
+    pub context: String,
+    /// The targets, and the edits or the patch; with neither it is a statement of intent.
+    pub request: PlanRequest,
+}
+
+/// A plan that is on the record.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Its id.
+    pub id: String,
+    /// Its record's path, from the folder above the plans folder.
+    pub artifact: String,
+    /// The diff, redacted; none for a statement of intent.
+    pub patch: Option<String>,
+    /// How large it is.
+    pub stats: Stats,
+    /// The row of its creation.
+    pub event_id: u64,
+    /// What the gates noted.
+    pub notes: GateNotes,
+}
+
+/// What the journal keeps of a plan's request.
+#[derive(Serialize)]
+struct PlanData<'a> {
+    intent: &'a str,
+    context: &'a str,
+    target_paths: &'a [String],
+    #[serde(flatten)]
+    notes: &'a GateNotes,
+    policy_hash: &'a str,
+}
+
+/// What the journal keeps of a plan's creation, and of the plan beside the rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlanKept {
+    pub(crate) id: String,
+    pub(crate) author: String,
+    pub(crate) artifact: String,
+    /// [`Artifact::seal`]: what is approved and branched must be this very record.
+    pub(crate) seal: String,
+    pub(crate) stats: Stats,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) review: Option<crate::review::Review>,
+}
+
+impl Engine {
+    /// Makes a plan. The answer means that artifact and rows are durable; nothing in the workspace has
+    /// changed.
+    pub async fn plan(&self, caller: &Caller, asked: PlanAsked) -> Result<Planned, EngineError> {
+        let begun = Instant::now();
+        let policy = self.policy.in_force();
+        let proposal = asked.request.read();
+        let command =
+            Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
+        let permit = self.permit(caller, &policy, command).await?;
+        let (tree, admission) = (self.tree.clone(), Admission::new(Arc::clone(&policy.snapshot)));
+        let max_lines = policy.snapshot.policy.max_diff_lines;
+        let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
+        let draft = match drafted {
+            Ok(draft) => draft,
+            Err(faults) => return Err(self.faulty(caller, &policy, permit, faults).await),
+        };
+        let planned = self.keep(caller, &policy, permit, draft).await?;
+        self.meters.plan_seconds.record(begun.elapsed());
+        self.meters.done(Kind::Plan, begun);
+        Ok(planned)
+    }
+
+    /// Writes the artifact, then its rows; without the rows there is no plan, and the artifact goes.
+    async fn keep(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        permit: Permit<Plan>,
+        draft: Draft,
+    ) -> Result<Planned, EngineError> {
+        let notes = GateNotes::from(permit.trace());
+        let patch = draft.diff().map(|diff| self.redact(diff));
+        let asked = self.plan_entry(caller, policy, permit.command(), &notes)?;
+        let meta = Meta {
+            created: Timestamp::now(),
+            request_id: caller.request_id.clone(),
+            policy_hash: policy.snapshot.hash.clone(),
+        };
+        let store = self.store.clone();
+        let artifact = blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(unstored)?;
+        match self.record_plan(caller, asked, &artifact).await {
+            Ok((event_id, shown)) => Ok(Planned {
+                id: artifact.record.id,
+                artifact: shown,
+                patch,
+                stats: artifact.record.stats,
+                event_id,
+                notes,
+            }),
+            Err(error) => {
+                let store: Store = self.store.clone();
+                if let Ok(Err(error)) = blocking(move || store.discard(&artifact)).await {
+                    tracing::warn!(%error, "an artifact without a row stays behind");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn plan_entry(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        plan: &Plan,
+        notes: &GateNotes,
+    ) -> Result<Entry, EngineError> {
+        let data = row_data(&PlanData {
+            intent: &plan.intent,
+            context: &plan.context,
+            target_paths: &plan.targets,
+            notes,
+            policy_hash: &policy.snapshot.hash,
+        })?;
+        Ok(self.entry(caller, EventKind::Plan, None, data))
+    }
+
+    async fn record_plan(
+        &self,
+        caller: &Caller,
+        asked: Entry,
+        artifact: &Artifact,
+    ) -> Result<(u64, String), EngineError> {
+        let shown = self.shown_artifact(&artifact.name);
+        let kept = row_data(&PlanKept {
+            id: artifact.record.id.clone(),
+            author: artifact.record.author.clone(),
+            artifact: shown.clone(),
+            seal: artifact.seal.clone(),
+            stats: artifact.record.stats,
+            review: None,
+        })?;
+        let proposal = Proposal {
+            id: artifact.record.id.clone(),
+            status: Status::Created.as_str().to_owned(),
+            intent: artifact.record.intent.clone(),
+            artifact: shown.clone(),
+            data: kept.clone(),
+        };
+        let created = self.entry(caller, EventKind::PlanCreated, None, kept);
+        let work = Work {
+            entries: vec![asked, created],
+            extra: vec![Extra::Proposal(proposal)],
+            ..Work::default()
+        };
+        Ok((self.journal.append(work)?.await?.id, shown))
+    }
+
+    /// A plan that a check refuses on policy's behalf is a denial and recorded as one; a plan that is
+    /// merely wrong is reported.
+    async fn faulty(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        permit: Permit<Plan>,
+        mut faults: Vec<PlanFault>,
+    ) -> EngineError {
+        for fault in &mut faults {
+            // The lines nearest to a text that was not found are quotations of the workspace.
+            fault.message = self.redact(&fault.message);
+        }
+        let code = answer_code(&faults);
+        let refusing = |fault: &PlanFault| fault.code.reason().map(|reason| (reason, fault.code));
+        let off_limits = |(reason, _): &(Reason, _)| *reason == Reason::PathForbidden;
+        let mut refused: Vec<_> = faults.iter().filter_map(refusing).collect();
+        refused.sort_by_key(|refused| !off_limits(refused));
+        if let Some((reason, rule)) = refused.first() {
+            let denial = Denial {
+                principal: caller.principal.clone(),
+                command: permit.command().clone(),
+                gate: "plans",
+                refusal: Refusal {
+                    reason: *reason,
+                    rule: Some(rule.as_str().to_owned()),
+                    message: format!("the plan has {} faults", faults.len()),
+                    retry_after: None,
+                },
+                trace: permit.trace().clone(),
+            };
+            match self.denied(caller, policy, denial).await {
+                EngineError::Denied(_) => {}
+                unrecorded => return unrecorded,
+            }
+        }
+        EngineError::PlanInvalid { code, faults }
+    }
+
+    /// The plans folder's name and the artifact's: no path outside of the workspace is shown.
+    fn shown_artifact(&self, name: &str) -> String {
+        let folder = self.plans_dir.file_name().unwrap_or_default().to_string_lossy();
+        format!("{folder}/{name}")
+    }
+}
+
+fn unstored(error: WriteError) -> EngineError {
+    tracing::error!(%error, "a plan could not be stored");
+    match error {
+        WriteError::OtherRequest => EngineError::Conflict(error.to_string()),
+        WriteError::Io(_) => EngineError::Unavailable,
+    }
+}

@@ -1,0 +1,230 @@
+//! What a program that embeds the engine may rely on, on a real journal in a real folder.
+
+use std::path::Path;
+
+use life_agent_engine::domain::command::{Act, Plan, Turn};
+use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
+use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::observer::{Filter, Reader, Verdict};
+use life_agent_engine::{Asked, Caller, Config, Engine, EngineError, OpaMode, PolicySource, replay};
+
+fn config(dir: &Path) -> Config {
+    Config { rate_limit_rps: 0, ..Config::below(dir) }
+}
+
+async fn open(dir: &Path) -> Engine {
+    Engine::open(config(dir)).await.unwrap()
+}
+
+fn caller() -> Caller {
+    Caller { principal: Principal::new("tester"), request_id: "r-1".to_owned() }
+}
+
+fn agent(id: &str) -> AgentId {
+    AgentId::new(id).unwrap()
+}
+
+fn act(id: &str, action: &str) -> Act {
+    let action = ActionName::new(action).unwrap();
+    Act { agent: agent(id), action, payload: Payload::default() }
+}
+
+fn turn(id: &str, input: &str) -> Turn {
+    Turn { agent: agent(id), input: input.to_owned() }
+}
+
+#[tokio::test]
+async fn state_and_hashes_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    for n in 0..130 {
+        engine.act(&caller(), act("hero", "explore")).await.unwrap();
+        engine.turn(&caller(), turn("hero", &format!("schau dich um, Nummer {n}"))).await.unwrap();
+    }
+    let last = engine.act(&caller(), act("hero", "rest")).await.unwrap();
+    let before = engine.state(&agent("hero")).await.unwrap();
+    assert_eq!((last.state_version, &last.state_hash), (261, &before.hash()));
+    engine.close().await.unwrap();
+
+    let engine = open(dir.path()).await;
+    assert_eq!(engine.state(&agent("hero")).await.unwrap(), before);
+    let next = engine.act(&caller(), act("hero", "rest")).await.unwrap();
+    assert_eq!(next.state_version, 262);
+    // One row for the stop, one for the start.
+    assert_eq!(next.event_id, last.event_id + 3);
+    assert_eq!(engine.state(&agent("nobody")).await.unwrap().version, 0);
+}
+
+#[tokio::test]
+async fn an_agent_keeps_the_seed_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.turn(&caller(), turn("hero", "look")).await.unwrap();
+    let before = engine.state(&agent("hero")).await.unwrap();
+    engine.close().await.unwrap();
+    let engine = Engine::open(Config { seed: 7, ..config(dir.path()) }).await.unwrap();
+    assert_eq!(engine.state(&agent("hero")).await.unwrap(), before);
+    assert_eq!(engine.state(&agent("other")).await.unwrap().seed, 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn steps_of_many_callers_are_ordered_and_share_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    // Fewer places in memory than agents: they are forgotten and read again all the time.
+    let engine = Engine::open(Config { max_agents_in_memory: 3, ..config(dir.path()) }).await.unwrap();
+    let tasks = (0..8).map(|task| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            for n in 0..40 {
+                let id = format!("a{}", (task + n) % 9);
+                engine.act(&caller(), act(&id, "explore")).await.unwrap();
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let agents = engine.agents(None, 100).await.unwrap();
+    assert_eq!(agents.len(), 9);
+    assert_eq!(agents.iter().map(|agent| agent.state_version).sum::<u64>(), 320);
+    for summary in agents {
+        let state = engine.state(&agent(&summary.agent_id)).await.unwrap();
+        assert_eq!(state.version, summary.state_version);
+    }
+    engine.close().await.unwrap();
+    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
+    assert!(matches!(reader.verify(None, |_, _| ()).unwrap(), Verdict::Whole(_)));
+    let report = replay(&reader, &config(dir.path()), None, &mut |_| ()).unwrap();
+    assert_eq!((report.steps, report.divergence_count), (320, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_check_has_no_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    let head = engine.journal().head();
+    let checked = engine.check(&caller(), Asked::Turn(turn("hero", "look around"))).await.unwrap();
+    assert_eq!((checked.decision, checked.notes.score), ("allow", 0.0));
+    let targets = vec!["../etc/passwd".to_owned()];
+    let plan = Plan { intent: "mend it".to_owned(), context: String::new(), targets };
+    let checked = engine.check(&caller(), Asked::Plan(plan)).await.unwrap();
+    assert_eq!((checked.decision, checked.code), ("deny", Some("path_forbidden")));
+    assert_eq!(engine.journal().head(), head);
+    assert_eq!(engine.state(&agent("hero")).await.unwrap().version, 0);
+}
+
+#[tokio::test]
+async fn the_kill_switch_refuses_what_acts_and_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.set_kill_switch(&caller(), true, "drill").await.unwrap();
+    let refused = engine.act(&caller(), act("hero", "rest")).await;
+    let Err(EngineError::Denied(report)) = refused else { panic!("{refused:?}") };
+    assert_eq!((report.gate, report.reason.code()), ("kill_switch", "kill_switch"));
+    engine.close().await.unwrap();
+
+    let engine = open(dir.path()).await;
+    let status = engine.kill_switch();
+    assert!(status.on && !status.forced && status.reason == "drill");
+    engine.set_kill_switch(&caller(), false, "over").await.unwrap();
+    assert!(engine.act(&caller(), act("hero", "rest")).await.is_ok());
+    engine.close().await.unwrap();
+
+    let engine = Engine::open(Config { kill_switch: true, ..config(dir.path()) }).await.unwrap();
+    let turned = engine.set_kill_switch(&caller(), false, "please").await;
+    assert!(matches!(turned, Err(EngineError::Conflict(_))), "{turned:?}");
+}
+
+#[tokio::test]
+async fn a_bad_policy_leaves_the_good_one_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    let deny = "version: '1'\nallowed_dirs: [plans]\nrules:\n  - id: no-rest\n    match: {actions: ['^rest$']}\n    effect: deny\n";
+    std::fs::write(policies.join("strict.yaml"), deny).unwrap();
+    std::fs::write(policies.join("bad.yaml"), "version: '9'\nmax_diff_lines: -1\n").unwrap();
+    let engine = open(dir.path()).await;
+    let built_in = engine.policy().0.hash;
+
+    let path = |name: &str| Some(policies.join(name).to_string_lossy().into_owned());
+    let bad = engine.reload_policy(&caller(), path("bad.yaml")).await;
+    let Err(EngineError::PolicyInvalid(faults)) = bad else { panic!("{bad:?}") };
+    assert!(faults.len() >= 3, "{faults:?}");
+    assert_eq!(engine.policy().0.hash, built_in);
+
+    let report = engine.reload_policy(&caller(), path("strict.yaml")).await.unwrap();
+    assert_eq!((report.rule_count, &report.policy_hash), (1, &engine.policy().0.hash));
+    let refused = engine.act(&caller(), act("hero", "rest")).await;
+    assert!(matches!(refused, Err(EngineError::Denied(_))), "{refused:?}");
+    for outside in ["/etc/passwd.yaml", "../x.yaml", "policies/none.yaml", "policy.txt"] {
+        assert!(engine.reload_policy(&caller(), Some(outside.to_owned())).await.is_err(), "{outside}");
+    }
+    let kinds: Vec<_> = engine
+        .journal()
+        .read(|reader| reader.page(0, 100, &Filter::default()))
+        .await
+        .unwrap()
+        .rows
+        .into_iter()
+        .map(|row| row.kind)
+        .collect();
+    assert_eq!(kinds, ["service.started", "policy.rejected", "policy.reload", "gate.denied"]);
+}
+
+#[tokio::test]
+async fn a_backtest_says_which_decisions_another_policy_would_turn_around() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    for action in ["rest", "explore", "rest"] {
+        engine.act(&caller(), act("hero", action)).await.unwrap();
+    }
+    let policy = "version: '1'\nallowed_dirs: [plans]\nrules:\n  - id: no-rest\n    match: {actions: ['^rest$']}\n    effect: deny\n";
+    let report = engine.backtest(PolicySource::Text(policy.to_owned()), 0, 1000).await.unwrap();
+    assert_eq!(report.decisions, 3);
+    assert_eq!(report.now_denied.iter().collect::<Vec<_>>(), [(&"rules/no-rest".to_owned(), &2)]);
+    assert_eq!(engine.state(&agent("hero")).await.unwrap().version, 3);
+}
+
+#[tokio::test]
+async fn a_replay_finds_a_step_that_was_tampered_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    for input in ["look", "schlafen", "lernen"] {
+        engine.turn(&caller(), turn("hero", input)).await.unwrap();
+    }
+    engine.close().await.unwrap();
+    let db = dir.path().join("agent.db");
+    let other_profile = dir.path().join("policy");
+    std::fs::create_dir(&other_profile).unwrap();
+    // The rules of today are not those of then: every answer differs, every state still adds up.
+    let profile = "version: '1'\nvoice: plain\nactions:\n  wait: {difficulty: 1, effects: {}}\nintents:\n  - {id: wait, action: wait, keywords: [wait]}\ndefault_intent: wait\n";
+    std::fs::write(other_profile.join("agent.yaml"), profile).unwrap();
+    let reader = Reader::open(&db).unwrap();
+    let report = replay(&reader, &config(dir.path()), Some(&agent("hero")), &mut |_| ()).unwrap();
+    assert_eq!((report.steps, report.divergence_count), (3, 3));
+    assert!(report.divergences.iter().all(|divergence| divergence.what == "answer"));
+}
+
+#[tokio::test]
+async fn modules_that_do_not_compile_deny_everything_and_can_be_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    let module = policies.join("agent.rego");
+    std::fs::write(&module, "package agent\nallow if {").unwrap();
+    let with_opa = Config { opa: OpaMode::Embedded, ..config(dir.path()) };
+    let engine = Engine::open(with_opa).await.unwrap();
+    let refused = engine.act(&caller(), act("hero", "rest")).await;
+    let Err(EngineError::Denied(report)) = refused else { panic!("{refused:?}") };
+    assert_eq!(report.reason.code(), "opa_deny");
+
+    std::fs::write(&module, "package agent\nimport rego.v1\nallow if input.action == \"rest\"").unwrap();
+    assert!(engine.policy_file_changed().await.unwrap());
+    assert!(!engine.policy_file_changed().await.unwrap());
+    assert!(engine.act(&caller(), act("hero", "rest")).await.is_ok());
+    assert!(engine.act(&caller(), act("hero", "explore")).await.is_err());
+
+    std::fs::write(&module, "package agent\nallow if {").unwrap();
+    assert!(matches!(engine.policy_file_changed().await, Err(EngineError::PolicyInvalid(_))));
+    assert!(engine.act(&caller(), act("hero", "rest")).await.is_ok(), "the last good modules stay");
+}

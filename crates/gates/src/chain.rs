@@ -1,0 +1,42 @@
+//! The order of the gates.
+
+use std::sync::Arc;
+
+use life_agent_domain::gate::{Chain, Gate};
+use life_agent_policy::snapshot::Snapshot;
+
+use crate::kill_switch::KillSwitchGate;
+use crate::limits::RateGate;
+use crate::opa::{Opa, OpaGate};
+use crate::paths::PathsGate;
+use crate::redact::SecretRedactor;
+use crate::risk::RiskGate;
+use crate::rules::RulesGate;
+
+/// What a chain has beside what the policy says.
+#[derive(Clone, Default)]
+pub struct ChainOptions {
+    /// Who answers for the OPA gate; none leaves it out.
+    pub opa: Option<Opa>,
+}
+
+/// The gates for one policy, in the order in which they judge. Cheap and total refusals come first;
+/// redaction ends the chain whatever the policy says about the category `secrets`.
+pub fn chain(snapshot: Arc<Snapshot>, options: ChainOptions) -> Chain {
+    let policy_hash = snapshot.hash.clone();
+    let mut rest: Vec<Box<dyn Gate>> = vec![
+        Box::new(RateGate),
+        Box::new(RiskGate::new(Arc::clone(&snapshot))),
+        Box::new(PathsGate::new(Arc::clone(&snapshot))),
+        Box::new(RulesGate::new(snapshot)),
+    ];
+    if let Some(opa) = options.opa {
+        rest.push(Box::new(OpaGate { opa, policy_hash }));
+    }
+    Chain::new(Box::new(KillSwitchGate), rest, Box::new(SecretRedactor))
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

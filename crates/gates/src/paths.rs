@@ -1,0 +1,111 @@
+//! The paths gate: every target of a plan must lie under an allowed directory, both as it is written
+//! and as the file system resolves it, and match no deny glob.
+
+use std::sync::Arc;
+
+use life_agent_domain::command::{Command, Field, Subject};
+use life_agent_domain::gate::{Facts, Gate, Reason, Refusal, TargetFact, Verdict};
+use life_agent_policy::snapshot::Snapshot;
+
+mod normal;
+
+pub use normal::{PathFault, normalise};
+
+/// Refuses plans with a target that the policy does not allow.
+#[derive(Debug)]
+pub struct PathsGate {
+    snapshot: Arc<Snapshot>,
+}
+
+impl PathsGate {
+    /// The directories and globs of one policy.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot }
+    }
+
+    /// Why the target is refused, and by which rule.
+    pub(crate) fn fault(&self, raw: &str, fact: &TargetFact) -> Option<(String, String)> {
+        let lexical = match normalise(raw) {
+            Ok(path) => path,
+            Err(fault) => return Some(("path".to_owned(), fault.to_string())),
+        };
+        let resolved = match fact {
+            TargetFact::Inside { resolved } => resolved,
+            TargetFact::Outside => {
+                return Some(("allowed_dirs".to_owned(), "leaves the workspace".to_owned()));
+            }
+            TargetFact::Unreadable => {
+                return Some(("allowed_dirs".to_owned(), "could not be looked at".to_owned()));
+            }
+        };
+        // Globs first: they hold inside of the allowed directories too, and say more.
+        [&lexical, resolved].into_iter().find_map(|path| {
+            let glob = self.snapshot.deny_globs.matching(path);
+            glob.map(|glob| (glob.to_owned(), format!("matches the deny glob `{glob}`")))
+        })
+        .or_else(|| {
+            let outside = [&lexical, resolved].into_iter().any(|path| !self.is_allowed(path));
+            outside.then(|| {
+                ("allowed_dirs".to_owned(), "lies in no allowed directory".to_owned())
+            })
+        })
+    }
+
+    /// Whether a path lies below an allowed directory. The directory itself is no file to change.
+    fn is_allowed(&self, path: &str) -> bool {
+        self.snapshot.policy.allowed_dirs.iter().any(|dir| is_below(dir, path))
+    }
+
+    /// Whether one allowed directory holds both paths.
+    pub(crate) fn share_a_dir(&self, one: &str, other: &str) -> bool {
+        let dirs = &self.snapshot.policy.allowed_dirs;
+        dirs.iter().any(|dir| is_below(dir, one) && is_below(dir, other))
+    }
+}
+
+fn is_below(dir: &str, path: &str) -> bool {
+    match dir.trim_end_matches('/') {
+        "." | "" => !path.is_empty(),
+        dir => {
+            let dir = dir.strip_prefix("./").unwrap_or(dir);
+            path.strip_prefix(dir).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+        }
+    }
+}
+
+impl Gate for PathsGate {
+    fn name(&self) -> &'static str {
+        "paths"
+    }
+
+    fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict {
+        let Command::Plan(plan) = subject.command else {
+            return Verdict::pass();
+        };
+        let refuse = |rule, message| {
+            let reason = Reason::PathForbidden;
+            Verdict::refuse(Refusal { reason, rule, message, retry_after: None })
+        };
+        let known = facts.targets.as_ref().filter(|known| known.len() == plan.targets.len());
+        let Some(known) = known else {
+            let message = "it is not known where the targets lie; tell the operator".to_owned();
+            return refuse(None, message);
+        };
+        let targets = plan.targets.iter().zip(known).enumerate();
+        let fault = |(n, (raw, fact)): (usize, (&String, &TargetFact))| {
+            self.fault(raw, fact).map(|fault| (n, fault))
+        };
+        match targets.into_iter().find_map(fault) {
+            None => Verdict::pass(),
+            Some((n, (rule, why))) => {
+                let field = subject.command.field_name(Field::Target(n));
+                let dirs = self.snapshot.policy.allowed_dirs.join("`, `");
+                let message = format!("`{field}` {why}; allowed are relative paths below `{dirs}`");
+                refuse(Some(rule), message)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The risk gate: searches every text of a request for patterns in five categories.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use life_agent_domain::command::{Command, Field, Subject};
+use life_agent_domain::gate::{Effect, Facts, Finding, Gate, Reason, Refusal, Verdict};
+use life_agent_policy::snapshot::Snapshot;
+
+use self::joined::Joined;
+use self::scanner::{RawFinding, Scanner};
+
+pub(crate) mod decode;
+mod joined;
+pub mod patterns;
+pub mod scanner;
+mod probe;
+mod shell;
+mod view;
+
+/// Refuses, or records, texts in which a risk pattern is found, as the policy says for its category.
+#[derive(Debug)]
+pub struct RiskGate {
+    snapshot: Arc<Snapshot>,
+    scanner: Scanner,
+}
+
+impl RiskGate {
+    /// The built-in patterns and those of one policy, with the effects of that policy.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { scanner: Scanner::new(Arc::clone(&snapshot)), snapshot }
+    }
+
+    fn finding(&self, command: Command<'_>, field: Field, text: &str, raw: &RawFinding) -> Option<Finding> {
+        let effect = self.snapshot.policy.risk.effect(raw.category)?;
+        let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
+        let limit = if raw.limit_reached { " (limit)" } else { "" };
+        Some(Finding {
+            category: raw.category.as_str(),
+            rule: format!("{}{limit}", raw.rule),
+            effect,
+            field: command.field_name(field),
+            start: chars(raw.start),
+            end: chars(raw.end),
+            weight: raw.weight,
+        })
+    }
+}
+
+impl Gate for RiskGate {
+    fn name(&self) -> &'static str {
+        "risk"
+    }
+
+    fn check(&self, subject: &Subject<'_>, _facts: &Facts) -> Verdict {
+        let command = subject.command;
+        let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
+        let (names, texts): (Vec<_>, Vec<_>) =
+            command.texts().into_iter().partition(|(field, _)| is_name(field));
+        // Names cannot hold more than letters and a few signs: nothing there but a pasted key.
+        let in_names = names.iter().flat_map(|(field, text)| {
+            Scanner::secrets(text).into_iter().map(move |raw| (*field, *text, raw))
+        });
+        let in_paths = command.targets().iter().enumerate().flat_map(|(n, text)| {
+            let found = Scanner::secrets(text).into_iter();
+            found.map(move |raw| (Field::Target(n), text.as_str(), raw))
+        });
+        let mut found: Vec<_> = in_names.chain(in_paths).collect();
+        found.extend(self.in_texts(&texts));
+        let mut seen = BTreeSet::new();
+        let findings: Vec<Finding> = found
+            .iter()
+            .filter_map(|(field, text, raw)| self.finding(command, *field, text, raw))
+            .filter(|finding| seen.insert((finding.rule.clone(), finding.field.clone(), finding.start)))
+            .collect();
+        let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
+        Verdict { findings, applied: Vec::new(), refusal }
+    }
+}
+
+impl RiskGate {
+    /// What is in the texts, also when it is spread over several of them.
+    fn in_texts<'t>(&self, texts: &[(Field, &'t str)]) -> Vec<(Field, &'t str, RawFinding)> {
+        match texts {
+            [] => Vec::new(),
+            [(field, text)] => {
+                self.scanner.scan(text).into_iter().map(|raw| (*field, *text, raw)).collect()
+            }
+            several => {
+                let own = several.iter().flat_map(|(field, text)| {
+                    self.scanner.custom(text).into_iter().map(move |raw| (*field, *text, raw))
+                });
+                let joined = joined::SEPARATORS.iter().flat_map(|separator| {
+                    let joined = Joined::new(several, separator);
+                    self.scanner.scan(joined.text()).into_iter().map(move |raw| joined.place(raw))
+                        .collect::<Vec<_>>()
+                });
+                own.chain(joined.flatten()).collect()
+            }
+        }
+    }
+}
+
+/// Names the category and the pattern, and never the text.
+fn refusal(finding: &Finding) -> Refusal {
+    let allowed = match finding.category {
+        "command_exec" => "describe in words what is wanted, without a command to run",
+        "secrets" => "leave the credential out and refer to it by name",
+        "url" => "name a public host over http or https, without credentials or redirects",
+        "path_traversal" => "name files by their path relative to the workspace",
+        _ => "say what is wanted without instructions to the model behind",
+    };
+    Refusal {
+        reason: Reason::RiskPattern,
+        rule: Some(finding.rule.clone()),
+        message: format!(
+            "`{}` holds what the pattern `{}` ({}) looks for; {allowed}",
+            finding.field, finding.rule, finding.category
+        ),
+        retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! The built-in patterns: what one is, how its text is written, and the list of them all.
+//!
+//! A pattern is a plain regular expression without look-around, so that its search is linear in the
+//! text; what an expression cannot tell (whether a value looks random) is a small function beside it.
+
+use life_agent_policy::document::Category;
+
+mod command_exec;
+mod command_lines;
+mod credentials;
+mod path_traversal;
+mod prompt_injection;
+mod secrets;
+mod url;
+mod vocabulary;
+
+/// One thing to look for.
+#[derive(Debug)]
+pub struct Pattern {
+    /// Unique among all patterns; stands in findings, rows and `[redacted:<id>]`.
+    pub id: &'static str,
+    /// What it finds, for `docs/gates.md`.
+    pub description: &'static str,
+    /// A regular expression on bytes, ASCII only, in verbose mode, without regard to case, line by
+    /// line; `<name>` stands for a part out of the crate's vocabulary.
+    pub(crate) regex: &'static str,
+    /// What a hit adds to the score, 0 to 1.
+    pub weight: f64,
+    /// The last word on a hit: sees its first group, or all of it if there is none.
+    pub(crate) accept: Option<fn(&[u8]) -> bool>,
+    /// Texts in which it is found.
+    pub examples: &'static [&'static str],
+    /// Texts that come near and in which it is not.
+    pub counter_examples: &'static [&'static str],
+}
+
+/// Every category with its patterns.
+pub fn all() -> [(Category, Vec<&'static Pattern>); 5] {
+    [
+        (
+            Category::CommandExec,
+            command_exec::PATTERNS.iter().chain(command_lines::PATTERNS).collect(),
+        ),
+        (Category::Secrets, secrets()),
+        (Category::Url, url::PATTERNS.iter().collect()),
+        (Category::PathTraversal, path_traversal::PATTERNS.iter().collect()),
+        (Category::PromptInjection, prompt_injection::PATTERNS.iter().collect()),
+    ]
+}
+
+/// The patterns that redaction goes by.
+pub(crate) fn secrets() -> Vec<&'static Pattern> {
+    secrets::PATTERNS.iter().chain(credentials::PATTERNS).collect()
+}
+
+/// The expression as the engine takes it.
+pub(crate) fn source(pattern: &Pattern) -> String {
+    let parts = vocabulary::PARTS.iter();
+    let expanded = parts.fold(pattern.regex.to_owned(), |text, (name, part)| text.replace(name, part));
+    format!("(?imx-u){expanded}")
+}
+
+#[cfg(test)]
+mod tests;

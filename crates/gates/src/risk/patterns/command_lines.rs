@@ -1,0 +1,64 @@
+//! Command lines: what a shell would run, and the tricks that hide it.
+
+use super::Pattern;
+
+pub(super) const PATTERNS: &[Pattern] = &[
+    Pattern {
+        id: "command_after_separator",
+        description: "a command after `;`, `|`, `&`, a line break or inside a substitution",
+        regex: r#"<sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | <path_to> (?: <cmd> | <word_cmd> ) (?: <arg> | <end> )
+            | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;|&)`"'] ) | \\[nr] | /n\b ) | (?: sleep | ping ) \s+ \d )"#,
+        weight: 0.8,
+        accept: None,
+        examples: &["a.txt; whoami", "x | cat /var/log/app", "v=$(uname -r)", "1 && curl -s host", "q|id", "& echo $PATH"],
+        counter_examples: &["read it; find the bug", "either | or", "tabs & spaces", "use wget; it is there"],
+    },
+    Pattern {
+        id: "command_with_arguments",
+        description: "a system command with the options or paths of a command line",
+        regex: r#"(?: ^ | [\s"'(=/+;|&`]) (?: <cmd> <arg> | (?: ping | sleep | find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s )"#,
+        weight: 0.6,
+        accept: None,
+        examples: &["netstat -an", "cat /var/log/syslog", "please run ping -c 3 host"],
+        counter_examples: &["find the file", "use bash to do it", "rm is gone, cp too"],
+    },
+    Pattern {
+        id: "program_path",
+        description: "the path of a shell or a system program",
+        regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | <end> )"#,
+        weight: 0.6,
+        accept: None,
+        examples: &["/bin/sh", "run /usr/bin/id;", "/bin/ls -al"],
+        counter_examples: &["bin/main.rs", "/usr/bin/env is used", "/bin/server"],
+    },
+    Pattern {
+        id: "shell_obfuscation",
+        description: "a spelling that only a shell understands (`$IFS`, slices, globs for letters, `<<<`)",
+        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\ | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | \{, [\w$"'] | ^\s* \{ [\w/]+, [\w/.,-]+ \}
+            | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x | \bxxd \s+ (?: -\w+ \s+ )* -r | \bbase64 \s+ (?:-d|--decode|-D) \b | \btr \s+ '[^'\n]+' \s+ '"
+            | \b \w+ = \$? \\? ["'] [^\n;]* \\? ["'] \s* (?: ; | && ) \s* \$\w | \becho \s+ ~[-+] )"#,
+        weight: 0.8,
+        accept: None,
+        examples: &["cat$IFS/x", "${PATH:0:1}bin", "/???/??t x", "who$(echo am)i", "X=$'id';$X", "tr x <<< y"],
+        counter_examples: &["${NAME}", "a{b,c}", "what?/why?", "X='a'; y"],
+    },
+    Pattern {
+        id: "command_substitution",
+        description: "a command in `$(..)` or backticks",
+        regex: r#"(?: \$\( \s* [`"']? \s* (?: <path_to>? (?: <cmd> | <word_cmd> ) ) (?: \s [^)\n]* )? [`"']? \s* \)
+            | ` \s* <path_to>? (?: (?: <cmd> | ping | sleep | id | hostname | echo | touch | dig ) \s+ [^`\n]+ | whoami | uname | ifconfig | netstat | sysinfo | systeminfo ) \s* ` )"#,
+        weight: 0.6,
+        accept: Some(is_no_markdown),
+        examples: &["$(whoami)", "x`cat /etc/motd`", "$(touch a)", "`ping h`"],
+        counter_examples: &["call `id` here", "`type Body`", "$(RUSTC)", "use `python -m venv` to make one"],
+    },
+];
+
+/// Backticks are the code of a Markdown text as often as a shell's; what tells them apart is a
+/// command that nobody shows for reading.
+fn is_no_markdown(hit: &[u8]) -> bool {
+    let inside = hit.strip_prefix(b"`").unwrap_or(b"");
+    let benign: [&[u8]; 9] =
+        [b"python", b"grep", b"sh ", b"bash ", b"git", b"php", b"ruby", b"sed", b"awk"];
+    hit.starts_with(b"$") || !benign.iter().any(|start| inside.trim_ascii_start().starts_with(start))
+}

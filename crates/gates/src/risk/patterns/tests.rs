@@ -1,0 +1,45 @@
+//! Every pattern finds its examples, leaves its counter-examples, and is told apart by its id.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::risk::scanner::find_in;
+
+#[test]
+fn each_pattern_finds_its_examples_and_leaves_its_counter_examples() {
+    for (_, patterns) in all() {
+        for pattern in patterns {
+            assert!(!pattern.examples.is_empty(), "{}", pattern.id);
+            assert!(!pattern.counter_examples.is_empty(), "{}", pattern.id);
+            for text in pattern.examples {
+                assert!(find_in(pattern, text), "{} misses `{text}`", pattern.id);
+            }
+            for text in pattern.counter_examples {
+                assert!(!find_in(pattern, text), "{} finds `{text}`", pattern.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_are_unique_and_fit_for_labels() {
+    let mut seen = BTreeSet::new();
+    for (_, patterns) in all() {
+        for pattern in patterns {
+            assert!(seen.insert(pattern.id), "{} twice", pattern.id);
+            assert!(pattern.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            assert!((0.0..=1.0).contains(&pattern.weight), "{}", pattern.id);
+        }
+    }
+}
+
+#[test]
+fn each_pattern_is_documented() {
+    let page = include_str!("../../../../../docs/gates.md");
+    for (category, patterns) in all() {
+        for pattern in patterns {
+            let line = format!("| `{}` | {} |", pattern.id, pattern.description);
+            assert!(page.contains(&line), "docs/gates.md lacks {category:?}: {line}");
+        }
+    }
+}

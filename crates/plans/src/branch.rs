@@ -1,0 +1,302 @@
+//! An approved plan becomes a branch, in a worktree of its own: the user's tree and index stay as they
+//! are.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::draft::MAX_FILE_BYTES;
+use crate::git::{self, GitError};
+use crate::life::Status;
+use crate::record::{Record, blake3_hex};
+use crate::stale::stale;
+use crate::store::{Artifact, LoadError, Store};
+use crate::tree::Tree;
+
+/// A branch that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// `plan/<id>`.
+    pub name: String,
+    /// Its one commit.
+    pub commit: String,
+    /// The commit below it.
+    pub base: String,
+}
+
+/// Why there is no branch. Whatever it is, nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BranchError {
+    /// Nobody approved it.
+    #[error("plan `{id}` is `{}`, not approved; have it reviewed first", .status.as_str())]
+    Unapproved {
+        /// The plan.
+        id: String,
+        /// How far it has come.
+        status: Status,
+    },
+    /// Its files are not those that were written, or not those that were approved.
+    #[error(transparent)]
+    Tampered(#[from] LoadError),
+    /// The workspace moved on.
+    #[error("plan `{id}` is stale: {} changed since; make it anew", .files.join(", "))]
+    Stale {
+        /// The plan.
+        id: String,
+        /// What changed.
+        files: Vec<String>,
+    },
+    /// It has no patch.
+    #[error("plan `{0}` is a statement of intent; there is nothing to put on a branch")]
+    Statement(String),
+    /// It was not made in a git tree.
+    #[error("plan `{0}` was not made in a git tree; apply its patch by hand")]
+    NoBase(String),
+    /// Its base commit is gone.
+    #[error("the commit that plan `{0}` was made from is not in the repository; make the plan anew")]
+    BaseGone(String),
+    /// It was made from files that had not been committed.
+    #[error(
+        "plan `{id}` was made from changes that are not committed in {}; commit them and make it anew",
+        .files.join(", ")
+    )]
+    Uncommitted {
+        /// The plan.
+        id: String,
+        /// The files concerned.
+        files: Vec<String>,
+    },
+    /// The branch is there already.
+    #[error("branch `{0}` exists already; delete it to make it again")]
+    Exists(String),
+    /// What was applied is not what was planned.
+    #[error("applying plan `{id}` did not give what was planned in {}; nothing was kept", .files.join(", "))]
+    Differs {
+        /// The plan.
+        id: String,
+        /// The files concerned.
+        files: Vec<String>,
+    },
+    /// The temporary folder lies in the workspace.
+    #[error("the folder for temporary files lies in the workspace; set `TMPDIR` to another one")]
+    TempInside,
+    /// No such remote.
+    #[error("the repository has no remote `{0}`; add it with `git remote add`")]
+    NoRemote(String),
+    /// Git refused.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The disk said no.
+    #[error("the worktree could not be made; check the space of the folder for temporary files")]
+    Io(#[from] std::io::Error),
+}
+
+impl BranchError {
+    /// Its name, for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            BranchError::Unapproved { .. } => "unapproved",
+            BranchError::Tampered(LoadError::NotFound(_)) => "not_found",
+            BranchError::Tampered(_) => "tampered",
+            BranchError::Stale { .. } => "stale",
+            BranchError::Statement(_) => "statement",
+            BranchError::NoBase(_) => "no_base",
+            BranchError::BaseGone(_) => "base_gone",
+            BranchError::Uncommitted { .. } => "uncommitted",
+            BranchError::Exists(_) => "branch_exists",
+            BranchError::Differs { .. } => "differs",
+            BranchError::TempInside => "temp_inside",
+            BranchError::NoRemote(_) => "no_remote",
+            BranchError::Git(_) => "git_failed",
+            BranchError::Io(_) => "io",
+        }
+    }
+}
+
+/// The name of a plan's branch.
+pub fn name(id: &str) -> String {
+    format!("plan/{id}")
+}
+
+/// Whether a plan's branch exists.
+pub fn exists(tree: &Tree, id: &str) -> bool {
+    let reference = format!("refs/heads/{}", name(id));
+    git::ask(tree.root(), &["show-ref", "--verify", "--quiet", &reference]).is_ok()
+}
+
+/// Makes the branch `plan/<id>` on top of the plan's base commit. `status` and `seal` are what the
+/// journal says: how far the plan has come and the [`Artifact::seal`] of the record that was approved.
+pub fn branch(
+    tree: &Tree,
+    store: &Store,
+    id: &str,
+    status: Status,
+    seal: &str,
+) -> Result<Branch, BranchError> {
+    let artifact = store.load(id)?;
+    let record = &artifact.record;
+    if status != Status::Approved {
+        return Err(BranchError::Unapproved { id: id.to_owned(), status });
+    }
+    let mail = proven(store, &artifact, seal)?;
+    let mail = mail.ok_or_else(|| BranchError::Statement(id.to_owned()))?;
+    let files = stale(tree, record);
+    if !files.is_empty() {
+        return Err(BranchError::Stale { id: id.to_owned(), files });
+    }
+    let base = base_of(tree, record)?;
+    if exists(tree, id) {
+        return Err(BranchError::Exists(name(id)));
+    }
+    let worktree = Worktree::at(tree, &base)?;
+    let commit = worktree.apply(record, &mail)?;
+    // The zeros say that it must not exist: two at once cannot both make it.
+    let reference = format!("refs/heads/{}", name(id));
+    let none = "0".repeat(commit.len());
+    git::ask(tree.root(), &["update-ref", &reference, &commit, &none])?;
+    Ok(Branch { name: name(id), commit, base })
+}
+
+/// Pushes a plan's branch to a remote of the repository, under the same name.
+pub fn push(tree: &Tree, id: &str, remote: &str) -> Result<(), BranchError> {
+    let remotes = git::ask(tree.root(), &["remote"])?;
+    if !String::from_utf8_lossy(&remotes).lines().any(|known| known == remote) {
+        return Err(BranchError::NoRemote(remote.to_owned()));
+    }
+    let reference = format!("refs/heads/{}", name(id));
+    Ok(git::push(tree.root(), remote, &format!("{reference}:{reference}"))?)
+}
+
+fn proven(store: &Store, artifact: &Artifact, seal: &str) -> Result<Option<String>, LoadError> {
+    if artifact.seal != seal {
+        let what = "its record is not the one that was approved";
+        return Err(LoadError::Tampered { id: artifact.record.id.clone(), what });
+    }
+    store.mail(artifact)
+}
+
+fn base_of(tree: &Tree, record: &Record) -> Result<String, BranchError> {
+    let no_base = || BranchError::NoBase(record.id.clone());
+    let base = record.base_commit.clone().filter(|base| git::is_commit(base)).ok_or_else(no_base)?;
+    match git::ask(tree.root(), &["cat-file", "-e", &format!("{base}^{{commit}}")]) {
+        Ok(_) => Ok(base),
+        Err(GitError::Failed { .. }) => Err(BranchError::BaseGone(record.id.clone())),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// A checkout of the base commit in a temporary folder; gone when dropped, whatever happened.
+struct Worktree<'t> {
+    tree: &'t Tree,
+    folder: tempfile::TempDir,
+    base: String,
+    /// Where the workspace lies in its repository: empty, or a path that ends in `/`.
+    prefix: String,
+}
+
+impl<'t> Worktree<'t> {
+    fn at(tree: &'t Tree, base: &str) -> Result<Self, BranchError> {
+        let prefix = git::ask(tree.root(), &["rev-parse", "--show-prefix"])?;
+        let prefix = String::from_utf8_lossy(&prefix).trim_end_matches('\n').to_owned();
+        let folder = tempfile::Builder::new().prefix("life-agent-plan-").tempdir()?;
+        if folder.path().canonicalize()?.starts_with(tree.root()) {
+            return Err(BranchError::TempInside);
+        }
+        let worktree = Self { tree, folder, base: base.to_owned(), prefix };
+        let path = worktree.path();
+        let args = ["worktree".as_ref(), "add".as_ref(), "--quiet".as_ref(), "--detach".as_ref()];
+        git::work(tree.root(), &[&args[..], &[path.as_os_str(), base.as_ref()]].concat())?;
+        Ok(worktree)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("tree")
+    }
+
+    /// Applies the mail and proves what came of it; the new commit.
+    fn apply(&self, record: &Record, mail: &str) -> Result<String, BranchError> {
+        let id = || record.id.clone();
+        let files = self.unlike(record, |file| file.before.as_deref())?;
+        if !files.is_empty() {
+            return Err(BranchError::Uncommitted { id: id(), files });
+        }
+        // A copy of what was proven: the artifact itself could change in between.
+        let mail_path = self.folder.path().join("plan.patch");
+        std::fs::write(&mail_path, mail)?;
+        let mut args = vec!["am", "--quiet", "--keep-cr", "--keep-non-patch", "--no-scissors"];
+        args.extend(["--no-3way", "--no-gpg-sign"]);
+        let directory = format!("--directory={}", self.prefix);
+        if !self.prefix.is_empty() {
+            args.push(&directory);
+        }
+        args.extend(["--", "../plan.patch"]);
+        git::work(&self.path(), &args)?;
+
+        let mut files = self.unlike(record, |file| file.after.as_deref())?;
+        files.extend(self.unplanned(record)?);
+        if !files.is_empty() {
+            return Err(BranchError::Differs { id: id(), files });
+        }
+        let commit = git::head(&self.path());
+        commit.ok_or_else(|| BranchError::Differs { id: id(), files: Vec::new() })
+    }
+
+    /// The planned files whose text in the worktree is not the expected one.
+    fn unlike<'r>(
+        &self,
+        record: &'r Record,
+        expected: impl Fn(&'r crate::record::FileRecord) -> Option<&'r str>,
+    ) -> Result<Vec<String>, BranchError> {
+        let workspace = Tree::open(&self.path().join(Path::new(&self.prefix)))?;
+        let unlike = |file: &&'r crate::record::FileRecord| {
+            match workspace.read(&file.path, MAX_FILE_BYTES) {
+                Ok(found) => found.map(|f| blake3_hex(&f.bytes)).as_deref() != expected(file),
+                Err(_) => true,
+            }
+        };
+        Ok(record.files.iter().filter(unlike).map(|file| file.path.clone()).collect())
+    }
+
+    /// What the one commit above the base changes that was not planned, or not in this way: other
+    /// files, modes, planned files that it leaves alone.
+    fn unplanned(&self, record: &Record) -> Result<Vec<String>, BranchError> {
+        let parents = git::ask(&self.path(), &["rev-list", "--parents", "-1", "HEAD"])?;
+        let parents = String::from_utf8_lossy(&parents);
+        if parents.split_whitespace().nth(1) != Some(self.base.as_str()) {
+            return Ok(vec!["the history".to_owned()]);
+        }
+        let args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", &self.base, "HEAD"];
+        let raw = git::ask(&self.path(), &args)?;
+        let planned: BTreeSet<String> =
+            record.files.iter().map(|file| format!("{}{}", self.prefix, file.path)).collect();
+        let raw = String::from_utf8_lossy(&raw);
+        let mut fields = raw.split('\0');
+        let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+        // Pairs of `:old-mode new-mode old-blob new-blob status` and the path.
+        while let (Some(what), Some(path)) = (fields.next(), fields.next()) {
+            if !(planned.contains(path) && keeps_mode(what)) {
+                wrong.push(path.to_owned());
+            }
+            seen.insert(path.to_owned());
+        }
+        wrong.extend(planned.difference(&seen).cloned());
+        Ok(wrong)
+    }
+}
+
+fn keeps_mode(what: &str) -> bool {
+    let mut modes = what.trim_start_matches(':').split(' ');
+    match (modes.next(), modes.next()) {
+        (Some("000000"), Some("100644" | "100755")) | (Some("100644" | "100755"), Some("000000")) => true,
+        (Some(old), Some(new)) => old == new && matches!(old, "100644" | "100755"),
+        _ => false,
+    }
+}
+
+impl Drop for Worktree<'_> {
+    fn drop(&mut self) {
+        let path = self.path();
+        let args = ["worktree".as_ref(), "remove".as_ref(), "--force".as_ref(), path.as_os_str()];
+        // Should this fail, the folder goes anyway and `git worktree prune` forgets it.
+        let _ = git::work(self.tree.root(), &args);
+    }
+}

@@ -1,0 +1,141 @@
+//! From text to a raw document: every stage goes on where the one before left what it could.
+
+use life_agent_domain::fault::{Fault, read_all};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::yaml;
+
+/// Faults collected stage by stage.
+#[derive(Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds a fault, unless its value, or one around it, was already found to be wrong: what follows
+    /// from that is no news.
+    pub(crate) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        let path = path.into();
+        let known = |fault: &Fault| {
+            path.strip_prefix(&fault.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if !self.0.iter().any(|fault| !fault.path.is_empty() && known(fault)) {
+            self.0.push(Fault::new(path, message));
+        }
+    }
+
+    /// All of them with their places in the text, in the order of the text; none if there are none.
+    pub(crate) fn finish(self, text: &str) -> Option<Vec<Fault>> {
+        let mut faults = self.0;
+        yaml::locate_all(text, &mut faults);
+        faults.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+        (!faults.is_empty()).then_some(faults)
+    }
+}
+
+/// Reads a raw document and checks its ranges. What is wrong in it is reported and left out of it.
+pub(crate) fn read<T>(text: &str) -> Result<(T, Faults), Vec<Fault>>
+where
+    T: DeserializeOwned + garde::Validate<Context = ()>,
+{
+    let (mut value, unread) = yaml::read(text).map_err(|fault| vec![fault])?;
+    let mut faults = Faults::default();
+    unread.into_iter().for_each(|fault| faults.add(fault.path, fault.message));
+    let Some(raw) = read_rest::<T>(&mut value, &mut faults) else {
+        return Err(faults.finish(text).unwrap_or_default());
+    };
+    if let Err(report) = raw.validate() {
+        for (path, error) in report.into_inner() {
+            let path = path.to_string().replace('[', ".").replace(']', "");
+            faults.add(path, tidy_range(error.message()));
+        }
+    }
+    Ok((raw, faults))
+}
+
+/// Reads what is readable. A wrong value is left out of a map; in a list it is replaced by an empty map
+/// or an empty text, whichever can be read there, so that the items after it keep their numbers (in a
+/// list of names neither can, and there it does not matter).
+fn read_rest<T: DeserializeOwned>(value: &mut Value, faults: &mut Faults) -> Option<T> {
+    for filler in [Value::Object(Map::new()), Value::String(String::new()), Value::Null] {
+        match read_all::<T>(value.clone()) {
+            Ok(raw) => return Some(raw),
+            Err(wrong) => {
+                for fault in wrong {
+                    replace(value, &fault.path, &filler);
+                    faults.add(fault.path, tidy_type(&fault.message));
+                }
+            }
+        }
+        if filler.is_null() {
+            drop_nulls(value);
+        }
+    }
+    read_all(value.clone()).ok()
+}
+
+fn replace(value: &mut Value, path: &str, filler: &Value) {
+    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut keys = parents.split('.').filter(|key| !key.is_empty());
+    let parent = keys.try_fold(value, |inner, key| match inner {
+        Value::Object(map) => map.get_mut(key),
+        Value::Array(items) => items.get_mut(key.parse::<usize>().ok()?),
+        _ => None,
+    });
+    match parent {
+        Some(Value::Object(map)) => {
+            map.remove(last);
+        }
+        Some(Value::Array(items)) => {
+            let item = last.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+            if let Some(item) = item {
+                *item = filler.clone();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_nulls);
+        }
+        Value::Object(map) => map.values_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// serde names types as Rust does.
+fn tidy_type(message: &str) -> String {
+    let Some((found, expected)) = message.split_once("expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u8" | "u32" | "u64" => "a whole number, 0 or more",
+        "i8" | "i32" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "a list",
+        "a boolean" => "`true` or `false`",
+        "a string" => "a text (in quotes, if it looks like something else)",
+        "a map" => "a map of keys and values",
+        _ if expected.starts_with("struct ") => "a map of keys and values",
+        other => other,
+    };
+    format!("{found}expected {expected}")
+}
+
+/// garde says what is the case; a fault says what must not be.
+fn tidy_range(message: &str) -> String {
+    if message == "not set" {
+        return "is missing".to_owned();
+    }
+    if let Some(rest) = message.strip_prefix("length is ") {
+        return format!("must not have a length {rest}");
+    }
+    match message.starts_with("lower than ") || message.starts_with("greater than ") {
+        true => format!("must not be {message}"),
+        false => message.to_owned(),
+    }
+}

@@ -1,0 +1,220 @@
+//! Who may call, and how a caller who may not is told
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::{Answer, KEY, RawConnection, Setup, TestApp};
+
+/// One call of every route that wants a key.
+const CLOSED: &[(&str, &str)] = &[
+    ("POST", "/act"),
+    ("POST", "/turn"),
+    ("GET", "/state"),
+    ("GET", "/state?agent_id=a"),
+    ("GET", "/meta"),
+    ("GET", "/events"),
+    ("GET", "/journal"),
+    ("GET", "/journal/head"),
+    ("GET", "/policy"),
+    ("POST", "/policy/validate"),
+    ("POST", "/policy/reload"),
+    ("POST", "/check"),
+    ("POST", "/plan"),
+    ("GET", "/plans"),
+    ("GET", "/plans/0123456789ab"),
+    ("POST", "/llm/chat"),
+    ("GET", "/llm/status"),
+    ("POST", "/kill-switch"),
+    ("GET", "/kill-switch"),
+];
+
+fn method(name: &str) -> Method {
+    Method::from_bytes(name.as_bytes()).unwrap()
+}
+
+fn is_missing(answer: &Answer) {
+    answer.error(401, "missing_api_key");
+    assert_eq!(answer.header("WWW-Authenticate"), Some(r#"Bearer realm="life-agent""#));
+}
+
+fn is_invalid(answer: &Answer) {
+    answer.error(401, "invalid_api_key");
+    let challenge = answer.header("WWW-Authenticate").unwrap();
+    assert!(challenge.starts_with(r#"Bearer realm="life-agent""#), "{challenge}");
+    assert!(challenge.contains(r#"error="invalid_token""#), "{challenge}");
+}
+
+#[tokio::test]
+async fn every_route_that_is_not_open_wants_a_key() {
+    let app = TestApp::start().await;
+    let before = app.last_id().await;
+    for (name, path) in CLOSED {
+        is_missing(&Answer::of(app.bare(method(name), path)).await);
+        let wrong = app.bare(method(name), path).header("X-API-Key", "wrong");
+        is_invalid(&Answer::of(wrong).await);
+    }
+    assert_eq!(app.last_id().await, before);
+}
+
+#[tokio::test]
+async fn the_open_routes_want_none() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/readyz", "/metrics", "/docs/", "/openapi.json"] {
+        let answer = Answer::of(app.bare(Method::GET, path)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_comes_in_either_header_with_its_scheme_in_any_case() {
+    let app = TestApp::start().await;
+    let with = |name: &str, value: String| app.bare(Method::GET, "/meta").header(name, value);
+    for request in [
+        with("X-API-Key", KEY.to_owned()),
+        with("x-api-key", KEY.to_owned()),
+        with("Authorization", format!("Bearer {KEY}")),
+        with("Authorization", format!("bearer {KEY}")),
+        with("authorization", format!("BEARER {KEY}")),
+    ] {
+        Answer::of(request).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn what_is_almost_a_key_is_none() {
+    let app = TestApp::start().await;
+    let with = |name: &str, value: &str| app.bare(Method::GET, "/meta").header(name, value);
+    let refused: Vec<RequestBuilder> = vec![
+        with("X-API-Key", &KEY[..KEY.len() - 1]),
+        with("X-API-Key", &format!("{KEY}x")),
+        with("X-API-Key", &KEY.to_uppercase()),
+        with("X-API-Key", &format!("Bearer {KEY}")),
+        with("Authorization", &format!("Basic {KEY}")),
+        with("Authorization", &format!("Bearer{KEY}")),
+        with("Authorization", "Bearer"),
+        with("Authorization", KEY),
+        with("X-API-Key", ""),
+    ];
+    for request in refused {
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(answer.header("WWW-Authenticate").is_some());
+        assert!(!answer.text().contains(KEY));
+    }
+}
+
+#[tokio::test]
+async fn two_key_headers_are_refused_even_if_both_are_right() {
+    let app = TestApp::start().await;
+    let twice = app.request(Method::GET, "/meta").header("X-API-Key", KEY);
+    assert_eq!(Answer::of(twice).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_the_body_is_read() {
+    let app = TestApp::start().await;
+    let mut connection = RawConnection::open(app.addr()).await;
+    // The body is announced and never sent: only a server that does not wait for it can answer.
+    connection
+        .send("POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+        .await;
+    is_missing(&connection.answer().await.unwrap());
+    // Nor does anything in it matter.
+    let broken = app.bare(Method::POST, "/act").header("Content-Type", "text/plain").body("{");
+    is_missing(&Answer::of(broken).await);
+    let huge = app.bare(Method::POST, "/act").body(vec![b'x'; 2 << 20]);
+    if let Ok(answer) = Answer::try_of(huge).await {
+        is_missing(&answer);
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_leads_past_the_key() {
+    let app = TestApp::start().await;
+    for path in [
+        "/journal/",
+        "//journal",
+        "/./journal",
+        "/healthz/../journal",
+        "/docs/../journal",
+        "/docs/..%2fjournal",
+        "/%6aournal",
+        "/%2fjournal",
+        "/journal;x",
+        "/JOURNAL",
+        "/journal%20",
+        "/journal%00",
+        "/journal?",
+        "http://x/journal",
+        "/metrics/../journal",
+        "/openapi.json/../journal",
+    ] {
+        let mut connection = RawConnection::open(app.addr()).await;
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        let answer = connection.answer().await.unwrap();
+        assert!([400, 401, 404].contains(&answer.status), "{path}: {answer:?}");
+        assert!(!answer.text().contains("service.started"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_needs_a_key_to_learn_that_a_path_does_not_exist() {
+    let app = TestApp::start().await;
+    Answer::of(app.bare(Method::GET, "/no/such/path")).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn each_of_several_keys_opens() {
+    let setup = Setup::new().set("API_TOKENS", "anna=first-0001, second-0002 ,bob=third-0003");
+    let app = setup.start().await;
+    for key in [KEY, "first-0001", "second-0002", "third-0003"] {
+        Answer::of(app.bare(Method::GET, "/meta").header("X-API-Key", key)).await.ok();
+    }
+    for key in ["anna", "anna=first-0001", "bob", ""] {
+        let request = app.bare(Method::GET, "/meta").header("X-API-Key", key);
+        assert_eq!(Answer::of(request).await.status, 401, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_one_is_made_for_this_run_and_printed_once() {
+    let app = Setup::new().unset("API_KEY").start().await;
+    let printed = app.printed();
+    let line = printed.lines().find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    // Whoever pastes the line gets an answer that needs the key.
+    let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains('{'), "{line}\n{output:?}");
+    assert!(!shown.contains("missing_api_key") && !shown.contains("invalid_api_key"), "{shown}");
+    let key = key_in(line).unwrap_or_else(|| panic!("no key in `{line}`"));
+    Answer::of(app.bare(Method::GET, "/meta").header("X-API-Key", &key)).await.ok();
+    assert!(key.len() >= 32, "a short key can be guessed: {}", key.len());
+    assert!(!app.complained().contains(&key));
+    assert!(!String::from_utf8(app.read("logs/app.log")).unwrap().contains(&key));
+    let other = Setup::new().unset("API_KEY").start().await;
+    assert!(!other.printed().contains(&key), "the next run has another key");
+}
+
+fn key_in(line: &str) -> Option<String> {
+    let after = ["X-API-Key: ", "x-api-key: ", "Bearer "]
+        .iter()
+        .find_map(|start| line.split_once(start))?
+        .1;
+    Some(after.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect())
+}
+
+#[tokio::test]
+async fn a_given_key_is_never_printed() {
+    let app = TestApp::start().await;
+    app.post("/act", &json!({"agent_id": "a", "action": "rest"})).await.ok();
+    assert!(!app.printed().contains(KEY) && !app.complained().contains(KEY));
+    assert!(!String::from_utf8(app.read("logs/app.log")).unwrap().contains(KEY));
+}
+
+#[tokio::test]
+async fn without_a_key_it_serves_no_other_address_than_loopback() {
+    let refused = Setup::new().unset("API_KEY").set("HOST", "0.0.0.0").refused().await;
+    let words = refused.in_words();
+    assert!(words.contains("API_KEY"), "{words}");
+    assert!(words.contains("0.0.0.0"), "{words}");
+}

@@ -1,0 +1,187 @@
+//! `GET /events`
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Event, Events, KEY, RawConnection, Setup, TestApp};
+
+fn ids(events: &[Event]) -> Vec<u64> {
+    events.iter().map(|event| event.id.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stream_opens_with_retry_and_ready() {
+    let app = TestApp::start().await;
+    let mut events = Events::open_unready(app.request(Method::GET, "/events")).await;
+    let header = |name: &str| events.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("Content-Type"), "text/event-stream");
+    assert_eq!(header("X-Accel-Buffering"), "no");
+    assert_eq!(header("Cache-Control"), "no-store");
+    let mut first = events.block().await.unwrap();
+    assert_eq!(first.retry.as_deref(), Some("5000"));
+    while first.name.is_none() {
+        first = events.block().await.unwrap();
+    }
+    assert_eq!(first.name.as_deref(), Some("ready"));
+}
+
+#[tokio::test]
+async fn an_event_is_its_journal_row_as_one_line_of_json() {
+    let app = TestApp::start().await;
+    let mut events = app.events("").await;
+    app.turn("hero", "two\nlines\r\nof text").await;
+    app.act("hero", "rest").await;
+    for event in events.take(2).await {
+        let id = event.id.unwrap();
+        let page = app.get(&format!("/journal?after={}&limit=1", id - 1)).await.ok();
+        let row = &page["events"][0];
+        assert_eq!(event.name.as_deref(), row["kind"].as_str());
+        assert_eq!(event.json(), *row);
+    }
+}
+
+#[tokio::test]
+async fn without_a_place_to_resume_from_a_stream_starts_at_now() {
+    let app = TestApp::start().await;
+    app.act("hero", "before").await;
+    let mut events = app.events("").await;
+    let acted = app.act("hero", "after").await;
+    assert_eq!(events.next().await.id, acted["event_id"].as_u64());
+}
+
+#[tokio::test]
+async fn a_stream_resumes_after_a_row_with_no_gap_and_no_repeat() {
+    let app = TestApp::start().await;
+    for _ in 0..5 {
+        app.act("hero", "rest").await;
+    }
+    let all = app.last_id().await;
+    for after in [0, 1, 3, all - 1] {
+        let expected: Vec<_> = (after + 1..=all).collect();
+        let mut by_header = app.events_after("", Some(after)).await;
+        assert_eq!(ids(&by_header.take(expected.len()).await), expected);
+        let mut by_query = app.events(&format!("?after={after}")).await;
+        assert_eq!(ids(&by_query.take(expected.len()).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_recorded_while_a_stream_catches_up_is_neither_lost_nor_repeated() {
+    let app = TestApp::start().await;
+    for _ in 0..30 {
+        app.act("hero", "rest").await;
+    }
+    let mut events = app.events("?after=0").await;
+    let acts = async {
+        for _ in 0..30 {
+            app.act("hero", "rest").await;
+        }
+    };
+    // One row tells of the start, sixty of the acts.
+    let ((), seen) = tokio::join!(acts, events.take(61));
+    assert_eq!(ids(&seen), (1..=61).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stream_resumes_across_restarts() {
+    let mut app = TestApp::start().await;
+    let mut events = app.events("").await;
+    app.act("hero", "rest").await;
+    let last = events.next().await.id.unwrap();
+    drop(events);
+    app.act("hero", "unseen").await;
+    app.restart().await;
+    app.act("hero", "rest").await;
+    let mut events = app.events_after("", Some(last)).await;
+    let seen = events.take(4).await;
+    assert_eq!(ids(&seen), (last + 1..=last + 4).collect::<Vec<_>>());
+    let names: Vec<_> = seen.iter().map(|event| event.name.clone().unwrap()).collect();
+    assert_eq!(names, ["obs.act", "service.stopped", "service.started", "obs.act"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_filtered_by_kind_and_agent() {
+    let app = TestApp::start().await;
+    let open = |query| app.events(query);
+    let (mut turns, mut steps, mut of_b, mut both) = (
+        open("?kind=obs.turn").await,
+        open("?kind=obs.*").await,
+        open("?agent_id=b").await,
+        open("?kind=obs.turn&agent_id=b").await,
+    );
+    app.act("a", "rest").await;
+    app.turn("a", "hello").await;
+    app.post("/kill-switch", &json!({"on": true, "reason": "drill"})).await.ok();
+    app.post("/kill-switch", &json!({"on": false, "reason": "over"})).await.ok();
+    app.act("b", "rest").await;
+    app.turn("b", "hello").await;
+    let seen = |events: Vec<Event>| -> Vec<Value> {
+        let row = |event: &Event| json!([event.name, event.json()["agent_id"]]);
+        events.iter().map(row).collect()
+    };
+    let (act, turn) = ("obs.act", "obs.turn");
+    assert_eq!(seen(turns.take(2).await), [json!([turn, "a"]), json!([turn, "b"])]);
+    assert_eq!(
+        seen(steps.take(4).await),
+        [json!([act, "a"]), json!([turn, "a"]), json!([act, "b"]), json!([turn, "b"])]
+    );
+    assert_eq!(seen(of_b.take(2).await), [json!([act, "b"]), json!([turn, "b"])]);
+    assert_eq!(seen(both.take(1).await), [json!([turn, "b"])]);
+}
+
+#[tokio::test]
+async fn denials_and_switches_are_streamed_too() {
+    let app = TestApp::start().await;
+    let mut events = app.events("").await;
+    app.post("/turn", &json!({"agent_id": "a", "input": "cat ../../../../etc/passwd"})).await;
+    app.post("/kill-switch", &json!({"on": true, "reason": "drill"})).await.ok();
+    app.post("/kill-switch", &json!({"on": false, "reason": ""})).await.ok();
+    app.post_nothing("/policy/reload").await.ok();
+    let names: Vec<_> = events.take(4).await.into_iter().map(|event| event.name.unwrap()).collect();
+    assert_eq!(names, ["gate.denied", "kill_switch.on", "kill_switch.off", "policy.reload"]);
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive_every_15_seconds() {
+    let app = TestApp::start().await;
+    let mut events = app.events("").await;
+    let block = events.block().await.unwrap();
+    assert_eq!(block.comments, [":keepalive"]);
+}
+
+#[tokio::test]
+async fn a_place_to_resume_from_that_is_no_number_is_refused() {
+    let app = TestApp::start().await;
+    for query in ["after=x", "after=-1", "after=1.5", "kind=%0a", "agent_id=a%20b"] {
+        let answer = Answer::of(app.request(Method::GET, &format!("/events?{query}"))).await;
+        let path = query.split('=').next().unwrap();
+        assert_eq!(answer.fault_paths("validation_error"), [path], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing() {
+    // Nothing to scan for: this is about bytes in flight.
+    let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { command_exec: off, secrets: off, url: off, path_traversal: off, prompt_injection: off } }\n";
+    let app = Setup::new().policy(policy).start().await;
+    let mut slow = RawConnection::narrow(app.addr()).await;
+    let request = format!("GET /events?after=0 HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
+    slow.send(request).await;
+    slow.read_until("event: ready").await;
+    // More than sockets hold on their way, many times what the server may keep for one reader.
+    let (rows, text) = (150, "x".repeat(60_000));
+    let mut acts = tokio::task::JoinSet::new();
+    for n in 0..rows {
+        let body =
+            json!({"agent_id": format!("a{}", n % 7), "action": "write", "payload": {"t": text}});
+        acts.spawn(Answer::of(app.request(Method::POST, "/act").json(&body)));
+        if n % 10 == 9 {
+            std::mem::take(&mut acts).join_all().await.iter().for_each(|answer| drop(answer.ok()));
+        }
+    }
+    let last = app.act("marker", "last").await["event_id"].as_u64().unwrap();
+    let text = slow.read_until(&format!("\nid: {last}\n")).await;
+    let seen: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
+}

@@ -1,0 +1,118 @@
+//! SIGKILL at random moments under load: whatever was answered is on the record, once.
+//!
+//! `LIFE_AGENT_KILL_ROUNDS` sets the number of rounds; 8 unless set.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rand::RngExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Row, TestApp, assert_chained, hash_of_state};
+
+const CALLERS: usize = 8;
+const AGENTS: usize = 4;
+
+/// What a step was answered: the number of its row, the mark it carried, the hash it led to.
+#[derive(Debug)]
+struct Answered {
+    event_id: u64,
+    mark: String,
+    state_hash: String,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
+    let rounds =
+        std::env::var("LIFE_AGENT_KILL_ROUNDS").map_or(8, |rounds| rounds.parse().unwrap());
+    let mut app = TestApp::start().await;
+    let mut answered = Vec::new();
+    for round in 0..rounds {
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            callers.spawn(call_until_gone(steps(&app, round, caller)));
+        }
+        // The moment of the kill is what is random here.
+        let moment = rand::rng().random_range(5..250);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        app.kill_9();
+        answered.extend(callers.join_all().await.into_iter().flatten());
+        app.start_again().await;
+        verify(&app, &answered).await;
+    }
+    println!("{} steps answered in {rounds} rounds", answered.len());
+    assert!(!answered.is_empty(), "no step was answered at all: nothing has been tested");
+}
+
+/// The endless requests of one caller, ready to be sent, each with a mark of its own.
+fn steps(
+    app: &TestApp,
+    round: usize,
+    caller: usize,
+) -> impl Iterator<Item = (String, reqwest::RequestBuilder)> + Send + use<> {
+    let (act, turn) = (app.request(Method::POST, "/act"), app.request(Method::POST, "/turn"));
+    (0_usize..).map(move |n| {
+        let mark = format!("mark-{round}-{caller}-{n}");
+        let agent = format!("agent-{}", (caller + n) % AGENTS);
+        let clone = |request: &reqwest::RequestBuilder| request.try_clone().unwrap();
+        let request = if n % 2 == 0 {
+            clone(&act)
+                .json(&json!({"agent_id": agent, "action": "rest", "payload": {"mark": mark}}))
+        } else {
+            clone(&turn).json(&json!({"agent_id": agent, "input": mark}))
+        };
+        (mark, request)
+    })
+}
+
+/// Sends one request after another until the server is gone.
+async fn call_until_gone(
+    steps: impl Iterator<Item = (String, reqwest::RequestBuilder)>,
+) -> Vec<Answered> {
+    let mut answered = Vec::new();
+    for (mark, request) in steps {
+        let Ok(answer) = Answer::try_of(request).await else { break };
+        let body = answer.ok();
+        answered.push(Answered {
+            event_id: body["event_id"].as_u64().unwrap(),
+            mark,
+            state_hash: body["state_hash"].as_str().unwrap().to_owned(),
+        });
+    }
+    answered
+}
+
+async fn verify(app: &TestApp, answered: &[Answered]) {
+    let rows = app.journal().await;
+    assert_chained(&rows);
+    for step in answered {
+        let row = &rows[step.event_id as usize - 1];
+        assert!(row.data.get().contains(&step.mark), "row {} is not {}", row.id, step.mark);
+        assert_eq!(row.json()["state_hash"], step.state_hash);
+    }
+    let is_step = |row: &&Row| ["obs.act", "obs.turn"].contains(&row.kind.as_str());
+    let mut marks = HashMap::new();
+    for row in rows.iter().filter(is_step) {
+        let data = row.json();
+        let mark = data["input"].as_str().or(data["payload"]["mark"].as_str()).unwrap().to_owned();
+        assert_eq!(marks.insert(mark.clone(), row.id), None, "{mark} is there twice");
+    }
+    for n in 0..AGENTS {
+        let agent = format!("agent-{n}");
+        let steps: Vec<Value> = rows
+            .iter()
+            .filter(|row| is_step(row) && row.agent_id.as_deref() == Some(&agent))
+            .map(Row::json)
+            .collect();
+        let versions: Vec<_> =
+            steps.iter().map(|step| step["state_version"].as_u64().unwrap()).collect();
+        assert_eq!(versions, (1..=steps.len() as u64).collect::<Vec<_>>(), "{agent}");
+        let shown = app.get(&format!("/state?agent_id={agent}")).await;
+        assert_eq!(shown.ok()["state"]["version"], steps.len());
+        if let Some(last) = steps.last() {
+            assert_eq!(last["state_hash"], hash_of_state(&shown.body), "{agent}");
+        }
+    }
+}

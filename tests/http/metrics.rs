@@ -1,0 +1,98 @@
+//! `GET /metrics`
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, TestApp};
+
+#[tokio::test]
+async fn it_is_prometheus_text() {
+    let app = TestApp::start().await;
+    let answer = Answer::of(app.bare(Method::GET, "/metrics")).await;
+    assert_eq!(
+        (answer.status, answer.header("Content-Type")),
+        (200, Some("text/plain; version=0.0.4"))
+    );
+    for line in answer.text().lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let name_end = series.find('{').unwrap_or(series.len());
+        let name_char = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        assert!(series[..name_end].chars().all(name_char), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn steps_denials_and_requests_are_counted_and_timed() {
+    let app = TestApp::start().await;
+    app.act("a", "rest").await;
+    app.act("a", "rest").await;
+    app.turn("a", "hello").await;
+    app.post("/plan", &json!({"intent": "x", "context": "y", "target_paths": ["plans/a.md"]}))
+        .await
+        .ok();
+    app.post("/turn", &json!({"agent_id": "a", "input": "../../../../etc/passwd"})).await;
+    app.post("/plan", &json!({"intent": "x", "context": "y", "target_paths": ["../a.md"]})).await;
+    let text = app.metrics().await;
+    let value = |series: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no `{series}` in\n{text}")).parse().unwrap()
+    };
+    assert_eq!(value(r#"actions_total{kind="act"}"#), 2.0);
+    assert_eq!(value(r#"actions_total{kind="turn"}"#), 1.0);
+    assert_eq!(value(r#"policy_denied_total{reason="risk_pattern"}"#), 1.0);
+    assert_eq!(value(r#"policy_denied_total{reason="path_forbidden"}"#), 1.0);
+    assert_eq!(value(r#"act_seconds_count{kind="act"}"#), 2.0);
+    assert!(value("plan_seconds_count") >= 1.0);
+    assert!(value("journal_commit_seconds_count") >= 6.0);
+    assert!(value("journal_batch_rows_sum") >= 7.0);
+    assert!(value(r#"gate_seconds_count{gate="risk"}"#) >= 6.0);
+    assert_eq!(value(r#"http_requests_total{method="POST",route="/act",status="200"}"#), 2.0);
+    assert_eq!(value(r#"http_request_seconds_count{route="/act"}"#), 2.0);
+    // Histograms, not summaries.
+    assert!(text.contains(r#"act_seconds_bucket{kind="act",le="#), "{text}");
+    assert!(text.contains("journal_commit_seconds_bucket{le="), "{text}");
+    assert!(text.contains("process_resident_memory_bytes "), "{text}");
+}
+
+#[tokio::test]
+async fn every_reason_exists_before_the_first_denial() {
+    let app = TestApp::start().await;
+    for reason in [
+        "risk_pattern",
+        "path_forbidden",
+        "opa_deny",
+        "rule_deny",
+        "rate_limited",
+        "kill_switch",
+        "plan_limit",
+    ] {
+        let series = format!(r#"policy_denied_total{{reason="{reason}"}}"#);
+        assert_eq!(app.metric(&series).await, Some(0.0), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn readers_of_the_stream_are_counted() {
+    let app = TestApp::start().await;
+    assert_eq!(app.metric("sse_subscribers").await, Some(0.0));
+    let (one, two) = (app.events("").await, app.events("").await);
+    assert_eq!(app.metric("sse_subscribers").await, Some(2.0));
+    drop((one, two));
+}
+
+#[tokio::test]
+async fn no_label_carries_what_a_caller_wrote() {
+    let app = TestApp::start().await;
+    let mark = "mark4711";
+    app.act(&format!("agent-{mark}"), &format!("action-{mark}")).await;
+    app.get(&format!("/nope-{mark}")).await;
+    app.get(&format!("/plans/{mark}")).await;
+    app.get(&format!("/state?agent_id={mark}")).await;
+    app.post("/turn", &json!({"agent_id": mark, "input": mark, mark: 1})).await;
+    let odd = Method::from_bytes(mark.to_uppercase().as_bytes()).unwrap();
+    Answer::of(app.request(odd, "/act")).await;
+    let text = app.metrics().await.to_lowercase();
+    assert!(!text.contains(mark), "{text}");
+    assert!(text.contains(r#"route="/plans/{id}""#), "{text}");
+}

@@ -1,0 +1,198 @@
+//! How a start goes wrong, and where settings come from
+
+use crate::support::{KEY, Setup};
+
+#[tokio::test]
+async fn a_value_that_does_not_parse_ends_the_start_in_one_line() {
+    for (name, value) in [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("HOST", "not an address"),
+        ("KILL_SWITCH", "maybe"),
+        ("DETERMINISTIC_SEED", "-1"),
+        ("RATE_LIMIT_RPS", "fast"),
+        ("RATE_LIMIT_RPS", "-1"),
+        ("LOG_LEVEL", "LOUD"),
+        ("OPA_ENABLE", "perhaps"),
+        ("ALLOWED_ORIGINS", "not-an-origin"),
+        ("PUBLIC_SERVER_URL", "not-a-url"),
+    ] {
+        let refused = Setup::new().set(name, value).refused().await;
+        let words = refused.in_words();
+        assert!(words.contains(name), "{name}={value}: {words}");
+        assert!(words.contains(value), "{name}={value}: {words}");
+        assert_eq!(words.trim().lines().count(), 1, "{words}");
+        assert_eq!(refused.stdout.trim(), "", "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_list_of_keys_is_named_and_never_shown() {
+    for value in ["anna=", "=wert-geheim", "an na=wert-geheim", "anna=wert-geheim,anna=zwei-geheim"]
+    {
+        let refused = Setup::new().set("API_TOKENS", value).refused().await;
+        let words = refused.in_words();
+        assert!(words.contains("API_TOKENS"), "{words}");
+        assert!(!format!("{refused:?}").contains("geheim"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_in_the_file_is_named() {
+    let refused = Setup::new().file("life-agent.toml", "prot = 8000\n").refused().await;
+    let words = refused.in_words();
+    assert!(words.contains("prot"), "{words}");
+    assert_eq!(words.trim().lines().count(), 1, "{words}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_toml_is_named() {
+    let refused = Setup::new().file("life-agent.toml", "port = = 1\n").refused().await;
+    assert!(refused.in_words().contains("life-agent.toml"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_asked_for_and_is_not_there_is_named() {
+    let refused = Setup::new().flag("--config").flag("missing.toml").refused().await;
+    assert!(refused.in_words().contains("missing.toml"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_flag_ends_the_start() {
+    let refused = Setup::new().flag("--prot").flag("1").refused().await;
+    assert!(refused.in_words().contains("--prot"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_policy_with_faults_ends_the_start_with_the_list_of_them() {
+    let policy = "version: \"2\"\nallowed_dirs: []\ncolour: red\nmax_diff_lines: -1\n";
+    let refused = Setup::new().policy(policy).refused().await;
+    let words = refused.in_words();
+    for fault in ["policy/policy.yaml", "version", "allowed_dirs", "colour", "max_diff_lines"] {
+        assert!(words.contains(fault), "`{fault}` is not in {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_profile_with_faults_ends_the_start_with_the_list_of_them() {
+    let profile = "version: \"9\"\nvoices: x\nactions: {}\nintents: []\ndefault_intent: none\n";
+    let refused = Setup::new().file("policy/agent.yaml", profile).refused().await;
+    let words = refused.in_words();
+    for fault in ["version", "voices"] {
+        assert!(words.contains(fault), "`{fault}` is not in {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_opened_ends_the_start_and_is_left_alone() {
+    let noise = b"this is not a database, it is a letter to someone\n".repeat(100);
+    let setup = Setup::new().file("agent.db", &noise);
+    let refused = setup.refused().await;
+    assert!(refused.in_words().contains("agent.db"), "{refused:?}");
+    assert_eq!(std::fs::read(setup.folder().join("agent.db")).unwrap(), noise);
+
+    let refused = Setup::new().set("DB_PATH", "no/such/folder/agent.db").refused().await;
+    assert!(refused.in_words().contains("no/such/folder"), "{refused:?}");
+
+    let folder = Setup::new().file("agent.db/file", "x");
+    assert!(folder.refused().await.in_words().contains("agent.db"));
+}
+
+#[tokio::test]
+async fn two_servers_never_share_a_journal() {
+    let app = Setup::new().start().await;
+    let db = app.folder().join("agent.db");
+    let second = Setup::new().set("DB_PATH", db.to_str().unwrap()).refused().await;
+    assert!(second.in_words().contains("agent.db"), "{second:?}");
+    app.act("a", "rest").await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let app = Setup::new().start().await;
+    let port = app.addr().port().to_string();
+    let second = Setup::new().set("PORT", &port).refused().await;
+    assert!(second.in_words().contains(&port), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_later_source_wins_over_an_earlier_one() {
+    let with_file = || Setup::new().file("life-agent.toml", "deterministic_seed = 1\n");
+    let with_dotenv = || with_file().file(".env", "DETERMINISTIC_SEED=2\n");
+    let with_env = || with_dotenv().set("DETERMINISTIC_SEED", "3");
+    let with_flag = || with_env().flag("--deterministic-seed").flag("4");
+    let other = || with_file().file("other.toml", "deterministic_seed = 5\n");
+    for (setup, seed) in [
+        (Setup::new(), 42),
+        (with_file(), 1),
+        (with_dotenv(), 2),
+        (with_env(), 3),
+        (with_flag(), 4),
+        (other().flag("--config").flag("other.toml"), 5),
+    ] {
+        let app = setup.start().await;
+        assert_eq!(app.state("nobody").await["seed"], seed);
+    }
+}
+
+#[tokio::test]
+async fn the_settings_in_force_are_printed_with_their_secrets_masked() {
+    let setup = Setup::new()
+        .set("API_TOKENS", "anna=wert-geheim-1")
+        .set("GROQ_API_KEY", "gsk_wert-geheim-2")
+        .set("DB_PATH", "elsewhere.db")
+        .flag("config");
+    let printed = setup.refused().await;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("elsewhere.db"), "{printed:?}");
+    for secret in ["geheim", KEY] {
+        assert!(!format!("{printed:?}").contains(secret), "{printed:?}");
+    }
+    assert!(!setup.folder().join("elsewhere.db").exists(), "printing settings starts nothing");
+}
+
+#[tokio::test]
+async fn help_names_every_setting() {
+    let printed = Setup::new().flag("--help").refused().await;
+    assert_eq!(printed.code, Some(0));
+    for flag in [
+        "--config",
+        "--host",
+        "--port",
+        "--db-path",
+        "--workspace-dir",
+        "--policy-path",
+        "--policy-dir",
+        "--plans-dir",
+        "--kill-switch",
+        "--deterministic-seed",
+        "--rate-limit-rps",
+        "--allowed-origins",
+        "--public-server-url",
+        "--log-file",
+        "--log-level",
+    ] {
+        assert!(printed.stdout.contains(flag), "{flag} is not in\n{}", printed.stdout);
+    }
+}
+
+#[tokio::test]
+async fn folders_can_lie_wherever_the_settings_say() {
+    let setup = Setup::new()
+        .file("tree/plans/.keep", "")
+        .file("rules/mine.yaml", "version: \"1\"\nallowed_dirs: [plans]\n")
+        .set("DB_PATH", "data.db")
+        .set("WORKSPACE_DIR", "tree")
+        .set("POLICY_PATH", "rules/mine.yaml")
+        .set("PLANS_DIR", "out")
+        .set("LOG_FILE", "here.log");
+    let app = setup.start().await;
+    let plan = serde_json::json!({"intent": "x", "context": "y", "target_paths": ["plans/a.md"]});
+    app.post("/plan", &plan).await.ok();
+    for path in ["data.db", "here.log"] {
+        assert!(app.folder().join(path).exists(), "{path}");
+    }
+    let artifacts = std::fs::read_dir(app.folder().join("out")).unwrap().count();
+    assert!(artifacts >= 1);
+    assert!(!app.folder().join("agent.db").exists() && !app.folder().join("logs").exists());
+}

@@ -1,0 +1,72 @@
+//! SIGTERM and SIGINT
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{KEY, RawConnection, TestApp};
+
+#[tokio::test]
+async fn it_ends_with_0_and_says_so_in_the_journal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut app = TestApp::start().await;
+        app.act("a", "rest").await;
+        app.signal(signal);
+        assert_eq!(app.exit().await.code(), Some(0), "{}", app.complained());
+        app.start_again().await;
+        let kinds: Vec<_> = app.journal().await.into_iter().map(|row| row.kind).collect();
+        assert_eq!(kinds, ["service.started", "obs.act", "service.stopped", "service.started"]);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_open_streams_end_cleanly_and_do_not_hold_it_up() {
+    let mut app = TestApp::start().await;
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(app.events("").await);
+    }
+    let acted = app.act("a", "rest").await;
+    app.signal(Signal::TERM);
+    for stream in streams {
+        let events = stream.rest().await;
+        assert_eq!(events.first().and_then(|event| event.id), acted["event_id"].as_u64());
+    }
+    assert_eq!(app.exit().await.code(), Some(0), "{}", app.complained());
+}
+
+#[tokio::test]
+async fn a_request_that_is_on_its_way_is_answered() {
+    let mut app = TestApp::start().await;
+    let body = json!({"agent_id": "late", "action": "rest"}).to_string();
+    let (first, second) = body.split_at(10);
+    let mut connection = RawConnection::open(app.addr()).await;
+    let head = format!(
+        "POST /act HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    // The interim answer shows that the server has taken the request in.
+    connection.send(head).await;
+    connection.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    connection.forget_received();
+    connection.send(first).await;
+    app.signal(Signal::TERM);
+    connection.send(second).await;
+    let acted = connection.answer().await.expect("it hung up on a request in flight").ok();
+    assert_eq!(app.exit().await.code(), Some(0));
+    app.start_again().await;
+    let row = app.journal_of("&kind=obs.act").await.pop().unwrap();
+    assert_eq!(Some(row.id), acted["event_id"].as_u64());
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_it_up() {
+    let mut app = TestApp::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(RawConnection::open(app.addr()).await);
+    }
+    silent[0].send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    silent[0].answer().await.unwrap().ok();
+    silent[1].send("GET /healthz HTTP/1.1\r\nHost:").await;
+    assert_eq!(app.stop().await.code(), Some(0), "{}", app.complained());
+}

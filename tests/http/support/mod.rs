@@ -1,0 +1,20 @@
+//! What the tests stand on: a real server as a child process, and a client that reads it closely.
+
+mod answer;
+mod app;
+mod binary;
+mod credentials;
+mod journal;
+mod raw;
+mod setup;
+mod sse;
+mod tree;
+
+pub(crate) use answer::Answer;
+pub(crate) use app::TestApp;
+pub(crate) use credentials::{Credential, credentials};
+pub(crate) use journal::{Row, assert_chained, hash_of_state};
+pub(crate) use raw::RawConnection;
+pub(crate) use setup::{KEY, Setup};
+pub(crate) use sse::{Event, Events};
+pub(crate) use tree::fingerprint;

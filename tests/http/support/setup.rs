@@ -1,0 +1,147 @@
+//! How a server is set up before it starts: its folder, its settings, its flags.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::app::TestApp;
+use super::binary;
+
+/// The key that a server has unless a test says otherwise. Not shaped like any provider's, so that
+/// no pattern takes it out by chance.
+pub(crate) const KEY: &str = "test-key-of-the-black-box-suite";
+
+/// A server that does not run yet.
+pub(crate) struct Setup {
+    pub(super) dir: TempDir,
+    pub(super) settings: BTreeMap<String, String>,
+    pub(super) flags: Vec<String>,
+}
+
+/// A server that ended before it served, or a command that has ended.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Setup {
+    /// A folder with the shipped policies and one key; a free port; no rate limit; nothing else is
+    /// set, so that the defaults of the contract are under test too.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("life-agent-test-").tempdir().unwrap();
+        let setup = Self { dir, settings: BTreeMap::new(), flags: Vec::new() };
+        std::fs::create_dir_all(setup.folder().join("plans")).unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for folder in ["policy", "policies"] {
+            copy_files(&shipped.join(folder), &setup.folder().join(folder));
+        }
+        setup.set("PORT", "0").set("API_KEY", KEY).set("RATE_LIMIT_RPS", "0")
+    }
+
+    /// The working directory and workspace of the server.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    /// One environment variable.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The default for a variable that tests otherwise set.
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
+    /// One command-line argument.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// A file below the working directory.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.folder().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    /// The active policy.
+    pub(crate) fn policy(self, yaml: &str) -> Self {
+        self.file("policy/policy.yaml", yaml)
+    }
+
+    /// Starts it and waits until it says where it listens.
+    pub(crate) async fn start(self) -> TestApp {
+        TestApp::start_from(self).await
+    }
+
+    /// Starts it, expecting that it ends by itself.
+    pub(crate) async fn refused(&self) -> Refused {
+        let mut command = self.command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+        let Ok(output) = tokio::time::timeout(Duration::from_secs(20), ended).await else {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            panic!("the server serves although it should have refused to start");
+        };
+        let output = output.unwrap().unwrap();
+        Refused {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The command that starts it, with nothing of the environment of these tests but `PATH`.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(binary::path());
+        command.env_clear().envs(&self.settings).args(&self.flags);
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.current_dir(self.folder()).stdin(Stdio::null());
+        command
+    }
+
+    /// Where standard error of the child goes.
+    pub(super) fn stderr_path(&self) -> PathBuf {
+        self.dir.path().join("stderr.txt")
+    }
+
+    pub(super) fn stderr_file(&self) -> File {
+        File::options().create(true).append(true).open(self.stderr_path()).unwrap()
+    }
+}
+
+impl Refused {
+    /// Asserts that it ended as a person would wish: with a failure, in words, not in a panic.
+    #[track_caller]
+    pub(crate) fn in_words(&self) -> &str {
+        assert!(!matches!(self.code, None | Some(0)), "{self:?}");
+        assert!(!self.stderr.trim().is_empty(), "nothing is said: {self:?}");
+        for noise in ["panicked", "RUST_BACKTRACE", "unwrap", "Some(", "Err("] {
+            assert!(!self.stderr.contains(noise), "`{noise}` in {self:?}");
+        }
+        &self.stderr
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}

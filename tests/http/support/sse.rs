@@ -1,0 +1,123 @@
+//! A small reader of server-sent events that keeps what browsers throw away.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+
+/// Longest wait for one block.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An open stream.
+pub(crate) struct Events {
+    response: Response,
+    buffer: Vec<u8>,
+}
+
+/// What stands between two blank lines.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) id: Option<u64>,
+    pub(crate) name: Option<String>,
+    pub(crate) data: Vec<String>,
+    pub(crate) retry: Option<String>,
+    pub(crate) comments: Vec<String>,
+}
+
+impl Event {
+    /// The data of an event that has one line of JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        let [line] = self.data.as_slice() else { panic!("not one line: {self:?}") };
+        serde_json::from_str(line).unwrap()
+    }
+
+    fn parse(block: &str) -> Self {
+        let mut event = Self::default();
+        for line in block.lines() {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "" => event.comments.push(line.to_owned()),
+                "id" => event.id = Some(value.parse().unwrap()),
+                "event" => event.name = Some(value.to_owned()),
+                "data" => event.data.push(value.to_owned()),
+                "retry" => event.retry = Some(value.to_owned()),
+                other => panic!("`{other}` is no field of an event: {block}"),
+            }
+        }
+        event
+    }
+}
+
+impl Events {
+    /// Opens a stream and reads up to its `ready`, so that nothing recorded later can be missed.
+    pub(crate) async fn open(request: RequestBuilder) -> Self {
+        let mut events = Self::open_unready(request).await;
+        loop {
+            let event = events.block().await.expect("the stream ended before it was ready");
+            if event.name.as_deref() == Some("ready") {
+                return events;
+            }
+            assert!(event.name.is_none(), "before ready: {event:?}");
+        }
+    }
+
+    /// Opens a stream and reads nothing.
+    pub(crate) async fn open_unready(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        Self { response, buffer: Vec::new() }
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next block, comments included; none once the stream has ended cleanly.
+    pub(crate) async fn block(&mut self) -> Option<Event> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                return Some(Event::parse(std::str::from_utf8(&block[..end]).unwrap()));
+            }
+            let chunk = tokio::time::timeout(DEADLINE, self.response.chunk()).await;
+            match chunk.expect("nothing came before the deadline").expect("the stream broke off") {
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
+                None => {
+                    assert!(self.buffer.is_empty(), "the stream ended within a block");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The next event that is one.
+    pub(crate) async fn next(&mut self) -> Event {
+        loop {
+            let event = self.block().await.expect("the stream ended");
+            if event.name.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// The next `count` events.
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<Event> {
+        let mut events = Vec::with_capacity(count);
+        while events.len() < count {
+            events.push(self.next().await);
+        }
+        events
+    }
+
+    /// Everything up to a clean end.
+    pub(crate) async fn rest(mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(event) = self.block().await {
+            events.extend(event.name.is_some().then_some(event));
+        }
+        events
+    }
+}

@@ -1,0 +1,124 @@
+//! Who may know whom: the table of allowed dependencies, held against `cargo metadata`.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::root;
+
+/// Each package of the workspace with the packages of the workspace that it may use. What is missing
+/// here may use none.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("life-agent-domain", &[]),
+    ("life-agent-policy", &["domain"]),
+    ("life-agent-gates", &["domain", "policy"]),
+    ("life-agent-observer", &["domain"]),
+    ("life-agent-plans", &["domain", "policy"]),
+    ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans"]),
+    ("life-agent-server", &["engine"]),
+    ("life-agent-tests", &[]),
+    ("xtask", &["server", "policy"]),
+];
+
+/// Libraries that only some packages may use directly, so that one room knows SQLite and one HTTP.
+const KEPT_IN: &[(&str, &[&str])] = &[
+    ("rusqlite", &["life-agent-observer"]),
+    ("r2d2", &["life-agent-observer"]),
+    ("r2d2_sqlite", &["life-agent-observer"]),
+    ("actix-web", &["life-agent-server"]),
+    ("actix-web-lab", &["life-agent-server"]),
+    ("actix-cors", &["life-agent-server"]),
+    ("utoipa", &["life-agent-server"]),
+    ("reqwest", &["life-agent-tests"]),
+    ("notify", &["life-agent-server"]),
+    ("figment", &["life-agent-server"]),
+];
+
+/// Packages that must stay pure.
+const PURE: &[&str] = &["life-agent-domain", "life-agent-policy", "life-agent-gates"];
+
+/// What no pure package may use.
+const IMPURE: &[&str] =
+    &["tokio", "jiff", "rand", "cap-std", "tempfile", "reqwest", "rusqlite", "tracing", "metrics"];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` for what only tests use.
+    kind: Option<String>,
+}
+
+/// Fails with every forbidden edge.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(program)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()?;
+    anyhow::ensure!(output.status.success(), "`cargo metadata` failed");
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let forbidden: Vec<_> = metadata.packages.iter().flat_map(forbidden_edges).collect();
+    anyhow::ensure!(forbidden.is_empty(), "forbidden edges:\n  {}", forbidden.join("\n  "));
+    Ok(())
+}
+
+fn forbidden_edges(package: &Package) -> Vec<String> {
+    let ours = |name: &str| name.strip_prefix("life-agent-").map(str::to_owned);
+    let allowed: BTreeSet<_> = ALLOWED
+        .iter()
+        .filter(|(name, _)| *name == package.name)
+        .flat_map(|(_, may)| may.iter().copied())
+        .collect();
+    let is_forbidden = |dependency: &&Dependency| {
+        let name = dependency.name.as_str();
+        let edge_up = ours(name).is_some_and(|short| !allowed.contains(short.as_str()));
+        let kept = KEPT_IN
+            .iter()
+            .any(|(library, rooms)| *library == name && !rooms.contains(&package.name.as_str()));
+        let impure = PURE.contains(&package.name.as_str()) && IMPURE.contains(&name);
+        edge_up || kept || impure
+    };
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
+        .filter(is_forbidden)
+        .map(|dependency| format!("`{}` must not use `{}`", package.name, dependency.name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edges(package: &str, dependency: &str, kind: Option<&str>) -> usize {
+        let dependency = Dependency { name: dependency.to_owned(), kind: kind.map(str::to_owned) };
+        forbidden_edges(&Package { name: package.to_owned(), dependencies: vec![dependency] }).len()
+    }
+
+    #[test]
+    fn an_edge_that_points_up_is_found() {
+        assert_eq!(edges("life-agent-gates", "life-agent-policy", None), 0);
+        assert_eq!(edges("life-agent-policy", "life-agent-gates", None), 1);
+        assert_eq!(edges("life-agent-domain", "tokio", None), 1);
+        assert_eq!(edges("life-agent-engine", "rusqlite", None), 1);
+        assert_eq!(edges("a-new-crate", "life-agent-domain", None), 1);
+        assert_eq!(edges("life-agent-policy", "tempfile", Some("dev")), 0);
+    }
+
+    #[test]
+    fn the_workspace_has_no_forbidden_edge() {
+        check().unwrap();
+    }
+}

@@ -1,0 +1,74 @@
+//! `cargo xtask`: what maintainers run beside cargo itself.
+
+mod check;
+mod edges;
+mod gates;
+mod generated;
+mod tidy;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the life-agent workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write `docs/openapi.yaml` from the code.
+    Openapi {
+        /// Write nothing; fail if the file is not current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the JSON Schemas of the policy and of the agent profile into `policy/`.
+    Schema {
+        /// Write nothing; fail if a file is not current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure the gates on a folder of corpora; fails when a bound is missed.
+    Gates {
+        /// The folder with the JSON Lines files.
+        #[arg(long, value_name = "DIR")]
+        corpus: PathBuf,
+        /// Print the rows of this file that were missed.
+        #[arg(long, value_name = "FILE")]
+        missed: Option<String>,
+    },
+    /// Check that no crate depends on one that it must not know.
+    Edges,
+    /// Check what every source file owes its reader.
+    Tidy,
+    /// Run what CI runs: format, lints, generated files, edges, tests.
+    Check,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Openapi { check } => generated::openapi(check),
+        Task::Schema { check } => generated::schemas(check),
+        Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
+        Task::Edges => edges::check(),
+        Task::Tidy => tidy::check(),
+        Task::Check => check::all(),
+    }
+}
+
+/// The workspace's top folder.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs cargo in the workspace's top folder.
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = std::process::Command::new(program).args(arguments).current_dir(root()).status()?;
+    anyhow::ensure!(status.success(), "`cargo {}` failed", arguments.join(" "));
+    Ok(())
+}
