@@ -59,7 +59,7 @@ async fn every_route_that_is_not_open_wants_a_key() {
 #[tokio::test]
 async fn the_open_routes_want_none() {
     let app = TestApp::start().await;
-    for path in ["/healthz", "/readyz", "/metrics", "/docs/", "/openapi.json"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"] {
         let answer = Answer::of(app.bare(Method::GET, path)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }

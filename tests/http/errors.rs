@@ -272,14 +272,17 @@ async fn a_bare_lf_or_a_smuggled_length_is_a_bad_request() {
 #[tokio::test]
 async fn even_what_is_no_request_gets_the_usual_error() {
     let app = TestApp::start().await;
+    let mut bare = Vec::new();
     for (what, request) in torn_requests() {
         let mut connection = RawConnection::open(app.addr()).await;
         connection.send(request).await;
-        let answer = connection.answer().await.unwrap_or_else(|| panic!("no answer to {what}"));
-        let body: Value = serde_json::from_slice(&answer.body)
-            .unwrap_or_else(|error| panic!("{what}: {error}: {answer:?}"));
-        assert!(body["error"]["code"].is_string(), "{what}: {answer:?}");
+        let answer = connection.answer().await;
+        let body = answer.as_ref().and_then(|a| serde_json::from_slice::<Value>(&a.body).ok());
+        if !body.is_some_and(|body| body["error"]["code"].is_string()) {
+            bare.push((what, answer));
+        }
     }
+    assert!(bare.is_empty(), "{bare:#?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! it alone.
 //!
 //! `LIFE_AGENT_CORPUS` and `LIFE_AGENT_KILL_ROUNDS` make two of the tests larger; see `corpus` and
-//! `kill_9`.
+//! `kill_9`. `LIFE_AGENT_BIN=FILE` tests that binary instead of building one.
 
 #![expect(
     clippy::unwrap_used,

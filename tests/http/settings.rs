@@ -28,8 +28,8 @@ async fn a_value_that_does_not_parse_ends_the_start_in_one_line() {
 
 #[tokio::test]
 async fn a_bad_list_of_keys_is_named_and_never_shown() {
-    for value in ["anna=", "=wert-geheim", "an na=wert-geheim", "anna=wert-geheim,anna=zwei-geheim"]
-    {
+    // The first is what `anna=$KEY` becomes where nobody has set KEY.
+    for value in ["anna=", "=wert-geheim", "an na=wert-geheim"] {
         let refused = Setup::new().set("API_TOKENS", value).refused().await;
         let words = refused.in_words();
         assert!(words.contains("API_TOKENS"), "{words}");

@@ -4,6 +4,7 @@ mod check;
 mod edges;
 mod gates;
 mod generated;
+mod snapshot;
 mod tidy;
 
 use std::path::PathBuf;
@@ -45,6 +46,12 @@ enum Task {
     Edges,
     /// Check what every source file owes its reader.
     Tidy,
+    /// Tag the commit `snapshot-<time>` and back the journal up beside it under that name.
+    Snapshot {
+        /// The journal.
+        #[arg(long, value_name = "FILE", default_value = "agent.db")]
+        db: PathBuf,
+    },
     /// Run what CI runs: format, lints, generated files, edges, tests.
     Check,
 }
@@ -55,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Task::Schema { check } => generated::schemas(check),
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
         Task::Edges => edges::check(),
+        Task::Snapshot { db } => snapshot::take(&db),
         Task::Tidy => tidy::check(),
         Task::Check => check::all(),
     }

@@ -165,6 +165,17 @@ impl ApiError {
         self.with_header(header::RETRY_AFTER, seconds.into())
     }
 
+    /// The same with every text cleaned: messages may repeat what the caller wrote, in a field's name
+    /// for instance.
+    pub fn cleaned(&self, clean: &dyn Fn(&str) -> String) -> Self {
+        let mut details = self.details.clone();
+        if let Some(details) = &mut details {
+            clean_texts(details, clean);
+        }
+        let headers = self.headers.clone();
+        Self { code: self.code, message: clean(&self.message), details, headers }
+    }
+
     /// The body.
     pub fn envelope<'a>(&'a self, request_id: &'a str) -> Envelope<'a> {
         Envelope {
@@ -175,6 +186,15 @@ impl ApiError {
                 request_id,
             },
         }
+    }
+}
+
+fn clean_texts(value: &mut Value, clean: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| clean_texts(item, clean)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| clean_texts(value, clean)),
+        _ => {}
     }
 }
 

@@ -21,3 +21,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod sse;
 pub mod start_message;
+pub mod wire;

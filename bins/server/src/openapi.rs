@@ -11,8 +11,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::errors::{ApiError, Code};
 use crate::routes::{
-    act, check, docs, events, health, journal, kill_switch, llm, meta, metrics, policy, schemas,
-    state, turn,
+    act, check, docs, events, health, journal, kill_switch, llm, meta, metrics, plan, plans,
+    policy, schemas, state, turn,
 };
 
 /// What every operation with a body may answer.
@@ -43,6 +43,7 @@ const GATED: [Code; 8] = [
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        plan::plan, plans::plans, plans::plan_view, plans::plan_patch, plans::review_plan,
         act::act, turn::turn, check::check, state::state,
         events::events, journal::journal,
         policy::policy, policy::validate, policy::reload,
@@ -54,6 +55,7 @@ const GATED: [Code; 8] = [
     security(("api_key" = []), ("bearer" = [])),
     tags(
         (name = "agents", description = "Acts, turns and what agents have become."),
+        (name = "plans", description = "Changes to the workspace, as patches for people to judge."),
         (name = "record", description = "The journal, as a stream and in pages."),
         (name = "policy", description = "What agents may do."),
         (name = "model", description = "The language model, gated."),
@@ -116,7 +118,10 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
             codes.extend(GATED);
             codes.push(Code::PlanInvalid);
         }
-        "state" | "journal" | "events" => {
+        "plan_view" | "plan_patch" | "review_plan" => {
+            codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
+        }
+        "state" | "journal" | "events" | "plans" => {
             codes.extend([Code::ValidationError, Code::JournalUnavailable]);
         }
         "check" => codes.push(Code::JournalUnavailable),

@@ -1,8 +1,8 @@
-//! Notices that the policy or the agent profile changed on disk, within two seconds.
+//! Notices that the policy, the agent profile or a Rego module changed on disk, within two seconds.
 //!
 //! It looks every half second rather than asking the kernel to be told: network file systems and bind
-//! mounts tell nothing, a folder that is not there yet cannot be watched, and two `stat` calls cost
-//! nothing.
+//! mounts tell nothing, a folder that is not there yet cannot be watched, and a few `stat` calls
+//! cost nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -29,9 +29,10 @@ pub fn profile_beside(policy: &Path) -> PathBuf {
 }
 
 /// Tells the engine of changes until `stopping`.
-pub async fn watch(engine: Engine, policy_path: PathBuf, stopping: CancellationToken) {
-    let profile = profile_beside(&policy_path);
-    let look = |engine: &Engine| (stamp(&engine.policy_file()), stamp(&profile));
+pub async fn watch(engine: Engine, stopping: CancellationToken) {
+    let stamped = |file: PathBuf| (stamp(&file), file);
+    let look =
+        |engine: &Engine| -> Vec<_> { engine.policy_sources().into_iter().map(stamped).collect() };
     let mut told = look(&engine);
     let mut before = told.clone();
     let mut ticks = tokio::time::interval(EVERY);

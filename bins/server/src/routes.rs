@@ -11,6 +11,7 @@ pub mod llm;
 pub mod meta;
 pub mod metrics;
 pub mod plan;
+pub mod plans;
 pub mod policy;
 pub(crate) mod schemas;
 pub mod state;
@@ -39,6 +40,12 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/turn", post(turn::turn));
     at(config, "/check", post(check::check));
     at(config, "/state", get(state::state));
+    // Changes to the workspace.
+    at(config, "/plan", post(plan::plan));
+    at(config, "/plans", get(plans::plans));
+    at(config, "/plans/{id}", get(plans::plan_view));
+    at(config, "/plans/{id}/patch", get(plans::plan_patch));
+    at(config, "/plans/{id}/review", post(plans::review_plan));
     // The record. Without HEAD on the stream: it would never end.
     at(config, "/events", only(Method::GET, events::events));
     at(config, "/journal", get(journal::journal));

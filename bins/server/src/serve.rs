@@ -1,24 +1,16 @@
 //! From settings to a running service, and down again.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use life_agent_engine::{Config, Engine, OpaMode, OpenError};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{AppState, create_app};
+use crate::app::AppState;
 use crate::keys::{KeyNeeded, Keys};
 use crate::logging::{self, LogError};
 use crate::settings::Settings;
-use crate::{metrics, openapi, policy_watch, shutdown, start_message};
-
-/// How long a request head may take to arrive.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a connection may idle between requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
-const GRACE: u64 = 8;
+use crate::{metrics, openapi, policy_watch, shutdown, start_message, wire};
 
 /// Why the service could not start, or did not end well: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -85,22 +77,9 @@ async fn run(
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
     });
-    let mut server = HttpServer::new(move || create_app(state.clone()))
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(Duration::from_secs(2))
-        .shutdown_timeout(GRACE)
-        .shutdown_signal(stopping.clone().cancelled_owned());
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers);
-    }
-    let server = server.listen(listener)?.run();
+    let server = wire::listen(listener, settings.workers, state)?;
     shutdown::on_signal(stopping.clone())?;
-    let watch = actix_web::rt::spawn(policy_watch::watch(
-        engine.clone(),
-        settings.policy_path,
-        stopping.clone(),
-    ));
+    let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
     start_message::print(message);
     let served = server.await;
@@ -113,7 +92,8 @@ async fn run(
     closed.map_err(|_| ServeError::Close)
 }
 
-fn engine_config(settings: &Settings) -> Config {
+/// The engine that these settings describe.
+pub(crate) fn engine_config(settings: &Settings) -> Config {
     let opa = match (settings.opa_enable, &settings.opa_url) {
         (false, _) => OpaMode::Off,
         (true, None) => OpaMode::Embedded,

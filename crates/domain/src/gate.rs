@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::command::{Gated, Subject};
 use crate::ids::Principal;
-use crate::redact::Redact;
+use crate::redact::{Redact, redact_owned};
 use crate::score;
 
 /// One judge. Gates are pure: whatever they cannot see in the subject is in the [`Facts`].
@@ -104,6 +104,17 @@ pub struct Refusal {
     pub message: String,
     /// Seconds after which a retry may pass.
     pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// Gates repeat no secret, but may name a field or a path that is one.
+    fn redacted(self, redactor: &dyn Redact) -> Self {
+        Self {
+            rule: self.rule.map(|rule| redact_owned(rule, redactor)),
+            message: redact_owned(self.message, redactor),
+            ..self
+        }
+    }
 }
 
 /// What a policy wants done about a finding.
@@ -252,6 +263,14 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// A field's name holds keys that the caller chose, and so may be a credential itself.
+    fn redacted(mut self, redactor: &dyn Redact) -> Self {
+        for finding in &mut self.findings {
+            finding.field = redact_owned(std::mem::take(&mut finding.field), redactor);
+        }
+        self
+    }
+
     /// What would have been denied if every observed finding were enforced: each rule once.
     pub fn would_deny(&self) -> Vec<&str> {
         let mut rules = Vec::new();
@@ -314,12 +333,14 @@ pub fn evaluate<C: Gated>(
     facts: &Facts,
     watch: &dyn Watch,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
-    let judged =
-        judge(chain, &Subject { principal: &principal, command: command.view() }, facts, watch);
-    let command = command.redacted(chain.redactor());
-    match judged {
-        (trace, None) => Ok(Permit { principal, command, trace }),
-        (trace, Some((gate, refusal))) => {
+    let subject = Subject { principal: &principal, command: command.view() };
+    let (trace, refused) = judge(chain, &subject, facts, watch);
+    let redactor = chain.redactor();
+    let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
+    match refused {
+        None => Ok(Permit { principal, command, trace }),
+        Some((gate, refusal)) => {
+            let refusal = refusal.redacted(redactor);
             Err(Box::new(Denial { principal, command, gate, refusal, trace }))
         }
     }

@@ -7,7 +7,7 @@ use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::{EventKind, Row};
 use life_agent_domain::rules::{ActStep, TurnStep, apply_act, apply_turn};
 use life_agent_domain::state::AgentState;
-use life_agent_observer::{Journal, JournalError, Reader};
+use life_agent_observer::{Filter, Journal, JournalError, Reader};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 use serde::Deserialize;
@@ -97,12 +97,14 @@ impl Agents {
 /// The state that the last snapshot and the rows after it give. Each row states the hash of the state
 /// it led to: where they differ, the journal was changed behind our back and nothing is built on it.
 fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<AgentState, JournalError> {
-    let snapshot = reader.snapshot(agent.as_str())?;
-    let (mut state, after) = match snapshot {
-        Some(snapshot) => (snapshot.state, snapshot.event_id),
+    let mut stated = None;
+    let (mut state, after) = match reader.snapshot(agent.as_str())? {
+        Some(snapshot) => {
+            stated = stated_at(reader, agent, snapshot.event_id)?;
+            (snapshot.state, snapshot.event_id)
+        }
         None => (AgentState::initial(seed), 0),
     };
-    let mut stated = None;
     for row in reader.steps_after(agent.as_str(), after)? {
         let hash = apply_row(&mut state, &row).map_err(|error| corrupt(agent, row.id, &error))?;
         stated = Some((row.id, hash));
@@ -113,6 +115,20 @@ fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<AgentState, Jo
         }
         _ => Ok(state),
     }
+}
+
+/// What the row of a snapshot states: snapshots are not chained, rows are. None if retention has
+/// removed the row.
+fn stated_at(
+    reader: &Reader,
+    agent: &AgentId,
+    id: u64,
+) -> Result<Option<(u64, String)>, JournalError> {
+    let page = reader.page(id.saturating_sub(1), 1, &Filter::default())?;
+    let Some(row) = page.rows.first().filter(|row| row.id == id) else { return Ok(None) };
+    let stated = serde_json::from_str::<Stated>(row.data.get());
+    let stated = stated.map_err(|error| corrupt(agent, id, &error))?;
+    Ok(Some((id, stated.state_hash)))
 }
 
 fn corrupt(agent: &AgentId, row: u64, why: &dyn std::fmt::Display) -> JournalError {

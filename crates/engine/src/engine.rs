@@ -6,8 +6,6 @@ use life_agent_domain::ids::{AgentId, Principal};
 use life_agent_domain::record::EventKind;
 use life_agent_domain::state::AgentState;
 use life_agent_observer::{Journal, Work};
-use life_agent_plans::store::Store;
-use life_agent_plans::tree::Tree;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -21,6 +19,7 @@ use crate::meters::Meters;
 use crate::opa_server::OpaServer;
 use crate::policy::{InForce, PolicyStore};
 use crate::policy_files::PolicyFiles;
+use crate::shelf::Shelf;
 use crate::workspace::Workspace;
 
 /// Who calls, and in which request.
@@ -52,8 +51,7 @@ pub struct Parts {
     pub(crate) kill_switch: Switch,
     pub(crate) workspace: Workspace,
     pub(crate) opa_server: Option<OpaServer>,
-    pub(crate) tree: Arc<Tree>,
-    pub(crate) store: Store,
+    pub(crate) shelf: Shelf,
     pub(crate) plans_dir: std::path::PathBuf,
     pub(crate) meters: Meters,
     /// Held while a policy is being replaced.
@@ -96,8 +94,7 @@ impl Engine {
             OpaMode::Server(url) => Some(OpaServer::new(url)?),
             OpaMode::Off | OpaMode::Embedded => None,
         };
-        let tree = Tree::open(workspace.root()).map_err(failed(&config.workspace_dir))?;
-        let store = Store::open(&config.plans_dir).map_err(failed(&config.plans_dir))?;
+        let shelf = Shelf::open(&config)?;
         let journal = Journal::open(&config.db_path, life_agent_observer::Options::default())?;
         let kept = journal.read(|reader| reader.setting(SETTING)).await?;
         let engine = Self(Arc::new(Parts {
@@ -105,8 +102,7 @@ impl Engine {
             kill_switch: Switch::new(kept.as_deref(), config.kill_switch),
             limiter: Limiter::new(config.rate_limit_rps),
             policy: PolicyStore::new(policy, files),
-            tree: Arc::new(tree),
-            store,
+            shelf,
             plans_dir: config.plans_dir,
             meters: Meters::new(),
             reloading: tokio::sync::Mutex::default(),

@@ -1,5 +1,6 @@
 //! `plan`: an intended change passes the gates, meets the files as they are, and becomes an artifact.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -13,15 +14,15 @@ use life_agent_plans::fault::{PlanFault, answer_code};
 use life_agent_plans::life::Status;
 use life_agent_plans::record::Stats;
 use life_agent_plans::request::PlanRequest;
-use life_agent_plans::store::{Artifact, Meta, Store, WriteError};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use life_agent_plans::store::{Artifact, Meta, WriteError};
+use serde::Serialize;
 
 use crate::answers::GateNotes;
 use crate::engine::{Caller, Engine, row_data};
 use crate::error::EngineError;
 use crate::facts::blocking;
 use crate::policy::InForce;
+use crate::shelf::PlanKept;
 
 /// A change as it is asked for.
 #[derive(Debug, Clone)]
@@ -62,19 +63,6 @@ struct PlanData<'a> {
     policy_hash: &'a str,
 }
 
-/// What the journal keeps of a plan's creation, and of the plan beside the rows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct PlanKept {
-    pub(crate) id: String,
-    pub(crate) author: String,
-    pub(crate) artifact: String,
-    /// [`Artifact::seal`]: what is approved and branched must be this very record.
-    pub(crate) seal: String,
-    pub(crate) stats: Stats,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) review: Option<crate::review::Review>,
-}
-
 impl Engine {
     /// Makes a plan. The answer means that artifact and rows are durable; nothing in the workspace has
     /// changed.
@@ -85,7 +73,7 @@ impl Engine {
         let command =
             Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
         let permit = self.permit(caller, &policy, command).await?;
-        let (tree, admission) = (self.tree.clone(), Admission::new(Arc::clone(&policy.snapshot)));
+        let (tree, admission) = (Arc::clone(&self.shelf.tree), Admission::new(Arc::clone(&policy.snapshot)));
         let max_lines = policy.snapshot.policy.max_diff_lines;
         let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
         let draft = match drafted {
@@ -114,7 +102,7 @@ impl Engine {
             request_id: caller.request_id.clone(),
             policy_hash: policy.snapshot.hash.clone(),
         };
-        let store = self.store.clone();
+        let store = self.shelf.store.clone();
         let artifact = blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(unstored)?;
         match self.record_plan(caller, asked, &artifact).await {
             Ok((event_id, shown)) => Ok(Planned {
@@ -126,7 +114,7 @@ impl Engine {
                 notes,
             }),
             Err(error) => {
-                let store: Store = self.store.clone();
+                let store = self.shelf.store.clone();
                 if let Ok(Err(error)) = blocking(move || store.discard(&artifact)).await {
                     tracing::warn!(%error, "an artifact without a row stays behind");
                 }

@@ -174,10 +174,9 @@ impl Engine {
         (in_force, policy.snapshot.policy.clone())
     }
 
-    /// The file whose changes [`Engine::policy_file_changed`] should be told of; none while the
-    /// built-in policy stands in.
-    pub fn policy_file(&self) -> std::path::PathBuf {
-        self.policy.files.active()
+    /// The files whose changes [`Engine::policy_file_changed`] should be told of, there or not.
+    pub fn policy_sources(&self) -> Vec<std::path::PathBuf> {
+        self.policy.files.sources()
     }
 
     /// Reads and compiles a policy as a reload would, and changes nothing.

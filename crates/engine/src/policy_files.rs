@@ -64,9 +64,17 @@ impl PolicyFiles {
         &self.workspace
     }
 
-    /// The file in force.
-    pub(crate) fn active(&self) -> PathBuf {
-        self.shared.lock().active.clone().unwrap_or_else(|| self.policy_path.clone())
+    /// Every file that the policy in force is made of, and the folder of its modules.
+    pub(crate) fn sources(&self) -> Vec<PathBuf> {
+        let active = self.shared.lock().active.clone();
+        let mut sources = vec![active.unwrap_or_else(|| self.policy_path.clone())];
+        sources.push(self.profile_path.clone());
+        if self.opa == OpaMode::Embedded {
+            // The folder changes when a module comes or goes, each module when it is written.
+            sources.push(self.policy_dir.clone());
+            sources.extend(self.module_paths().unwrap_or_default());
+        }
+        sources
     }
 
     pub(crate) fn active_source(&self) -> PolicySource {
@@ -152,27 +160,35 @@ impl PolicyFiles {
         }
     }
 
-    /// `POLICY_DIR/*.rego` in the order of their names, their tests left out.
     fn modules(&self) -> std::io::Result<Vec<Module>> {
         if self.opa != OpaMode::Embedded {
             return Ok(Vec::new());
         }
+        let read = |path: PathBuf| {
+            let text = read_optional(&path)?.unwrap_or_default();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(Module { name, text })
+        };
+        self.module_paths()?.into_iter().map(read).collect()
+    }
+
+    /// `POLICY_DIR/*.rego` in the order of their names, their tests left out.
+    fn module_paths(&self) -> std::io::Result<Vec<PathBuf>> {
         let entries = match std::fs::read_dir(&self.policy_dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let mut modules = Vec::new();
+        let mut paths = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.ends_with(".rego") && !name.ends_with("_test.rego") {
-                let text = read_optional(&path)?.unwrap_or_default();
-                modules.push(Module { name, text });
+                paths.push(path);
             }
         }
-        modules.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(modules)
+        paths.sort();
+        Ok(paths)
     }
 
     /// The file of this name, if it lies in `POLICY_DIR` or is the one at `POLICY_PATH`: symlinks

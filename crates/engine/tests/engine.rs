@@ -5,8 +5,11 @@ use std::path::Path;
 use life_agent_engine::domain::command::{Act, Plan, Turn};
 use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
 use life_agent_engine::domain::payload::Payload;
-use life_agent_engine::observer::{Filter, Reader, Verdict};
-use life_agent_engine::{Asked, Caller, Config, Engine, EngineError, OpaMode, PolicySource, replay};
+use life_agent_engine::observer::{Filter, Keep, Reader, Verdict};
+use life_agent_engine::plans::edit::Edit;
+use life_agent_engine::plans::life::{Decision, Status};
+use life_agent_engine::plans::request::PlanRequest;
+use life_agent_engine::{Asked, Caller, Config, Engine, EngineError, OpaMode, PlanAsked, PolicySource, replay};
 
 fn config(dir: &Path) -> Config {
     Config { rate_limit_rps: 0, ..Config::below(dir) }
@@ -96,6 +99,74 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
     assert!(matches!(reader.verify(None, |_, _| ()).unwrap(), Verdict::Whole(_)));
     let report = replay(&reader, &config(dir.path()), None, &mut |_| ()).unwrap();
     assert_eq!((report.steps, report.divergence_count), (320, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn retention_removes_a_prefix_and_nobody_loses_a_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    for n in 0..60 {
+        engine.turn(&caller(), turn(&format!("a{}", n % 6), "look around")).await.unwrap();
+    }
+    let before = engine.state(&agent("a3")).await.unwrap();
+    let pruned = engine.prune(Keep::Rows(10)).await.unwrap();
+    assert!(pruned.removed > 40 && !pruned.held_back, "{pruned:?}");
+    engine.close().await.unwrap();
+
+    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
+    let verdict = reader.verify(None, |_, _| ()).unwrap();
+    assert!(matches!(&verdict, Verdict::Whole(whole) if whole.rows < 20), "{verdict:?}");
+    drop(reader);
+    let engine = open(dir.path()).await;
+    assert_eq!(engine.state(&agent("a3")).await.unwrap(), before);
+    assert_eq!(engine.act(&caller(), act("a3", "rest")).await.unwrap().state_version, 11);
+}
+
+#[tokio::test]
+async fn a_plan_is_an_artifact_that_another_key_reviews() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    std::fs::write(dir.path().join("plans/notes.md"), "one\ntwo\n").unwrap();
+    let asked = |edits: Vec<Edit>| PlanAsked {
+        intent: "say three".to_owned(),
+        context: String::new(),
+        request: PlanRequest { targets: vec!["plans/notes.md".to_owned()], edits, patch: None },
+    };
+    let edit = Edit::SearchReplace {
+        path: "plans/notes.md".to_owned(),
+        search: "two".to_owned(),
+        replace: "three".to_owned(),
+    };
+    let planned = engine.plan(&caller(), asked(vec![edit.clone()])).await.unwrap();
+    let patch = planned.patch.unwrap();
+    assert!(patch.contains("-two\n+three\n"), "{patch}");
+    assert_eq!(engine.plan_patch(&planned.id).await.unwrap(), Some(patch));
+    assert_eq!(std::fs::read_to_string(dir.path().join("plans/notes.md")).unwrap(), "one\ntwo\n");
+
+    let approve = Decision::Approve;
+    let own = engine.review_plan(&caller(), &planned.id, approve, "mine").await;
+    assert!(matches!(own, Err(EngineError::Conflict(_))), "{own:?}");
+    let other = Caller { principal: Principal::new("other"), ..caller() };
+    let view = engine.review_plan(&other, &planned.id, approve, "fine").await.unwrap();
+    assert_eq!((view.summary.status, view.stale), (Status::Approved, false));
+    let again = engine.review_plan(&other, &planned.id, Decision::Reject, "").await;
+    assert!(matches!(again, Err(EngineError::Conflict(_))), "{again:?}");
+
+    std::fs::write(dir.path().join("plans/notes.md"), "changed\n").unwrap();
+    assert!(engine.plan_view(&planned.id).await.unwrap().stale);
+    let faulty = engine.plan(&caller(), asked(vec![edit])).await;
+    let Err(EngineError::PlanInvalid { code: "plan_invalid", faults }) = faulty else {
+        panic!("{faulty:?}")
+    };
+    assert_eq!(faults[0].code.as_str(), "search_not_found");
+
+    let statement = engine.plan(&caller(), asked(vec![])).await.unwrap();
+    assert_eq!(statement.patch, None);
+    let listed = engine.plans(None, None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|plan| &plan.id).collect::<Vec<_>>(), [&statement.id, &planned.id]);
+    let approved = engine.plans(Some(Status::Approved), None, 10).await.unwrap();
+    assert_eq!(approved.len(), 1);
+    assert!(matches!(engine.plan_view("nosuchplan").await, Err(EngineError::NotFound(_))));
 }
 
 #[tokio::test]

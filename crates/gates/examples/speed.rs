@@ -1,31 +1,46 @@
 #![allow(missing_docs, clippy::all)]
 use std::time::Instant;
 use std::sync::Arc;
-use life_agent_gates::risk::scanner::Scanner;
-use life_agent_policy::document::*;
+use life_agent_gates::risk::{scanner::Scanner, patterns};
+use life_agent_policy::snapshot::*;
+struct W; impl Workspace for W { fn is_dir(&self, _: &str) -> bool { true } }
 fn main() {
-    let policy = Policy { version: "1".into(), allowed_dirs: vec!["allowed".into()], deny_globs: vec![], max_diff_lines: 800, llm: Llm::default(), rules: vec![], risk: Risk::default(), observer: Observer::default(), plans: Plans::default() };
-    let snapshot = life_agent_policy::snapshot::Snapshot { policy, hash: String::new(), deny_globs: Default::default(), rules: vec![], patterns: vec![] };
-    let t = Instant::now();
-    let scanner = Scanner::new(Arc::new(snapshot));
-    println!("build {:?}", t.elapsed());
-    let fox = "the quick brown fox jumps over the lazy dog ".repeat(1500);
-    let mut commits = String::new();
-    for l in std::fs::read_to_string("/work/shared/corpora/dev/benign_dev_docs.jsonl").unwrap().lines().take(600) {
-        let v: serde_json::Value = serde_json::from_str(l).unwrap();
-        commits.push_str(v["text"].as_str().unwrap()); commits.push('\n');
-    }
-    let ascii: String = commits.chars().filter(|c| c.is_ascii() && *c != '%' && *c != '&').collect();
-    let texts = [("fox", fox), ("docs", commits.chars().take(64*1024).collect()), ("ascii docs", ascii.chars().take(64*1024).collect::<String>()), ("2k", ascii.chars().skip(2000).take(2048).collect())];
-    for (name, text) in &texts {
-        for round in 0..3 {
-            let n = (4_000_000 / text.len()).max(1);
-            let t = Instant::now();
-            let mut f = 0;
-            for _ in 0..n { f += scanner.scan(text).len(); }
-            let e = t.elapsed();
-            println!("{name} {round} {} findings {} MB/s  {:?}/scan", f / n, (n * text.len()) as f64 / e.as_secs_f64() / 1e6, e / n as u32);
+    let scanner = Scanner::new(Arc::new(compile(&default_text(&["a".into()]), &W).unwrap()));
+    let mut frags: Vec<String> = vec![];
+    for (_, l) in patterns::all() { for p in l { for e in p.examples.iter().chain(p.counter_examples) {
+        frags.push(e.to_string());
+        for cut in [1, 2, 3, e.len() / 2, e.len().saturating_sub(1), e.len().saturating_sub(2)] { if cut > 0 && e.is_char_boundary(cut) { frags.push(e[..cut].to_string()); frags.push(e[cut..].to_string()); } }
+    } } }
+    for s in ["a", "%25", "&", "\\", "'", "\"", "`", "$", "{", "{a,", "/", "../", "http://", "//", "a.", "a-", "a_", "key=", "token:", "tell ", "what ", "ignore all ", "q: a ", "a: q: ", "://a:", "ey", "eyJa.", "curl -", "curl ", "nc ", "-----BEGIN PRIVATE KEY", "$(", "$(cat ", "`cat ", "a=\"", "<script ", "{{", "${", "%c0", "%c0%ae", "\u{200b}", "ａ", "&#x41;", "imagine you ", "translate ", "combine part ", "key key key ", "key:key:", "password='aaaaaa", "SK0", "AKIA", "0", "0.", "A.A.", "a/a/", "\\\\a", "\\a\\"] { frags.push(s.into()); }
+    frags.retain(|f| !f.is_empty());
+    let size = 65536;
+    let mut worst: Vec<(f64, String, usize)> = vec![];
+    let time = |text: &str| { let mut best = f64::MAX; let mut n = 0; for _ in 0..2 { let t = Instant::now(); n = scanner.scan(text).len(); best = best.min(t.elapsed().as_secs_f64() * 1e3); } (best, n) };
+    for f in &frags {
+        for sep in ["", " ", "\n"] {
+            let unit = format!("{f}{sep}");
+            let text: String = unit.repeat(size / unit.len() + 1);
+            let (ms, n) = time(&text);
+            worst.push((ms, format!("rep {:?}", unit), n));
         }
-
     }
+    let mut seed = 12345u64;
+    let mut rnd = |n: usize| { seed ^= seed << 13; seed ^= seed >> 7; seed ^= seed << 17; (seed % n as u64) as usize };
+    for round in 0..400 {
+        let k = [2, 3, 5, 20, frags.len()][round % 5];
+        let pool: Vec<usize> = (0..k).map(|_| rnd(frags.len())).collect();
+        let mut text = String::new();
+        while text.len() < size { text.push_str(&frags[pool[rnd(pool.len())]]); if rnd(3) == 0 { text.push(' '); } }
+        let (ms, n) = time(&text);
+        worst.push((ms, format!("mix {:?}", pool.iter().take(5).map(|i| &frags[*i]).collect::<Vec<_>>()), n));
+    }
+    for round in 0..40 {
+        let lo = [32, 33, 0, 97][round % 4]; let span = [95, 15, 128, 26][round % 4];
+        let mut text = String::new();
+        while text.len() < size { text.push((lo + rnd(span)) as u8 as char); }
+        let (ms, n) = time(&text);
+        worst.push((ms, format!("random {lo} {span}"), n));
+    }
+    worst.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for w in worst.iter().take(25) { println!("{:.1} ms n={} {}", w.0, w.2, w.1.chars().take(150).collect::<String>()); }
 }

@@ -59,15 +59,16 @@ mod tests {
     #[test]
     fn paths_renames_and_added_texts_are_judged_by_the_policy() {
         let admission = Admission::new(policy("deny_globs: ['**/*.pem']\n"));
-        assert!(admission.path("plans/a.md").is_ok());
-        for (path, rule) in [("src/a.rs", "allowed_dirs"), ("plans/k.pem", "**/*.pem"), ("../a", "path")] {
+        assert!(admission.path("docs/a.md").is_ok());
+        for (path, rule) in [("src/a.rs", "allowed_dirs"), ("docs/k.pem", "**/*.pem"), ("../a", "path")] {
             assert_eq!(admission.path(path).unwrap_err().rule.as_deref(), Some(rule), "{path}");
         }
-        assert!(admission.rename("plans/a.md", "plans/b/c.md").is_ok());
-        assert!(admission.rename("plans/a.md", "src/a.md").is_err());
+        assert!(admission.rename("docs/a.md", "docs/b/c.md").is_ok());
+        assert!(admission.rename("docs/a.md", "src/a.md").is_err());
         let key = format!("ghp_{}", "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dE3fG5");
         let leaks = admission.added_text(&format!("let x = 1;\nlet key = \"{key}\";\n"));
-        assert_eq!(leaks.len(), 1, "{leaks:?}");
-        assert!(leaks[0].start >= 11 && admission.added_text("let x = 1;").is_empty());
+        // Several patterns may find the same credential.
+        assert!(!leaks.is_empty() && leaks.iter().all(|leak| leak.start == 22), "{leaks:?}");
+        assert!(admission.added_text("let x = 1;").is_empty());
     }
 }

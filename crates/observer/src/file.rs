@@ -38,7 +38,14 @@ impl PageLimit {
 /// A journal's file, locked for as long as this lives.
 pub(crate) struct Locked {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started shares the lock for a moment.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Locked {
@@ -60,7 +67,7 @@ impl Locked {
             JournalError::open(named, why)
         })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => Ok(Self { path, lock }),
             Err(TryLockError::WouldBlock) => Err(JournalError::open(
                 named,
                 "another process has it open; stop that one, or name another file",

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::batch::Tip;
-use crate::error::JournalError;
+use crate::error::{JournalError, words};
 use crate::file::{self, Locked, PageLimit};
 use crate::filter::Filter;
 use crate::read::Reader;
@@ -182,10 +182,8 @@ impl Journal {
         let permit = waited.map_err(|_| JournalError::Closed)?;
         let pool = self.0.readers.read().clone().ok_or(JournalError::Closed)?;
         let reading = tokio::task::spawn_blocking(move || {
-            let connection = pool.get().map_err(|error| {
-                tracing::error!(%error, "no connection to read the journal");
-                JournalError::Unavailable("it cannot be read".to_owned())
-            })?;
+            let unread = |_| JournalError::Unavailable("it cannot be read".to_owned());
+            let connection = pool.get().map_err(unread)?;
             let read = read(&Reader::pooled(connection));
             drop(permit);
             read
@@ -241,7 +239,18 @@ fn pool(path: &Path, size: u32) -> Pool<SqliteConnectionManager> {
         .min_idle(Some(0))
         .test_on_check_out(false)
         .connection_timeout(Duration::from_secs(5))
+        .error_handler(Box::new(Log))
         .build_unchecked(manager)
+}
+
+/// Logs why a connection could not be made, without the path that the error would name.
+#[derive(Debug)]
+struct Log;
+
+impl r2d2::HandleError<rusqlite::Error> for Log {
+    fn handle_error(&self, error: rusqlite::Error) {
+        tracing::error!(why = words(&error), "no connection to read the journal");
+    }
 }
 
 /// Resolves when the work is durable, or could not be made so.

@@ -2,7 +2,7 @@
 //!
 //! First a row of the kind `journal.pruned` is appended. It states the last row that goes (number and
 //! hash) and is chained like any other, so whoever keeps a later head keeps this statement too. Only
-//! then are rows removed, some hundreds at a time between other people's commits. A process that dies
+//! then are rows removed, a thousand at a time between other people's commits. A process that dies
 //! half-way leaves a journal that verifies, and the next call finishes the rest.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::work::{Head, Work};
 use crate::writer::Command;
 
 /// Rows removed in one transaction: few enough that nobody waits long behind it.
-const TRIM_ROWS: u64 = 500;
+const TRIM_ROWS: u64 = 1_000;
 
 /// What stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +156,7 @@ fn plan(reader: &Reader, keep: Keep) -> Result<Plan, JournalError> {
 }
 
 /// The last row that retention declares removed. The declaration is itself a row of the chain.
-pub(crate) fn checkpoint(connection: &Connection) -> Result<Option<Head>, JournalError> {
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Head>> {
     let sql = "SELECT id, data FROM events WHERE kind = 'journal.pruned' ORDER BY id DESC LIMIT 1";
     let found = connection
         .prepare_cached(sql)?
@@ -170,12 +170,8 @@ pub(crate) fn checkpoint(connection: &Connection) -> Result<Option<Head>, Journa
 
 /// Removes the oldest of the rows that are declared removed.
 pub(crate) fn trim(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
-    let declared = match checkpoint(transaction) {
-        Ok(Some(declared)) => declared.id,
-        Ok(None) => return Ok(0),
-        Err(_) => return Err(rusqlite::Error::InvalidQuery),
-    };
+    let Some(declared) = checkpoint(transaction)? else { return Ok(0) };
     let sql = "DELETE FROM events
         WHERE id <= ?1 AND id < (SELECT min(id) FROM events) + ?2";
-    transaction.prepare_cached(sql)?.execute(params![declared, TRIM_ROWS])
+    transaction.prepare_cached(sql)?.execute(params![declared.id, TRIM_ROWS])
 }

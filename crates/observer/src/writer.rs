@@ -39,10 +39,11 @@ pub(crate) enum Command {
 pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Command>,
     pub(crate) shared: Arc<Shared>,
+    /// None after an error, until it can be opened again. Stands before the file, so that it is closed
+    /// before the lock goes.
+    pub(crate) connection: Option<Connection>,
     pub(crate) file: Locked,
     pub(crate) limit: PageLimit,
-    /// None after an error, until it can be opened again.
-    pub(crate) connection: Option<Connection>,
     pub(crate) tip: Tip,
     pub(crate) applied_limit: u32,
 }

@@ -1,7 +1,7 @@
 //! An approved plan becomes a branch, in a worktree of its own: the user's tree and index stay as they
 //! are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::draft::MAX_FILE_BYTES;
@@ -52,7 +52,9 @@ pub enum BranchError {
     #[error("plan `{0}` was not made in a git tree; apply its patch by hand")]
     NoBase(String),
     /// Its base commit is gone.
-    #[error("the commit that plan `{0}` was made from is not in the repository; make the plan anew")]
+    #[error(
+        "the commit that plan `{0}` was made from is not in the repository; make the plan anew"
+    )]
     BaseGone(String),
     /// It was made from files that had not been committed.
     #[error(
@@ -123,6 +125,14 @@ pub fn exists(tree: &Tree, id: &str) -> bool {
     git::ask(tree.root(), &["show-ref", "--verify", "--quiet", &reference]).is_ok()
 }
 
+/// The ids of the plans that have a branch; none without git or a repository.
+pub fn all(tree: &Tree) -> HashSet<String> {
+    let listed = git::ask(tree.root(), &["for-each-ref", "--format=%(refname)", "refs/heads/plan/"]);
+    let listed = listed.unwrap_or_default();
+    let id = |line: &str| line.strip_prefix("refs/heads/plan/").map(str::to_owned);
+    String::from_utf8_lossy(&listed).lines().filter_map(id).collect()
+}
+
 /// Makes the branch `plan/<id>` on top of the plan's base commit. `status` and `seal` are what the
 /// journal says: how far the plan has come and the [`Artifact::seal`] of the record that was approved.
 pub fn branch(
@@ -176,7 +186,8 @@ fn proven(store: &Store, artifact: &Artifact, seal: &str) -> Result<Option<Strin
 
 fn base_of(tree: &Tree, record: &Record) -> Result<String, BranchError> {
     let no_base = || BranchError::NoBase(record.id.clone());
-    let base = record.base_commit.clone().filter(|base| git::is_commit(base)).ok_or_else(no_base)?;
+    let base =
+        record.base_commit.clone().filter(|base| git::is_commit(base)).ok_or_else(no_base)?;
     match git::ask(tree.root(), &["cat-file", "-e", &format!("{base}^{{commit}}")]) {
         Ok(_) => Ok(base),
         Err(GitError::Failed { .. }) => Err(BranchError::BaseGone(record.id.clone())),
@@ -247,11 +258,11 @@ impl<'t> Worktree<'t> {
         expected: impl Fn(&'r crate::record::FileRecord) -> Option<&'r str>,
     ) -> Result<Vec<String>, BranchError> {
         let workspace = Tree::open(&self.path().join(Path::new(&self.prefix)))?;
-        let unlike = |file: &&'r crate::record::FileRecord| {
-            match workspace.read(&file.path, MAX_FILE_BYTES) {
-                Ok(found) => found.map(|f| blake3_hex(&f.bytes)).as_deref() != expected(file),
-                Err(_) => true,
-            }
+        let unlike = |file: &&'r crate::record::FileRecord| match workspace
+            .read(&file.path, MAX_FILE_BYTES)
+        {
+            Ok(found) => found.map(|f| blake3_hex(&f.bytes)).as_deref() != expected(file),
+            Err(_) => true,
         };
         Ok(record.files.iter().filter(unlike).map(|file| file.path.clone()).collect())
     }
@@ -286,7 +297,8 @@ impl<'t> Worktree<'t> {
 fn keeps_mode(what: &str) -> bool {
     let mut modes = what.trim_start_matches(':').split(' ');
     match (modes.next(), modes.next()) {
-        (Some("000000"), Some("100644" | "100755")) | (Some("100644" | "100755"), Some("000000")) => true,
+        (Some("000000"), Some("100644" | "100755"))
+        | (Some("100644" | "100755"), Some("000000")) => true,
         (Some(old), Some(new)) => old == new && matches!(old, "100644" | "100755"),
         _ => false,
     }

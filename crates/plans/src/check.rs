@@ -93,7 +93,8 @@ fn one_file(change: &FileChange, rendered: &Rendered, admit: &dyn Admit) -> Vec<
     }
     if let Some(after) = &change.after {
         if after.len() > MAX_FILE_BYTES {
-            let message = format!("the file would have {} bytes, at most {MAX_FILE_BYTES} pass", after.len());
+            let message =
+                format!("the file would have {} bytes, at most {MAX_FILE_BYTES} pass", after.len());
             faults.push(PlanFault::new(Code::FileTooLarge, message));
         }
         if let Some(at) = after.find('\0') {
@@ -149,7 +150,8 @@ fn mixed_endings(before: &str, after: &str) -> Option<PlanFault> {
     let odd = |line: &&str| line.ends_with('\n') && line.ends_with("\r\n") != was_crlf;
     let at = after.split_inclusive('\n').position(|line| odd(&line))? + 1;
     let (has, keep) = if was_crlf { ("LF", "CRLF") } else { ("CRLF", "LF") };
-    let message = format!("line {at} of the new file ends in {has}, the others in {keep}; keep {keep}");
+    let message =
+        format!("line {at} of the new file ends in {has}, the others in {keep}; keep {keep}");
     Some(PlanFault::new(Code::LineEndings, message).line(at))
 }
 

@@ -178,7 +178,9 @@ impl Work<'_> {
         }
         match String::from_utf8(content.bytes) {
             Ok(text) if !text.contains('\0') => Ok((Some(text), content.executable)),
-            _ => Err(PlanFault::new(Code::Binary, "the file is not text; only text can be planned")),
+            _ => {
+                Err(PlanFault::new(Code::Binary, "the file is not text; only text can be planned"))
+            }
         }
     }
 
@@ -300,10 +302,12 @@ fn patched(
 }
 
 fn records(changes: &[FileChange]) -> Vec<FileRecord> {
-    let hash = |text: &Option<String>| text.as_ref().map(|t| crate::record::blake3_hex(t.as_bytes()));
+    let hash =
+        |text: &Option<String>| text.as_ref().map(|t| crate::record::blake3_hex(t.as_bytes()));
     let mut records = Vec::new();
     for change in changes {
-        let (path, before, after) = (change.path.clone(), hash(&change.before), hash(&change.after));
+        let (path, before, after) =
+            (change.path.clone(), hash(&change.before), hash(&change.after));
         match &change.from {
             None => records.push(FileRecord { path, renamed_from: None, before, after }),
             Some(from) => {

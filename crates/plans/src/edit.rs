@@ -73,7 +73,10 @@ pub(crate) fn missing() -> PlanFault {
 
 fn search_replace(text: &str, search: &str, replace: &str) -> Result<String, PlanFault> {
     let Some(first) = search.chars().next() else {
-        return Err(PlanFault::new(Code::EditMalformed, "`search` is empty; give the text to find"));
+        return Err(PlanFault::new(
+            Code::EditMalformed,
+            "`search` is empty; give the text to find",
+        ));
     };
     let Some(at) = text.find(search) else {
         return Err(not_found(text, search));
@@ -194,7 +197,8 @@ mod tests {
     #[test]
     fn edits_are_read_strictly() {
         let read = |text: &str| serde_json::from_str::<Edit>(text);
-        let edit = read(r#"{"path":"a","op":"search_replace","search":"x","replace":"y"}"#).unwrap();
+        let edit =
+            read(r#"{"path":"a","op":"search_replace","search":"x","replace":"y"}"#).unwrap();
         assert_eq!(edit.path(), "a");
         for bad in [
             r#"{"path":"a","op":"rename"}"#,

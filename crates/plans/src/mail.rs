@@ -79,7 +79,8 @@ fn author(principal: &str) -> (String, String) {
     let name: String = principal.chars().map(|c| if safe(c) { c } else { '-' }).collect();
     let name = name.trim_matches([' ', '.']);
     let name = if name.chars().count() < 3 { format!("key {name}") } else { name.to_owned() };
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 60).last();
+    let end =
+        name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 60).last();
     let name = name[..end.unwrap_or(0)].trim_end().to_owned();
     let local = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let address: String =
@@ -145,7 +146,8 @@ mod tests {
         let mail = write(&letter(intent, hostile), "");
         let ours = ["From 0", "From: key ci ", "Plan: ", "---\n"];
         for line in mail.split_inclusive('\n') {
-            let suspicious = ["From", "diff", "---", "+++", "@@"].iter().any(|s| line.starts_with(s));
+            let suspicious =
+                ["From", "diff", "---", "+++", "@@"].iter().any(|s| line.starts_with(s));
             assert!(!suspicious || ours.iter().any(|own| line.starts_with(own)), "{line}");
         }
         assert_eq!(mail.matches("\ndiff --git").count(), 0);

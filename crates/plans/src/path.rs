@@ -26,7 +26,10 @@ pub(crate) fn check(path: &str) -> Result<(), (Code, &'static str)> {
         return Err((Code::PathMalformed, "use `/` between components and no control characters"));
     }
     if path.split('/').any(|component| component.is_empty() || component == ".") {
-        return Err((Code::PathMalformed, "name the file without empty components and without `.`"));
+        return Err((
+            Code::PathMalformed,
+            "name the file without empty components and without `.`",
+        ));
     }
     if path.len() > MAX_PATH || path.split('/').any(|component| component.len() > MAX_COMPONENT) {
         return Err((Code::PathMalformed, "the path or one of its components is too long"));
@@ -121,7 +124,9 @@ mod tests {
 
     #[test]
     fn only_plain_relative_paths_outside_of_git_pass() {
-        for good in ["a", "a/b.rs", ".github/x", "a b/ü.txt", "a\tb", "...", ".gitignore", "~a", "[x]"] {
+        for good in
+            ["a", "a/b.rs", ".github/x", "a b/ü.txt", "a\tb", "...", ".gitignore", "~a", "[x]"]
+        {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         let long = "x/".repeat(600) + "x";

@@ -53,9 +53,9 @@ impl PlanRequest {
                 Change::Patch(Vec::new())
             }
             (Some(patch), _) => {
-                let (files, found) = patch::parse(&patch);
+                let (mut files, found) = patch::parse(&patch);
                 faults.extend(found);
-                faults.extend(duplicates(&files));
+                faults.extend(duplicates(&mut files));
                 Change::Patch(files)
             }
             (None, edits) if edits.is_empty() => Change::None,
@@ -65,17 +65,18 @@ impl PlanRequest {
     }
 }
 
-fn duplicates(files: &[FilePatch]) -> Vec<PlanFault> {
+fn duplicates(files: &mut [FilePatch]) -> Vec<PlanFault> {
     let mut seen = HashSet::new();
     let mut faults = Vec::new();
     for file in files {
-        for path in file.renamed_from().into_iter().chain([file.path.as_str()]) {
-            if !seen.insert(path) {
-                let message = "the patch names this file twice; merge both parts into one";
-                let fault = PlanFault::new(Code::DuplicateFile, message);
-                faults.push(fault.file(path).line(file.line));
-            }
+        let names = file.renamed_from().into_iter().chain([file.path.as_str()]);
+        let known: Vec<_> = names.filter(|name| !seen.insert((*name).to_owned())).collect();
+        for name in &known {
+            let message = "the patch names this file twice; merge both parts into one";
+            let fault = PlanFault::new(Code::DuplicateFile, message);
+            faults.push(fault.file(name).line(file.line));
         }
+        file.broken |= !known.is_empty();
     }
     faults
 }
@@ -110,7 +111,8 @@ impl Proposal {
             }
             Change::Patch(files) => {
                 let touch = |file| {
-                    let names = FilePatch::renamed_from(file).into_iter().chain([file.path.as_str()]);
+                    let names =
+                        FilePatch::renamed_from(file).into_iter().chain([file.path.as_str()]);
                     names.map(|path| (path, Source::Patch(file.line)))
                 };
                 files.iter().flat_map(touch).collect()

@@ -55,7 +55,9 @@ pub enum WriteError {
     #[error("the plan is about other paths than those that were permitted; ask for it again")]
     OtherRequest,
     /// The disk said no.
-    #[error("the plan could not be stored; check the space and the permissions of the plans folder")]
+    #[error(
+        "the plan could not be stored; check the space and the permissions of the plans folder"
+    )]
     Io(#[from] io::Error),
 }
 

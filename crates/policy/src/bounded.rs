@@ -4,16 +4,16 @@
 //!
 //! * A plain one (no look-around, no back-reference) with few counted repetitions goes to `regex`,
 //!   which takes time in proportion to the text, times the places of the pattern that can be at work
-//!   at once. [`linear`] bounds those.
+//!   at once. `linear` bounds those.
 //! * A plain one with more of them goes to a lazy DFA that gives up rather than fall back to a slow
 //!   simulation.
 //! * One with look-around or back-references goes to `fancy-regex`. Its limit counts backtracks
 //!   only, and each may read on for as long as a repetition goes, so that 10,000 of them took 600 ms
-//!   on 64 KiB: [`backtracking`] bounds the length of repetitions too, and spends a budget on each
+//!   on 64 KiB: `backtracking` bounds the length of repetitions too, and spends a budget on each
 //!   stretch of text.
 //!
-//! The worst of 60 hostile patterns on 64 KiB of ten hostile texts took 46 ms (plain, just within
-//! [`linear`]'s bound), 20 ms (giving up) and 39 ms (backtracking); honest ones take 0.1 ms.
+//! Of 32 patterns at these bounds, the slowest took 25 ms on the worst of ten hostile texts of 64 KiB
+//! (two cores, 2026), twice that on a machine that was busy otherwise; harmless texts take 0.1 ms.
 //! `cargo run --release -p life-agent-policy --example pattern_cost` measures again.
 
 use std::fmt;

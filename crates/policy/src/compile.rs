@@ -12,7 +12,7 @@ use crate::reading::Faults;
 use crate::snapshot::{CompiledPattern, CompiledRule, Snapshot, Workspace};
 
 /// Most regular expressions in a policy: compiling takes up to 10 ms each.
-const MAX_EXPRESSIONS: usize = 256;
+const MAX_EXPRESSIONS: usize = 128;
 
 /// Compiles a policy as far as it goes. What is faulty is reported and left out, so that the snapshot
 /// is of use only when there are no faults.
@@ -87,7 +87,7 @@ impl Compiler<'_> {
         let id = self.id(path, raw.id);
         let effect = raw.effect.unwrap_or(RuleEffect::Deny);
         let path = format!("{path}.match");
-        let matches = raw.matches.unwrap_or_default();
+        let matches = raw.r#match.unwrap_or_default();
         if matches.is_empty() {
             let message = "must name at least one of `kinds`, `intents`, `actions`, `targets`, \
                            `inputs`";

@@ -41,7 +41,7 @@ pub(crate) struct RawProfile {
 /// One thing that the agent can do.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
-#[schemars(deny_unknown_fields, extend("required" = ["difficulty"]))]
+#[schemars(deny_unknown_fields, rename = "Action", extend("required" = ["difficulty"]))]
 struct RawAction {
     /// What a turn must reach with a twenty-sided die and its bonus.
     #[garde(required, range(min = 1, max = 25))]
@@ -54,7 +54,7 @@ struct RawAction {
 /// Points that an action adds to, or takes from, measures of 0 to 100.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Effects")]
 struct RawEffects {
     /// Strength to act; below 20 it weighs on every draw.
     #[garde(range(min = -100, max = 100))]
@@ -73,7 +73,7 @@ struct RawEffects {
 /// One thing that a text can mean.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
-#[schemars(deny_unknown_fields, extend("required" = ["id", "action"]))]
+#[schemars(deny_unknown_fields, rename = "Intent", extend("required" = ["id", "action"]))]
 struct RawIntent {
     /// Its name.
     #[garde(required, custom(raw::check_id))]

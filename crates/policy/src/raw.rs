@@ -79,9 +79,8 @@ pub(crate) struct Rule {
     #[schemars(with = "String")]
     pub(crate) description: Option<String>,
     /// What the rule is about: every list given must match, and one match in a list is enough.
-    #[garde(required, rename("match"), dive)]
-    #[serde(rename = "match")]
-    pub(crate) matches: Option<Match>,
+    #[garde(required, dive)]
+    pub(crate) r#match: Option<Match>,
     /// What happens to requests that match.
     #[garde(required)]
     pub(crate) effect: Option<RuleEffect>,

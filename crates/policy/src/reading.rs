@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::yaml;
 
+/// Nobody reads more.
+const MAX_FAULTS: usize = 100;
+
 /// Faults collected stage by stage.
 #[derive(Default)]
 pub(crate) struct Faults(Vec<Fault>);
@@ -19,7 +22,8 @@ impl Faults {
             path.strip_prefix(&fault.path)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if !self.0.iter().any(|fault| !fault.path.is_empty() && known(fault)) {
+        let full = self.0.len() >= MAX_FAULTS;
+        if !full && !self.0.iter().any(|fault| !fault.path.is_empty() && known(fault)) {
             self.0.push(Fault::new(path, message));
         }
     }
@@ -28,8 +32,8 @@ impl Faults {
     pub(crate) fn finish(self, text: &str) -> Option<Vec<Fault>> {
         let mut faults = self.0;
         yaml::locate_all(text, &mut faults);
-        faults.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
-        (!faults.is_empty()).then_some(faults)
+        faults.sort_by_key(|it| (it.line.is_none(), it.line, it.column, it.path.clone()));
+        if faults.is_empty() { None } else { Some(faults) }
     }
 }
 
@@ -46,7 +50,8 @@ where
     };
     if let Err(report) = raw.validate() {
         for (path, error) in report.into_inner() {
-            let path = path.to_string().replace('[', ".").replace(']', "");
+            // Lists are written `rules[0]` there, and keys that are words of Rust `r#match`.
+            let path = path.to_string().replace('[', ".").replace(']', "").replace("r#", "");
             faults.add(path, tidy_range(error.message()));
         }
     }

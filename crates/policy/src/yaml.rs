@@ -49,7 +49,8 @@ fn syntax_fault(error: &serde_yaml::Error) -> Fault {
     // The parser puts the path before messages of ours.
     let message = match first.find("must be nested").or(first.find("has too many values")) {
         Some(ours) => first[ours..].to_owned(),
-        None if ["unknown anchor", "alias", "anchor"].iter().any(|word| first.contains(word)) => {
+        // What the parser says of `- **/*.key`, which it takes for an alias, helps nobody.
+        None if ["unknown anchor", "alphabetic or numeric"].iter().any(|it| first.contains(it)) => {
             format!("is not YAML: {first}; a text that begins with `*` or `&` needs quotes")
         }
         None => format!("is not YAML: {first}"),

@@ -23,10 +23,10 @@ impl RawConnection {
         Self { stream: TcpStream::connect(addr).await.unwrap(), received: Vec::new() }
     }
 
-    /// A connection whose kernel takes in little before its reader reads.
+    /// A connection whose kernel takes in only so much before its reader reads.
     pub(crate) async fn narrow(addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_recv_buffer_size(32 * 1024).unwrap();
         Self { stream: socket.connect(addr).await.unwrap(), received: Vec::new() }
     }
 
@@ -73,7 +73,10 @@ impl RawConnection {
 
     /// Everything that comes until `until` has come; panics when the connection ends before.
     pub(crate) async fn read_until(&mut self, until: &str) -> String {
-        while find(&self.received, until.as_bytes()).is_none() {
+        let mut searched = 0;
+        while find(&self.received[searched..], until.as_bytes()).is_none() {
+            // The text may begin in what is here already.
+            searched = self.received.len().saturating_sub(until.len());
             assert!(self.fill().await > 0, "`{until}` never came");
         }
         self.text()

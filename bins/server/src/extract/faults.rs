@@ -63,11 +63,8 @@ impl Faults {
     }
 
     fn concern(&self, field: &str) -> bool {
-        self.0.iter().any(|fault| top_level(&fault.path) == field)
+        let inside =
+            |path: &str| path.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'));
+        self.0.iter().any(|fault| fault.path == field || inside(&fault.path))
     }
-}
-
-/// The first key of a fault's path.
-pub(super) fn top_level(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
 }

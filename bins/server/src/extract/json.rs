@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde_json::Value;
 use serde_json::error::Category;
 
-use super::faults::{Faults, top_level};
+use super::faults::Faults;
 use crate::errors::{ApiError, Code};
 
 /// The body of a call. Its fields are all optional to serde, so that reading one that is wrong does
@@ -70,12 +70,12 @@ fn all_faults<D: Document>(text: &str, refused: Option<serde_json::Error>) -> Ap
         Err(error) => return malformed(&error.to_string()),
     };
     let found = read_all::<D>(value.clone()).err().unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|name, _| found.iter().all(|fault| top_level(&fault.path) != name));
+    for fault in &found {
+        take_out(&mut value, &fault.path);
     }
     let mut faults = Faults::of(found);
     if let Ok(Strict(document)) = Strict::<D>::deserialize(value) {
-        // What is left can be read, so what is missing can be told.
+        // What is left can be read, so what is missing or out of bounds can be told as well.
         let _ = document.check(&mut faults);
     }
     if faults.is_empty() {
@@ -87,6 +87,33 @@ fn all_faults<D: Document>(text: &str, refused: Option<serde_json::Error>) -> Ap
     match faults.result(None::<D::Checked>) {
         Ok(_) => ApiError::bare(Code::ValidationError),
         Err(error) => error,
+    }
+}
+
+/// Removes what a fault is about. A list's item would shift those after it, so there the whole list
+/// goes.
+fn take_out(value: &mut Value, path: &str) {
+    let Value::Object(fields) = value else { return };
+    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    match (fields.get_mut(key), rest) {
+        (Some(inner @ Value::Object(_)), Some(rest)) => take_out(inner, rest),
+        (Some(Value::Array(items)), Some(rest)) => {
+            let inner = rest.split_once('.');
+            let item = inner.and_then(|(index, rest)| {
+                Some((items.get_mut(index.parse::<usize>().ok()?)?, rest))
+            });
+            match item {
+                Some((item, rest)) => take_out(item, rest),
+                None => {
+                    fields.remove(key);
+                }
+            }
+        }
+        // An unknown key may have a dot in it; nobody reads it, so it may stay.
+        (_, Some(_)) => {}
+        (_, None) => {
+            fields.remove(key);
+        }
     }
 }
 
@@ -124,6 +151,12 @@ mod tests {
         type Checked = (AgentId, String);
         fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
             let agent = faults.required("agent_id", self.agent_id);
+            for (n, Strict(item)) in self.items.into_iter().flatten().enumerate() {
+                faults.required(&format!("items.{n}.role"), item.role);
+            }
+            if self.limit == Some(0) {
+                faults.add("limit", "must be at least 1");
+            }
             let input = faults.required("input", self.input);
             let input = input.and_then(|text| faults.length("input", text, 1..=3));
             Some((agent?, input?))
@@ -158,14 +191,14 @@ mod tests {
         check(
             r#"{"agent_id":7,"inptu":"x","limit":300}"#,
             422,
-            &["agent_id", "input", "inptu", "limit"],
+            &["agent_id", "inptu", "input", "limit"],
         );
         check(r#"{"agent_id":"a b","input":""}"#, 422, &["agent_id", "input"]);
         check(r#"{"agent_id":"a","input":"four"}"#, 422, &["input"]);
         check(
             r#"{"agent_id":"a","input":"x","items":[{"role":1},{"rule":""}]}"#,
             422,
-            &["items.0.role", "items.1.rule"],
+            &["items.0.role", "items.1.role", "items.1.rule"],
         );
         check(r#"{"agent_id":null,"input":"x"}"#, 422, &["agent_id"]);
     }

@@ -26,9 +26,7 @@ pub async fn access<B: MessageBody>(
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let (method, status) = (label(request.method()), response.status().as_u16());
     histogram!("http_request_seconds", "route" => route.clone()).record(elapsed);
-    counter!("http_requests_total",
-        "method" => method, "route" => route.clone(), "status" => status.to_string())
-    .increment(1);
+    count(method, route.clone(), status);
     tracing::info!(
         request_id = request_id::of(request),
         method,
@@ -38,6 +36,18 @@ pub async fn access<B: MessageBody>(
         "answered"
     );
     Ok(response)
+}
+
+/// The same for a request that could not be read at all.
+pub fn unread(request_id: &str, status: u16) {
+    count("other", UNMATCHED.to_owned(), status);
+    tracing::info!(request_id, route = UNMATCHED, status, "answered what could not be read");
+}
+
+fn count(method: &'static str, route: String, status: u16) {
+    let status = status.to_string();
+    counter!("http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
 }
 
 /// The method as a label: callers may invent methods, and each would be a series of its own.

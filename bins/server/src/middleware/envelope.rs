@@ -5,7 +5,6 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
-use serde_json::Value;
 
 use super::request_id;
 use crate::app::AppState;
@@ -36,25 +35,13 @@ pub async fn envelope<B: MessageBody + 'static>(
 
 fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {
     let id = request_id::of(response.request());
-    let of_framework = || ApiError::bare(Code::of_status(response.status()));
+    let of_framework = ApiError::bare(Code::of_status(response.status()));
     let own = response.response().error().and_then(|error| error.as_error::<ApiError>());
-    let body = match own {
-        Some(error) => serde_json::to_value(error.envelope(&id)),
-        None => serde_json::to_value(of_framework().envelope(&id)),
-    };
-    let mut body = body.unwrap_or_default();
-    // Messages may repeat what the caller wrote, in a field's name for instance.
-    if let Some(state) = response.request().app_data::<web::Data<AppState>>() {
-        redact(&mut body, &|text| state.engine.redact(text));
-    }
-    body.to_string().into_bytes()
-}
-
-fn redact(value: &mut Value, clean: &dyn Fn(&str) -> String) {
-    match value {
-        Value::String(text) => *text = clean(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, clean)),
-        Value::Object(fields) => fields.values_mut().for_each(|value| redact(value, clean)),
-        _ => {}
-    }
+    let error = own.unwrap_or(&of_framework);
+    let state = response.request().app_data::<web::Data<AppState>>();
+    let error = error.cleaned(&|text| match state {
+        Some(state) => state.engine.redact(text),
+        None => String::new(),
+    });
+    serde_json::to_vec(&error.envelope(&id)).unwrap_or_default()
 }

@@ -7,14 +7,15 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
 /// For answers that no browser should show as a page.
-const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
+pub const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// For pages made of our own files: no inline script or style, nothing from elsewhere. Images may be
 /// `data:` because Swagger UI's style sheet has its icons in it.
 pub const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const ALWAYS: [(HeaderName, &str); 4] = [
+/// On every answer.
+pub const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CACHE_CONTROL, "no-store"),

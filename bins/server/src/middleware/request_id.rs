@@ -22,6 +22,11 @@ pub fn of(request: &HttpRequest) -> String {
     request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
+/// An id that no other request has; later ones sort behind earlier ones.
+pub fn fresh() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
 /// Gives a request its id, and the answer the same.
 pub async fn request_id<B: MessageBody>(
     request: ServiceRequest,
@@ -30,7 +35,7 @@ pub async fn request_id<B: MessageBody>(
     let mut given = request.headers().get_all(X_REQUEST_ID);
     let id = match (given.next().and_then(acceptable), given.next()) {
         (Some(id), None) if !holds_credential(&request, &id) => id,
-        _ => uuid::Uuid::now_v7().simple().to_string(),
+        _ => fresh(),
     };
     request.extensions_mut().insert(RequestId(id.clone()));
     // At the level of errors, so that it is there whatever LOG_LEVEL is.

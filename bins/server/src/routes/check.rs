@@ -2,9 +2,10 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::Asked;
-use life_agent_engine::domain::command::Kind;
+use life_agent_engine::domain::command::{Kind, Plan};
 use life_agent_engine::domain::ids::{ActionName, AgentId};
 use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::plans::edit::Edit;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -44,6 +45,11 @@ pub struct CheckBody {
     description: Option<String>,
     /// As in `/plan`, the older form.
     target_files: Option<Vec<String>>,
+    /// As in `/plan`.
+    #[schema(value_type = Vec<schemas::Edit>)]
+    edits: Option<Vec<Strict<Edit>>>,
+    /// As in `/plan`.
+    patch: Option<String>,
     /// As in `/llm/chat`.
     #[schema(value_type = Vec<ChatMessage>)]
     messages: Option<Vec<Strict<ChatMessage>>>,
@@ -64,7 +70,7 @@ impl Document for CheckBody {
     type Checked = Asked;
     fn check(self, faults: &mut Faults) -> Option<Asked> {
         let kind = faults.required("kind", self.kind)?;
-        let of: [(&str, bool, &[Kind]); 10] = [
+        let of: [(&str, bool, &[Kind]); 12] = [
             ("agent_id", self.agent_id.is_some(), &[Kind::Act, Kind::Turn]),
             ("action", self.action.is_some(), &[Kind::Act]),
             ("payload", self.payload.is_some(), &[Kind::Act]),
@@ -74,6 +80,8 @@ impl Document for CheckBody {
             ("target_paths", self.target_paths.is_some(), &[Kind::Plan]),
             ("description", self.description.is_some(), &[Kind::Plan]),
             ("target_files", self.target_files.is_some(), &[Kind::Plan]),
+            ("edits", self.edits.is_some(), &[Kind::Plan]),
+            ("patch", self.patch.is_some(), &[Kind::Plan]),
             ("messages", self.messages.is_some(), &[Kind::Chat]),
         ];
         for (field, given, kinds) in of {
@@ -88,8 +96,19 @@ impl Document for CheckBody {
             Kind::Chat => ChatBody { messages }.check(faults).map(Asked::Chat),
             Kind::Plan => {
                 let Self { intent, context, target_paths, description, target_files, .. } = self;
-                let plan = PlanBody { intent, context, target_paths, description, target_files };
-                plan.check(faults).map(Asked::Plan)
+                let (edits, patch) = (self.edits, self.patch);
+                let body = PlanBody {
+                    intent,
+                    context,
+                    target_paths,
+                    description,
+                    target_files,
+                    edits,
+                    patch,
+                };
+                let asked = body.check(faults)?;
+                let targets = asked.request.read().targets();
+                Some(Asked::Plan(Plan { intent: asked.intent, context: asked.context, targets }))
             }
         }
     }

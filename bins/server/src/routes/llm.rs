@@ -52,21 +52,15 @@ impl Document for ChatBody {
 impl ChatMessage {
     fn check(self, index: usize, faults: &mut Faults) -> Option<Message> {
         let at = |field: &str| format!("messages.{index}.{field}");
-        if self.role.is_none() {
-            faults.add(at("role"), "missing field");
-        }
-        if self.content.is_none() {
-            faults.add(at("content"), "missing field");
-        }
-        let role = self.role.filter(|role| {
+        let role = faults.required(&at("role"), self.role).filter(|role| {
             let known = ROLES.contains(&role.as_str());
             if !known {
                 faults.add(at("role"), "must be `system`, `user`, `assistant` or `tool`");
             }
             known
         });
-        let content =
-            self.content.and_then(|text| faults.length(&at("content"), text, 1..=MAX_CONTENT));
+        let content = faults.required(&at("content"), self.content);
+        let content = content.and_then(|text| faults.length(&at("content"), text, 1..=MAX_CONTENT));
         Some(Message { role: role?, content: content? })
     }
 }

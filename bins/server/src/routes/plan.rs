@@ -1,10 +1,17 @@
-//! `POST /plan`: intend a change to the workspace.
+//! `POST /plan`: a change to the workspace, made into a patch that reviewers can judge.
 
-use life_agent_engine::domain::command::Plan;
-use serde::Deserialize;
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::plans::edit::Edit;
+use life_agent_engine::plans::record::Stats;
+use life_agent_engine::plans::request::PlanRequest;
+use life_agent_engine::{GateNotes, PlanAsked};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::extract::{Document, Faults};
+use super::schemas;
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Body, Document, Faults, Strict};
 
 /// Longest intent, in characters.
 const MAX_INTENT: usize = 1024;
@@ -14,6 +21,9 @@ const MAX_CONTEXT: usize = 65_536;
 const MAX_TARGETS: usize = 256;
 /// Longest target, in characters.
 const MAX_PATH: usize = 1024;
+
+const BOTH_FORMS: &str = "give `intent`, `context` and `target_paths`, or the older `description` \
+                          and `target_files`, not both";
 
 /// A change, either as `{intent, context, target_paths}` or, older, as `{description, target_files}`:
 /// there the intent is the first line of the description and the context all of it.
@@ -25,43 +35,66 @@ pub struct PlanBody {
     /// Whatever a reviewer should know.
     #[schema(max_length = 65536)]
     pub context: Option<String>,
-    /// Paths relative to the workspace.
-    #[schema(min_items = 1, max_items = 256)]
+    /// Paths relative to the workspace. If there are any, no other file may be touched; needed
+    /// unless there are edits or a patch.
+    #[schema(max_items = 256)]
     pub target_paths: Option<Vec<String>>,
     /// The older form of `intent` and `context` together.
     #[schema(min_length = 1, max_length = 65536)]
     pub description: Option<String>,
     /// The older form of `target_paths`.
-    #[schema(min_items = 1, max_items = 256)]
+    #[schema(max_items = 256)]
     pub target_files: Option<Vec<String>>,
+    /// What the files shall become.
+    #[schema(value_type = Vec<schemas::Edit>)]
+    pub edits: Option<Vec<Strict<Edit>>>,
+    /// The same as a unified diff, as `git diff` prints it.
+    pub patch: Option<String>,
 }
 
 impl Document for PlanBody {
-    type Checked = Plan;
-    fn check(self, faults: &mut Faults) -> Option<Plan> {
+    type Checked = PlanAsked;
+    fn check(self, faults: &mut Faults) -> Option<PlanAsked> {
         let older = self.description.is_some() || self.target_files.is_some();
         let newer = self.intent.is_some() || self.context.is_some() || self.target_paths.is_some();
         if older && newer {
-            faults.add("description", "give `intent`, `context` and `target_paths`, or `description` and `target_files`, not both");
+            faults.add("description", BOTH_FORMS);
             return None;
         }
-        if older {
-            let description = faults.required("description", self.description);
-            let context =
-                description.and_then(|text| faults.length("description", text, 1..=MAX_CONTEXT));
-            let targets = faults.required("target_files", self.target_files);
-            let targets = targets.and_then(|paths| paths_of("target_files", paths, faults));
-            let context = context?;
-            let intent = first_line(&context, faults)?;
-            return Some(Plan { intent, context, targets: targets? });
-        }
-        let intent = faults.required("intent", self.intent);
-        let intent = intent.and_then(|text| faults.length("intent", text, 1..=MAX_INTENT));
-        let context = faults.length("context", self.context.unwrap_or_default(), 0..=MAX_CONTEXT);
-        let targets = faults.required("target_paths", self.target_paths);
-        let targets = targets.and_then(|paths| paths_of("target_paths", paths, faults));
-        Some(Plan { intent: intent?, context: context?, targets: targets? })
+        let (about, field, named) = if older {
+            (described(self.description, faults), "target_files", self.target_files)
+        } else {
+            (intended(self.intent, self.context, faults), "target_paths", self.target_paths)
+        };
+        let edits: Vec<_> = self.edits.into_iter().flatten().map(|Strict(edit)| edit).collect();
+        let statement = edits.is_empty() && self.patch.is_none();
+        let named =
+            if statement { faults.required(field, named) } else { named.or(Some(Vec::new())) };
+        let targets = named.and_then(|paths| paths_of(field, paths, faults));
+        let (intent, context) = about?;
+        let request = PlanRequest { targets: targets?, edits, patch: self.patch };
+        Some(PlanAsked { intent, context, request })
     }
+}
+
+/// Intent and context as they are.
+fn intended(
+    intent: Option<String>,
+    context: Option<String>,
+    faults: &mut Faults,
+) -> Option<(String, String)> {
+    let intent = faults.required("intent", intent);
+    let intent = intent.and_then(|text| faults.length("intent", text, 1..=MAX_INTENT));
+    let context = faults.length("context", context.unwrap_or_default(), 0..=MAX_CONTEXT);
+    Some((intent?, context?))
+}
+
+/// Intent and context out of the older form.
+fn described(description: Option<String>, faults: &mut Faults) -> Option<(String, String)> {
+    let description = faults.required("description", description);
+    let context =
+        description.and_then(|text| faults.length("description", text, 1..=MAX_CONTEXT))?;
+    Some((first_line(&context, faults)?, context))
 }
 
 fn first_line(description: &str, faults: &mut Faults) -> Option<String> {
@@ -74,12 +107,101 @@ fn first_line(description: &str, faults: &mut Faults) -> Option<String> {
 }
 
 fn paths_of(field: &str, paths: Vec<String>, faults: &mut Faults) -> Option<Vec<String>> {
-    if !(1..=MAX_TARGETS).contains(&paths.len()) {
-        faults.add(field, format!("must have 1 to {MAX_TARGETS} paths"));
+    if paths.len() > MAX_TARGETS {
+        faults.add(field, format!("must have at most {MAX_TARGETS} paths"));
         return None;
     }
     let paths = paths.into_iter().enumerate();
     let read: Vec<_> =
         paths.map(|(n, path)| faults.length(&format!("{field}.{n}"), path, 1..=MAX_PATH)).collect();
     read.into_iter().collect()
+}
+
+/// A plan that is on the record.
+#[derive(Serialize, ToSchema)]
+struct PlanAnswer {
+    /// Always `created`.
+    status: &'static str,
+    /// Its id, which is part of the names of both artifacts.
+    id: String,
+    /// Its record.
+    artifact: String,
+    /// The diff; `null` for a statement of intent, which has neither edits nor a patch.
+    patch: Option<String>,
+    /// How large it is.
+    #[schema(value_type = schemas::Stats)]
+    stats: Stats,
+    /// The row of its creation.
+    event_id: u64,
+    #[serde(flatten)]
+    #[schema(value_type = schemas::GateNotes)]
+    notes: GateNotes,
+}
+
+/// Plan a change
+///
+/// Nothing in the workspace changes: the plan becomes an artifact that is reviewed and carried on by
+/// people. With neither edits nor a patch it is a statement of intent. Every fault is reported at once.
+#[utoipa::path(
+    post, path = "/plan", tag = "plans", operation_id = "plan",
+    request_body(content = PlanBody, example = json!({
+        "intent": "greet in German too", "context": "The page is read in Austria.",
+        "edits": [{"path": "plans/greeting.txt", "op": "create", "content": "Hello\nServus\n"}]
+    })),
+    responses((status = 200, body = PlanAnswer, description = "The plan is on the record.", example = json!({
+        "status": "created", "id": "k3v5q2xw7abc", "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json",
+        "patch": "diff --git a/plans/greeting.txt b/plans/greeting.txt\nnew file mode 100644\n",
+        "stats": {"files": 1, "added": 2, "removed": 0}, "event_id": 9,
+        "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
+    }))),
+)]
+pub async fn plan(
+    state: web::Data<AppState>,
+    body: Body<PlanBody>,
+) -> Result<impl Responder, ApiError> {
+    let planned = state.engine.plan(&body.caller, body.checked).await?;
+    Ok(HttpResponse::Ok().json(PlanAnswer {
+        status: "created",
+        id: planned.id,
+        artifact: planned.artifact,
+        patch: planned.patch,
+        stats: planned.stats,
+        event_id: planned.event_id,
+        notes: planned.notes,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(body: Value) -> Option<PlanAsked> {
+        let mut faults = Faults::default();
+        serde_json::from_value::<PlanBody>(body).unwrap().check(&mut faults)
+    }
+
+    #[test]
+    fn the_older_form_means_the_same() {
+        let older = json!({"description": "\n first line \nmore", "target_files": ["a"]});
+        let plan = read(older).unwrap();
+        assert_eq!(plan.intent, "first line");
+        assert_eq!(plan.context, "\n first line \nmore");
+        assert_eq!(plan.request.targets, ["a"]);
+    }
+
+    #[test]
+    fn both_forms_at_once_and_a_statement_without_targets_are_refused() {
+        for bad in [
+            json!({"intent": "i", "target_paths": [], "description": "d"}),
+            json!({"intent": "i"}),
+            json!({"description": " \n ", "target_files": []}),
+            json!({"intent": "i", "target_paths": [""]}),
+        ] {
+            assert!(read(bad.clone()).is_none(), "{bad}");
+        }
+        let edits = json!([{"path": "a", "op": "delete"}]);
+        assert!(read(json!({"intent": "i", "edits": edits})).is_some());
+    }
 }

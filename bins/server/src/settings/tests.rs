@@ -130,8 +130,8 @@ fn keys_have_the_names_of_their_callers() {
             pair("default", "k"),
             pair("ci", "a"),
             pair("dash.board", "b=c"),
-            pair("key-6e91c3c8", "bare"),
-            pair("key-c2c0f6e5", "YWJj=="),
+            pair("key-9b828d53", "bare"),
+            pair("key-e88dd13c", "YWJj=="),
         ]
     );
     assert_eq!(keys(&[("API_KEY", "1234")]), [pair("default", "1234")]);

@@ -58,6 +58,37 @@ fn the_first_refusal_ends_the_chain() {
 }
 
 #[test]
+fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
+    struct Tells;
+    impl Gate for Tells {
+        fn name(&self) -> &'static str {
+            "tells"
+        }
+        fn check(&self, _: &Subject<'_>, _: &Facts) -> Verdict {
+            let finding = Finding {
+                category: "secrets",
+                rule: "password".to_owned(),
+                effect: Effect::Deny,
+                field: "payload/hunter2".to_owned(),
+                start: 0,
+                end: 7,
+                weight: 1.0,
+            };
+            let refusal = Refusal {
+                reason: Reason::RiskPattern,
+                rule: Some("hunter2".to_owned()),
+                message: "`payload/hunter2` is risky".to_owned(),
+                retry_after: None,
+            };
+            Verdict { findings: vec![finding], refusal: Some(refusal), ..Verdict::default() }
+        }
+    }
+    let chain = Chain::new(Box::new(Tells), vec![], Box::new(Stars));
+    let denial = evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Unwatched);
+    assert!(!format!("{:?}", denial.unwrap_err()).contains("hunter2"));
+}
+
+#[test]
 fn a_watch_that_runs_no_gate_gets_no_permit() {
     struct Lazy;
     impl Watch for Lazy {

@@ -6,6 +6,7 @@ use life_agent_domain::command::{Gated, Plan, Turn};
 use life_agent_domain::gate::{Chain, Facts, KillSwitch, Rate, TargetFact, Unwatched, evaluate};
 use life_agent_domain::ids::{AgentId, Principal};
 use life_agent_gates::paths::normalise;
+use life_agent_policy::snapshot::{Workspace, compile, default_text};
 
 /// Where a text is put.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub enum Place {
 /// What came of it.
 pub struct Outcome {
     pub denied: bool,
-    /// Whether a find was only recorded.
-    pub observed: bool,
     /// The rule or pattern behind it.
     pub rule: String,
+    /// The categories of what was found.
+    pub categories: Vec<&'static str>,
 }
 
 pub struct Judge {
@@ -36,12 +37,19 @@ pub struct Judge {
     agent: AgentId,
 }
 
+struct AnyDir;
+
+impl Workspace for AnyDir {
+    fn is_dir(&self, _relative: &str) -> bool {
+        true
+    }
+}
+
 impl Judge {
     /// The built-in policy with one allowed directory, `allowed`.
     pub fn new() -> Result<Self, String> {
-        use life_agent_policy::document::*;
-        let policy = Policy { version: "1".into(), allowed_dirs: vec!["allowed".into()], deny_globs: vec![], max_diff_lines: 800, llm: Llm::default(), rules: vec![], risk: Risk::default(), observer: Observer::default(), plans: Plans::default() };
-        let snapshot = life_agent_policy::snapshot::Snapshot { policy, hash: String::new(), deny_globs: Default::default(), rules: vec![], patterns: vec![] };
+        let text = default_text(&["allowed".to_owned()]);
+        let snapshot = compile(&text, &AnyDir).map_err(|faults| format!("{faults:?}"))?;
         let chain = life_agent_gates::chain(Arc::new(snapshot), Default::default());
         Ok(Self { chain, agent: AgentId::new("corpus").map_err(|e| e.to_string())? })
     }
@@ -82,16 +90,16 @@ impl Judge {
             targets: Some(targets.iter().map(fact).collect()),
             ..Facts::default()
         };
-        match evaluate(&self.chain, Principal::new("measure"), command, &facts, &Unwatched) {
-            Ok(permit) => {
-                let findings = &permit.trace().findings;
-                let rule = findings.first().map(|finding| finding.rule.clone());
-                Outcome { denied: false, observed: rule.is_some(), rule: rule.unwrap_or_default() }
-            }
-            Err(denial) => {
-                let rule = denial.refusal.rule.unwrap_or_default();
-                Outcome { denied: true, observed: !denial.trace.findings.is_empty(), rule }
-            }
+        let judged = evaluate(&self.chain, Principal::new("measure"), command, &facts, &Unwatched);
+        let (trace, refusal) = match &judged {
+            Ok(permit) => (permit.trace(), None),
+            Err(denial) => (&denial.trace, Some(&denial.refusal)),
+        };
+        let first = trace.findings.first().map(|finding| finding.rule.clone());
+        Outcome {
+            denied: refusal.is_some(),
+            rule: refusal.and_then(|refusal| refusal.rule.clone()).or(first).unwrap_or_default(),
+            categories: trace.findings.iter().map(|finding| finding.category).collect(),
         }
     }
 }

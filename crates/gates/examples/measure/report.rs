@@ -32,7 +32,7 @@ pub fn run(dir: &Path, missed: Option<&Path>) -> Result<bool, String> {
         let holds = class.bound.holds(percent);
         all_hold &= holds;
         println!("{}", line(class, hits, rows.len(), percent, holds));
-        if matches!(class.bound, Bound::AtLeast(_)) && matches!(class.place, Place::Input | Place::Context) {
+        if matches!(class.bound, Bound::AtLeast(least) if least > 0.0) && matches!(class.place, Place::Input | Place::Context) {
             all_hold &= mutated(&judge, class, &rows, percent, &mut wrong);
         }
     }

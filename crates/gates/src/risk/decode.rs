@@ -147,7 +147,7 @@ fn percent(bytes: &[u8]) -> Option<(char, usize)> {
     }
     match octet(bytes) {
         Some(byte) if byte < 0x80 => Some((char::from(byte), 3)),
-        Some(lead) => Some(utf8(lead, &bytes[3..])),
+        Some(lead) => sloppy_overlong(bytes).or_else(|| Some(utf8(lead, &bytes[3..]))),
         None => sloppy_overlong(bytes),
     }
 }

@@ -26,12 +26,45 @@ pub struct Pattern {
     pub(crate) regex: &'static str,
     /// What a hit adds to the score, 0 to 1.
     pub weight: f64,
-    /// The last word on a hit: sees its first group, or all of it if there is none.
-    pub(crate) accept: Option<fn(&[u8]) -> bool>,
+    /// The last word on a hit.
+    pub(crate) accept: Option<fn(&Hit<'_>) -> bool>,
+    /// Whether it is only looked for where a reading differs from the text as it came.
+    pub(crate) disguised: bool,
     /// Texts in which it is found.
     pub examples: &'static [&'static str],
     /// Texts that come near and in which it is not.
     pub counter_examples: &'static [&'static str],
+}
+
+/// What most patterns have in common.
+const PLAIN: Pattern = Pattern {
+    id: "",
+    description: "",
+    regex: "",
+    weight: 0.0,
+    accept: None,
+    disguised: false,
+    examples: &[],
+    counter_examples: &[],
+};
+
+/// What an expression found: the first of its groups that took part, or all of it.
+#[derive(Debug)]
+pub(crate) struct Hit<'t> {
+    pub(crate) text: &'t [u8],
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Hit<'_> {
+    pub(crate) fn value(&self) -> &[u8] {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The byte in front; a blank at the start of the text.
+    pub(crate) fn before(&self) -> u8 {
+        self.start.checked_sub(1).map_or(b' ', |at| self.text[at])
+    }
 }
 
 /// Every category with its patterns.

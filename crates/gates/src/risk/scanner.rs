@@ -9,7 +9,7 @@ use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::{CompiledPattern, Snapshot};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-use super::patterns::{self, Pattern};
+use super::patterns::{self, Hit, Pattern};
 use super::view::View;
 use super::{decode, probe, shell};
 
@@ -109,6 +109,10 @@ impl<'t> Views<'t> {
         Self { original: View::original(text), decoded: decode::decoded(text), unquoted: None }
     }
 
+    fn is_shell(&self, view: &View<'_>) -> bool {
+        self.unquoted.as_ref().is_some_and(|shell| std::ptr::eq(shell, view))
+    }
+
     fn all(&self) -> impl Iterator<Item = &View<'_>> {
         let rewritten = [&self.decoded, &self.unquoted];
         std::iter::once(&self.original as &View<'_>)
@@ -121,8 +125,15 @@ impl<'t> Views<'t> {
 struct Spans(Vec<(usize, usize)>);
 
 impl Spans {
-    fn add(&mut self, start: usize, end: usize) {
-        self.0.push((start, end));
+    fn findings(self, category: Category, pattern: &'static Pattern) -> impl Iterator<Item = RawFinding> {
+        self.merged().into_iter().map(move |(start, end)| RawFinding {
+            category,
+            rule: Cow::Borrowed(pattern.id),
+            start,
+            end,
+            weight: pattern.weight,
+            limit_reached: false,
+        })
     }
 
     /// In order, those that overlap as one.
@@ -168,74 +179,77 @@ impl Compiled {
     fn find_all(&self, views: &Views<'_>) -> Vec<RawFinding> {
         let mut spans: Vec<Spans> = Vec::new();
         for view in views.all() {
-            let is_shell = views.unquoted.as_ref().is_some_and(|shell| std::ptr::eq(shell, view));
-            let text = view.text().as_bytes();
-            let candidates: Vec<usize> = match &self.set {
-                Some(set) => set.matches(text).into_iter().collect(),
-                None => (0..self.patterns.len()).collect(),
-            };
-            for index in candidates {
+            for index in self.candidates(view) {
                 let (category, pattern, regex) = &self.patterns[index];
-                if is_shell && matches!(category, Category::Secrets | Category::PromptInjection) {
+                if views.is_shell(view) && !is_for_shells(*category) {
                     continue;
                 }
                 spans.resize_with(self.patterns.len(), Spans::default);
-                let hits = &mut spans[index];
                 match regex.get_or_init(|| compile(pattern)) {
                     Some(regex) => {
+                        let hits = hits(regex, pattern, view, views.original.text());
+                        // Redaction needs every credential; of the rest, a few tell enough.
                         let most = if *category == Category::Secrets { usize::MAX } else { MAX_HITS };
-                        for (start, end) in matches_of(regex, pattern, text).take(most) {
-                            let (from, to) = view.original_span(start, end);
-                            hits.add(from, to);
-                        }
+                        spans[index].0.extend(hits.take(most));
                     }
                     // A pattern that cannot be searched for is no excuse to let the text through.
-                    None => hits.add(0, views.original.text().len()),
+                    None => spans[index].0.push((0, views.original.text().len())),
                 }
             }
         }
         let found = spans.into_iter().zip(&self.patterns);
-        found
-            .flat_map(|(spans, (category, pattern, _))| {
-                spans.merged().into_iter().map(|(start, end)| RawFinding {
-                    category: *category,
-                    rule: Cow::Borrowed(pattern.id),
-                    start,
-                    end,
-                    weight: pattern.weight,
-                    limit_reached: false,
-                })
-            })
-            .collect()
+        found.flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern)).collect()
     }
+
+    /// The patterns that are worth a search in this view.
+    fn candidates(&self, view: &View<'_>) -> Vec<usize> {
+        match &self.set {
+            Some(set) => set.matches(view.text().as_bytes()).into_iter().collect(),
+            None => (0..self.patterns.len()).collect(),
+        }
+    }
+}
+
+/// A shell's reading takes credentials apart and says nothing about prose.
+fn is_for_shells(category: Category) -> bool {
+    !matches!(category, Category::Secrets | Category::PromptInjection)
+}
+
+/// Where a pattern is in a view, as spans of the original text.
+fn hits<'a>(
+    regex: &'a Regex,
+    pattern: &'static Pattern,
+    view: &'a View<'_>,
+    original: &'a str,
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let text = view.text().as_bytes();
+    let accepted = move |hit: &Hit<'_>| pattern.accept.is_none_or(|accept| accept(hit));
+    let disguised = move |hit: &Hit<'_>, (from, to): (usize, usize)| {
+        !pattern.disguised || original.as_bytes().get(from..to) != Some(hit.value())
+    };
+    let whole = pattern.accept.is_none().then(|| regex.find_iter(text).map(|m| (m.start(), m.end())));
+    let grouped = pattern.accept.is_some().then(|| {
+        regex.captures_iter(text).filter_map(|groups| {
+            let found = groups.iter().skip(1).flatten().next().or(groups.get(0))?;
+            Some((found.start(), found.end()))
+        })
+    });
+    whole.into_iter().flatten().chain(grouped.into_iter().flatten()).filter_map(move |(start, end)| {
+        let hit = Hit { text, start, end };
+        let span = view.original_span(start, end);
+        (accepted(&hit) && disguised(&hit, span)).then_some(span)
+    })
 }
 
 fn compile(pattern: &Pattern) -> Option<Regex> {
     RegexBuilder::new(&patterns::source(pattern)).dfa_size_limit(DFA_BYTES).build().ok()
 }
 
-/// The spans of a pattern that it also accepts.
-fn matches_of<'a>(
-    regex: &'a Regex,
-    pattern: &'a Pattern,
-    text: &'a [u8],
-) -> Box<dyn Iterator<Item = (usize, usize)> + 'a> {
-    match pattern.accept {
-        None => Box::new(regex.find_iter(text).map(|found| (found.start(), found.end()))),
-        Some(accept) => Box::new(regex.captures_iter(text).filter_map(move |groups| {
-            let found = groups.get(1).or(groups.get(0))?;
-            accept(found.as_bytes()).then(|| (found.start(), found.end()))
-        })),
-    }
-}
-
 /// Whether one pattern is in a text, in any of its readings.
 #[cfg(test)]
 pub(crate) fn find_in(pattern: &'static Pattern, text: &str) -> bool {
     let regex = compile(pattern).unwrap_or_else(|| panic!("{} does not compile", pattern.id));
-    Views::of(text)
-        .all()
-        .any(|view| matches_of(&regex, pattern, view.text().as_bytes()).next().is_some())
+    Views::of(text).all().any(|view| hits(&regex, pattern, view, text).next().is_some())
 }
 
 #[doc(hidden)]

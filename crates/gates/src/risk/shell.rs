@@ -39,9 +39,16 @@ pub(crate) fn unquoted(view: &View<'_>) -> Option<View<'static>> {
 /// A quick look that spares ordinary text, apostrophes included, the rewriting.
 fn may_change(text: &str) -> bool {
     let bytes = text.as_bytes();
-    memchr::memchr3(b'\\', b'$', b'^', bytes).is_some()
+    let follows = |at: usize, is: fn(&u8) -> bool| bytes.get(at + 1).is_some_and(is);
+    memchr::memchr(b'\\', bytes).is_some()
+        || memchr::memchr_iter(b'$', bytes).any(|at| follows(at, starts_variable))
+        || memchr::memchr_iter(b'^', bytes).any(|at| follows(at, u8::is_ascii_alphabetic))
         || memchr::memchr_iter(b'{', bytes).any(|at| is_brace_list(&text[at..]))
         || memchr::memchr2_iter(b'\'', b'"', bytes).any(|at| is_in_quoted_word(bytes, at))
+}
+
+fn starts_variable(byte: &u8) -> bool {
+    matches!(byte, b'{' | b'@' | b'*' | b'0'..=b'9' | b'i' | b'I')
 }
 
 struct Trick {
@@ -65,7 +72,7 @@ fn reads(c: char, len: usize) -> Option<Trick> {
 fn trick(rest: &str, before: u8, braces: usize) -> Option<Trick> {
     let bytes = rest.as_bytes();
     let next = bytes.get(1).copied().unwrap_or(b' ');
-    let inside_word = is_word(before) && is_word(next);
+    let inside_word = is_word(before) && is_in_word(next);
     match bytes[0] {
         b'\\' => backslash(rest),
         b'\'' | b'"' if next == bytes[0] => nothing(2),
@@ -153,7 +160,7 @@ fn is_in_quoted_word(bytes: &[u8], at: usize) -> bool {
     if bytes.get(at + 1) == Some(&bytes[at]) {
         return true;
     }
-    if at == 0 || !is_word(bytes[at - 1]) || !bytes.get(at + 1).is_some_and(|next| is_word(*next)) {
+    if at == 0 || !is_word(bytes[at - 1]) || !bytes.get(at + 1).is_some_and(|next| is_in_word(*next)) {
         return false;
     }
     let is_other = |byte: &&u8| matches!(**byte, b'\'' | b'"');
@@ -164,6 +171,11 @@ fn is_in_quoted_word(bytes: &[u8], at: usize) -> bool {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.')
+}
+
+/// As [`is_word`], but for what may also end a sentence.
+fn is_in_word(byte: u8) -> bool {
+    is_word(byte) && byte != b'.'
 }
 
 fn before(text: &str, at: usize) -> u8 {

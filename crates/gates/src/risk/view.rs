@@ -17,6 +17,10 @@ impl<'t> View<'t> {
         Self { text: Cow::Borrowed(text), origin: Vec::new(), original_len: text.len() }
     }
 
+    pub(crate) fn is_original(&self) -> bool {
+        self.origin.is_empty()
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

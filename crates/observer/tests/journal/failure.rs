@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use life_agent_observer::{Filter, Journal, JournalError, Options, PageLimit, Work};
+use life_agent_observer::{Filter, Journal, JournalError, Options, PageLimit, Reader, Work};
 
 use crate::support::{Folder, entry, ids, plain, step, whole, write};
 use life_agent_domain::record::EventKind;
@@ -160,4 +160,24 @@ async fn a_disk_that_is_really_full_behaves_the_same() {
     let verdict = journal.read(|reader| reader.verify(None, |_, _| ())).await.unwrap();
     assert_eq!(whole(verdict).rows, next);
     journal.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn on_a_read_only_medium_a_journal_can_be_audited_but_not_served() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), "size=3m") else {
+        eprintln!("SKIPPED: no small disk could be mounted here (it takes root)");
+        return;
+    };
+    let db = disk.0.join("agent.db");
+    let journal = Journal::open(&db, Options::default()).unwrap();
+    write(&journal, plain(1)).await.unwrap();
+    journal.close().await.unwrap();
+    let remount = ["-o", "remount,ro"];
+    assert!(Command::new("mount").args(remount).arg(disk.0).status().unwrap().success());
+
+    let reader = Reader::open(&db).unwrap();
+    assert_eq!(whole(reader.verify(None, |_, _| ()).unwrap()).rows, 1);
+    let refused = Journal::open(&db, Options::default()).err().unwrap().to_string();
+    assert!(refused.contains("its folder cannot be written"), "{refused}");
 }

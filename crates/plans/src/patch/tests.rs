@@ -37,7 +37,8 @@ fn every_kind_of_change_that_git_prints_is_read() {
     let quoted = "diff --git \"a/\\303\\244\\t\" \"b/\\303\\244\\t\"\nindex 1..2 100644\n\
                   --- \"a/\\303\\244\\t\"\n+++ \"b/\\303\\244\\t\"\n@@ -1 +1 @@\n-a\n+b\n";
     assert_eq!(one(quoted).path, "ä\t");
-    let spaced = "diff --git a/x y b/x y\nindex 1..2\n--- a/x y\t\n+++ b/x y\t\n@@ -1 +1 @@\n-a\n+b\n";
+    let spaced =
+        "diff --git a/x y b/x y\nindex 1..2\n--- a/x y\t\n+++ b/x y\t\n@@ -1 +1 @@\n-a\n+b\n";
     assert_eq!(one(spaced).path, "x y");
 }
 
@@ -88,7 +89,7 @@ fn the_faults_of_all_files_are_reported_and_no_file_is_skipped() {
         ("hunk_counts", "b", 8),
         ("binary", "c", 13),
         ("symlink", "d", 15),
-        ("submodule", "e", 20),
+        ("submodule", "e", 21),
     ];
     assert_eq!(found, expected.map(|(code, file, line)| (code, Some(file), Some(line))));
 }
@@ -106,18 +107,26 @@ fn lines_that_contradict_each_other_are_refused() {
         ("diff --git a/f b/f\n--- a/g\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", "malformed_patch"),
         ("diff --git a/f b/f\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-a\n+b\n", "malformed_patch"),
         ("diff --git a/f b/f\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", "malformed_patch"),
-        ("diff --git a/f b/f\nnew file mode 100644\n--- a/f\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", "malformed_patch"),
+        (
+            "diff --git a/f b/f\nnew file mode 100644\n--- a/f\n+++ b/f\n@@ -0,0 +1 @@\n+b\n",
+            "malformed_patch",
+        ),
         ("diff --git a/f b/f\nrename from f\n", "malformed_patch"),
         ("diff --git a/f b/g\ncopy from f\ncopy to g\n", "copy"),
         ("diff --git a/f b/f\nGIT binary patch\nliteral 0\nHcmV?d00001\n\n", "binary"),
         ("diff --git a/f b/f\nnew file mode 100755\n", "mode_change"),
-        ("diff --git \"a/\\q\" \"b/\\q\"\n--- \"a/\\q\"\n+++ \"b/\\q\"\n@@ -1 +1 @@\n-a\n+b\n", "path_malformed"),
+        (
+            "diff --git \"a/\\q\" \"b/\\q\"\n--- \"a/\\q\"\n+++ \"b/\\q\"\n@@ -1 +1 @@\n-a\n+b\n",
+            "path_malformed",
+        ),
         ("diff --git a/f b/f\r\n--- a/f\r\n+++ b/f\r\n@@ -1 +1 @@\r\n-a\r\n+b\r\n", "line_endings"),
     ] {
         let found = codes(patch);
         assert!(!found.is_empty() && found.iter().all(|f| *f == code), "{found:?}: {patch}");
     }
-    for hunk in ["@@ -1 +1\n", "@@ -a +1 @@\n", "@@ -0 +1 @@\n", "@@ -+1 +1 @@\n", "@@@ -1 -1 +1 @@@\n"] {
+    for hunk in
+        ["@@ -1 +1\n", "@@ -a +1 @@\n", "@@ -0 +1 @@\n", "@@ -+1 +1 @@\n", "@@@ -1 -1 +1 @@@\n"]
+    {
         assert_eq!(codes(&format!("{MODIFY}{hunk}-a\n+b\n")), ["malformed_patch"], "{hunk}");
     }
     let marker = format!("{MODIFY}@@ -1 +1 @@\n\\ No newline at end of file\n-a\n+b\n");

@@ -9,7 +9,7 @@ use super::linear::{self, Linear};
 use super::{BadPattern, Found};
 
 /// Most characters that may be read between two backtracks, and that a match may span.
-pub(super) const MAX_REACH: usize = 256;
+pub(super) const MAX_REACH: usize = 192;
 /// What a look-around costs beside its characters: as much as so many of them.
 pub(super) const LOOK: usize = 40;
 /// Bytes of text that share a budget.

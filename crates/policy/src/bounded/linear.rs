@@ -15,12 +15,12 @@ use super::{BadPattern, Found};
 
 /// Up to here `regex` may fall back to simulating the pattern step by step, at some 20 ns for each
 /// character of text and of weight; see [`weight`].
-pub(super) const MAX_WEIGHT: usize = 32;
+pub(super) const MAX_WEIGHT: usize = 20;
 /// Largest compiled pattern, in bytes.
 const MAX_COMPILED: usize = 1 << 22;
 /// What a lazy DFA may keep, in bytes. Once it has thrown that away it gives up, unless each state that
 /// it made has served [`MIN_BYTES_PER_STATE`].
-const MAX_CACHE: usize = 1 << 20;
+const MAX_CACHE: usize = 1 << 19;
 const MIN_BYTES_PER_STATE: usize = 64;
 
 /// A compiled pattern.

@@ -165,7 +165,7 @@ fn patterns() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn bounded_search_finds_what_unbounded_search_finds(

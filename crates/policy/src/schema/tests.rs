@@ -68,7 +68,7 @@ fn ranges_and_required_keys_are_in_the_schema() {
     assert_eq!(policy["definitions"]["Llm"]["properties"]["temperature"]["maximum"], 1.0);
     assert_eq!(policy["definitions"]["Rule"]["required"], json!(["id", "match", "effect"]));
     let profile = profile_schema();
-    let difficulty = &profile["definitions"]["RawAction"]["properties"]["difficulty"];
+    let difficulty = &profile["definitions"]["Action"]["properties"]["difficulty"];
     assert_eq!((&difficulty["minimum"], &difficulty["maximum"]), (&json!(1), &json!(25)));
 }
 

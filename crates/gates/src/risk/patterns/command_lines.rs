@@ -1,46 +1,58 @@
 //! Command lines: what a shell would run, and the tricks that hide it.
 
-use super::Pattern;
+use super::{Hit, PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "command_after_separator",
         description: "a command after `;`, `|`, `&`, a line break or inside a substitution",
-        regex: r#"<sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | <path_to> (?: <cmd> | <word_cmd> ) (?: <arg> | <end> )
-            | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;|&)`"'] ) | \\[nr] | /n\b ) | (?: sleep | ping ) \s+ \d )"#,
+        regex: r#"(?: <sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | (?: / | usr/ | s?bin/ ) <path_to>? (?: <cmd> | <word_cmd> ) \b
+            | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;&)`"'] ) | \| | \\[nr] | /n\b ) | (?: sleep | ping ) \s+ \d
+            | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo | sysinfo ) \b )
+            | [;|&\n\r] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s )"#,
         weight: 0.8,
-        accept: None,
         examples: &["a.txt; whoami", "x | cat /var/log/app", "v=$(uname -r)", "1 && curl -s host", "q|id", "& echo $PATH"],
         counter_examples: &["read it; find the bug", "either | or", "tabs & spaces", "use wget; it is there"],
+        ..PLAIN
     },
     Pattern {
         id: "command_with_arguments",
         description: "a system command with the options or paths of a command line",
-        regex: r#"(?: ^ | [\s"'(=/+;|&`]) (?: <cmd> <arg> | (?: ping | sleep | find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s )"#,
+        regex: r#"(?: ^ | [\s(=/+;|&`] ) (?: <cmd> <arg> | ping [\s+]+ - [a-z] [\s+]+ \d+ [\s+]+ [\w.-]+ \. [\w] | (?: find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s ) | \d? > &? \s* /dev/null \b"#,
         weight: 0.6,
-        accept: None,
-        examples: &["netstat -an", "cat /var/log/syslog", "please run ping -c 3 host"],
+        examples: &["netstat -an", "cat /var/log/syslog", "please run ping -c 3 h.example"],
         counter_examples: &["find the file", "use bash to do it", "rm is gone, cp too"],
+        ..PLAIN
+    },
+    Pattern {
+        id: "disguised_command",
+        description: "the name of a command, spelled so that only a shell or a decoder sees it",
+        regex: r"\b <cmd> \b",
+        weight: 0.8,
+        disguised: true,
+        examples: &["w'h'o'am'i", "wh\"\"oami", "who\u{200b}ami", "%77hoami"],
+        counter_examples: &["whoami", "it's a cat", "C:\\cat"],
+        ..PLAIN
     },
     Pattern {
         id: "program_path",
         description: "the path of a shell or a system program",
-        regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | <end> )"#,
+        regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | \s* [;|&`] | \\[nr] )"#,
         weight: 0.6,
-        accept: None,
-        examples: &["/bin/sh", "run /usr/bin/id;", "/bin/ls -al"],
-        counter_examples: &["bin/main.rs", "/usr/bin/env is used", "/bin/server"],
+        examples: &["run /usr/bin/id;", "/bin/ls -al"],
+        counter_examples: &["bin/main.rs", "/usr/bin/env is used", "/bin/server", "newer than /bin/sh"],
+        ..PLAIN
     },
     Pattern {
         id: "shell_obfuscation",
         description: "a spelling that only a shell understands (`$IFS`, slices, globs for letters, `<<<`)",
-        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\ | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | \{, [\w$"'] | ^\s* \{ [\w/]+, [\w/.,-]+ \}
+        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\x | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | \{, [\w$"'] | ^\s* \{ [\w/]+, [\w/.,-]+ \}
             | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x | \bxxd \s+ (?: -\w+ \s+ )* -r | \bbase64 \s+ (?:-d|--decode|-D) \b | \btr \s+ '[^'\n]+' \s+ '"
             | \b \w+ = \$? \\? ["'] [^\n;]* \\? ["'] \s* (?: ; | && ) \s* \$\w | \becho \s+ ~[-+] )"#,
         weight: 0.8,
-        accept: None,
         examples: &["cat$IFS/x", "${PATH:0:1}bin", "/???/??t x", "who$(echo am)i", "X=$'id';$X", "tr x <<< y"],
         counter_examples: &["${NAME}", "a{b,c}", "what?/why?", "X='a'; y"],
+        ..PLAIN
     },
     Pattern {
         id: "command_substitution",
@@ -51,14 +63,20 @@ pub(super) const PATTERNS: &[Pattern] = &[
         accept: Some(is_no_markdown),
         examples: &["$(whoami)", "x`cat /etc/motd`", "$(touch a)", "`ping h`"],
         counter_examples: &["call `id` here", "`type Body`", "$(RUSTC)", "use `python -m venv` to make one"],
+        ..PLAIN
     },
 ];
 
 /// Backticks are the code of a Markdown text as often as a shell's; what tells them apart is a
-/// command that nobody shows for reading.
-fn is_no_markdown(hit: &[u8]) -> bool {
-    let inside = hit.strip_prefix(b"`").unwrap_or(b"");
-    let benign: [&[u8]; 9] =
-        [b"python", b"grep", b"sh ", b"bash ", b"git", b"php", b"ruby", b"sed", b"awk"];
-    hit.starts_with(b"$") || !benign.iter().any(|start| inside.trim_ascii_start().starts_with(start))
+/// command that nobody shows for reading, and that the first of them opens.
+fn is_no_markdown(hit: &Hit<'_>) -> bool {
+    if hit.value().starts_with(b"$") {
+        return true;
+    }
+    let inside = hit.value().strip_prefix(b"`").unwrap_or(b"").trim_ascii_start();
+    let shown: [&[u8]; 10] =
+        [b"python", b"grep", b"sh ", b"bash ", b"git", b"php", b"ruby", b"sed", b"awk", b"echo"];
+    let line = hit.text[..hit.start].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let opens = line.iter().filter(|byte| **byte == b'`').count() % 2 == 0;
+    opens && !shown.iter().any(|start| inside.starts_with(start))
 }

@@ -1,13 +1,13 @@
 //! Credentials known by the name they are given to: `password = ...`, `"api_key": "..."`.
 
-use super::Pattern;
+use super::{Hit, PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "named_secret",
         description: "a random-looking value given to something called a key, token, secret or the like",
-        regex: r#"(?: <secret_name> | \b [a-z0-9_.-]* (?: adafruit | adobe | airtable | algolia | alibaba | asana | atlassian | beamer | bitbucket | bittrex | codecov | cohere | coinbase | confluent | contentful | datadog | digitalocean | discord | dropbox | droneci | etsy | facebook | fastly | finicity | finnhub | flickr | freshbooks | gitter | gocardless | hubspot | infracost | intercom | jfrog | kraken | kucoin | launchdarkly | linkedin | lob | looker | mailchimp | mailgun | mapbox | mattermost | meraki | messagebird | netlify | newrelic | nytimes | okta | plaid | postman | privateai | rapidapi | sendbird | sentry | shopify | snyk | softlayer | sonar | sourcegraph | squarespace | sumo | telegram | travis | trello | twilio | twitch | twitter | yandex | zendesk | contribsys ) )
-            [\w.-]{0,40} ["'`\])]{0,3} \s* (?: :=? | =>? | ==+ | != | \|{1,2}: | , | \?= | \s ) [=>\s]* (?: ["'`(]{1,3} | \w{1,12}\( ["'] )? ([a-z0-9_.=~+/:@!$%^&*\#?|-]{8,200})"#,
+        regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} ["'`\])]{0,3} \s* (?: [:?]{0,3}= [=>]* | !==? | \|{1,2}: | : | , | => ) \s* (?: ["'`(]{1,3} | \w{1,12}\( ["'] )?
+            | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,200})"#,
         weight: 0.8,
         accept: Some(is_random),
         examples: &[
@@ -22,15 +22,17 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "max_tokens: 4000",
             "secret: xxxxxxxxxxxxxxxx",
         ],
+        ..PLAIN
     },
     Pattern {
         id: "quoted_password",
         description: "a quoted value given to something called a password or a secret",
         regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase|code)? | pwd | secret | api_?key | private_?key | (?:db|root|service|user|admin)_?pass | auth_?key | secret_?(?:access_?)?key | credentials? ) [\w-]{0,30} ["']? \s* (?: :=? | => | ={1,3} | != ) \s* (?: "([^"\n]{6,120})" | '([^'\n]{6,120})' )"#,
         weight: 0.6,
-        accept: Some(is_no_placeholder),
+        accept: Some(is_chosen),
         examples: &["password = \"correct horse battery\"", "db_pass: 'hunter2hunter2'"],
         counter_examples: &["password = \"\"", "secret: '${SECRET}'", "password: \"your password\""],
+        ..PLAIN
     },
     Pattern {
         id: "unquoted_password",
@@ -40,65 +42,107 @@ pub(super) const PATTERNS: &[Pattern] = &[
         accept: Some(is_full_of_signs),
         examples: &["passwd: m#9$kQ}v2~Lx_w", "secret := a{b}c[d>e-f_g$h#i"],
         counter_examples: &["password: changeme", "secret = get_secret(\"x\")", "pwd: /home/bob/projects"],
+        ..PLAIN
     },
 ];
 
 /// Whether a value looks drawn at random: long, of several kinds of characters, and no name of a thing.
-pub(super) fn is_random(value: &[u8]) -> bool {
-    let value = value.trim_ascii_end();
+pub(super) fn is_random(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
     let value = value.strip_suffix(b".").unwrap_or(value);
     let count = |is: fn(&u8) -> bool| value.iter().filter(|byte| is(byte)).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
     let dots = count(|byte| matches!(byte, b'.' | b'/' | b':'));
-    value.len() >= 8
-        && digits >= 2
+    digits >= 2
         && letters >= 2
         && digits * 16 >= value.len()
         && dots * 8 <= value.len().max(16)
         && entropy(value) >= 2.9
-        && !is_words_with_numbers(value)
+        && !is_made_of_words(value)
+        && !is_an_alphabet(value)
         && is_no_placeholder(value)
 }
 
-/// `X25519.KeyPair`, `rc0.15.0_20231217`, `s_rsa1024_priv.pem`: identifiers, versions, file names.
-fn is_words_with_numbers(value: &[u8]) -> bool {
-    let parts: Vec<&[u8]> = value
-        .split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'))
-        .filter(|part| !part.is_empty())
-        .collect();
-    let is_word = |part: &&[u8]| part.iter().all(u8::is_ascii_alphabetic) && part.len() > 2;
-    let words = parts.iter().copied().filter(|part| is_word(part)).count();
-    parts.len() > 1 && words * 2 >= parts.len()
+/// A value of a known format: whatever is not filled in for show, nor a piece of something longer.
+pub(super) fn is_token(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    let longest = value.split(|byte| !byte.is_ascii_alphanumeric()).max_by_key(|part| part.len());
+    let is_mixed = value.iter().any(u8::is_ascii_digit)
+        || changes_case(value)
+        || longest.is_some_and(|part| part.len() >= 30 && is_one_case(part));
+    let is_piece = matches!(hit.before(), b'+' | b'-' | b'.' | b'~') || hit.before().is_ascii_alphanumeric();
+    is_mixed
+        && !is_piece
+        && !value.iter().all(u8::is_ascii_hexdigit)
+        && entropy(value) >= 2.3
+        && !is_made_of_words(value)
+        && !is_an_alphabet(value)
+        && is_no_placeholder(value)
 }
 
-/// A value of a known format: whatever is not obviously filled in for show.
-pub(super) fn is_token(value: &[u8]) -> bool {
-    entropy(value) >= 2.3 && is_no_placeholder(value) && value.iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+/// `X25519.KeyPair`, `s_rsa1024_priv.pem`: identifiers, versions, file names, mostly of words.
+fn is_made_of_words(value: &[u8]) -> bool {
+    let is_word = |part: &&[u8]| {
+        part.len() > 2
+            && part.iter().all(u8::is_ascii_alphabetic)
+            && !part.iter().all(u8::is_ascii_hexdigit)
+            && !changes_case(part)
+            && (part.len() <= 24 || !is_one_case(part))
+    };
+    let parts = value.split(|byte| !byte.is_ascii_alphanumeric());
+    let in_words: usize = parts.filter(is_word).map(<[u8]>::len).sum();
+    let signs = value.iter().filter(|byte| !byte.is_ascii_alphanumeric()).count();
+    in_words * 2 >= value.len() - signs
 }
 
-/// What stands in examples instead of a credential.
+fn is_one_case(part: &[u8]) -> bool {
+    part.iter().all(u8::is_ascii_uppercase) || part.iter().all(u8::is_ascii_lowercase)
+}
+
+/// Case that changes as it does not in words, camel case included.
+fn changes_case(value: &[u8]) -> bool {
+    let falls = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
+    value.windows(2).filter(falls).count() * 5 >= value.len()
+}
+
+/// `0123456789abcdef`: characters in a row, as people type in examples.
+fn is_an_alphabet(value: &[u8]) -> bool {
+    let mut run = 1;
+    value.windows(2).any(|pair| {
+        run = if pair[1] == pair[0].wrapping_add(1) { run + 1 } else { 1 };
+        run >= 10
+    })
+}
+
+/// Not what stands in examples and templates instead of a credential.
 pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 14] = [
+    const SIGNS: [&[u8]; 16] = [
         b"xxxx", b"example", b"****", b"....", b"your", b"placeholder", b"redacted", b"changeme",
-        b"<", b"${", b"$(", b"{{", b"####", b"aaaaaaaa",
+        b"put_", b"[password",  b"<", b"${", b"$(", b"{{", b"####", b"#{",
     ];
+    const WORDS: [&[u8]; 7] =
+        [b"password", b"passwd", b"secret", b"token", b"pass", b"required", b"username:token"];
     let lower = value.to_ascii_lowercase();
-    let starts_as_reference = lower.starts_with(b"$") || lower.starts_with(b"%") || lower.starts_with(b"\"$");
+    let is_reference = lower.starts_with(b"$") || lower.starts_with(b"%") || lower.starts_with(b"\"$");
     let holds = |sign: &&[u8]| memchr::memmem::find(&lower, sign).is_some();
-    value.len() >= 3
-        && !starts_as_reference
-        && !matches!(lower.as_slice(), b"password" | b"passwd" | b"secret" | b"token" | b"pass" | b"username:token")
-        && (!SIGNS.iter().any(holds) || is_full_of_signs(value))
+    !is_reference && !WORDS.contains(&lower.as_slice()) && !SIGNS.iter().any(holds)
+}
+
+/// Something that a person would choose as a password: no placeholder, and some letters in it.
+fn is_chosen(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    value.iter().filter(|byte| byte.is_ascii_alphabetic()).count() >= 3 && is_no_placeholder(value)
 }
 
 /// Several signs among letters, as generated passwords have and code has not.
-fn is_full_of_signs(value: &[u8]) -> bool {
+fn is_full_of_signs(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
     let mut signs: Vec<u8> = value.iter().copied().filter(u8::is_ascii_punctuation).collect();
     signs.sort_unstable();
     signs.dedup();
-    let is_call = value.ends_with(b")") || value.contains(&b'(') && signs.len() < 6;
-    let is_path = value.contains(&b'/') && signs.len() < 5;
-    signs.len() >= 4 && value.iter().any(u8::is_ascii_alphabetic) && !is_call && !is_path && entropy(value) >= 3.0
+    let is_call = value.ends_with(b")") || value.contains(&b'(');
+    let is_path = value.contains(&b'/');
+    signs.len() >= 4 && !is_call && !is_path && entropy(value) >= 3.0 && is_chosen(hit)
 }
 
 /// Shannon entropy in bits per byte.

@@ -3,9 +3,9 @@
 /// Names and what they stand for; a part may use those below it.
 pub(crate) const PARTS: &[(&str, &str)] = &[
     // What people call a thing that must stay secret.
-    ("<secret_name>", r"(?: pass(?:word|wd|phrase|code)? | pwd | secret | token | api[\s_-]?key | access[\s_-]?(?:key|id) | (?:private|signing|encryption|master|shared|account|license|client|consumer|service|storage|session|subscription|ssh|iam|hmac|cos|ibm|cloud|admin|auth)[\s_-]?key | auth | credential | client[_-]?id | key | bearer | hash | oauth )"),
+    ("<secret_name>", r"(?: pass(?:word|wd|phrase|code)? | pwd | _pw | secret | token | api[\s_-]?key | access[\s_-]?(?:key|id) | (?:private|signing|encryption|master|shared|account|license|client|consumer|service|storage|session|subscription|ssh|iam|hmac|cos|ibm|cloud|admin|auth)[\s_-]?key | auth | credential | client[_-]?id | key | bearer | hash | oauth )"),
     // Where one command ends and the next begins.
-    ("<sep>", r"(?: [;|&`\n\r] | \$\( | [<>]\( | \) \s* [;|&] | \{ \s )"),
+    ("<sep>", r"(?: [;|&\n\r] | \$\( | [<>]\( )"),
     // A command with something after it that no sentence has there.
     ("<run>", r"(?: <path_to>? (?: <cmd> | <word_cmd> ) (?: <arg> | <end> ) )"),
     ("<path_to>", r"(?: (?:[a-z]:)? [/\\]? (?: [\w.-]+ [/\\] ){1,6} )"),
@@ -23,10 +23,20 @@ pub(crate) const PARTS: &[(&str, &str)] = &[
         | host | hostname | dig | who | w | last | finger | route | arp | net | reg | sc | at | env
         | export | set | source | exec | eval | system | kill | touch | tee | nl | od | strings | vi
         | nano | make | mount | dd | tar | zip | unzip | git | node | time | which | service | history
-        | passwd | su | test | true | date | du | cut | tr | wc | file | stat | ln | command )"),
+        | passwd | su | test | true | du | cut | tr | wc | file | stat | ln | command )"),
     // What only a command line has after a command.
     ("<arg>", r#"(?: [\s+]+ (?: -{1,2}[a-z0-9] | /(?:[\w*?.]|$) | \.{1,2}/ | ~/? (?:\s|$|\w+/) | \$[\w({'"] | [a-z]:[\\/]
-        | %\w+% | https?: | \d{1,3}(?:\.\d{1,3}){3} | ["'`<>|] ) | < | > )"#),
+        | %\w+% | https?: | \d{1,3}(?:\.\d{1,3}){3} | [<>|] ) | < | > )"#),
+    // Services whose name before a value says what the value is.
+    ("<vendor>", r"(?: adafruit | adobe | airtable | algolia | alibaba | asana | atlassian | beamer
+        | bitbucket | bittrex | codecov | cohere | coinbase | confluent | contentful | datadog
+        | digitalocean | discord | dropbox | droneci | etsy | facebook | fastly | finicity | finnhub
+        | flickr | freshbooks | gitter | gocardless | hubspot | infracost | intercom | jfrog | kraken
+        | kucoin | launchdarkly | linkedin | lob | looker | mailchimp | mailgun | mapbox | mattermost
+        | meraki | messagebird | netlify | newrelic | nytimes | okta | plaid | postman | privateai
+        | rapidapi | sendbird | sentry | shopify | snyk | softlayer | sonar | sourcegraph
+        | squarespace | sumo | telegram | travis | trello | twilio | twitch | twitter | yandex
+        | zendesk )"),
     // Where a command without arguments ends.
     ("<end>", r#"(?: \s* (?: $ | [;|&`)}"'<>\#] | \\[nr] | /n\b | \+\| ) )"#),
 ];

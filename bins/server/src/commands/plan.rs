@@ -1,0 +1,199 @@
+//! `life-agent plan`: list, show and check change plans, and carry an approved one to a branch.
+//!
+//! Works beside a running service: the journal is only read, and the workspace's tree and index stay
+//! as they are.
+
+use std::process::{Command, ExitCode};
+
+use clap::{Args, Subcommand};
+use life_agent_engine::observer::Reader;
+use life_agent_engine::plans::branch::{Branch, BranchError};
+use life_agent_engine::plans::life::Status;
+use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, ShelfBranchError};
+
+use super::{CommandResult, FAILED, FOUND, print_json};
+
+/// What to do with plans.
+#[derive(Debug, Subcommand)]
+pub enum Plan {
+    /// List plans, newest first.
+    List(List),
+    /// Show one plan and its diff.
+    Show(Show),
+    /// Check that a plan is as it was written and still applies.
+    #[command(after_help = "Exit code: 0 it applies, 1 it does not, 2 could not be read")]
+    Check(One),
+    /// Make the branch `plan/<id>` of an approved plan.
+    ///
+    /// Works in a worktree of its own. Needs a clean base: the plan's files as they are committed.
+    #[command(after_help = "Examples:\n  life-agent plan branch k3v5q2xw7abc\n  \
+        life-agent plan branch k3v5q2xw7abc --push origin --pr\n\n\
+        Exit code: 0 done, 1 refused (stale, unapproved, tampered …), 2 could not run")]
+    Branch(MakeBranch),
+}
+
+/// Options of `plan list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only plans of this status: created, approved, rejected or branched.
+    #[arg(long, value_parser = status)]
+    status: Option<Status>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `plan show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The plan.
+    id: String,
+    /// Print JSON, without the diff.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which plan.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The plan.
+    id: String,
+}
+
+/// Options of `plan branch`.
+#[derive(Debug, Args)]
+pub struct MakeBranch {
+    /// The plan.
+    id: String,
+    /// Push the branch to this remote.
+    #[arg(long, value_name = "REMOTE")]
+    push: Option<String>,
+    /// Open a pull request with `gh`, or print the commands that do.
+    #[arg(long, requires = "push")]
+    pr: bool,
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let named = |status: &Status| status.as_str() == text;
+    let unknown = || "expected `created`, `approved`, `rejected` or `branched`".to_owned();
+    Status::ALL.into_iter().find(named).ok_or_else(unknown)
+}
+
+/// Runs it.
+pub fn run(plan: &Plan, config: &Config) -> CommandResult {
+    let shelf = Shelf::open(config).map_err(|error| error.to_string())?;
+    let reader = Reader::open(&config.db_path).map_err(|error| error.to_string())?;
+    match plan {
+        Plan::List(options) => {
+            let limit = options.limit.max(1);
+            let plans = shelf.list(&reader, options.status, None, limit).map_err(words)?;
+            if options.json {
+                print_json(&plans)?;
+            } else {
+                plans.iter().for_each(|plan| println!("{}", line(plan)));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Plan::Show(options) => {
+            let view = shelf.view(&reader, &options.id).map_err(words)?;
+            if options.json {
+                print_json(&view)?;
+            } else {
+                show(&view);
+                if let Some(diff) = shelf.diff(&reader, &options.id).map_err(words)? {
+                    print!("\n{diff}");
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Plan::Check(one) => check(&shelf, &reader, &one.id),
+        Plan::Branch(options) => branch(&shelf, &reader, options, config),
+    }
+}
+
+fn words(error: EngineError) -> String {
+    error.to_string()
+}
+
+fn line(plan: &PlanSummary) -> String {
+    let PlanSummary { id, status, created, intent, stats, .. } = plan;
+    let size = format!("+{} -{}", stats.added, stats.removed);
+    format!("{id}  {:<8}  {created:.19}  {size:>9}  {intent}", status.as_str())
+}
+
+fn show(view: &PlanView) {
+    println!("{}", line(&view.summary));
+    println!("by {}, under policy {:.12}", view.summary.author, view.policy_hash);
+    if !view.context.is_empty() {
+        println!("{}", view.context);
+    }
+    for check in &view.checks {
+        println!("{}: {}", check.check, check.result);
+    }
+    if let Some(review) = &view.review {
+        println!("{:?} by {} at {}: {}", review.decision, review.reviewer, review.at, review.note);
+    }
+    if view.stale {
+        println!("stale: {} changed since", view.stale_files.join(", "));
+    }
+}
+
+fn check(shelf: &Shelf, reader: &Reader, id: &str) -> CommandResult {
+    match shelf.view(reader, id) {
+        Ok(view) if view.stale => {
+            println!("stale: {} changed since; make it anew", view.stale_files.join(", "));
+            Ok(ExitCode::from(FOUND))
+        }
+        Ok(view) => {
+            // Reads the patch itself and proves its hashes.
+            shelf.diff(reader, id).map_err(words)?;
+            println!("{} is as it was written and applies", view.summary.id);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(EngineError::Conflict(why)) => {
+            println!("tampered: {why}");
+            Ok(ExitCode::from(FOUND))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn branch(shelf: &Shelf, reader: &Reader, options: &MakeBranch, config: &Config) -> CommandResult {
+    let view = shelf.view(reader, &options.id).map_err(words)?;
+    let made = match shelf.branch(reader, &options.id) {
+        Ok(made) => made,
+        Err(ShelfBranchError::Branch(refused)) => return refuse(&refused),
+        Err(ShelfBranchError::Plan(error)) => return Err(error.to_string()),
+    };
+    println!("{} at {:.12}, on {:.12}", made.name, made.commit, made.base);
+    let Some(remote) = &options.push else { return Ok(ExitCode::SUCCESS) };
+    if let Err(refused) = shelf.push(&options.id, remote) {
+        return refuse(&refused);
+    }
+    println!("pushed to {remote}");
+    if options.pr { request(&made, &view, config) } else { Ok(ExitCode::SUCCESS) }
+}
+
+fn refuse(refused: &BranchError) -> CommandResult {
+    eprintln!("life-agent: {}: {refused}", refused.code());
+    Ok(ExitCode::from(FOUND))
+}
+
+/// Opens the pull request where `gh` is installed, else prints what would.
+fn request(made: &Branch, view: &PlanView, config: &Config) -> CommandResult {
+    let body = format!("{}\n\nPlan {}", view.context, view.summary.id);
+    let title = &view.summary.intent;
+    let arguments = ["pr", "create", "--head", &made.name, "--title", title, "--body", &body];
+    match Command::new("gh").args(arguments).current_dir(&config.workspace_dir).status() {
+        Ok(status) if status.success() => Ok(ExitCode::SUCCESS),
+        Ok(_) => Ok(ExitCode::from(FAILED)),
+        Err(_) => {
+            println!("`gh` is not installed; open the request with:");
+            println!("  gh pr create --head {} --title {title:?} --body {body:?}", made.name);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The connection below HTTP: stricter with what comes in than the parser, and kinder in what goes out.
+//!
+//! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise;
+//! and when it cannot read a request it answers by itself, without body and headers, before any
+//! middleware. Both can only be mended here.
+
+mod answer;
+mod framing;
+mod server;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use framing::Framing;
+pub use server::listen;
+
+/// A connection of which each byte is looked at in passing.
+pub struct Wire<S = TcpStream> {
+    io: S,
+    framing: Framing,
+    /// What goes out in place of a bare error, how much of it has, and how many bytes it stands for.
+    answer: Option<Replacement>,
+}
+
+struct Replacement {
+    bytes: Vec<u8>,
+    written: usize,
+    stands_for: usize,
+}
+
+impl<S> Wire<S> {
+    /// Looks at a connection from its first byte on.
+    pub fn new(io: S) -> Self {
+        Self { io, framing: Framing::default(), answer: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+        if let Some(arrived) = buffer.filled_mut().get_mut(before..) {
+            self.framing.spoil_bare_line_feeds(arrived);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.answer.is_none() {
+            match answer::bare_error(buffer) {
+                None => return Pin::new(&mut this.io).poll_write(context, buffer),
+                Some(0) => {
+                    let bytes = answer::enveloped(buffer);
+                    let stands_for = buffer.len();
+                    this.answer = Some(Replacement { bytes, written: 0, stands_for });
+                }
+                // What stands before it goes out first.
+                Some(start) => {
+                    let earlier = buffer.get(..start).unwrap_or(buffer);
+                    return Pin::new(&mut this.io).poll_write(context, earlier);
+                }
+            }
+        }
+        while let Some(answer) = &mut this.answer {
+            let left = answer.bytes.get(answer.written..).unwrap_or_default();
+            if left.is_empty() {
+                let stands_for = answer.stands_for;
+                this.answer = None;
+                return Poll::Ready(Ok(stands_for));
+            }
+            let written = ready!(Pin::new(&mut this.io).poll_write(context, left))?;
+            if written == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            answer.written += written;
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn an_error_that_the_parser_answers_gets_its_envelope_behind_what_came_before() {
+        let (client, mut server) = tokio::io::duplex(16);
+        let mut wire = Wire::new(client);
+        let writing = actix_web::rt::spawn(async move {
+            let bare = "HTTP/1.1 200 OK\r\nx-request-id: a\r\ncontent-length: 2\r\n\r\n{}\
+                        HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            wire.write_all(bare.as_bytes()).await.unwrap();
+        });
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+        writing.await.unwrap();
+        let (first, second) = text.split_once("{}HTTP/1.1 400 Bad Request\r\n").unwrap();
+        assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        let (head, body) = second.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let id = body["error"]["request_id"].as_str().unwrap();
+        assert!(head.contains(&format!("x-request-id: {id}")), "{text}");
+    }
+
+    #[actix_web::test]
+    async fn a_bare_line_feed_in_a_head_does_not_reach_the_parser() {
+        let mut read = String::new();
+        let sent = "GET / HTTP/1.1\nHost: x\r\n\r\n".as_bytes();
+        Wire::new(sent).read_to_string(&mut read).await.unwrap();
+        assert!(read.starts_with("GET / HTTP/1.1\0"), "{read:?}");
+    }
+}

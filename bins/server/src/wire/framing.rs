@@ -1,0 +1,184 @@
+//! Knows, of the bytes of a connection, which belong to request heads and which to bodies.
+//!
+//! It decides nothing by itself. Where it sees a bare line feed in a head it puts a NUL in its place,
+//! which no HTTP parser accepts, and where it loses its way it lets everything pass to the parser.
+//! Should it ever take a body for a head, the NUL is no JSON either: an error is an answer 400, never
+//! another reading of the request.
+
+/// Lines are kept up to here; no header that frames a body is longer.
+const MAX_LINE: usize = 256;
+
+/// Where in the stream of requests the next byte is.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    state: State,
+    /// The line under way, without its end.
+    line: Vec<u8>,
+    length: u64,
+    chunked: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// In a request line or a header, or before them.
+    #[default]
+    Head,
+    /// So many bytes of a body are to come.
+    Body(u64),
+    /// In the line that gives a chunk's size.
+    ChunkSize,
+    /// So many bytes of a chunk and its line end are to come.
+    Chunk(u64),
+    /// In the lines after the last chunk.
+    Trailers,
+    /// The parser will refuse it; nothing more to see.
+    Lost,
+}
+
+impl Framing {
+    /// Looks at the next bytes of the connection and makes those heads unreadable that have a bare line
+    /// feed in them.
+    pub(super) fn spoil_bare_line_feeds(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            let passed = match self.state {
+                State::Lost => return,
+                State::Body(left) | State::Chunk(left) => self.skip(left, bytes.len()),
+                State::Head | State::ChunkSize | State::Trailers => self.line(bytes),
+            };
+            bytes = bytes.get_mut(passed..).unwrap_or_default();
+        }
+    }
+
+    fn skip(&mut self, left: u64, arrived: usize) -> usize {
+        let passed = usize::try_from(left).unwrap_or(usize::MAX).min(arrived);
+        let left = left - passed as u64;
+        self.state = match (self.state, left) {
+            (State::Body(_), 0) => State::Head,
+            (State::Body(_), left) => State::Body(left),
+            (_, 0) => State::ChunkSize,
+            (_, left) => State::Chunk(left),
+        };
+        passed
+    }
+
+    /// Takes bytes up to the end of the line under way, if that has arrived.
+    fn line(&mut self, bytes: &mut [u8]) -> usize {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+        let room = MAX_LINE.saturating_sub(self.line.len());
+        self.line.extend(part.iter().take(room));
+        // The last byte decides how the line ends, however long it is.
+        if let (Some(last), true) = (part.last(), part.len() > room) {
+            self.line.pop();
+            self.line.push(*last);
+        }
+        let Some(end) = end else { return bytes.len() };
+        if self.line.pop() == Some(b'\r') {
+            self.line_ended();
+        } else if self.state == State::Head {
+            bytes[end] = 0;
+            self.state = State::Lost;
+        } else {
+            // Within a chunked body the parser is strict by itself.
+            self.state = State::Lost;
+        }
+        self.line.clear();
+        end + 1
+    }
+
+    fn line_ended(&mut self) {
+        self.state = match (self.state, self.line.is_empty()) {
+            (State::Head, false) => {
+                self.note_header();
+                State::Head
+            }
+            (State::Head, true) => self.head_ended(),
+            (State::ChunkSize, _) => match self.chunk_size() {
+                Some(0) => State::Trailers,
+                Some(size) => State::Chunk(size.saturating_add(2)),
+                None => State::Lost,
+            },
+            (State::Trailers, true) => State::Head,
+            (state, _) => state,
+        };
+    }
+
+    fn head_ended(&mut self) -> State {
+        let (length, chunked) =
+            (std::mem::take(&mut self.length), std::mem::take(&mut self.chunked));
+        match (chunked, length) {
+            (true, _) => State::ChunkSize,
+            (false, 0) => State::Head,
+            (false, length) => State::Body(length),
+        }
+    }
+
+    fn note_header(&mut self) {
+        let Some((name, value)) =
+            std::str::from_utf8(&self.line).ok().and_then(|l| l.split_once(':'))
+        else {
+            return;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            self.length = value.trim().parse().unwrap_or(0);
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            self.chunked = value.to_ascii_lowercase().contains("chunked");
+        }
+    }
+
+    fn chunk_size(&self) -> Option<u64> {
+        let line = std::str::from_utf8(&self.line).ok()?;
+        let size = line.split(';').next().unwrap_or(line).trim();
+        u64::from_str_radix(size, 16).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The bytes as the parser gets them when they arrive in pieces of this size.
+    fn passed(text: &str, piece: usize) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        let mut framing = Framing::default();
+        for piece in bytes.chunks_mut(piece) {
+            framing.spoil_bare_line_feeds(piece);
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn bare_line_feeds_in_heads_are_spoilt_and_those_in_bodies_are_not() {
+        let good = "\r\nPOST /act HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n{\n\n}\
+                    POST /act HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n3;x\r\n{\n}\r\n0\r\nT: x\r\n\r\n\
+                    GET / HTTP/1.1\r\n\r\n";
+        for piece in 1..good.len() {
+            assert_eq!(passed(good, piece), good);
+            let bad = format!("{good}GET / HTTP/1.1\nHost: x\r\n\r\n");
+            assert_eq!(passed(&bad, piece), format!("{good}GET / HTTP/1.1\0Host: x\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_bare_line_feed_at_the_end_of_a_long_line_is_found() {
+        for length in 1..600 {
+            let head = |end: &str| format!("GET /{}{end}\r\n", "x".repeat(length));
+            assert_eq!(passed(&head("\r\n"), 97), head("\r\n"));
+            assert_eq!(passed(&head("\n"), 97), head("\0"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_arrives_only_line_feeds_ever_change(mut bytes: Vec<u8>, piece in 1_usize..50) {
+            let before = bytes.clone();
+            let mut framing = Framing::default();
+            bytes.chunks_mut(piece).for_each(|piece| framing.spoil_bare_line_feeds(piece));
+            for (before, after) in before.iter().zip(&bytes) {
+                prop_assert!(before == after || (*before == b'\n' && *after == 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The HTTP server over [`Wire`]; what `actix_web::HttpServer` does, on connections of ours.
+
+use std::future::ready;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_http::{HttpService, Protocol};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::web;
+use tokio_util::sync::CancellationToken;
+
+use super::Wire;
+use crate::app::{AppState, create_app};
+
+/// How long a request head may take to arrive.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may idle between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a closed connection may take to go.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
+const GRACE: u64 = 8;
+
+/// Serves on a listener until the state's `stopping` is cancelled; the listener then closes, idle
+/// connections end, and requests in flight are answered.
+pub fn listen(
+    listener: TcpListener,
+    workers: Option<usize>,
+    state: web::Data<AppState>,
+) -> std::io::Result<Server> {
+    let stopping = state.stopping.clone();
+    let builder =
+        Server::build().shutdown_timeout(GRACE).shutdown_signal(stopping.clone().cancelled_owned());
+    let builder = workers.into_iter().fold(builder, ServerBuilder::workers);
+    let server = builder.listen("http", listener, move || {
+        let stopping: CancellationToken = stopping.clone();
+        let app = map_config(create_app(state.clone()).into_factory(), |()| AppConfig::default());
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_DEADLINE)
+            .client_disconnect_timeout(CLOSE_DEADLINE)
+            .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
+            .finish(app);
+        fn_service(|io: TcpStream| {
+            // Answers are small and written at once: waiting to fill a packet only delays them.
+            let _ = io.set_nodelay(true);
+            let peer = io.peer_addr().ok();
+            ready(Ok((Wire::new(io), Protocol::Http1, peer)))
+        })
+        .and_then(http)
+    });
+    Ok(server?.run())
+}

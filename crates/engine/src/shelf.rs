@@ -1,0 +1,258 @@
+//! Plans as they are kept: their record in the plans folder, their status in the journal, their branch
+//! in the workspace's repository. Serves the engine and, with a journal opened for reading, commands.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use life_agent_observer::{ProposalRecord, Reader};
+use life_agent_plans::branch::{self, Branch, BranchError};
+use life_agent_plans::life::Status;
+use life_agent_plans::record::{Check, Stats};
+use life_agent_plans::stale::stale;
+use life_agent_plans::store::{Artifact, LoadError, Store};
+use life_agent_plans::tree::Tree;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::error::{EngineError, OpenError};
+use crate::review::Review;
+
+/// The folder of plans and the workspace that they are about.
+#[derive(Clone)]
+pub struct Shelf {
+    pub(crate) store: Store,
+    pub(crate) tree: Arc<Tree>,
+}
+
+/// A plan in a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanSummary {
+    /// Its id.
+    pub id: String,
+    /// `created`, `approved`, `rejected`, or `branched`: approved, and its branch exists.
+    pub status: Status,
+    /// What the change is for.
+    pub intent: String,
+    /// When it was made: RFC 3339, UTC.
+    pub created: String,
+    /// The row that created it; the next page begins before it.
+    pub event_id: u64,
+    /// Who asked for it.
+    pub author: String,
+    /// How large it is.
+    pub stats: Stats,
+}
+
+/// A plan in full.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanView {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub summary: PlanSummary,
+    /// What a reviewer should know.
+    pub context: String,
+    /// The paths that it is about.
+    pub target_files: Vec<String>,
+    /// Whether files have changed since it was made, so that it no longer applies.
+    pub stale: bool,
+    /// Those files.
+    pub stale_files: Vec<String>,
+    /// Whether it has a patch; a statement of intent has none.
+    pub has_patch: bool,
+    /// What was checked.
+    pub checks: Vec<Check>,
+    /// The policy that it was made under.
+    pub policy_hash: String,
+    /// The rules that matched.
+    pub applied_policies: Vec<String>,
+    /// The commit that the workspace was at, if it is a git tree.
+    pub base_commit: Option<String>,
+    /// Its record's path.
+    pub artifact: String,
+    /// What was said about it.
+    pub review: Option<Review>,
+}
+
+/// What the journal keeps of a plan beside its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlanKept {
+    pub(crate) id: String,
+    pub(crate) author: String,
+    pub(crate) artifact: String,
+    /// [`Artifact::seal`]: what is approved and branched must be this very record.
+    pub(crate) seal: String,
+    pub(crate) stats: Stats,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) review: Option<Review>,
+}
+
+/// A plan's entry in the journal.
+pub(crate) struct Found {
+    pub(crate) record: ProposalRecord,
+    pub(crate) kept: PlanKept,
+    status: Status,
+}
+
+impl Shelf {
+    /// The shelf that `config` names.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        let failed = |path: &std::path::Path| {
+            let path = path.display().to_string();
+            move |error| OpenError::Path { path, error }
+        };
+        let tree = Tree::open(&config.workspace_dir).map_err(failed(&config.workspace_dir))?;
+        let store = Store::open(&config.plans_dir).map_err(failed(&config.plans_dir))?;
+        Ok(Self { store, tree: Arc::new(tree) })
+    }
+
+    /// Plans, newest first: of one status or of all, older than the row `before` if given.
+    pub fn list(
+        &self,
+        reader: &Reader,
+        status: Option<Status>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<PlanSummary>, EngineError> {
+        let branched = branch::all(&self.tree);
+        // The journal knows approved plans only; which of them have a branch, git knows.
+        let recorded = match status {
+            Some(Status::Branched) => Some(Status::Approved),
+            other => other,
+        };
+        let wanted = |summary: &PlanSummary| status.is_none_or(|status| status == summary.status);
+        let (mut before, mut plans) = (before, Vec::new());
+        loop {
+            let page = reader.proposals(recorded.map(Status::as_str), before, limit)?;
+            let last = page.len() < limit;
+            before = page.last().map(|record| record.event_id);
+            for record in page {
+                plans.extend(Some(Found::read(record)?.summary(&branched)).filter(wanted));
+            }
+            if last || plans.len() >= limit {
+                plans.truncate(limit);
+                return Ok(plans);
+            }
+        }
+    }
+
+    /// A plan, and whether it would still apply.
+    pub fn view(&self, reader: &Reader, id: &str) -> Result<PlanView, EngineError> {
+        let found = self.find(reader, id)?;
+        let record = self.artifact(&found)?.record;
+        let stale_files = stale(&self.tree, &record);
+        Ok(PlanView {
+            summary: found.summary(&branch::all(&self.tree)),
+            context: record.context,
+            target_files: record.targets,
+            stale: !stale_files.is_empty(),
+            stale_files,
+            has_patch: record.patch.is_some(),
+            checks: record.checks,
+            policy_hash: record.policy_hash,
+            applied_policies: record.applied_policies,
+            base_commit: record.base_commit,
+            artifact: found.kept.artifact,
+            review: found.kept.review,
+        })
+    }
+
+    /// A plan's diff; none for a statement of intent. Quotes the workspace: redact it before it is
+    /// shown to a caller.
+    pub fn diff(&self, reader: &Reader, id: &str) -> Result<Option<String>, EngineError> {
+        let artifact = self.artifact(&self.find(reader, id)?)?;
+        Ok(self.store.diff(&artifact)?)
+    }
+
+    /// Makes an approved plan's branch.
+    pub fn branch(&self, reader: &Reader, id: &str) -> Result<Branch, ShelfBranchError> {
+        let found = self.find(reader, id)?;
+        Ok(branch::branch(&self.tree, &self.store, id, found.status, &found.kept.seal)?)
+    }
+
+    /// Pushes a plan's branch to a remote of the workspace's repository.
+    pub fn push(&self, id: &str, remote: &str) -> Result<(), BranchError> {
+        branch::push(&self.tree, id, remote)
+    }
+
+    pub(crate) fn find(&self, reader: &Reader, id: &str) -> Result<Found, EngineError> {
+        match reader.proposal(id)? {
+            Some(record) => Found::read(record),
+            None => {
+                let shown: String = id.chars().take(64).collect();
+                Err(EngineError::NotFound(format!("there is no plan `{shown}`")))
+            }
+        }
+    }
+
+    /// The artifact, if it is the one that was written.
+    fn artifact(&self, found: &Found) -> Result<Artifact, EngineError> {
+        let artifact = self.store.load(&found.kept.id)?;
+        if artifact.seal != found.kept.seal {
+            let why = "its record is not the one that was written; make the plan anew";
+            let id = &found.kept.id;
+            return Err(EngineError::Conflict(format!("plan `{id}` has been tampered with: {why}")));
+        }
+        Ok(artifact)
+    }
+}
+
+/// Why a plan has no branch.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfBranchError {
+    /// The plan cannot be read.
+    #[error(transparent)]
+    Plan(#[from] EngineError),
+    /// The branch cannot be made.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+}
+
+impl Found {
+    fn read(record: ProposalRecord) -> Result<Self, EngineError> {
+        let named = |status: &Status| status.as_str() == record.proposal.status;
+        let status = Status::ALL.into_iter().find(named);
+        let kept = serde_json::from_str(record.proposal.data.get());
+        match (status, kept) {
+            (Some(status), Ok(kept)) => Ok(Self { record, kept, status }),
+            _ => {
+                tracing::error!(plan = record.proposal.id, "a stored plan cannot be read");
+                Err(EngineError::Unavailable)
+            }
+        }
+    }
+
+    /// The status as reviews have left it.
+    pub(crate) fn reviewed_status(&self) -> Status {
+        self.status
+    }
+
+    fn summary(&self, branched: &HashSet<String>) -> PlanSummary {
+        let id = self.record.proposal.id.clone();
+        let status = match self.status {
+            Status::Approved if branched.contains(&id) => Status::Branched,
+            other => other,
+        };
+        PlanSummary {
+            id,
+            status,
+            intent: self.record.proposal.intent.clone(),
+            created: self.record.ts.clone(),
+            event_id: self.record.event_id,
+            author: self.kept.author.clone(),
+            stats: self.kept.stats,
+        }
+    }
+}
+
+impl From<LoadError> for EngineError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::NotFound(_) => EngineError::NotFound(error.to_string()),
+            LoadError::Tampered { .. } => EngineError::Conflict(error.to_string()),
+            LoadError::Io(_) => {
+                tracing::error!(%error, "a plan cannot be read");
+                EngineError::Unavailable
+            }
+        }
+    }
+}

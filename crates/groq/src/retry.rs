@@ -1,0 +1,152 @@
+//! When to try again: what may be repeated, how long to pause, and a budget for all of it.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::breaker::Health;
+use crate::error::ChatError;
+use crate::settings::Retries;
+
+/// A failed attempt.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Failure {
+    /// What the caller gets if it was the last.
+    pub(crate) error: ChatError,
+    /// Whether another may go better.
+    pub(crate) again: Again,
+    /// What it says about the provider.
+    pub(crate) health: Health,
+}
+
+/// Whether another attempt may go better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// No.
+    Never,
+    /// Yes, after a pause of our choice.
+    Soon,
+    /// Yes, after the pause that the provider asks for.
+    After(Duration),
+}
+
+impl Failure {
+    /// The provider is ill, and trying again is of no use.
+    pub(crate) fn ill(error: ChatError) -> Self {
+        Self { error, again: Again::Never, health: Health::Ill }
+    }
+
+    /// The provider is well, and does not want this request.
+    pub(crate) fn unwanted(error: ChatError) -> Self {
+        Self { error, again: Again::Never, health: Health::Well }
+    }
+
+    pub(crate) fn again(self, again: Again) -> Self {
+        Self { again, ..self }
+    }
+}
+
+/// The pause before retry `nth` (0 is the first), or none if there should be no further attempt.
+/// Full jitter: `draw` of 0 to 1 times a bound that doubles with each retry, so that callers who
+/// failed together do not come back together. A provider's own wish comes on top of no more than
+/// the first bound, for the same reason.
+pub(crate) fn pause(settings: &Retries, again: Again, nth: u32, draw: f64) -> Option<Duration> {
+    let draw = draw.clamp(0.0, 1.0);
+    let bound = |nth: u32| {
+        settings.base.saturating_mul(2_u32.saturating_pow(nth)).min(settings.cap).mul_f64(draw)
+    };
+    match again {
+        Again::Never => None,
+        Again::Soon => Some(bound(nth)),
+        Again::After(asked) => {
+            (asked <= settings.retry_after_max).then(|| asked.saturating_add(bound(0)))
+        }
+    }
+}
+
+/// How many retries are left for all calls together, so that they cannot multiply the load on a
+/// provider that is down: a bucket that each call fills a little and each retry takes one from.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    ratio: f64,
+    reserve: f64,
+    left: Mutex<f64>,
+}
+
+impl Budget {
+    pub(crate) fn new(settings: &Retries) -> Self {
+        let reserve = settings.budget_reserve.max(0.0);
+        Self { ratio: settings.budget_ratio.max(0.0), reserve, left: Mutex::new(reserve) }
+    }
+
+    /// A call begins.
+    pub(crate) fn deposit(&self) {
+        let mut left = self.left.lock();
+        *left = (*left + self.ratio).min(self.reserve);
+    }
+
+    /// Takes leave for one retry, if there is any.
+    pub(crate) fn withdraw(&self) -> bool {
+        let mut left = self.left.lock();
+        // Ten tenths are a little less than one in binary.
+        let enough = *left >= 1.0 - 1e-9;
+        if enough {
+            *left = (*left - 1.0).max(0.0);
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    fn retries() -> Retries {
+        Settings::new("k".into()).retries
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_cap() {
+        let longest = |nth| pause(&retries(), Again::Soon, nth, 1.0).unwrap().as_millis();
+        let pauses: Vec<_> = (0..6).map(longest).collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 4000]);
+    }
+
+    #[test]
+    fn the_providers_wish_is_honoured_up_to_a_bound() {
+        let asked = |secs| pause(&retries(), Again::After(Duration::from_secs(secs)), 0, 0.0);
+        assert_eq!(asked(10), Some(Duration::from_secs(10)));
+        assert_eq!(asked(11), None);
+        assert_eq!(pause(&retries(), Again::Never, 0, 0.5), None);
+    }
+
+    #[test]
+    fn the_budget_allows_its_reserve_and_then_one_retry_in_ten_calls() {
+        let budget = Budget::new(&Retries { budget_reserve: 2.0, ..retries() });
+        assert_eq!([budget.withdraw(), budget.withdraw(), budget.withdraw()], [true, true, false]);
+        (0..9).for_each(|_| budget.deposit());
+        assert!(!budget.withdraw());
+        budget.deposit();
+        assert!(budget.withdraw());
+        (0..1000).for_each(|_| budget.deposit());
+        assert_eq!([budget.withdraw(), budget.withdraw(), budget.withdraw()], [true, true, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_pause_leaves_its_bounds(nth in any::<u32>(), draw in any::<f64>(), asked in 0..20_u64) {
+            let cap = retries().cap;
+            if let Some(pause) = pause(&retries(), Again::Soon, nth, draw) {
+                prop_assert!(pause <= cap);
+            }
+            let asked = Duration::from_secs(asked);
+            if let Some(pause) = pause(&retries(), Again::After(asked), nth, draw) {
+                prop_assert!(pause >= asked && pause <= asked + retries().base);
+            }
+        }
+    }
+}
