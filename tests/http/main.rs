@@ -16,11 +16,14 @@
 )]
 
 mod act;
+mod audit;
 mod auth;
 mod check;
 mod corpus;
 mod errors;
 mod events;
+mod full_disk;
+mod gone_readers;
 mod health;
 mod journal;
 mod kill_9;
@@ -30,11 +33,16 @@ mod llm;
 mod logs;
 mod manners;
 mod metrics;
+mod no_effect;
+mod opa;
 mod openapi;
 mod plan;
+mod plan_life;
 mod policy;
 mod redaction;
+mod replay;
 mod restart;
+mod retention;
 mod settings;
 mod shutdown;
 mod state;

@@ -1,5 +1,7 @@
 //! The application: what every handler shares, and the order of the middleware.
 
+use std::sync::Arc;
+
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -8,6 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 use life_agent_engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::Keys;
@@ -33,6 +36,8 @@ pub struct AppState {
     pub started: std::time::Instant,
     /// Cancelled when the service begins to stop; event streams end then.
     pub stopping: CancellationToken,
+    /// One permit: a backtest reads and judges a long stretch of the journal.
+    pub backtesting: Arc<Semaphore>,
 }
 
 /// The application as `main` and tests run it.

@@ -1,12 +1,12 @@
-//! The command line: `life-agent` serves, `life-agent config` shows what it would serve with.
+//! The command line: `life-agent` serves; with a command it does one thing and ends.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
 
+use crate::commands::{self, Task};
 use crate::serve;
 use crate::settings::{self, ALL, Found, Inputs, SettingError};
 
@@ -17,11 +17,18 @@ flags; later wins. In the file a setting is written in lower case: port = 8000
 Examples:
   life-agent                                  serve on http://127.0.0.1:8000, print a key for this run
   API_KEY=change-me life-agent --port 9000    serve with a key of yours on another port
-  life-agent --config staging.toml config     print the effective settings, secrets masked";
+  life-agent --config staging.toml config     print the effective settings, secrets masked
+  life-agent audit verify                     recompute the journal's chain
+  life-agent replay --policy new.yaml         what would another policy have said?
+  life-agent backup copy.db                   copy the journal, also while it is being written";
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match run(std::env::args_os()) {
+    let matches = command().get_matches_from(std::env::args_os());
+    if let Ok(task) = Task::from_arg_matches(&matches) {
+        return commands::end(run_task(&matches, &task));
+    }
+    match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("life-agent: {error}");
@@ -30,9 +37,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn std::error::Error>> {
-    let matches = command().get_matches_from(arguments);
-    let found = settings::read(&inputs(&matches)?)?;
+fn run_task(matches: &ArgMatches, task: &Task) -> commands::CommandResult {
+    let read = || settings::settings(&settings::read(&inputs(matches)?)?);
+    let settings = read().map_err(|error: SettingError| error.to_string())?;
+    commands::run(task, serve::engine_config(&settings))
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Box<dyn std::error::Error>> {
+    let found = settings::read(&inputs(matches)?)?;
     let settings = settings::settings(&found)?;
     match matches.subcommand_name() {
         Some("config") => print!("{}", effective(&found)),
@@ -55,6 +67,7 @@ fn command() -> Command {
                 .help("Read settings from FILE in place of life-agent.toml"),
         )
         .subcommand(Command::new("config").about("Print the effective settings, secrets masked"));
+    let command = Task::augment_subcommands(command);
     ALL.iter().fold(command, |command, setting| {
         let default = match setting.default {
             Some(default) => format!("default: {default}"),

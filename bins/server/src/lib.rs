@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod commands;
 pub mod errors;
 pub mod extract;
 pub mod keys;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod policy_watch;
+pub mod retention;
 pub mod routes;
 pub mod serve;
 pub mod settings;

@@ -11,8 +11,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::errors::{ApiError, Code};
 use crate::routes::{
-    act, check, docs, events, health, journal, kill_switch, llm, meta, metrics, plan, plans,
-    policy, schemas, state, turn,
+    act, backtest, check, docs, events, health, journal, kill_switch, llm, meta, metrics, plan,
+    plans, policy, schemas, state, turn,
 };
 
 /// What every operation with a body may answer.
@@ -45,8 +45,8 @@ const GATED: [Code; 8] = [
     paths(
         plan::plan, plans::plans, plans::plan_view, plans::plan_patch, plans::review_plan,
         act::act, turn::turn, check::check, state::state,
-        events::events, journal::journal,
-        policy::policy, policy::validate, policy::reload,
+        events::events, journal::journal, journal::head,
+        policy::policy, policy::validate, policy::reload, backtest::backtest,
         llm::chat, llm::status,
         meta::meta, kill_switch::kill_switch, kill_switch::set_kill_switch,
         health::healthz, health::readyz, metrics::metrics, docs::openapi_json,
@@ -133,6 +133,13 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
             Code::NotFound,
             Code::PolicyInvalid,
             Code::JournalUnavailable,
+        ]),
+        "backtest_policy" => codes.extend([
+            Code::PathForbidden,
+            Code::NotFound,
+            Code::PolicyInvalid,
+            Code::JournalUnavailable,
+            Code::Overloaded,
         ]),
         "set_kill_switch" => codes.extend([Code::Conflict, Code::JournalUnavailable]),
         "readyz" => codes.push(Code::JournalUnavailable),

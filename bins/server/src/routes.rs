@@ -1,6 +1,7 @@
 //! The routes: one flat table, and what happens to requests that are not in it.
 
 pub mod act;
+pub mod backtest;
 pub mod check;
 pub mod docs;
 pub mod events;
@@ -49,11 +50,13 @@ pub fn configure(config: &mut ServiceConfig) {
     // The record. Without HEAD on the stream: it would never end.
     at(config, "/events", only(Method::GET, events::events));
     at(config, "/journal", get(journal::journal));
+    at(config, "/journal/head", get(journal::head));
     // The service and its policy.
     at(config, "/meta", get(meta::meta));
     at(config, "/policy", get(policy::policy));
     at(config, "/policy/validate", post(policy::validate));
     at(config, "/policy/reload", post(policy::reload));
+    at(config, "/policy/backtest", post(backtest::backtest));
     at(config, "/kill-switch", both(get(kill_switch::kill_switch), post(kill_switch::set_kill_switch)));
     // The model.
     at(config, "/llm/chat", post(llm::chat));

@@ -1,16 +1,18 @@
 //! From settings to a running service, and down again.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use actix_web::web;
 use life_agent_engine::{Config, Engine, OpaMode, OpenError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::AppState;
 use crate::keys::{KeyNeeded, Keys};
 use crate::logging::{self, LogError};
 use crate::settings::Settings;
-use crate::{metrics, openapi, policy_watch, shutdown, start_message, wire};
+use crate::{metrics, openapi, policy_watch, retention, shutdown, start_message, wire};
 
 /// Why the service could not start, or did not end well: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -76,16 +78,21 @@ async fn run(
         allowed_origins: settings.allowed_origins.clone(),
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
+        backtesting: Arc::new(Semaphore::new(1)),
     });
     let server = wire::listen(listener, settings.workers, state)?;
     shutdown::on_signal(stopping.clone())?;
     let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));
+    let keep = settings.journal_keep;
+    let pruning =
+        actix_web::rt::spawn(retention::prune_hourly(engine.clone(), keep, stopping.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
     start_message::print(message);
     let served = server.await;
     stopping.cancel();
     // The watcher may be reloading; its row comes before the last one.
     let _ = watch.await;
+    let _ = pruning.await;
     let closed = engine.close().await;
     tracing::info!("stopped");
     served?;

@@ -1,8 +1,9 @@
 //! The connection below HTTP: stricter with what comes in than the parser, and kinder in what goes out.
 //!
-//! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise;
-//! and when it cannot read a request it answers by itself, without body and headers, before any
-//! middleware. Both can only be mended here.
+//! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise.
+//! When it cannot read a request it answers by itself, without body and headers, before any
+//! middleware. And it waits without end for the rest of a body that nobody reads. All three can only be
+//! mended here.
 
 mod answer;
 mod framing;
@@ -11,17 +12,25 @@ mod server;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use framing::Framing;
 pub use server::listen;
+
+/// How long a body may be on its way before the connection ends. Whoever reads bodies gives up earlier
+/// and says so; this is for those that nobody reads.
+const BODY_DEADLINE: Duration = Duration::from_secs(12);
 
 /// A connection of which each byte is looked at in passing.
 pub struct Wire<S = TcpStream> {
     io: S,
     framing: Framing,
+    /// Runs while a body is on its way.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// What goes out in place of a bare error, how much of it has, and how many bytes it stands for.
     answer: Option<Replacement>,
 }
@@ -35,7 +44,7 @@ struct Replacement {
 impl<S> Wire<S> {
     /// Looks at a connection from its first byte on.
     pub fn new(io: S) -> Self {
-        Self { io, framing: Framing::default(), answer: None }
+        Self { io, framing: Framing::default(), deadline: None, answer: None }
     }
 }
 
@@ -46,9 +55,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) else {
+            // Over time, it is as if the caller had hung up.
+            return match &mut self.deadline {
+                Some(deadline) => deadline.as_mut().poll(context).map(Ok),
+                None => Poll::Pending,
+            };
+        };
+        read?;
         if let Some(arrived) = buffer.filled_mut().get_mut(before..) {
             self.framing.spoil_bare_line_feeds(arrived);
+        }
+        match (self.framing.in_body(), &self.deadline) {
+            (true, None) => self.deadline = Some(Box::pin(sleep(BODY_DEADLINE))),
+            (false, Some(_)) => self.deadline = None,
+            _ => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -126,6 +147,16 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let id = body["error"]["request_id"].as_str().unwrap();
         assert!(head.contains(&format!("x-request-id: {id}")), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_ends_the_connection() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut wire = Wire::new(server);
+        client.write_all(b"GET / HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        let mut read = Vec::new();
+        wire.read_to_end(&mut read).await.unwrap();
+        assert!(read.ends_with(b"abc"));
     }
 
     #[actix_web::test]

@@ -2,6 +2,7 @@
 //! (a backtest). Reads the journal and changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use life_agent_domain::command::{Command, Gated};
 use life_agent_domain::gate::{Facts, KillSwitch, Permit, Rate, Unwatched, evaluate};
@@ -303,23 +304,28 @@ impl Engine {
             let document = files.read(&source)?;
             InForce::compile(&document, &files).map_err(EngineError::PolicyInvalid)
         });
-        let policy = policy.await??;
-        let workspace = self.workspace.clone();
-        let played = self.journal.read(move |reader| {
-            let mut player = Player::new(&policy, &workspace, Depth::Decisions, 0);
-            let (mut after, mut left) = (after, limit);
-            while left > 0 {
+        let policy = Arc::new(policy.await??);
+        let mut report = Player::new(&policy, &self.workspace, Depth::Decisions, 0).report;
+        let (mut after, mut left) = (after, limit);
+        while left > 0 {
+            // One page at a time, so that other readers get their turn and a stop need not wait.
+            let (policy, workspace) = (Arc::clone(&policy), self.workspace.clone());
+            let played = self.journal.read(move |reader| {
                 let page = reader.page(after, left.min(PAGE), &Filter::default())?;
+                let player = Player::new(&policy, &workspace, Depth::Decisions, 0);
+                let mut player = Player { report, ..player };
                 page.rows.iter().for_each(|row| player.row(row));
-                left -= page.rows.len().min(left);
-                match page.next {
-                    Some(next) => after = next,
-                    None => break,
-                }
+                Ok((player.report, page))
+            });
+            let (so_far, page) = played.await?;
+            report = so_far;
+            left -= page.rows.len().min(left);
+            match page.next {
+                Some(next) => after = next,
+                None => break,
             }
-            Ok(player.report)
-        });
-        Ok(played.await?)
+        }
+        Ok(report)
     }
 }
 

@@ -52,7 +52,7 @@ impl Failure {
 /// failed together do not come back together. A provider's own wish comes on top of no more than
 /// the first bound, for the same reason.
 pub(crate) fn pause(settings: &Retries, again: Again, nth: u32, draw: f64) -> Option<Duration> {
-    let draw = draw.clamp(0.0, 1.0);
+    let draw = if draw.is_finite() { draw.clamp(0.0, 1.0) } else { 1.0 };
     let bound = |nth: u32| {
         settings.base.saturating_mul(2_u32.saturating_pow(nth)).min(settings.cap).mul_f64(draw)
     };

@@ -8,6 +8,7 @@ use crate::draft::MAX_FILE_BYTES;
 use crate::git::{self, GitError};
 use crate::life::Status;
 use crate::record::{Record, blake3_hex};
+use crate::refs;
 use crate::stale::stale;
 use crate::store::{Artifact, LoadError, Store};
 use crate::tree::Tree;
@@ -125,12 +126,9 @@ pub fn exists(tree: &Tree, id: &str) -> bool {
     git::ask(tree.root(), &["show-ref", "--verify", "--quiet", &reference]).is_ok()
 }
 
-/// The ids of the plans that have a branch; none without git or a repository.
+/// The ids of the plans that have a branch; none without a repository.
 pub fn all(tree: &Tree) -> HashSet<String> {
-    let listed = git::ask(tree.root(), &["for-each-ref", "--format=%(refname)", "refs/heads/plan/"]);
-    let listed = listed.unwrap_or_default();
-    let id = |line: &str| line.strip_prefix("refs/heads/plan/").map(str::to_owned);
-    String::from_utf8_lossy(&listed).lines().filter_map(id).collect()
+    refs::branches(tree.root(), "plan/")
 }
 
 /// Makes the branch `plan/<id>` on top of the plan's base commit. `status` and `seal` are what the
@@ -247,7 +245,7 @@ impl<'t> Worktree<'t> {
         if !files.is_empty() {
             return Err(BranchError::Differs { id: id(), files });
         }
-        let commit = git::head(&self.path());
+        let commit = refs::head(&self.path());
         commit.ok_or_else(|| BranchError::Differs { id: id(), files: Vec::new() })
     }
 

@@ -1,6 +1,7 @@
 //! The checks on a change as a whole: what it would add, where, and how much.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use life_agent_domain::gate::Reason;
 use life_agent_domain::scan::Admit;
@@ -12,6 +13,10 @@ use crate::path::{folded, prefixes};
 use crate::record::{Check, Stats};
 use crate::request::MAX_PATCH_BYTES;
 use crate::tree::Tree;
+
+/// How long all files of a plan may take to be compared as shortly as possible. Real files take
+/// milliseconds; without it, a mebibyte of two kinds of lines takes seconds.
+const DIFF_TIME: Duration = Duration::from_secs(1);
 
 /// The diff of all files, and its size.
 #[derive(Debug, Default)]
@@ -31,14 +36,16 @@ pub(crate) fn all(
     faults.extend(conflicts(changes));
     faults.extend(collisions(tree, changes));
     let mut outcome = Outcome::default();
+    let deadline = Instant::now() + DIFF_TIME;
     for change in changes {
-        let rendered = diff::render(&FileDiff {
+        let file = FileDiff {
             path: &change.path,
             from: change.from.as_deref(),
             before: change.before.as_deref(),
             after: change.after.as_deref(),
             executable: change.executable,
-        });
+        };
+        let rendered = diff::render(&file, deadline);
         let own = one_file(change, &rendered, admit).into_iter();
         faults.extend(own.map(|fault| fault.file(&change.path).of(change.source)));
         outcome.stats.files += 1;

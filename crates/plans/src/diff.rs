@@ -1,11 +1,14 @@
 //! Writes a change as `git diff` does.
 
-use imara_diff::{Algorithm, Diff, Hunk, InternedInput};
+use std::ops::Range;
+use std::time::Instant;
+
+use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
 use crate::path::quote;
 
 /// Lines of context around a change, as git's default.
-const CONTEXT: u32 = 3;
+const CONTEXT: usize = 3;
 
 /// One file, before and after; `None` is a file that does not exist.
 pub(crate) struct FileDiff<'a> {
@@ -26,23 +29,15 @@ pub(crate) struct Rendered {
     pub(crate) removed: usize,
 }
 
-/// A file's part of a patch. Deterministic, and near-linear for any text: the algorithm gives up on
-/// minimality, as git's does, before it becomes slow.
-pub(crate) fn render(file: &FileDiff<'_>) -> Rendered {
-    let (before, after) = (file.before.unwrap_or_default(), file.after.unwrap_or_default());
-    let input = InternedInput::new(before, after);
-    let mut diff = Diff::compute(Algorithm::Histogram, &input);
-    diff.postprocess_lines(&input);
-    let hunks: Vec<Hunk> = diff.hunks().collect();
-
+/// A file's part of a patch. Past the deadline it is still a correct one, only longer than it had to
+/// be; that takes texts which differ in so many places that no policy lets them pass.
+pub(crate) fn render(file: &FileDiff<'_>, deadline: Instant) -> Rendered {
+    let lines = Lines { old: split(file.before), new: split(file.after) };
+    let ops =
+        capture_diff_slices_deadline(Algorithm::Histogram, &lines.old, &lines.new, Some(deadline));
+    let hunks = group_diff_ops(ops, CONTEXT);
     let mut rendered = Rendered { text: header(file, !hunks.is_empty()), ..Rendered::default() };
-    let lines = Lines {
-        old: input.before.iter().map(|token| input.interner[*token]).collect(),
-        new: input.after.iter().map(|token| input.interner[*token]).collect(),
-    };
-    for group in grouped(&hunks) {
-        lines.write(group, &mut rendered);
-    }
+    hunks.iter().for_each(|hunk| lines.write(hunk, &mut rendered));
     rendered
 }
 
@@ -77,9 +72,9 @@ fn side(name: &str, exists: bool) -> String {
     }
 }
 
-/// Changes whose contexts touch share one hunk.
-fn grouped(hunks: &[Hunk]) -> impl Iterator<Item = &[Hunk]> {
-    hunks.chunk_by(|left, right| right.before.start - left.before.end <= 2 * CONTEXT)
+/// Lines as git has them: they end at `\n` alone.
+fn split(text: Option<&str>) -> Vec<&str> {
+    text.unwrap_or_default().split_inclusive('\n').collect()
 }
 
 struct Lines<'t> {
@@ -88,34 +83,25 @@ struct Lines<'t> {
 }
 
 impl Lines<'_> {
-    fn write(&self, group: &[Hunk], rendered: &mut Rendered) {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else {
+    fn write(&self, hunk: &[DiffOp], rendered: &mut Rendered) {
+        let (Some(first), Some(last)) = (hunk.first(), hunk.last()) else {
             return;
         };
-        let lead = first.before.start.min(CONTEXT);
-        let old_len = u32::try_from(self.old.len()).unwrap_or(u32::MAX);
-        let tail = (old_len - last.before.end).min(CONTEXT);
-        let old = first.before.start - lead..last.before.end + tail;
-        let new = first.after.start - lead..last.after.end + tail;
+        let old = first.old_range().start..last.old_range().end;
+        let new = first.new_range().start..last.new_range().end;
         rendered.text.push_str(&format!("@@ -{} +{} @@\n", range(&old), range(&new)));
-
-        let mut at = old.start;
-        for hunk in group {
-            self.old_lines(' ', at..hunk.before.start, rendered);
-            self.old_lines('-', hunk.before.clone(), rendered);
-            rendered.removed += hunk.before.len();
-            for index in hunk.after.clone() {
-                let line = self.new[index as usize];
-                push(&mut rendered.text, '+', line);
-                rendered.added.push((index as usize + 1, line.to_owned()));
+        for op in hunk {
+            let mark = if op.tag() == DiffTag::Equal { ' ' } else { '-' };
+            self.old[op.old_range()].iter().for_each(|line| push(&mut rendered.text, mark, line));
+            if op.tag() == DiffTag::Equal {
+                continue;
             }
-            at = hunk.before.end;
+            rendered.removed += op.old_range().len();
+            for (index, line) in op.new_range().zip(&self.new[op.new_range()]) {
+                push(&mut rendered.text, '+', line);
+                rendered.added.push((index + 1, (*line).to_owned()));
+            }
         }
-        self.old_lines(' ', at..old.end, rendered);
-    }
-
-    fn old_lines(&self, mark: char, range: std::ops::Range<u32>, rendered: &mut Rendered) {
-        range.for_each(|index| push(&mut rendered.text, mark, self.old[index as usize]));
     }
 }
 
@@ -128,7 +114,7 @@ fn push(text: &mut String, mark: char, line: &str) {
 }
 
 /// As git writes it: no count of one, and an empty range names the line before it.
-fn range(lines: &std::ops::Range<u32>) -> String {
+fn range(lines: &Range<usize>) -> String {
     match lines.len() {
         0 => format!("{},0", lines.start),
         1 => format!("{}", lines.start + 1),
@@ -138,10 +124,13 @@ fn range(lines: &std::ops::Range<u32>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn diff(path: &str, before: Option<&str>, after: Option<&str>) -> Rendered {
-        render(&FileDiff { path, from: None, before, after, executable: false })
+        let file = FileDiff { path, from: None, before, after, executable: false };
+        render(&file, Instant::now() + Duration::from_secs(60))
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::apply::apply;
 use crate::check;
 use crate::edit::missing;
 use crate::fault::{Code, PlanFault, Source};
-use crate::git;
 use crate::patch::{FilePatch, What};
 use crate::path;
 use crate::record::{Check, FileRecord, Stats};
+use crate::refs;
 use crate::request::{Change, Proposal};
 use crate::tree::Tree;
 
@@ -66,8 +66,8 @@ pub(crate) struct FileChange {
     pub(crate) source: Source,
 }
 
-/// Works a proposal out against the workspace. Reads files and, for the base commit, runs git;
-/// writes nothing. `max_diff_lines` is the policy's limit on added and removed lines together.
+/// Works a proposal out against the workspace. Reads files, the repository's refs among them; writes
+/// nothing. `max_diff_lines` is the policy's limit on added and removed lines together.
 pub fn draft(
     tree: &Tree,
     proposal: &Proposal,
@@ -75,7 +75,7 @@ pub fn draft(
     admit: &dyn Admit,
 ) -> Result<Draft, Vec<PlanFault>> {
     // Before the files, so that a commit made meanwhile shows as a stale plan and not as a wrong base.
-    let base_commit = git::head(tree.root());
+    let base_commit = refs::head(tree.root());
     let mut faults = proposal.faults.clone();
     faults.extend(targets_off_limits(proposal, admit));
     let mut work = Work { tree, admit, files: BTreeMap::new(), faults, read: 0 };
@@ -93,6 +93,9 @@ pub fn draft(
     let (changes, mut faults) = work.into_changes(renames);
     let outcome = check::all(tree, &changes, max_diff_lines, admit, &mut faults);
     if !faults.is_empty() {
+        // A name that is a credential is known to the caller and shown to nobody else.
+        let leaks = |file: &mut String| !admit.added_text(file).is_empty();
+        faults.iter_mut().for_each(|fault| drop(fault.file.take_if(leaks)));
         return Err(faults);
     }
     Ok(Draft {

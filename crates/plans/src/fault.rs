@@ -90,6 +90,8 @@ codes! {
     PatchTooLarge = "patch_too_large",
     /// More files than a plan may touch.
     TooManyFiles = "too_many_files",
+    /// More edits than a plan may hold.
+    TooManyEdits = "too_many_edits",
     /// More added and removed lines than the policy allows.
     TooManyLines = "too_many_lines",
 }
@@ -106,9 +108,11 @@ impl Code {
             | Code::Submodule
             | Code::RenameForbidden => Some(Reason::PathForbidden),
             Code::Secret => Some(Reason::RiskPattern),
-            Code::FileTooLarge | Code::PatchTooLarge | Code::TooManyFiles | Code::TooManyLines => {
-                Some(Reason::PlanLimit)
-            }
+            Code::FileTooLarge
+            | Code::PatchTooLarge
+            | Code::TooManyFiles
+            | Code::TooManyEdits
+            | Code::TooManyLines => Some(Reason::PlanLimit),
             _ => None,
         }
     }

@@ -76,14 +76,6 @@ pub(crate) fn push(dir: &Path, remote: &str, refspec: &str) -> Result<(), GitErr
     run(dir, &["push", "--", remote, refspec], WORK, Home::User).map(drop)
 }
 
-/// The commit that the tree at `root` is at; `None` without git, without a repository or without a
-/// commit.
-pub fn head(root: &Path) -> Option<String> {
-    let out = ask(root, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).ok()?;
-    let commit = String::from_utf8(out).ok()?.trim().to_owned();
-    is_commit(&commit).then_some(commit)
-}
-
 /// Whether a text is a full object name (SHA-1 or SHA-256), and so no option and no expression.
 pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -183,11 +175,5 @@ mod tests {
         for bad in ["", "HEAD", "--all", &"g".repeat(40), &"A".repeat(40)] {
             assert!(!is_commit(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_folder_outside_of_any_repository_has_no_head() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(head(dir.path()), None);
     }
 }

@@ -30,6 +30,7 @@ mod mail;
 mod patch;
 mod path;
 pub mod record;
+pub mod refs;
 pub mod request;
 pub mod stale;
 pub mod store;

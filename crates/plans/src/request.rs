@@ -8,6 +8,8 @@ use crate::patch::{self, FilePatch};
 
 /// Largest patch, in bytes: what a caller may send and what a plan may come to.
 pub const MAX_PATCH_BYTES: usize = 1024 * 1024;
+/// Most edits of a request; each may copy a whole file.
+pub const MAX_EDITS: usize = 1000;
 
 /// What a caller asks for. With neither edits nor a patch it is a statement of intent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,8 +40,13 @@ pub(crate) enum Change {
 
 impl PlanRequest {
     /// Reads the request; looks at no file.
-    pub fn read(self) -> Proposal {
+    pub fn read(mut self) -> Proposal {
         let mut faults = Vec::new();
+        if self.edits.len() > MAX_EDITS {
+            let message = format!("a plan can hold {MAX_EDITS} edits; split it");
+            faults.push(PlanFault::new(Code::TooManyEdits, message));
+            self.edits.truncate(MAX_EDITS);
+        }
         let change = match (self.patch, self.edits) {
             (Some(_), edits) if !edits.is_empty() => {
                 let message = "send either `edits` or `patch`, not both";

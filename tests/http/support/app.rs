@@ -190,6 +190,16 @@ impl TestApp {
         (self.child, self.addr, self.ended) = spawn(&self.setup, &self.printed).await;
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The binary with this server's settings and folder, to run a command beside it.
+    pub(crate) fn command(&self) -> std::process::Command {
+        self.setup.command()
+    }
+
     /// Changes a setting of the next start.
     pub(crate) fn set_for_next_start(&mut self, name: &str, value: &str) {
         self.setup.settings.insert(name.to_owned(), value.to_owned());

@@ -112,12 +112,8 @@ impl Events {
         events
     }
 
-    /// Everything up to a clean end.
-    pub(crate) async fn rest(mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some(event) = self.block().await {
-            events.extend(event.name.is_some().then_some(event));
-        }
-        events
+    /// Reads up to a clean end; panics if the connection breaks off instead.
+    pub(crate) async fn ends_cleanly(mut self) {
+        while self.block().await.is_some() {}
     }
 }

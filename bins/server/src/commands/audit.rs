@@ -21,8 +21,11 @@ pub enum Audit {
         Exit code: 0 whole, 1 broken, 2 could not be read")]
     Verify(Verify),
     /// Show the number and the hash of the last row, to keep them elsewhere.
+    #[command(after_help = "Example:\n  life-agent audit head >> heads-kept-elsewhere.txt")]
     Head(OneDb),
     /// Write rows to standard output, each as one line of JSON.
+    #[command(after_help = "Examples:\n  life-agent audit export > journal.jsonl\n  \
+        life-agent audit export --after 1041 | gzip > more.jsonl.gz")]
     Export(Export),
 }
 
@@ -59,7 +62,8 @@ pub struct Export {
 
 /// Reads `number:hash`.
 fn head(text: &str) -> Result<Head, String> {
-    let expected = "expected the number and the hash of a row, as `audit head` prints them: `NUMBER:HASH`";
+    let expected =
+        "expected the number and the hash of a row, as `audit head` prints them: `NUMBER:HASH`";
     let (id, hash) = text.split_once(':').ok_or(expected)?;
     let id = id.parse().map_err(|_| expected)?;
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -78,7 +82,7 @@ pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
         Audit::Verify(options) => verify(&open(&options.db)?, options),
         Audit::Head(db) => {
             let Head { id, hash } = open(db)?.head().map_err(|error| error.to_string())?;
-            println!("{id}:{hash}");
+            say!("{id}:{hash}");
             Ok(ExitCode::SUCCESS)
         }
         Audit::Export(options) => {
@@ -105,12 +109,12 @@ fn verify(reader: &Reader, options: &Verify) -> CommandResult {
     match verdict {
         Verdict::Whole(whole) => {
             if !options.json {
-                println!("whole: {} rows, head {}:{}", whole.rows, whole.head.id, whole.head.hash);
+                say!("whole: {} rows, head {}:{}", whole.rows, whole.head.id, whole.head.hash);
                 if let Some(pruned) = whole.pruned {
-                    println!("rows up to {} were removed by retention, on the record", pruned.id);
+                    say!("rows up to {} were removed by retention, on the record", pruned.id);
                 }
                 if options.expect_head.is_none() {
-                    println!(
+                    say!(
                         "a chain cannot prove its own end: keep this head elsewhere, and hand it in \
                          next time with `--expect-head`"
                     );
@@ -120,7 +124,7 @@ fn verify(reader: &Reader, options: &Verify) -> CommandResult {
         }
         Verdict::Broken(broken) => {
             if !options.json {
-                println!("broken: {broken}; the {} rows before it fit", broken.good);
+                say!("broken: {broken}; the {} rows before it fit", broken.good);
             }
             Ok(ExitCode::from(FOUND))
         }
@@ -135,7 +139,9 @@ mod tests {
     fn a_head_is_a_number_and_a_hash() {
         let hash = "AB".repeat(32);
         assert_eq!(head(&format!("7:{hash}")).unwrap().hash, hash.to_lowercase());
-        for bad in ["", "7", "x:ab", "7:ab", &format!("-1:{hash}"), &format!("7:{}", "zz".repeat(32))] {
+        for bad in
+            ["", "7", "x:ab", "7:ab", &format!("-1:{hash}"), &format!("7:{}", "zz".repeat(32))]
+        {
             assert!(head(bad).is_err(), "{bad}");
         }
     }

@@ -24,6 +24,6 @@ pub fn run(options: &Backup, default_db: &Path) -> CommandResult {
     let words = |error: life_agent_engine::observer::JournalError| error.to_string();
     let reader = Reader::open(options.db.as_deref().unwrap_or(default_db)).map_err(words)?;
     let head = reader.backup(&options.file).map_err(words)?;
-    println!("{} rows up to {}:{}", options.file.display(), head.id, head.hash);
+    say!("{} rows up to {}:{}", options.file.display(), head.id, head.hash);
     Ok(ExitCode::SUCCESS)
 }

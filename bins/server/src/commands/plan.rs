@@ -93,7 +93,7 @@ pub fn run(plan: &Plan, config: &Config) -> CommandResult {
             if options.json {
                 print_json(&plans)?;
             } else {
-                plans.iter().for_each(|plan| println!("{}", line(plan)));
+                plans.iter().for_each(|plan| say!("{}", line(plan)));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -125,36 +125,36 @@ fn line(plan: &PlanSummary) -> String {
 }
 
 fn show(view: &PlanView) {
-    println!("{}", line(&view.summary));
-    println!("by {}, under policy {:.12}", view.summary.author, view.policy_hash);
+    say!("{}", line(&view.summary));
+    say!("by {}, under policy {:.12}", view.summary.author, view.policy_hash);
     if !view.context.is_empty() {
-        println!("{}", view.context);
+        say!("{}", view.context);
     }
     for check in &view.checks {
-        println!("{}: {}", check.check, check.result);
+        say!("{}: {}", check.check, check.result);
     }
     if let Some(review) = &view.review {
-        println!("{:?} by {} at {}: {}", review.decision, review.reviewer, review.at, review.note);
+        say!("{:?} by {} at {}: {}", review.decision, review.reviewer, review.at, review.note);
     }
     if view.stale {
-        println!("stale: {} changed since", view.stale_files.join(", "));
+        say!("stale: {} changed since", view.stale_files.join(", "));
     }
 }
 
 fn check(shelf: &Shelf, reader: &Reader, id: &str) -> CommandResult {
     match shelf.view(reader, id) {
         Ok(view) if view.stale => {
-            println!("stale: {} changed since; make it anew", view.stale_files.join(", "));
+            say!("stale: {} changed since; make it anew", view.stale_files.join(", "));
             Ok(ExitCode::from(FOUND))
         }
         Ok(view) => {
             // Reads the patch itself and proves its hashes.
             shelf.diff(reader, id).map_err(words)?;
-            println!("{} is as it was written and applies", view.summary.id);
+            say!("{} is as it was written and applies", view.summary.id);
             Ok(ExitCode::SUCCESS)
         }
         Err(EngineError::Conflict(why)) => {
-            println!("tampered: {why}");
+            say!("tampered: {why}");
             Ok(ExitCode::from(FOUND))
         }
         Err(error) => Err(error.to_string()),
@@ -168,12 +168,12 @@ fn branch(shelf: &Shelf, reader: &Reader, options: &MakeBranch, config: &Config)
         Err(ShelfBranchError::Branch(refused)) => return refuse(&refused),
         Err(ShelfBranchError::Plan(error)) => return Err(error.to_string()),
     };
-    println!("{} at {:.12}, on {:.12}", made.name, made.commit, made.base);
+    say!("{} at {:.12}, on {:.12}", made.name, made.commit, made.base);
     let Some(remote) = &options.push else { return Ok(ExitCode::SUCCESS) };
     if let Err(refused) = shelf.push(&options.id, remote) {
         return refuse(&refused);
     }
-    println!("pushed to {remote}");
+    say!("pushed to {remote}");
     if options.pr { request(&made, &view, config) } else { Ok(ExitCode::SUCCESS) }
 }
 
@@ -191,8 +191,8 @@ fn request(made: &Branch, view: &PlanView, config: &Config) -> CommandResult {
         Ok(status) if status.success() => Ok(ExitCode::SUCCESS),
         Ok(_) => Ok(ExitCode::from(FAILED)),
         Err(_) => {
-            println!("`gh` is not installed; open the request with:");
-            println!("  gh pr create --head {} --title {title:?} --body {body:?}", made.name);
+            say!("`gh` is not installed; open the request with:");
+            say!("  gh pr create --head {} --title {title:?} --body {body:?}", made.name);
             Ok(ExitCode::SUCCESS)
         }
     }

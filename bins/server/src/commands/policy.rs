@@ -38,7 +38,7 @@ pub fn run(policy: &Policy, mut config: Config) -> CommandResult {
     match life_agent_engine::check_policy(&config) {
         Ok(report) if options.json => print_json(&report).map(|()| ExitCode::SUCCESS),
         Ok(report) => {
-            println!("valid: {} rules, hash {}", report.rule_count, report.policy_hash);
+            say!("valid: {} rules, hash {}", report.rule_count, report.policy_hash);
             Ok(ExitCode::SUCCESS)
         }
         Err(OpenError::Document { faults, .. }) if options.json => {
@@ -46,7 +46,7 @@ pub fn run(policy: &Policy, mut config: Config) -> CommandResult {
             Ok(ExitCode::from(FOUND))
         }
         Err(OpenError::Document { faults, .. }) => {
-            faults.iter().for_each(|fault| println!("{fault}"));
+            faults.iter().for_each(|fault| say!("{fault}"));
             Ok(ExitCode::from(FOUND))
         }
         Err(error) => Err(error.to_string()),

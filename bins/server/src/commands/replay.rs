@@ -61,17 +61,20 @@ pub fn run(options: &Replay, mut config: Config) -> CommandResult {
 }
 
 fn print(report: &ReplayReport) {
-    println!(
+    say!(
         "{} rows: {} decisions and {} steps compared under policy {:.12}",
-        report.rows, report.decisions, report.steps, report.policy_hash
+        report.rows,
+        report.decisions,
+        report.steps,
+        report.policy_hash
     );
     for (why, count) in &report.not_comparable {
-        println!("{count} not comparable: {why}");
+        say!("{count} not comparable: {why}");
     }
     table("now denied, by", &report.now_denied);
     table("now allowed, denied then by", &report.now_allowed);
     for divergence in report.divergences.iter().take(SHOWN) {
-        println!(
+        say!(
             "row {}{}: {} was {}, is {}",
             divergence.event_id,
             divergence.agent_id.as_ref().map(|agent| format!(" of `{agent}`")).unwrap_or_default(),
@@ -81,15 +84,17 @@ fn print(report: &ReplayReport) {
         );
     }
     match report.divergence_count {
-        0 => println!("nothing differs"),
-        count if count as usize > SHOWN => println!("{count} differ; `--json` lists the first thousand"),
-        count => println!("{count} differ"),
+        0 => say!("nothing differs"),
+        count if count as usize > SHOWN => {
+            say!("{count} differ; `--json` lists the first thousand")
+        }
+        count => say!("{count} differ"),
     }
 }
 
 fn table(title: &str, counts: &BTreeMap<String, u64>) {
     if !counts.is_empty() {
-        println!("{title}:");
-        counts.iter().for_each(|(rule, count)| println!("  {count:>8}  {rule}"));
+        say!("{title}:");
+        counts.iter().for_each(|(rule, count)| say!("  {count:>8}  {rule}"));
     }
 }

@@ -21,8 +21,13 @@ pub async fn envelope<B: MessageBody + 'static>(
         return Ok(response.map_into_left_body());
     }
     let body = body_of(&response);
+    let close = leaves_body_unread(&response);
     let (request, response) = response.into_parts();
-    let mut answer = HttpResponse::build(status).body(body);
+    let mut answer = HttpResponse::build(status);
+    if close {
+        answer.force_close();
+    }
+    let mut answer = answer.body(body);
     for (name, value) in response.headers() {
         // `WWW-Authenticate`, `Allow`, `Retry-After` and what CORS has put on stay.
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
@@ -31,6 +36,17 @@ pub async fn envelope<B: MessageBody + 'static>(
     }
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(ServiceResponse::new(request, answer).map_into_right_body())
+}
+
+/// Whether bytes of the request may still be on their way. A connection that waits for them would be
+/// one that a slow caller can hold for as long as they like.
+fn leaves_body_unread<B>(response: &ServiceResponse<B>) -> bool {
+    let headers = response.request().headers();
+    let length = headers.get(header::CONTENT_LENGTH);
+    let announced = length.is_some_and(|length| length != "0")
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    // These are decided before the body, or in the middle of it; all others after it.
+    announced && matches!(response.status().as_u16(), 400 | 401 | 404 | 405 | 408 | 413 | 415)
 }
 
 fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {

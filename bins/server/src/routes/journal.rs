@@ -1,4 +1,4 @@
-//! `GET /journal`: the record, a page at a time.
+//! `GET /journal` and `GET /journal/head`: the record, a page at a time, and where it ends.
 
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::EngineError;
@@ -80,4 +80,18 @@ pub async fn journal(
     let read = state.engine.journal().read(move |reader| reader.page(after, limit, &filter)).await;
     let page = read.map_err(EngineError::from)?;
     Ok(HttpResponse::Ok().json(JournalAnswer { events: page.rows, next: page.next }))
+}
+
+/// Where the record ends
+///
+/// The number and the hash of the last durable row. Keep it somewhere else: with it,
+/// `life-agent audit verify --expect-head` proves that nothing up to there was changed or cut off.
+#[utoipa::path(
+    get, path = "/journal/head", tag = "record", operation_id = "journal_head",
+    responses((status = 200, body = schemas::Head, description = "The last row.", example = json!({
+        "id": 1041, "hash": "a1b2…"
+    }))),
+)]
+pub async fn head(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+    HttpResponse::Ok().json(state.engine.journal().head())
 }

@@ -73,14 +73,24 @@ impl Document for ValidateBody {
     type Checked = PolicySource;
     const OPTIONAL: bool = true;
     fn check(self, faults: &mut Faults) -> Option<PolicySource> {
-        match (self.path, self.text) {
-            (None, None) => Some(PolicySource::Configured),
-            (Some(path), None) => faults.length("path", path, 1..=MAX_PATH).map(PolicySource::Path),
-            (None, Some(text)) => faults.length("text", text, 0..=MAX_TEXT).map(PolicySource::Text),
-            (Some(_), Some(_)) => {
-                faults.add("text", "give a path or a text, not both");
-                None
-            }
+        source("text", self.path, self.text, faults)
+    }
+}
+
+/// A policy named by `path`, or given whole in the field `name`; without both, the configured one.
+pub(super) fn source(
+    name: &str,
+    path: Option<String>,
+    text: Option<String>,
+    faults: &mut Faults,
+) -> Option<PolicySource> {
+    match (path, text) {
+        (None, None) => Some(PolicySource::Configured),
+        (Some(path), None) => faults.length("path", path, 1..=MAX_PATH).map(PolicySource::Path),
+        (None, Some(text)) => faults.length(name, text, 0..=MAX_TEXT).map(PolicySource::Text),
+        (Some(_), Some(_)) => {
+            faults.add(name, format!("give a path or a {name}, not both"));
+            None
         }
     }
 }

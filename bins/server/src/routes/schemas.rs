@@ -367,6 +367,55 @@ pub(crate) enum PlanDecision {
     Reject,
 }
 
+/// What a backtest found.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReplayReport {
+    /// The policy that the requests were played through: SHA-256 of its text.
+    policy_hash: String,
+    /// Rows read.
+    rows: u64,
+    /// Requests whose decision was compared.
+    decisions: u64,
+    /// Steps whose answer and state were compared; a backtest compares decisions only.
+    steps: u64,
+    /// Requests that cannot be compared, by why.
+    not_comparable: BTreeMap<String, u64>,
+    /// Requests that were allowed and would now be denied, by the gate and rule that would.
+    now_denied: BTreeMap<String, u64>,
+    /// Requests that were denied and would now be allowed, by the gate and rule that did.
+    now_allowed: BTreeMap<String, u64>,
+    /// How many divergences there are.
+    divergence_count: u64,
+    /// The first thousand of them.
+    divergences: Vec<Divergence>,
+    /// The last row that was read, to go on from; 0 if none was.
+    last: u64,
+}
+
+/// One row that would come out differently.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Divergence {
+    /// The row.
+    event_id: u64,
+    /// Its agent.
+    agent_id: Option<String>,
+    /// What differs: `decision` or `row`.
+    what: String,
+    /// What the row states.
+    recorded: String,
+    /// What comes out now.
+    now: String,
+}
+
+/// A place in the journal.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Head {
+    /// The number of its last row; 0 if it has none.
+    id: u64,
+    /// The hash of that row, which binds all rows before it.
+    hash: String,
+}
+
 /// Every error answer.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Error {

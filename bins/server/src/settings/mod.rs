@@ -8,14 +8,15 @@ mod validate;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use life_agent_engine::observer::Keep;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
 pub use sources::{Found, Inputs, SettingError, read};
 pub use validate::settings;
 
-/// One setting: its name in the environment, from which its key in the file (`db_path`) and its flag
-/// (`--db-path`) follow.
+/// One setting: its name in the environment, from which its key in the file (`db_path`, or `path` in a
+/// table `[db]`) and its flag (`--db-path`) follow.
 #[derive(Debug)]
 pub struct Setting {
     /// Upper case, as in the environment.
@@ -57,7 +58,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 23] = [
+pub const ALL: [Setting; 25] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`"),
@@ -81,6 +82,8 @@ pub const ALL: [Setting; 23] = [
     plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
     plain("MAX_AGENTS_IN_MEMORY", Some("10000"), "NUMBER", "agents kept in memory; others are read from the journal"),
+    plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; without it all"),
+    plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; without it for good"),
 ];
 
 /// The settings with their types, checked.
@@ -130,6 +133,8 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// `MAX_AGENTS_IN_MEMORY`
     pub max_agents_in_memory: usize,
+    /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
+    pub journal_keep: Vec<Keep>,
 }
 
 /// A key and the name under which its caller appears.

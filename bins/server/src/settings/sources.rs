@@ -129,13 +129,36 @@ fn file(inputs: &Inputs) -> Result<Layer, SettingError> {
     let values: Dict = Toml::from_str(&text).map_err(|error| {
         SettingError::Sentence(format!("`{shown}` is not TOML: {}", tidy(&error.to_string())))
     })?;
-    let known = |key: &String| ALL.iter().any(|setting| setting.key() == *key);
-    if let Some(key) = values.keys().find(|key| !known(key)) {
-        return Err(SettingError::Sentence(format!(
-            "`{shown}` has the unknown setting `{key}`; `life-agent config` lists those there are"
-        )));
+    let mut flat = Dict::new();
+    for (key, shown_key, value) in values.into_iter().flat_map(spread) {
+        if !known(&key) {
+            return Err(SettingError::Sentence(format!(
+                "`{shown}` has the unknown setting `{shown_key}`; `life-agent config` lists those \
+                 there are"
+            )));
+        }
+        if flat.insert(key, value).is_some() {
+            return Err(SettingError::Sentence(format!("`{shown}` has `{shown_key}` twice")));
+        }
     }
-    Ok(Layer { name: shown, values })
+    Ok(Layer { name: shown, values: flat })
+}
+
+fn known(key: &str) -> bool {
+    ALL.iter().any(|setting| setting.key() == key)
+}
+
+/// `keep_rows` in the table `[journal]` is `journal_keep_rows`: the keys of a table whose name is no
+/// setting's, each with how the file writes it.
+fn spread((key, value): (String, Value)) -> Vec<(String, String, Value)> {
+    match value {
+        Value::Dict(_, table) if !known(&key) && !table.is_empty() => {
+            let joined =
+                |(inner, value)| (format!("{key}_{inner}"), format!("{key}.{inner}"), value);
+            table.into_iter().map(joined).collect()
+        }
+        value => vec![(key.clone(), key, value)],
+    }
 }
 
 /// The parser's message without the excerpt of the file, which might show a key.

@@ -1,5 +1,6 @@
 //! Where settings come from, and what is said about those that are wrong.
 
+use life_agent_engine::observer::Keep;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -98,7 +99,26 @@ fn a_value_that_does_not_fit_is_named_with_its_place_and_what_was_expected() {
 fn the_file_is_held_to_the_settings_there_are() {
     refused(&[("life-agent.toml", "prot = 1")], &[], &["life-agent.toml", "unknown", "`prot`"]);
     refused(&[("life-agent.toml", "[port]\nx = 1")], &[], &["PORT", "one value"]);
+    refused(&[("life-agent.toml", "[journal]\nkeep = 1")], &[], &["unknown", "`journal.keep`"]);
+    refused(&[("life-agent.toml", "[journal]")], &[], &["unknown", "`journal`"]);
+    let twice = "journal_keep_rows = 1\n[journal]\nkeep_rows = 1";
+    refused(&[("life-agent.toml", twice)], &[], &["journal_keep_rows` twice"]);
     refused(&[("life-agent.toml", "port = = 1")], &[], &["life-agent.toml", "not TOML", "line 1"]);
+}
+
+#[test]
+fn what_the_journal_keeps_is_set_by_rows_by_days_or_by_both() {
+    assert_eq!(outcome(&[], &[], &[]).unwrap().journal_keep, []);
+    let file = ("life-agent.toml", "[journal]\nkeep_rows = 1000\nkeep_days = 30");
+    let both = [Keep::Rows(1000), Keep::Days(30)];
+    assert_eq!(outcome(&[file], &[], &[]).unwrap().journal_keep, both);
+    let env = [("JOURNAL_KEEP_ROWS", "7")];
+    assert_eq!(outcome(&[file], &env, &[]).unwrap().journal_keep, [Keep::Rows(7), both[1]]);
+    for name in ["JOURNAL_KEEP_ROWS", "JOURNAL_KEEP_DAYS"] {
+        for bad in ["0", "-1", "many", "1.5"] {
+            refused(&[], &[(name, bad)], &[name, "whole number from 1"]);
+        }
+    }
 }
 
 #[test]

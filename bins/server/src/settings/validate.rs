@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use life_agent_engine::observer::Keep;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -48,6 +49,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
             "a whole number from 1",
             at_least_one,
         )?,
+        journal_keep: journal_keep(read)?,
     })
 }
 
@@ -97,8 +99,15 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-fn at_least_one(text: &str) -> Option<usize> {
-    number(text).filter(|n| *n >= 1)
+fn at_least_one<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Option<T> {
+    number(text).filter(|n| *n >= T::from(1))
+}
+
+fn journal_keep(read: Reader<'_>) -> Result<Vec<Keep>, SettingError> {
+    let expected = "a whole number from 1";
+    let rows = read.optional("JOURNAL_KEEP_ROWS", expected, at_least_one)?.map(Keep::Rows);
+    let days = read.optional("JOURNAL_KEEP_DAYS", expected, at_least_one)?.map(Keep::Days);
+    Ok(rows.into_iter().chain(days).collect())
 }
 
 fn workers(text: &str) -> Option<Option<usize>> {

@@ -49,6 +49,11 @@ impl Framing {
         }
     }
 
+    /// Whether the last byte was followed by more of the same request's body.
+    pub(super) fn in_body(&self) -> bool {
+        !matches!(self.state, State::Head | State::Lost)
+    }
+
     fn skip(&mut self, left: u64, arrived: usize) -> usize {
         let passed = usize::try_from(left).unwrap_or(usize::MAX).min(arrived);
         let left = left - passed as u64;

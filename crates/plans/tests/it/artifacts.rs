@@ -22,7 +22,7 @@ fn an_artifact_says_what_the_plan_is_made_from_and_proves_it() {
     let store = place.store();
     let loaded = store.load(&made.record.id).unwrap();
     assert_eq!(loaded, made);
-    assert_eq!(store.ids().unwrap(), [made.record.id.clone()]);
+    assert_eq!(store.ids().unwrap(), [made.record.id.as_str()]);
     assert_eq!(made.name, format!("plan_20261122T205110Z_{}.json", made.record.id));
 
     let record = &made.record;

@@ -126,7 +126,7 @@ fn case() -> impl Strategy<Value = Case> {
         "e\u{301}",
     ]);
     (dir, name, 0..3u8).prop_flat_map(|(dir, name, style)| {
-            let change = prop_oneof![
+        let change = prop_oneof![
             4 => text(style).prop_map(Change::To),
             2 => (0..14usize, line()).prop_map(|(index, line)| Change::Line(index, line)),
             1 => Just(Change::Gone),

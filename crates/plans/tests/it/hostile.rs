@@ -252,7 +252,9 @@ fn credentials_in_added_lines_and_new_names_are_refused_with_their_line() {
     assert_eq!(codes(&faults), ["secret"]);
     assert_eq!((faults[0].file.as_deref(), faults[0].line), (Some("f.txt"), Some(3)));
     assert!(!faults[0].message.contains("SECRET-"));
-    assert_eq!(refused(&place, edits([create("SECRET-1.txt", "x\n")])), ["secret"]);
+    let faults = place.propose(edits([create("SECRET-1.txt", "x\n")])).unwrap_err();
+    assert_eq!((codes(&faults), faults[0].edit), (vec!["secret"], Some(0)));
+    assert!(faults.iter().all(|fault| !fault.to_string().contains("SECRET-")), "{faults:?}");
     let named = PlanRequest { targets: vec!["SECRET-1".to_owned()], ..PlanRequest::default() };
     assert_eq!(refused(&place, named), ["secret"]);
 
@@ -274,6 +276,9 @@ fn what_is_too_large_is_refused() {
     assert_eq!(refused(&place, patch("x".repeat(MAX_PATCH_BYTES + 1))), ["patch_too_large"]);
     let many = (0..501).map(|n| create(&format!("many/{n}"), "x\n"));
     assert_eq!(refused(&place, edits(many)), ["too_many_files"]);
+
+    let often = (0..1001).map(|n| replace("f.txt", &format!("{n}\n")));
+    assert_eq!(refused(&place, edits(often)), ["too_many_edits"]);
 
     let proposal = edits([replace("f.txt", "1\n2\nthree\n")]).read();
     assert!(draft(&place.tree(), &proposal, 4, &Judge).is_ok());

@@ -1,0 +1,87 @@
+//! `POST /policy/backtest`: which recorded decisions another policy would turn around.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::PolicySource;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::schemas;
+use crate::app::AppState;
+use crate::errors::{ApiError, Code};
+use crate::extract::{Body, Document, Faults};
+
+const USUAL_LIMIT: usize = 10_000;
+const MAX_LIMIT: usize = 100_000;
+
+/// Which policy, and which part of the journal.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct BacktestBody {
+    /// A file in `POLICY_DIR`, or the one at `POLICY_PATH`, which is meant without a path and a policy.
+    #[schema(min_length = 1, max_length = 1024)]
+    path: Option<String>,
+    /// A document, as YAML.
+    policy: Option<String>,
+    /// Rows after this one; from the first without it.
+    after: Option<u64>,
+    /// At most so many rows; 10,000 without it.
+    #[schema(minimum = 1, maximum = 100_000)]
+    limit: Option<usize>,
+}
+
+/// A backtest, checked.
+#[derive(Debug)]
+pub struct Backtest {
+    source: PolicySource,
+    after: u64,
+    limit: usize,
+}
+
+impl Document for BacktestBody {
+    type Checked = Backtest;
+    const OPTIONAL: bool = true;
+    fn check(self, faults: &mut Faults) -> Option<Backtest> {
+        let limit = self.limit.unwrap_or(USUAL_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            faults.add("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
+        }
+        let source = super::policy::source("policy", self.path, self.policy, faults)?;
+        Some(Backtest { source, after: self.after.unwrap_or(0), limit })
+    }
+}
+
+/// What another policy would have said
+///
+/// Plays recorded requests through a policy and reports every decision that would come out
+/// differently. One at a time; changes nothing. `last` is what to give as `after` to go on.
+#[utoipa::path(
+    post, path = "/policy/backtest", tag = "policy", operation_id = "backtest_policy",
+    request_body(content = Option<BacktestBody>, example = json!({"path": "policies/valid.yaml", "after": 0, "limit": 1000})),
+    responses((status = 200, body = schemas::ReplayReport, description = "What would be different.", example = json!({
+        "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "not_comparable": {},
+        "now_denied": {"rules/no-shouting": 1}, "now_allowed": {}, "divergence_count": 1,
+        "divergences": [{"event_id": 7, "agent_id": "hero", "what": "decision", "recorded": "allowed", "now": "denied by rules/no-shouting"}],
+        "last": 120
+    }))),
+)]
+pub async fn backtest(
+    state: web::Data<AppState>,
+    body: Body<BacktestBody>,
+) -> Result<impl Responder, ApiError> {
+    let Ok(permit) = Arc::clone(&state.backtesting).try_acquire_owned() else {
+        let message = "another backtest is running; try again when it is done";
+        return Err(ApiError::new(Code::Overloaded, message)
+            .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("5")));
+    };
+    let Backtest { source, after, limit } = body.checked;
+    let engine = state.engine.clone();
+    // A task of its own: when the caller goes away, the work goes on, and so must the permit.
+    let played = actix_web::rt::spawn(async move {
+        let _permit = permit;
+        engine.backtest(source, after, limit).await
+    });
+    let report = played.await.map_err(|_| ApiError::bare(Code::Internal))??;
+    Ok(HttpResponse::Ok().json(report))
+}

@@ -1,0 +1,202 @@
+//! The commands beside serving, run as the real binary on a journal that an engine has written.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use life_agent_engine::domain::command::{Act, Turn};
+use life_agent_engine::domain::ids::{ActionName, AgentId};
+use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::{Caller, Config, Engine};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const STRICTER: &str = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n  - id: no-resting\n    \
+                        match: { actions: [\"^rest$\"] }\n    effect: deny\n";
+
+/// A folder with a journal of two agents, three acts and two turns.
+async fn played() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { rate_limit_rps: 0, ..Config::below(dir.path()) };
+    std::fs::create_dir(&config.plans_dir).unwrap();
+    let engine = Engine::open(config).await.unwrap();
+    for (agent, action) in [("hero", "rest"), ("scout", "rest"), ("hero", "findable-mark")] {
+        let (agent, action) = (AgentId::new(agent).unwrap(), ActionName::new(action).unwrap());
+        let act = Act { agent, action, payload: Payload::default() };
+        engine.act(&Caller::system(), act).await.unwrap();
+    }
+    for input in ["explore the keep", "go on"] {
+        let turn = Turn { agent: AgentId::new("hero").unwrap(), input: input.to_owned() };
+        engine.turn(&Caller::system(), turn).await.unwrap();
+    }
+    engine.close().await.unwrap();
+    dir
+}
+
+fn run(dir: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_life-agent"));
+    command.env_clear().current_dir(dir.path()).args(arguments).output().unwrap()
+}
+
+/// What it prints, when it ends with this code.
+#[track_caller]
+fn says(dir: &TempDir, code: i32, arguments: &[&str]) -> String {
+    let output = run(dir, arguments);
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
+    let silent = if code == 2 { &out } else { &err };
+    assert!(silent.is_empty(), "{arguments:?}: {silent}");
+    if code == 2 { err.into_owned() } else { out.into_owned() }
+}
+
+#[track_caller]
+fn json(dir: &TempDir, code: i32, arguments: &[&str]) -> Value {
+    serde_json::from_str(&says(dir, code, arguments)).unwrap()
+}
+
+/// The database with the first `from` in it replaced, byte for byte, in another file.
+fn tampered(dir: &Path, from: &str, to: &str) {
+    let mut bytes = std::fs::read(dir.join("agent.db")).unwrap();
+    let at = bytes.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
+    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    std::fs::write(dir.join("tampered.db"), bytes).unwrap();
+}
+
+#[tokio::test]
+async fn audit_verify_says_that_a_whole_journal_is_whole_and_what_that_cannot_prove() {
+    let dir = played().await;
+    let head = says(&dir, 0, &["audit", "head"]);
+    let head = head.trim();
+    let said = says(&dir, 0, &["audit", "verify"]);
+    assert!(said.starts_with("whole: 7 rows") && said.contains(head), "{said}");
+    assert!(said.contains("cannot prove its own end"), "{said}");
+    let said = says(&dir, 0, &["audit", "verify", "--expect-head", head]);
+    assert!(!said.contains("cannot prove"), "a head that was kept does prove it: {said}");
+    let verdict = json(&dir, 0, &["audit", "verify", "--json"]);
+    assert_eq!((&verdict["verdict"], &verdict["rows"]), (&"whole".into(), &7.into()));
+}
+
+#[tokio::test]
+async fn audit_verify_names_the_row_that_was_changed() {
+    let dir = played().await;
+    tampered(dir.path(), "findable-mark", "findable-hark");
+    let said = says(&dir, 1, &["audit", "verify", "--db", "tampered.db"]);
+    assert!(said.starts_with("broken: ") && said.contains("row 4"), "{said}");
+    let verdict = json(&dir, 1, &["audit", "verify", "--json", "--db", "tampered.db"]);
+    assert_eq!((&verdict["verdict"], &verdict["row"]), (&"broken".into(), &4.into()));
+}
+
+#[tokio::test]
+async fn audit_verify_finds_a_journal_that_does_not_lead_through_the_head_kept_elsewhere() {
+    let dir = played().await;
+    for head in [format!("7:{}", "a".repeat(64)), format!("9:{}", "a".repeat(64))] {
+        let said = says(&dir, 1, &["audit", "verify", "--expect-head", &head]);
+        assert!(said.starts_with("broken: "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn audit_export_writes_rows_as_lines_of_json() {
+    let dir = played().await;
+    let ids = |arguments: &[&str]| -> Vec<u64> {
+        let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap();
+        says(&dir, 0, arguments).lines().map(row).collect()
+    };
+    assert_eq!(ids(&["audit", "export"]), (1..=7).collect::<Vec<_>>());
+    assert_eq!(ids(&["audit", "export", "--after", "5"]), [6, 7]);
+    assert_eq!(ids(&["audit", "export", "--after", "7"]), [0; 0]);
+}
+
+#[tokio::test]
+async fn replay_of_what_was_played_finds_no_difference() {
+    let dir = played().await;
+    let said = says(&dir, 0, &["replay"]);
+    assert!(said.contains("5 decisions and 5 steps") && said.contains("nothing differs"), "{said}");
+    let report = json(&dir, 0, &["replay", "--json", "--agent", "hero"]);
+    assert_eq!((&report["steps"], &report["divergence_count"]), (&4.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn replay_with_another_policy_is_a_backtest_by_rule() {
+    let dir = played().await;
+    std::fs::write(dir.path().join("stricter.yaml"), STRICTER).unwrap();
+    let said = says(&dir, 1, &["replay", "--policy", "stricter.yaml"]);
+    assert!(said.contains("now denied") && said.contains("2  rules/no-resting"), "{said}");
+    let report = json(&dir, 1, &["replay", "--policy", "stricter.yaml", "--json"]);
+    assert_eq!(report["now_denied"]["rules/no-resting"], 2);
+    assert_eq!(report["divergences"][0]["agent_id"], "hero");
+}
+
+#[tokio::test]
+async fn backup_makes_a_journal_that_verifies_and_overwrites_nothing() {
+    let dir = played().await;
+    let said = says(&dir, 0, &["backup", "copy.db"]);
+    assert!(said.contains("copy.db"), "{said}");
+    let of = |db: &str| says(&dir, 0, &["audit", "head", "--db", db]);
+    assert_eq!(of("copy.db"), of("agent.db"));
+    says(&dir, 0, &["audit", "verify", "--db", "copy.db"]);
+    std::fs::write(dir.path().join("mine.txt"), "mine").unwrap();
+    assert!(says(&dir, 2, &["backup", "mine.txt"]).contains("mine.txt"));
+    assert_eq!(std::fs::read(dir.path().join("mine.txt")).unwrap(), b"mine");
+}
+
+#[tokio::test]
+async fn policy_check_lists_every_fault_with_its_place() {
+    let dir = played().await;
+    std::fs::write(dir.path().join("good.yaml"), STRICTER).unwrap();
+    let bad = "version: \"1\"\nallowed_dirs: []\nmax_diff_lines: -1\nunknown: 1\n";
+    std::fs::write(dir.path().join("bad.yaml"), bad).unwrap();
+    assert!(says(&dir, 0, &["policy", "check", "good.yaml"]).starts_with("valid: 1 rules"));
+    let said = says(&dir, 1, &["policy", "check", "bad.yaml"]);
+    for path in ["allowed_dirs", "max_diff_lines", "unknown"] {
+        assert!(said.contains(path), "{said}");
+    }
+    let faults = json(&dir, 1, &["policy", "check", "bad.yaml", "--json"]);
+    assert!(faults.as_array().unwrap().len() >= 3, "{faults}");
+}
+
+#[tokio::test]
+async fn what_cannot_run_ends_with_2_and_one_sentence_and_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("text.db"), "this is no database at all").unwrap();
+    for arguments in [
+        &["audit", "verify"][..],
+        &["audit", "head"],
+        &["audit", "export", "--db", "none.db"],
+        &["audit", "verify", "--db", "text.db"],
+        &["replay"],
+        &["replay", "--policy", "none.yaml"],
+        &["backup", "copy.db"],
+        &["policy", "check", "none.yaml"],
+        &["audit", "head", "--port", "x"],
+    ] {
+        let said = says(&dir, 2, arguments);
+        assert!(said.starts_with("life-agent: ") && said.lines().count() == 1, "{said}");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["text.db"]);
+}
+
+#[tokio::test]
+async fn a_wrong_argument_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(says(&dir, 2, &["audit", "verify", "--expect-head", "7"]).contains("NUMBER:HASH"));
+    assert!(says(&dir, 2, &["replay", "--agent", "a b"]).contains("--agent"));
+}
+
+#[tokio::test]
+async fn help_shows_how_each_command_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in [
+        &["audit", "verify"][..],
+        &["audit", "head"],
+        &["audit", "export"],
+        &["replay"],
+        &["backup"],
+        &["policy", "check"],
+    ] {
+        let help = says(&dir, 0, &[command, &["--help"]].concat());
+        assert!(help.contains("Example"), "{command:?}: {help}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What an overseer does with a journal: `life-agent audit` and `backup` beside a running server,
+//! `GET /journal/head`, and starts on files that are no journal.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Setup, TestApp};
+
+/// The output of a command beside the server, and what it ends with.
+pub(crate) fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = app.command().args(arguments).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), out + &err)
+}
+
+/// The same with `--json`.
+#[track_caller]
+pub(crate) fn run_json(app: &TestApp, code: i32, arguments: &[&str]) -> Value {
+    let (ended, said) = run(app, &[arguments, &["--json"]].concat());
+    assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+    serde_json::from_str(&said).unwrap()
+}
+
+#[tokio::test]
+async fn the_head_is_the_last_row_and_is_given_to_those_with_a_key() {
+    let app = TestApp::start().await;
+    app.act("a", "rest").await;
+    let head = app.get("/journal/head").await.ok();
+    let rows = app.journal().await;
+    let last = rows.last().unwrap();
+    assert_eq!(head, json!({"id": last.id, "hash": last.hash}));
+    let (code, said) = run(&app, &["audit", "head"]);
+    assert_eq!((code, said.trim()), (Some(0), format!("{}:{}", last.id, last.hash).as_str()));
+    Answer::of(app.bare(Method::GET, "/journal/head")).await.error(401, "missing_api_key");
+}
+
+#[tokio::test]
+async fn a_head_kept_elsewhere_proves_that_nothing_was_cut_off() {
+    let app = TestApp::start().await;
+    app.act("a", "rest").await;
+    assert_eq!(run(&app, &["backup", "early.db"]).0, Some(0));
+    app.act("a", "something.to.hide").await;
+    let head = app.get("/journal/head").await.ok();
+    let head = format!("{}:{}", head["id"], head["hash"].as_str().unwrap());
+    app.act("a", "rest").await;
+    let expecting = ["audit", "verify", "--expect-head", &head];
+    assert_eq!(run_json(&app, 0, &expecting)["verdict"], "whole", "later rows do no harm");
+    let cut_off = [&expecting[..], &["--db", "early.db"]].concat();
+    assert_eq!(run_json(&app, 1, &cut_off)["verdict"], "broken");
+}
+
+#[tokio::test]
+async fn a_backup_made_while_serving_verifies_and_a_changed_byte_in_it_is_found() {
+    let app = TestApp::start().await;
+    let acts = async {
+        for n in 0..60 {
+            app.act("a", &format!("mark-{n:02}")).await;
+        }
+    };
+    let mut command = app.command();
+    command.args(["backup", "copy.db"]);
+    let backup = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let ((), output) = tokio::join!(acts, backup);
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(run_json(&app, 0, &["audit", "verify", "--db", "copy.db"])["verdict"], "whole");
+    assert_eq!(run(&app, &["backup", "later.db"]).0, Some(0));
+    let rows = app.journal().await;
+    let row = rows.iter().find(|row| row.data.get().contains("mark-17")).unwrap();
+    let mut bytes = app.read("later.db");
+    let at = bytes.windows(7).position(|part| part == b"mark-17").unwrap();
+    bytes[at + 6] = b'8';
+    std::fs::write(app.folder().join("later.db"), bytes).unwrap();
+    let verdict = run_json(&app, 1, &["audit", "verify", "--db", "later.db"]);
+    assert_eq!((&verdict["verdict"], &verdict["row"]), (&json!("broken"), &json!(row.id)));
+    assert_eq!(run_json(&app, 0, &["audit", "verify"])["verdict"], "whole", "the original is");
+}
+
+/// The bytes of a journal after a clean stop.
+async fn stopped_journal() -> Vec<u8> {
+    let mut app = TestApp::start().await;
+    for _ in 0..20 {
+        app.act("a", "rest").await;
+    }
+    assert!(app.stop().await.success());
+    app.read("agent.db")
+}
+
+#[tokio::test]
+async fn a_start_on_what_is_no_whole_journal_ends_with_a_sentence_and_overwrites_nothing() {
+    let journal = stopped_journal().await;
+    let patched = |at: usize, with: &[u8]| {
+        let mut bytes = journal.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        bytes
+    };
+    let mark = journal.windows(4).position(|part| part == b"rest").unwrap();
+    for (what, bytes, words) in [
+        ("text", b"Dear diary, today nothing happened.".to_vec(), "not an SQLite database"),
+        // The application id and the user version in the header of an SQLite file.
+        ("of another program", patched(68, b"GPKG"), "another program"),
+        ("of a newer version", patched(60, &999_u32.to_be_bytes()), "newer"),
+        ("overwritten pages", patched(4096 * 2, &[0xAA; 4096]), "damaged"),
+        ("cut in half", journal[..journal.len() / 2].to_vec(), "damaged"),
+        ("a changed row", patched(mark, b"lest"), "audit verify"),
+    ] {
+        let setup = Setup::new().file("agent.db", &bytes);
+        let refused = setup.refused().await;
+        let said = refused.in_words();
+        assert_eq!(said.trim_end().lines().count(), 1, "{what}: {said}");
+        assert!(said.contains("agent.db") && said.contains(words), "{what}: {said}");
+        let left = std::fs::read(setup.folder().join("agent.db")).unwrap();
+        assert!(left == bytes, "{what}: the file is not as it was");
+        assert!(!setup.folder().join("agent.db-wal").exists(), "{what}");
+    }
+}
