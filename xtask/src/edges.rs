@@ -14,7 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-gates", &["domain", "policy"]),
     ("life-agent-observer", &["domain"]),
     ("life-agent-plans", &["domain", "policy"]),
-    ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans"]),
+    ("life-agent-groq", &["domain"]),
+    ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq"]),
     ("life-agent-server", &["engine"]),
     ("life-agent-tests", &[]),
     ("xtask", &["server", "policy"]),
@@ -28,9 +29,11 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["life-agent-server"]),
     ("actix-web-lab", &["life-agent-server"]),
     ("actix-cors", &["life-agent-server"]),
+    ("actix-http", &["life-agent-server"]),
     ("utoipa", &["life-agent-server"]),
-    ("reqwest", &["life-agent-tests"]),
-    ("notify", &["life-agent-server"]),
+    // The model's client, and the engine's for an OPA server.
+    ("reqwest", &["life-agent-groq", "life-agent-engine"]),
+    ("async-openai", &["life-agent-groq"]),
     ("figment", &["life-agent-server"]),
 ];
 
