@@ -104,7 +104,10 @@ async fn a_plan_whose_files_moved_on_is_stale_and_gets_no_branch() {
     review(&app, "another-key-of-the-suite", &id, "approve").await.ok();
     std::fs::write(app.folder().join("docs/greeting.md"), "# Other\n").unwrap();
     let view = app.get(&format!("/plans/{id}")).await.ok();
-    assert_eq!((&view["stale"], &view["stale_files"]), (&json!(true), &json!(["docs/greeting.md"])));
+    assert_eq!(
+        (&view["stale"], &view["stale_files"]),
+        (&json!(true), &json!(["docs/greeting.md"]))
+    );
     let refused = life_agent(&app, &["plan", "branch", &id]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("stale"), "{refused:?}");
     assert_eq!(life_agent(&app, &["plan", "check", &id]).status.code(), Some(1));
@@ -135,8 +138,12 @@ async fn every_fault_of_a_plan_is_reported_with_its_place() {
     ]);
     plan["target_paths"] = json!(["docs/greeting.md", "docs/none.md"]);
     let error = app.post("/plan", &plan).await.error(422, "plan_invalid");
-    let codes: Vec<_> = error["details"].as_array().unwrap().iter().map(|f| f["code"].clone()).collect();
-    assert!(codes.contains(&json!("search_not_found")) && codes.contains(&json!("missing")), "{error}");
+    let codes: Vec<_> =
+        error["details"].as_array().unwrap().iter().map(|f| f["code"].clone()).collect();
+    assert!(
+        codes.contains(&json!("search_not_found")) && codes.contains(&json!("missing")),
+        "{error}"
+    );
     let outside = json!({"intent": "leave", "target_paths": ["src/a.rs"]});
     app.post("/plan", &outside).await.error(403, "path_forbidden");
 }
@@ -176,9 +183,8 @@ async fn a_kill_in_between_leaves_no_half_a_plan_that_is_listed() {
     let mut app = workspace().await;
     for _ in 0..3 {
         let request = |app: &TestApp| app.request(reqwest::Method::POST, "/plan").json(&edit());
-        let flying: Vec<_> = (0..8)
-            .map(|_| tokio::spawn(crate::support::Answer::try_of(request(&app))))
-            .collect();
+        let flying: Vec<_> =
+            (0..8).map(|_| tokio::spawn(crate::support::Answer::try_of(request(&app)))).collect();
         // One answer means that the others are somewhere on their way.
         app.post("/plan", &edit()).await.ok();
         app.kill_9();

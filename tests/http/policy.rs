@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Setup, TestApp};
+use crate::support::{Events, Setup, TestApp};
 
 const OTHER: &str = r#"
 version: "1"
@@ -179,11 +179,18 @@ async fn a_reload_reads_no_file_outside_the_policy_folders() {
     }
 }
 
-/// Waits for a row of this kind, however long a slow machine takes.
-async fn recorded(events: &mut crate::support::Events, kind: &str) -> Value {
+/// The next event, which must be of this kind.
+async fn recorded(events: &mut Events, kind: &str) -> Value {
     let event = events.next().await;
     assert_eq!(event.name.as_deref(), Some(kind), "{event:?}");
     event.json()
+}
+
+/// Waits for a reload, and for what it brought into force: the row comes first, by a hair.
+async fn reloaded(app: &TestApp, events: &mut Events, policy: &str) {
+    recorded(events, "policy.reload").await;
+    let asked = async { while hash_in_force(app).await != sha256(policy) {} };
+    tokio::time::timeout(Duration::from_secs(2), asked).await.expect("it never came into force");
 }
 
 #[tokio::test]
@@ -193,23 +200,19 @@ async fn a_file_that_changes_on_disk_is_reloaded_by_itself() {
     let active = app.folder().join("policy/policy.yaml");
     // Written in place, as an editor may do ...
     std::fs::write(&active, OTHER).unwrap();
-    recorded(&mut events, "policy.reload").await;
-    assert_eq!(hash_in_force(&app).await, sha256(OTHER));
+    reloaded(&app, &mut events, OTHER).await;
     // ... and put in place by a rename, as another may.
     let next = OTHER.replace("dance", "sing");
     let draft = app.folder().join("policy/.draft");
     std::fs::write(&draft, &next).unwrap();
     std::fs::rename(&draft, &active).unwrap();
-    recorded(&mut events, "policy.reload").await;
-    assert_eq!(hash_in_force(&app).await, sha256(&next));
+    reloaded(&app, &mut events, &next).await;
     // A bad one is refused and the last good one stays, until a good one comes.
     std::fs::write(&active, FAULTY).unwrap();
-    let rejected = recorded(&mut events, "policy.rejected").await;
-    assert_eq!(rejected["principal"], "system");
+    assert_eq!(recorded(&mut events, "policy.rejected").await["principal"], "system");
     assert_eq!(hash_in_force(&app).await, sha256(&next));
     std::fs::write(&active, OTHER).unwrap();
-    recorded(&mut events, "policy.reload").await;
-    assert_eq!(hash_in_force(&app).await, sha256(OTHER));
+    reloaded(&app, &mut events, OTHER).await;
 }
 
 #[tokio::test]

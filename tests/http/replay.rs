@@ -68,7 +68,10 @@ async fn a_backtest_counts_the_same_over_http_page_by_page_and_changes_nothing()
         assert_eq!(report["now_denied"], json!({"rules/no-sleeping": 2}), "{report}");
         assert_eq!((&report["rows"], &report["last"]), (&json!(before), &json!(before)));
         let divergence = &report["divergences"][0];
-        assert_eq!((&divergence["agent_id"], &divergence["recorded"]), (&json!("a"), &json!("allowed")));
+        assert_eq!(
+            (&divergence["agent_id"], &divergence["recorded"]),
+            (&json!("a"), &json!("allowed"))
+        );
     }
     let (mut after, mut denied, mut rows) = (0, 0, 0);
     while after < before {

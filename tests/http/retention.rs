@@ -26,10 +26,8 @@ async fn old_rows_go_at_a_start_agents_stay_as_they_are_and_the_rest_verifies() 
         app.turn("early", &format!("learn lesson {n}")).await;
         app.act("late", "rest").await;
     }
-    let states = [
-        app.get("/state?agent_id=early").await.body,
-        app.get("/state?agent_id=late").await.body,
-    ];
+    let states =
+        [app.get("/state?agent_id=early").await.body, app.get("/state?agent_id=late").await.body];
     let head = app.get("/journal/head").await.ok();
     app.set_for_next_start("JOURNAL_KEEP_ROWS", "10");
     app.restart().await;
@@ -43,10 +41,8 @@ async fn old_rows_go_at_a_start_agents_stay_as_they_are_and_the_rest_verifies() 
     let kept = format!("{}:{}", head["id"], head["hash"].as_str().unwrap());
     run_json(&app, 0, &["audit", "verify", "--expect-head", &kept]);
     app.restart().await;
-    let after = [
-        app.get("/state?agent_id=early").await.body,
-        app.get("/state?agent_id=late").await.body,
-    ];
+    let after =
+        [app.get("/state?agent_id=early").await.body, app.get("/state?agent_id=late").await.body];
     assert_eq!(after, states, "byte for byte");
     assert_eq!(app.turn("early", "go on").await["state_version"], 31);
 }

@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-policy", &["domain"]),
     ("life-agent-gates", &["domain", "policy"]),
     ("life-agent-observer", &["domain"]),
-    ("life-agent-plans", &["domain", "policy"]),
+    ("life-agent-plans", &["domain"]),
     ("life-agent-groq", &["domain"]),
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq"]),
     ("life-agent-server", &["engine"]),

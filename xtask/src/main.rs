@@ -4,6 +4,7 @@ mod check;
 mod edges;
 mod gates;
 mod generated;
+mod load;
 mod snapshot;
 mod tidy;
 
@@ -42,6 +43,9 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         missed: Option<String>,
     },
+    /// Measure the release build under load.
+    #[command(subcommand)]
+    Load(load::Load),
     /// Check that no crate depends on one that it must not know.
     Edges,
     /// Check what every source file owes its reader.
@@ -61,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::Openapi { check } => generated::openapi(check),
         Task::Schema { check } => generated::schemas(check),
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
+        Task::Load(load) => load::run(&load),
         Task::Edges => edges::check(),
         Task::Snapshot { db } => snapshot::take(&db),
         Task::Tidy => tidy::check(),

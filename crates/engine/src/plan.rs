@@ -183,6 +183,7 @@ impl Engine {
         for fault in &mut faults {
             // The lines nearest to a text that was not found are quotations of the workspace.
             fault.message = self.redact(&fault.message);
+            fault.file = fault.file.take().map(|file| self.redact(&file));
         }
         let code = answer_code(&faults);
         let refusing = |fault: &PlanFault| fault.code.reason().map(|reason| (reason, fault.code));

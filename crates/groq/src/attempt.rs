@@ -155,8 +155,13 @@ impl Line {
         }
     }
 
-    async fn send(&self, request: HttpRequestFactory, patience: Patience) -> Result<Response, Failure> {
-        let unusable = |_| Failure::unwanted(ChatError::refused("the request cannot be sent as it is"));
+    async fn send(
+        &self,
+        request: HttpRequestFactory,
+        patience: Patience,
+    ) -> Result<Response, Failure> {
+        let unusable =
+            |_| Failure::unwanted(ChatError::refused("the request cannot be sent as it is"));
         let request = request.build().await.map_err(unusable)?;
         let sent = patience.first_byte(self.http.execute(request)).await?;
         let mut response = sent.map_err(|error| unreachable(&error))?;
@@ -264,7 +269,8 @@ fn has_type(response: &Response, wanted: &str) -> bool {
 fn not_json(response: Option<&Response>) -> Failure {
     let html = response.is_some_and(|response| has_type(response, "text/html"));
     let what = if html { "a web page" } else { "something unreadable" };
-    let message = format!("the model provider sent {what} instead of an answer; check `GROQ_BASE_URL`");
+    let message =
+        format!("the model provider sent {what} instead of an answer; check `GROQ_BASE_URL`");
     Failure::ill(ChatError::failed(200, message))
 }
 

@@ -101,7 +101,10 @@ impl Client {
         ClientStatus {
             key_prefix: shared.key_prefix.clone(),
             breaker: shared.breaker.state(),
-            under_way: shared.settings.max_concurrent.saturating_sub(shared.places.available_permits()),
+            under_way: shared
+                .settings
+                .max_concurrent
+                .saturating_sub(shared.places.available_permits()),
             limits: shared.line.limits(),
         }
     }

@@ -52,7 +52,8 @@ pub(crate) fn checked(
                         return Some((Ok(out), Some((response, lines, left - bytes.len()))));
                     }
                     Err(Unreadable { out }) => {
-                        let error = ChatError::cut("the model provider sent an event that is not JSON");
+                        let error =
+                            ChatError::cut("the model provider sent an event that is not JSON");
                         (Some(Ending::Failed(Failure::ill(error))), out)
                     }
                 },
@@ -107,7 +108,10 @@ impl Lines {
                     out.extend_from_slice(b"data: [DONE]\n\n");
                     return Ok(Pushed { out, done: true });
                 }
-                Some(data) if serde_json::from_slice::<&RawValue>(data).is_ok() && !data.contains(&b'\r') => {
+                Some(data)
+                    if serde_json::from_slice::<&RawValue>(data).is_ok()
+                        && !data.contains(&b'\r') =>
+                {
                     out.extend_from_slice(b"data: ");
                     out.extend_from_slice(data);
                     out.extend_from_slice(b"\n\n");
@@ -176,7 +180,11 @@ mod tests {
     fn what_is_not_json_ends_the_stream_after_the_good_events() {
         for bad in ["<html>", "{\"a\":", "{\"a\":\r1}", "{\"a\":1} x", "\u{0}"] {
             let text = format!("data: {{}}\n\ndata: {bad}\n\n");
-            assert_eq!(pushed(&[text.as_bytes()]), (b"data: {}\n\n".to_vec(), false, true), "{bad:?}");
+            assert_eq!(
+                pushed(&[text.as_bytes()]),
+                (b"data: {}\n\n".to_vec(), false, true),
+                "{bad:?}"
+            );
         }
         assert_eq!(pushed(&[b"data: \"\xff\"\n\n"]), (Vec::new(), false, true));
     }

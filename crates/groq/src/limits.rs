@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_not_guessed_at() {
-        for text in ["", " ", "s", "-1s", "1e3", "inf", "NaN", "1.2.3s", "5 s", "5d", "9s7", "ms", "."] {
+        for text in
+            ["", " ", "s", "-1s", "1e3", "inf", "NaN", "1.2.3s", "5 s", "5d", "9s7", "ms", "."]
+        {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
         assert_eq!(parse_duration(&"9".repeat(400)), None);

@@ -52,8 +52,6 @@ impl Patience {
         let limit = Instant::now() + limit;
         let (until, phase) =
             if limit < self.deadline { (limit, phase) } else { (self.deadline, Phase::Whole) };
-        timeout_at(until, future)
-            .await
-            .map_err(|_| Failure::ill(ChatError::Timeout { phase }))
+        timeout_at(until, future).await.map_err(|_| Failure::ill(ChatError::Timeout { phase }))
     }
 }

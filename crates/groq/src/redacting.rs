@@ -24,11 +24,8 @@ impl KeyRedactor {
     /// A text of the provider's, fit for an error: no credentials, no control characters, not long.
     pub(crate) fn message(&self, text: &str) -> String {
         let clean = self.redact(text);
-        let mut short: String = clean
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(MAX_MESSAGE)
-            .collect();
+        let mut short: String =
+            clean.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect();
         if clean.chars().nth(MAX_MESSAGE).is_some() {
             short.push('…');
         }
@@ -93,10 +90,7 @@ mod tests {
     fn a_secret_behind_an_escape_in_tool_arguments_is_found() {
         let call = json!({"arguments": "{\"text\": \"pass\\nword\"}", "plain": "{not json"});
         let clean = redact_json(call, &Lines);
-        assert_eq!(
-            clean,
-            json!({"arguments": "{\"text\":\"[redacted]\"}", "plain": "{not json"})
-        );
+        assert_eq!(clean, json!({"arguments": "{\"text\":\"[redacted]\"}", "plain": "{not json"}));
     }
 
     #[test]

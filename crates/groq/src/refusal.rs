@@ -27,7 +27,8 @@ pub(crate) fn refusal(
     let code = told.as_ref().and_then(|body| code_of(body, redactor));
     let said = told.as_ref().and_then(message_of).map(|text| redactor.message(text));
     let number = status.as_u16();
-    let failed = |message: String| ChatError::Failed { status: Some(number), code: code.clone(), message };
+    let failed =
+        |message: String| ChatError::Failed { status: Some(number), code: code.clone(), message };
     let with_words = |what: &str| {
         failed(said.as_ref().map_or_else(|| what.to_owned(), |said| format!("{what}: {said}")))
     };
@@ -75,7 +76,8 @@ pub(crate) fn message_of(body: &Value) -> Option<&str> {
 /// The code of an error object, if it is a name and not a text.
 fn code_of(body: &Value, redactor: &KeyRedactor) -> Option<String> {
     let code = body.pointer("/error/code")?.as_str()?;
-    let named = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b"_.".contains(&b));
+    let named =
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b"_.".contains(&b));
     (named && redactor.message(code) == code).then(|| code.to_owned())
 }
 

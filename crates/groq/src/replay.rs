@@ -40,9 +40,9 @@ impl Model for Replayer {
     }
 
     fn stream_raw(&self, body: Value) -> Pending<'_, Chunks> {
-        let chunks = self.recorded(body).map(|reply| {
-            Box::pin(stream::iter(chunks_of(&reply).map(Ok))) as Chunks
-        });
+        let chunks = self
+            .recorded(body)
+            .map(|reply| Box::pin(stream::iter(chunks_of(&reply).map(Ok))) as Chunks);
         Box::pin(std::future::ready(chunks))
     }
 }

@@ -121,7 +121,9 @@ impl Settings {
     pub(crate) fn checked_key(&self) -> Result<&str, ChatError> {
         let key = self.api_key.expose_secret().trim();
         if key.is_empty() {
-            return Err(ChatError::refused("`GROQ_API_KEY` is empty; set it to the provider's key"));
+            return Err(ChatError::refused(
+                "`GROQ_API_KEY` is empty; set it to the provider's key",
+            ));
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ChatError::refused("`GROQ_API_KEY` holds a character that no key has"));
@@ -140,7 +142,9 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_asked_is_refused() {
-        for bad in ["", "api.groq.com", "ftp://x/", "https://u:p@x/v1", "https://x/v1?k=1", "https://x/#a"] {
+        for bad in
+            ["", "api.groq.com", "ftp://x/", "https://u:p@x/v1", "https://x/v1?k=1", "https://x/#a"]
+        {
             let refused = settings(bad, "k").checked_base_url();
             assert!(matches!(refused, Err(ChatError::Refused { .. })), "{bad}");
         }

@@ -39,11 +39,7 @@ pub enum Outcome {
 
 impl Exchange {
     /// An exchange, redacted.
-    pub fn new(
-        request: Value,
-        outcome: Result<Value, ChatError>,
-        redactor: &dyn Redact,
-    ) -> Self {
+    pub fn new(request: Value, outcome: Result<Value, ChatError>, redactor: &dyn Redact) -> Self {
         let request = kept_request(request, redactor);
         let outcome = match outcome {
             Ok(reply) => Outcome::Reply(redact_json(reply, redactor)),
@@ -83,7 +79,8 @@ fn sorted(value: &Value) -> String {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            let pair = |(key, value)| format!("{}:{}", Value::from(String::as_str(key)), sorted(value));
+            let pair =
+                |(key, value)| format!("{}:{}", Value::from(String::as_str(key)), sorted(value));
             format!("{{{}}}", entries.into_iter().map(pair).collect::<Vec<_>>().join(","))
         }
         leaf => leaf.to_string(),

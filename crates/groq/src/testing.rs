@@ -33,6 +33,8 @@ enum Manner {
     Whole,
     /// A byte at a time, with a pause after each.
     Slowly(Duration),
+    /// At once and without a length: it ends where the connection does.
+    Unmeasured,
     /// At once, but the head promises more than comes before the connection ends.
     CutOff,
     /// The body at once and in full, then nothing for ever, and no end.
@@ -130,6 +132,11 @@ impl Answer {
         Self { manner: Manner::Slowly(pause), ..self }
     }
 
+    /// The same without a length: it ends where the connection does.
+    pub fn unmeasured(self) -> Self {
+        Self { manner: Manner::Unmeasured, ..self }
+    }
+
     /// The same, and then the connection breaks though more was promised.
     pub fn cut_off(self) -> Self {
         Self { manner: Manner::CutOff, ..self }
@@ -141,9 +148,11 @@ impl Answer {
     }
 
     async fn send(&self, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
-        let promised = self.body.len() + usize::from(!matches!(self.manner, Manner::Whole | Manner::Slowly(_)));
+        let missing = usize::from(matches!(self.manner, Manner::CutOff | Manner::Stalling));
         let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n", self.status);
-        head.push_str(&format!("content-length: {promised}\r\n"));
+        if !matches!(self.manner, Manner::Unmeasured) {
+            head.push_str(&format!("content-length: {}\r\n", self.body.len() + missing));
+        }
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -231,7 +240,8 @@ impl StandIn {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, requests, count) = (Arc::clone(&answer), Arc::clone(&requests), count.clone());
+                let (answer, requests, count) =
+                    (Arc::clone(&answer), Arc::clone(&requests), count.clone());
                 connections.spawn(async move {
                     count.send_modify(|open| *open += 1);
                     let mut stream = BufReader::new(stream);

@@ -172,7 +172,12 @@ impl ChatReply {
         let text = |pointer: &str| Some(raw.pointer(pointer)?.as_str()?.to_owned());
         Ok(Self {
             model: text("/model").unwrap_or_default(),
-            content: message.content.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+            content: message
+                .content
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             tool_calls: message.tool_calls.unwrap_or_default(),
             finish_reason: text("/choices/0/finish_reason"),
             usage: Usage::of(&raw),

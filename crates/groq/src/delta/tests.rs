@@ -7,13 +7,17 @@ fn chunk(delta: Value, finish: Value) -> Value {
 fn game() -> Vec<Value> {
     let first = json!({"index": 0, "id": "call_1", "function": {"name": "act", "arguments": ""}});
     let mut last = chunk(json!({}), json!("tool_calls"));
-    last["x_groq"] = json!({"usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}});
+    last["x_groq"] =
+        json!({"usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}});
     vec![
         chunk(json!({"role": "assistant", "content": ""}), Value::Null),
         chunk(json!({"content": "Ho"}), Value::Null),
         chunk(json!({"content": "ld!"}), Value::Null),
         chunk(json!({"tool_calls": [first]}), Value::Null),
-        chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\""}}]}), Value::Null),
+        chunk(
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\""}}]}),
+            Value::Null,
+        ),
         chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}), Value::Null),
         last,
     ]

@@ -1,0 +1,64 @@
+//! A histogram as Prometheus text has it.
+
+use anyhow::Context;
+
+/// Upper bounds with how many values lie at or below each, and the sum of all values.
+pub(crate) struct Histogram {
+    buckets: Vec<(f64, f64)>,
+    sum: f64,
+}
+
+impl Histogram {
+    /// Finds the one without labels.
+    pub(crate) fn read(metrics: &str, name: &str) -> anyhow::Result<Self> {
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
+        let bucket = |line: &str| {
+            let bound = line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?.split('"').next()?;
+            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+            Some((bound, value(line)?))
+        };
+        let buckets: Vec<_> = metrics.lines().filter_map(bucket).collect();
+        let sum = format!("{name}_sum ");
+        let sum = metrics.lines().find(|line| line.starts_with(&sum)).and_then(value);
+        anyhow::ensure!(!buckets.is_empty(), "there is no histogram `{name}`");
+        Ok(Self { buckets, sum: sum.with_context(|| format!("`{name}` has no sum"))? })
+    }
+
+    fn count(&self) -> f64 {
+        self.buckets.last().map_or(0.0, |(_, count)| *count)
+    }
+
+    /// The mean of all values.
+    pub(crate) fn mean(&self) -> f64 {
+        self.sum / self.count()
+    }
+
+    /// As Prometheus estimates it: values lie evenly within a bucket.
+    pub(crate) fn quantile(&self, q: f64) -> f64 {
+        let rank = q * self.count();
+        let (mut low, mut below) = (0.0, 0.0);
+        for (bound, count) in &self.buckets {
+            if *count >= rank && bound.is_finite() {
+                return low + (bound - low) * (rank - below) / (count - below).max(1.0);
+            }
+            if bound.is_finite() {
+                (low, below) = (*bound, *count);
+            }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_interpolated_within_their_bucket() {
+        let text = "# TYPE t histogram\nt_bucket{le=\"1\"} 10\nt_bucket{le=\"3\"} 20\n\
+                    t_bucket{le=\"+Inf\"} 20\nt_sum 30\nt_count 20\n";
+        let histogram = Histogram::read(text, "t").unwrap();
+        assert_eq!((histogram.mean(), histogram.quantile(0.75)), (1.5, 2.0));
+        assert!(Histogram::read(text, "u").is_err());
+    }
+}
