@@ -3,11 +3,13 @@
 //! `LIFE_AGENT_KILL_ROUNDS` sets the number of rounds; 8 unless set, 25 in `.ci/run`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::audit::run_json;
@@ -31,13 +33,17 @@ async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
     let mut app = TestApp::start().await;
     let mut answered = Vec::new();
     for round in 0..rounds {
+        let answers = Arc::new(Semaphore::new(0));
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
-            callers.spawn(call_until_gone(steps(&app, round, caller)));
+            callers.spawn(call_until_gone(steps(&app, round, caller), Arc::clone(&answers)));
         }
-        // The moment of the kill is what is random here.
-        let moment = rand::rng().random_range(5..250);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
+        // The moment of the kill is what is random here: after so many answers, whatever machine this
+        // is, and then somewhere within the commits that follow.
+        let (enough, moment) =
+            (rand::rng().random_range(0..100), rand::rng().random_range(0..20_000));
+        drop(answers.acquire_many(enough).await.unwrap());
+        tokio::time::sleep(Duration::from_micros(moment)).await;
         app.kill_9();
         answered.extend(callers.join_all().await.into_iter().flatten());
         app.start_again().await;
@@ -76,6 +82,7 @@ fn steps(
 /// Sends one request after another until the server is gone.
 async fn call_until_gone(
     steps: impl Iterator<Item = (String, reqwest::RequestBuilder)>,
+    answers: Arc<Semaphore>,
 ) -> Vec<Answered> {
     let mut answered = Vec::new();
     for (mark, request) in steps {
@@ -86,6 +93,7 @@ async fn call_until_gone(
             mark,
             state_hash: body["state_hash"].as_str().unwrap().to_owned(),
         });
+        answers.add_permits(1);
     }
     answered
 }

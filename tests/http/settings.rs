@@ -184,6 +184,8 @@ async fn folders_can_lie_wherever_the_settings_say() {
         .set("DB_PATH", "data.db")
         .set("WORKSPACE_DIR", "tree")
         .set("POLICY_PATH", "rules/mine.yaml")
+        .file("more/strict.yaml", "version: \"1\"\nallowed_dirs: [plans]\nmax_diff_lines: 1\n")
+        .set("POLICY_DIR", "more")
         .set("PLANS_DIR", "out")
         .set("LOG_FILE", "here.log");
     let app = setup.start().await;
@@ -194,5 +196,8 @@ async fn folders_can_lie_wherever_the_settings_say() {
     }
     let artifacts = std::fs::read_dir(app.folder().join("out")).unwrap().count();
     assert!(artifacts >= 1);
+    app.post("/policy/reload", &serde_json::json!({"path": "more/strict.yaml"})).await.ok();
+    let elsewhere = serde_json::json!({"path": "policies/valid.yaml"});
+    app.post("/policy/reload", &elsewhere).await.error(403, "path_forbidden");
     assert!(!app.folder().join("agent.db").exists() && !app.folder().join("logs").exists());
 }

@@ -16,7 +16,11 @@ pub(crate) fn openapi(check: bool) -> anyhow::Result<()> {
 /// `policy/policy.schema.json` and `policy/agent.schema.json`.
 pub(crate) fn schemas(check: bool) -> anyhow::Result<()> {
     let pretty = |schema: Value| serde_json::to_string_pretty(&schema).map(|text| text + "\n");
-    write("policy/policy.schema.json", &pretty(life_agent_policy::schema::policy_schema())?, check)?;
+    write(
+        "policy/policy.schema.json",
+        &pretty(life_agent_policy::schema::policy_schema())?,
+        check,
+    )?;
     write("policy/agent.schema.json", &pretty(life_agent_policy::schema::profile_schema())?, check)
 }
 
@@ -27,7 +31,11 @@ fn write(path: &str, text: &str, check: bool) -> anyhow::Result<()> {
         anyhow::ensure!(
             current == text,
             "`{path}` is stale; run `cargo xtask {}`",
-            if Path::new(path).extension().is_some_and(|e| e == "yaml") { "openapi" } else { "schema" }
+            if Path::new(path).extension().is_some_and(|e| e == "yaml") {
+                "openapi"
+            } else {
+                "schema"
+            }
         );
         return Ok(());
     }

@@ -81,7 +81,8 @@ fn root() -> PathBuf {
 /// Runs cargo in the workspace's top folder.
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(program).args(arguments).current_dir(root()).status()?;
+    let status =
+        std::process::Command::new(program).args(arguments).current_dir(root()).status()?;
     anyhow::ensure!(status.success(), "`cargo {}` failed", arguments.join(" "));
     Ok(())
 }

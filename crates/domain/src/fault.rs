@@ -120,9 +120,34 @@ impl TakenOut {
     }
 }
 
-/// serde_json ends its messages with a place that means nothing for a value read before.
+/// serde ends its messages with a place that means nothing for a value read before, and repeats a text
+/// of the wrong type, which may be a credential in the wrong field: only its type is named.
 fn tidy_message(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let wrong = ["invalid type: ", "invalid value: "];
+    let given = wrong.iter().find_map(|start| message.strip_prefix(start));
+    match given.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((value, expected)) if value.starts_with("string") => {
+            format!("expected {}, found a text", in_words(expected))
+        }
+        Some((value, expected)) => format!("expected {}, found {value}", in_words(expected)),
+        None => message.to_owned(),
+    }
+}
+
+/// serde's name for what was expected, as a person would say it.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a boolean" => "`true` or `false`",
+        "a string" => "a text",
+        "a map" => "a map of keys and values",
+        _ if expected.starts_with("struct ") => "a map of keys and values",
+        other => other,
+    }
 }
 
 /// Removes the value at a path; false if there is none, so that reading again would not get further.
@@ -201,5 +226,18 @@ mod tests {
             ]
         );
         assert_eq!(paths(json!([])), [""]);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        let message = |value: Value| read_all::<Document>(value).unwrap_err().remove(0).message;
+        let text = message(json!({"inner": {"flag": "hunter2 \" , expected x"}}));
+        assert_eq!(text, "expected `true` or `false`, found a text");
+        assert_eq!(message(json!({"sizes": {"hunter2": 1}})), "expected a list, found map");
+        assert_eq!(message(json!({"inner": 4711})), "expected a map of keys and values, found integer `4711`");
+        assert_eq!(
+            message(json!({"sizes": [-1]})),
+            "expected a whole number of 0 or more, found integer `-1`"
+        );
     }
 }

@@ -13,9 +13,9 @@ fn main() {
     } } }
     for s in ["a", "%25", "&", "\\", "'", "\"", "`", "$", "{", "{a,", "/", "../", "http://", "//", "a.", "a-", "a_", "key=", "token:", "tell ", "what ", "ignore all ", "q: a ", "a: q: ", "://a:", "ey", "eyJa.", "curl -", "curl ", "nc ", "-----BEGIN PRIVATE KEY", "$(", "$(cat ", "`cat ", "a=\"", "<script ", "{{", "${", "%c0", "%c0%ae", "\u{200b}", "ａ", "&#x41;", "imagine you ", "translate ", "combine part ", "key key key ", "key:key:", "password='aaaaaa", "SK0", "AKIA", "0", "0.", "A.A.", "a/a/", "\\\\a", "\\a\\"] { frags.push(s.into()); }
     frags.retain(|f| !f.is_empty());
-    let size = 65536;
+    let size = 16384;
     let mut worst: Vec<(f64, String, usize)> = vec![];
-    let time = |text: &str| { let mut best = f64::MAX; let mut n = 0; for _ in 0..2 { let t = Instant::now(); n = scanner.scan(text).len(); best = best.min(t.elapsed().as_secs_f64() * 1e3); } (best, n) };
+    let time = |text: &str| { let mut best = f64::MAX; let mut n = 0; for _ in 0..2 { if best < 5.0 { break; } let t = Instant::now(); n = scanner.scan(text).len(); best = best.min(t.elapsed().as_secs_f64() * 1e3); } if best > 20.0 { println!("SLOW {best:.1} n={n} {:?}", text.chars().take(60).collect::<String>()); } (best, n) };
     for f in &frags {
         for sep in ["", " ", "\n"] {
             let unit = format!("{f}{sep}");

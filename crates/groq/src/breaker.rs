@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::patience::after;
 use crate::settings::BreakerSettings;
 
 /// What an attempt says about the provider's health.
@@ -103,7 +104,7 @@ impl Pass {
     pub(crate) fn report(mut self, health: Health, now: Instant) {
         self.reported = true;
         let settings = self.breaker.settings;
-        let open = Inner::Open { until: now + settings.open_for };
+        let open = Inner::Open { until: after(now, settings.open_for) };
         let mut inner = self.breaker.inner.lock();
         match (&mut *inner, health) {
             (Inner::Closed { failures }, Health::Well) => *failures = 0,

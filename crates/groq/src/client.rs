@@ -180,8 +180,8 @@ impl Shared {
     {
         let retries = &self.settings.retries;
         self.budget.deposit();
-        let mut last = None;
-        for nth in 0.. {
+        let (mut nth, mut last) = (0, None);
+        loop {
             let pass = match self.breaker.admit(Instant::now()) {
                 Ok(pass) => pass,
                 Err(retry_after) => {
@@ -202,8 +202,8 @@ impl Shared {
             retried();
             tokio::time::sleep(wait).await;
             last = Some(failure.error);
+            nth += 1;
         }
-        Err(last.unwrap_or_else(|| ChatError::refused("no attempt is allowed; raise `attempts`")))
     }
 }
 

@@ -1,4 +1,7 @@
 //! The deadlines of one call, and reads that keep them.
+//!
+//! A wait that was in vain is not tried again, that for a connection aside: the provider may still be
+//! at work on the first request.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,6 +13,12 @@ use crate::events::broke_off;
 use crate::retry::Failure;
 use crate::settings::Timeouts;
 
+/// A point in time; one too far away to be told counts as years from now.
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now + wait.min(YEARS)
+}
+
 /// How long one call may still take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -20,7 +29,7 @@ pub(crate) struct Patience {
 impl Patience {
     /// For a call that begins now.
     pub(crate) fn new(timeouts: Timeouts) -> Self {
-        Self { timeouts, deadline: Instant::now() + timeouts.whole }
+        Self { timeouts, deadline: after(Instant::now(), timeouts.whole) }
     }
 
     /// Whether a pause leaves time for another attempt.
@@ -49,7 +58,7 @@ impl Patience {
         phase: Phase,
         future: impl Future<Output = T>,
     ) -> Result<T, Failure> {
-        let limit = Instant::now() + limit;
+        let limit = after(Instant::now(), limit);
         let (until, phase) =
             if limit < self.deadline { (limit, phase) } else { (self.deadline, Phase::Whole) };
         timeout_at(until, future).await.map_err(|_| Failure::ill(ChatError::Timeout { phase }))

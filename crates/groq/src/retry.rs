@@ -47,6 +47,9 @@ impl Failure {
     }
 }
 
+/// No pause is longer, whatever the settings say.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// The pause before retry `nth` (0 is the first), or none if there should be no further attempt.
 /// Full jitter: `draw` of 0 to 1 times a bound that doubles with each retry, so that callers who
 /// failed together do not come back together. A provider's own wish comes on top of no more than
@@ -54,7 +57,8 @@ impl Failure {
 pub(crate) fn pause(settings: &Retries, again: Again, nth: u32, draw: f64) -> Option<Duration> {
     let draw = if draw.is_finite() { draw.clamp(0.0, 1.0) } else { 1.0 };
     let bound = |nth: u32| {
-        settings.base.saturating_mul(2_u32.saturating_pow(nth)).min(settings.cap).mul_f64(draw)
+        let doubled = settings.base.saturating_mul(2_u32.saturating_pow(nth));
+        doubled.min(settings.cap).min(LONGEST).mul_f64(draw)
     };
     match again {
         Again::Never => None,
@@ -134,6 +138,14 @@ mod tests {
         assert!(budget.withdraw());
         (0..1000).for_each(|_| budget.deposit());
         assert_eq!([budget.withdraw(), budget.withdraw(), budget.withdraw()], [true, true, false]);
+    }
+
+    #[test]
+    fn absurd_settings_do_not_break_it() {
+        let absurd = Retries { base: Duration::MAX, cap: Duration::MAX, ..retries() };
+        for draw in [1.0, f64::NAN, f64::INFINITY, -1.0] {
+            assert!(pause(&absurd, Again::Soon, 3, draw).unwrap() <= LONGEST);
+        }
     }
 
     proptest! {

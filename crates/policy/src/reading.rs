@@ -68,7 +68,7 @@ fn read_rest<T: DeserializeOwned>(value: &mut Value, faults: &mut Faults) -> Opt
             Err(wrong) => {
                 for fault in wrong {
                     replace(value, &fault.path, &filler);
-                    faults.add(fault.path, tidy_type(&fault.message));
+                    faults.add(fault.path, fault.message);
                 }
             }
         }
@@ -110,25 +110,6 @@ fn drop_nulls(value: &mut Value) {
         Value::Object(map) => map.values_mut().for_each(drop_nulls),
         _ => {}
     }
-}
-
-/// serde names types as Rust does.
-fn tidy_type(message: &str) -> String {
-    let Some((found, expected)) = message.split_once("expected ") else {
-        return message.to_owned();
-    };
-    let expected = match expected {
-        "u8" | "u32" | "u64" => "a whole number, 0 or more",
-        "i8" | "i32" => "a whole number",
-        "f64" => "a number",
-        "a sequence" => "a list",
-        "a boolean" => "`true` or `false`",
-        "a string" => "a text (in quotes, if it looks like something else)",
-        "a map" => "a map of keys and values",
-        _ if expected.starts_with("struct ") => "a map of keys and values",
-        other => other,
-    };
-    format!("{found}expected {expected}")
 }
 
 /// garde says what is the case; a fault says what must not be.

@@ -13,7 +13,8 @@ impl Histogram {
     pub(crate) fn read(metrics: &str, name: &str) -> anyhow::Result<Self> {
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
         let bucket = |line: &str| {
-            let bound = line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?.split('"').next()?;
+            let bound =
+                line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?.split('"').next()?;
             let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
             Some((bound, value(line)?))
         };

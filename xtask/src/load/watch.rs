@@ -14,7 +14,7 @@ use super::server::{KEY, Server};
 /// How long readers may take for what is still on its way.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections that the acts come over.
-const CALLERS: u64 = 10;
+const CALLERS: u64 = 50;
 
 /// Measures, and prints what it found.
 pub(crate) fn run(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> {
@@ -51,7 +51,11 @@ async fn measure(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> 
     println!("{events} acts in {acted:.1?} were watched by {readers} readers:");
     println!("  {whole} got every row once and in order, the last {last:.2?} after the last act");
     let each = |kilobytes: u64| kilobytes.saturating_sub(before) as f64 / readers as f64;
-    println!("  memory for each: {:.1} KB idle, {:.1} KB at most", each(idle), each(server.memory("VmHWM")?));
+    println!(
+        "  memory for each: {:.1} KB idle, {:.1} KB at most",
+        each(idle),
+        each(server.memory("VmHWM")?)
+    );
     println!("  processor time of the server: {:.1} s", server.processor_seconds()? - processor);
     Ok(())
 }
@@ -85,9 +89,15 @@ async fn watch(mut stream: BufReader<TcpStream>, events: u64) -> anyhow::Result<
     Ok(true)
 }
 
-async fn act_steadily(addr: SocketAddr, caller: u64, rate: u64, seconds: u64) -> anyhow::Result<()> {
+async fn act_steadily(
+    addr: SocketAddr,
+    caller: u64,
+    rate: u64,
+    seconds: u64,
+) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(addr).await?;
-    let mut ticks = interval(Duration::from_secs(1) * u32::try_from(CALLERS)? / u32::try_from(rate)?);
+    let mut ticks =
+        interval(Duration::from_secs(1) * u32::try_from(CALLERS)? / u32::try_from(rate)?);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for _ in 0..rate * seconds / CALLERS {
         ticks.tick().await;
@@ -117,5 +127,8 @@ fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    length.and_then(|length| length.parse().ok()).context("no length").is_ok_and(|n: usize| body.len() >= n)
+    length
+        .and_then(|length| length.parse().ok())
+        .context("no length")
+        .is_ok_and(|n: usize| body.len() >= n)
 }

@@ -1,4 +1,10 @@
 //! The client against a provider that misbehaves in every way that providers do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 mod busy;
 mod figures;

@@ -119,7 +119,8 @@ fn a_digest_depends_on_the_request_alone() {
     .unwrap();
     assert_eq!(digest(written), base);
     assert_ne!(digest(json!({"model": "m", "messages": [{"role": "user", "content": "b"}]})), base);
-    assert_eq!(base, "golden");
+    // Fixed for ever, or tapes of the past could not be played.
+    assert_eq!(base, "999c3fa4714230791e79f0677e4a7487cc4252ac63d60e6621ff2959e6a6fade");
 }
 
 #[test]

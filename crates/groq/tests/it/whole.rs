@@ -151,6 +151,16 @@ async fn each_wait_has_its_end() {
 }
 
 #[tokio::test]
+async fn waits_without_end_are_taken_as_very_long() {
+    let provider = StandIn::start(vec![Answer::text("well")]).await.unwrap();
+    let never = Duration::MAX;
+    let timeouts =
+        Timeouts { connect: never, first_byte: never, between_bytes: never, whole: never };
+    let client = client(Settings { timeouts, ..settings(&provider) });
+    assert_eq!(client.chat(&request()).await.unwrap().content, "well");
+}
+
+#[tokio::test]
 async fn a_pause_that_would_outlast_the_call_is_not_begun() {
     let provider =
         StandIn::start(vec![Answer::new(503, "text/plain", "").header("retry-after", "9")])
