@@ -179,14 +179,13 @@ async fn each_of_several_keys_opens() {
 #[tokio::test]
 async fn without_a_key_one_is_made_for_this_run_and_printed_once() {
     let app = Setup::new().unset("API_KEY").start().await;
-    let printed = app.printed();
-    let line = printed.lines().find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    let line = app.printed_line("curl ").await;
     // Whoever pastes the line gets an answer that needs the key.
-    let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
+    let output = std::process::Command::new("sh").arg("-c").arg(&line).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && shown.contains('{'), "{line}\n{output:?}");
     assert!(!shown.contains("missing_api_key") && !shown.contains("invalid_api_key"), "{shown}");
-    let key = key_in(line).unwrap_or_else(|| panic!("no key in `{line}`"));
+    let key = key_in(&line).unwrap_or_else(|| panic!("no key in `{line}`"));
     Answer::of(app.bare(Method::GET, "/meta").header("X-API-Key", &key)).await.ok();
     assert!(key.len() >= 32, "a short key can be guessed: {}", key.len());
     assert!(!app.complained().contains(&key));

@@ -55,9 +55,16 @@ allow if { input.kind == "turn"; contains(input.input, "please") }
 const ENDLESS: &str = "
 d := [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 allow if {
-	some a in d; some b in d; some c in d; some e in d; some f in d
-	some g in d; some h in d; some i in d; some j in d
-	((((((((a + b) + c) + e) + f) + g) + h) + i) + j) < 0
+	some a in d
+	some b in d
+	some c in d
+	some e in d
+	some f in d
+	some g in d
+	some h in d
+	some k in d
+	some m in d
+	a + b + c + e + f + g + h + k + m < 0
 }";
 
 #[tokio::test]

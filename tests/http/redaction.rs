@@ -179,3 +179,22 @@ async fn a_step_that_is_allowed_echoes_and_keeps_the_redacted_text() {
         assert!(row.data.get().contains("[redacted:"), "{shape}: {}", row.data);
     }
 }
+
+#[tokio::test]
+async fn a_credential_in_json_that_was_pasted_into_a_text_is_one_all_the_same() {
+    let policy =
+        "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { secrets: observe } }\n";
+    let app = Setup::new().policy(policy).start().await;
+    for credential in credentials().iter().filter(|credential| !credential.secret.contains('"')) {
+        let secret = &credential.secret;
+        for text in [
+            format!(r#"{{"api_key": "{secret}"}}"#),
+            format!(r#"{{\"api_key\": \"{secret}\"}}"#),
+            format!(r#"curl -d "{{\"password\":\"{secret}\"}}" api.example"#),
+        ] {
+            let body = json!({"agent_id": "a", "input": text});
+            let answer = app.post("/turn", &body).await;
+            assert!(!answer.text().contains(secret.as_str()), "{answer:?}");
+        }
+    }
+}

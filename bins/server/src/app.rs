@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
+use actix_web_lab::middleware::CatchPanic;
 use life_agent_engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -57,6 +58,8 @@ pub fn create_app(
     App::new()
         .app_data(state)
         .configure(routes::configure)
+        // Innermost: a handler that panics is an error like any other, with its envelope.
+        .wrap(CatchPanic::default())
         .wrap(cors)
         .wrap(from_fn(envelope))
         .wrap(from_fn(headers))

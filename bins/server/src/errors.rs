@@ -235,6 +235,12 @@ impl From<EngineError> for ApiError {
             EngineError::NotFound(_) => Self::new(Code::NotFound, message),
             EngineError::Conflict(_) => Self::new(Code::Conflict, message),
             EngineError::LlmUnconfigured => Self::new(Code::LlmUnconfigured, message),
+            EngineError::LlmFailed { .. } => Self::new(Code::LlmFailed, message),
+            EngineError::LlmTimeout { .. } => Self::new(Code::Timeout, message),
+            EngineError::LlmBusy { retry_after, .. } => {
+                Self::new(Code::Overloaded, message).retry_after(retry_after)
+            }
+            EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
             EngineError::Overloaded => Self::new(Code::Overloaded, message).retry_after(1),
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
         }

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod logging;
 pub mod metrics;
 pub mod middleware;
+pub mod model_stream;
 pub mod openapi;
 pub mod policy_watch;
 pub mod retention;

@@ -16,19 +16,25 @@ const SECONDS: [f64; 16] = [
 /// Rows that share a commit; the journal takes up to 512 at a time.
 const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-const COUNTERS: [(&str, &str); 7] = [
+/// Tokens of a call, as OpenTelemetry advises for generative models.
+const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
+
+const COUNTERS: [(&str, &str); 8] = [
     ("actions_total", "requests carried out, by kind"),
     ("policy_denied_total", "requests that a gate refused, by reason"),
     ("policy_reload_total", "policies brought into force or rejected"),
     ("llm_requests_total", "calls of the model, by model"),
     ("llm_tokens_total", "tokens that the model read and wrote"),
+    ("llm_retries_total", "further attempts at calls of the model"),
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
 ];
-const SECOND_HISTOGRAMS: [(&str, &str); 5] = [
+const SECOND_HISTOGRAMS: [(&str, &str); 7] = [
     ("act_seconds", "from the call to its durable answer, by kind"),
     ("plan_seconds", "from the call of `/plan` to its durable answer"),
     ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
+    ("gen_ai_client_operation_duration_seconds", "what calls of the model take"),
+    ("gen_ai_server_time_to_first_token_seconds", "until the first token of a stream"),
     ("gate_seconds", "what each gate takes"),
     ("journal_commit_seconds", "what each commit of the journal takes"),
 ];
@@ -81,6 +87,8 @@ fn install() -> PrometheusHandle {
     }
     describe_histogram!("journal_batch_rows", "rows that share a commit");
     describe_gauge!("journal_queue_rows", "pieces of work that wait for their commit");
+    describe_histogram!("gen_ai_client_token_usage", "tokens of a call, by type");
+    describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
     describe_gauge!("sse_subscribers", "open event streams");
     gauge!("sse_subscribers").set(0);
     process().describe();
@@ -91,7 +99,8 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
     // Without buckets, histograms come out as summaries, which cannot be added up over servers.
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("journal_batch_rows".to_owned()), &ROWS)
+        .set_buckets_for_metric(Matcher::Full("journal_batch_rows".to_owned()), &ROWS)?
+        .set_buckets_for_metric(Matcher::Full("gen_ai_client_token_usage".to_owned()), &TOKENS)
 }
 
 #[cfg(test)]

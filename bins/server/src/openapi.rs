@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, Ref, Response, ResponseBuilder, ServerBuilder};
+use utoipa::openapi::{Components, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::errors::{ApiError, Code};
 use crate::routes::{
-    act, backtest, check, docs, events, health, journal, kill_switch, llm, meta, metrics, plan,
-    plans, policy, schemas, state, turn,
+    act, backtest, check, completions, docs, events, health, journal, kill_switch, llm, meta,
+    metrics, plan, plans, policy, schemas, state, turn,
 };
 
 /// What every operation with a body may answer.
@@ -47,7 +48,7 @@ const GATED: [Code; 8] = [
         act::act, turn::turn, check::check, state::state,
         events::events, journal::journal, journal::head,
         policy::policy, policy::validate, policy::reload, backtest::backtest,
-        llm::chat, llm::status,
+        llm::chat, llm::status, completions::completions,
         meta::meta, kill_switch::kill_switch, kill_switch::set_kill_switch,
         health::healthz, health::readyz, metrics::metrics, docs::openapi_json,
     ),
@@ -61,7 +62,7 @@ const GATED: [Code; 8] = [
         (name = "model", description = "The language model, gated."),
         (name = "service", description = "Health, metrics, the kill switch."),
     ),
-    modifiers(&Security, &Errors),
+    modifiers(&Security, &Errors, &Strictness),
 )]
 struct Documented;
 
@@ -99,6 +100,23 @@ impl Modify for Errors {
     }
 }
 
+/// Says of every request body that it takes no other keys than those listed.
+struct Strictness;
+
+impl Modify for Strictness {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
+        for (name, schema) in schemas {
+            if let RefOr::T(Schema::Object(object)) = schema
+                && (name.ends_with("Body") || name == "ChatMessage")
+            {
+                object.additional_properties =
+                    Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
+}
+
 fn codes_of(operation: &Operation) -> Vec<Code> {
     let open = operation.security.as_ref().is_some_and(|needed| needed.is_empty());
     let mut codes = Vec::new();
@@ -110,9 +128,9 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
     }
     match operation.operation_id.as_deref().unwrap_or_default() {
         "act" | "turn" => codes.extend(GATED),
-        "llm_chat" => {
+        "llm_chat" | "chat_completions" => {
             codes.extend(GATED);
-            codes.push(Code::LlmUnconfigured);
+            codes.extend([Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout]);
         }
         "plan" => {
             codes.extend(GATED);

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod backtest;
 pub mod check;
+pub mod completions;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -61,6 +62,7 @@ pub fn configure(config: &mut ServiceConfig) {
     // The model.
     at(config, "/llm/chat", post(llm::chat));
     at(config, "/llm/status", get(llm::status));
+    at(config, "/v1/chat/completions", post(completions::completions));
     config.default_service(web::to(unmatched));
 }
 

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::web;
-use life_agent_engine::{Config, Engine, OpaMode, OpenError};
+use life_agent_engine::{Config, Engine, LlmConfig, OpaMode, OpenError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +82,7 @@ async fn run(
     });
     let server = wire::listen(listener, settings.workers, state)?;
     shutdown::on_signal(stopping.clone())?;
+    shutdown::stop_exchanges_in_time(engine.clone(), stopping.clone());
     let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));
     let keep = settings.journal_keep;
     let pruning =
@@ -118,6 +119,11 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         rate_limit_rps: settings.rate_limit_rps,
         kill_switch: settings.kill_switch,
         opa,
+        llm: settings.groq_api_key.clone().map(|api_key| LlmConfig {
+            api_key,
+            base_url: Some(settings.groq_base_url.clone()),
+            timeout: Some(settings.groq_timeout),
+        }),
         max_agents_in_memory: settings.max_agents_in_memory,
     }
 }

@@ -1,5 +1,8 @@
 //! SIGTERM and SIGINT: the beginning of the end.
 
+use std::time::Duration;
+
+use life_agent_engine::Engine;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -17,4 +20,17 @@ pub fn on_signal(stopping: CancellationToken) -> std::io::Result<()> {
         stopping.cancel();
     });
     Ok(())
+}
+
+/// How long exchanges with the model may go on after the first signal: long enough for most to end by
+/// themselves, short enough to record and answer the others while requests in flight are waited for.
+const EXCHANGES_MAY_TAKE: Duration = Duration::from_secs(4);
+
+/// Cuts short, in time, what still waits for the model when the service is to stop.
+pub fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
+    actix_web::rt::spawn(async move {
+        stopping.cancelled().await;
+        tokio::time::sleep(EXCHANGES_MAY_TAKE).await;
+        engine.stop_exchanges();
+    });
 }

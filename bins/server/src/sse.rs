@@ -3,7 +3,9 @@
 //! The format is the HTML standard's (`text/event-stream`): fields end with a line feed, events with
 //! an empty line, lines that begin with a colon are comments.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -16,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 /// What a client waits before it connects again, in milliseconds.
 const RETRY: u64 = 5000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Rows that are read ahead of the socket at most.
+/// Rows that are read ahead of the socket at most; they are shared with the journal and other readers.
 const BATCH: usize = 64;
+/// Bytes that are handed to the connection at a time, unless a single event has more.
+const CHUNK: usize = 8 * 1024;
 
 struct Subscription {
     follower: Follower,
+    pending: VecDeque<Arc<Recorded>>,
     stopping: CancellationToken,
     keep_alive: Interval,
     begun: bool,
@@ -51,8 +56,14 @@ pub fn stream(
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
     let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let subscription =
-        Subscription { follower, stopping, keep_alive, begun: false, _counted: Counted::new() };
+    let subscription = Subscription {
+        follower,
+        pending: VecDeque::new(),
+        stopping,
+        keep_alive,
+        begun: false,
+        _counted: Counted::new(),
+    };
     futures_util::stream::unfold(subscription, |mut subscription| async move {
         let bytes = subscription.next().await?;
         Some((Ok(bytes), subscription))
@@ -66,21 +77,39 @@ impl Subscription {
             self.begun = true;
             return Some(opening(self.follower.position()));
         }
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => None,
-            batch = self.follower.next_batch(BATCH) => match batch {
-                Ok(rows) => Some(rows.iter().map(|row| event(row)).collect::<String>().into()),
-                Err(JournalError::Closed) => None,
-                Err(error) => {
-                    // The client connects again after `retry` and misses nothing.
-                    tracing::warn!(%error, "an event stream ends early");
-                    None
-                }
-            },
-            _ = self.keep_alive.tick() => Some(Bytes::from_static(b":keepalive\n\n")),
+        // The connection writes only while nothing is ready for it; else it would gather 32 KiB for each
+        // reader first.
+        tokio::task::yield_now().await;
+        if self.pending.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return None,
+                // Before the rows, or a busy journal would leave no room for it.
+                _ = self.keep_alive.tick() => return Some(Bytes::from_static(b":keepalive\n\n")),
+                batch = self.follower.next_batch(BATCH) => match batch {
+                    Ok(rows) => self.pending.extend(rows),
+                    Err(JournalError::Closed) => return None,
+                    Err(error) => {
+                        // The client connects again after `retry` and misses nothing.
+                        tracing::warn!(%error, "an event stream ends early");
+                        return None;
+                    }
+                },
+            }
         }
+        (!self.stopping.is_cancelled()).then(|| chunk(&mut self.pending).into())
     }
+}
+
+/// Takes events off the front until there is enough for the socket.
+fn chunk(pending: &mut VecDeque<Arc<Recorded>>) -> String {
+    let mut text = String::new();
+    while text.len() < CHUNK
+        && let Some(row) = pending.pop_front()
+    {
+        write_event(&mut text, &row);
+    }
+    text
 }
 
 /// Sent first. The id stands in a block without data, which is no event: a client that is cut off
@@ -90,12 +119,11 @@ fn opening(position: u64) -> Bytes {
         .into()
 }
 
-fn event(row: &Recorded) -> String {
+fn write_event(text: &mut String, row: &Recorded) {
     let line = row.line();
-    let mut text = String::with_capacity(line.len() + 64);
+    text.reserve(line.len() + 64);
     // Writing into a String cannot fail. The line holds no line feed, which the journal sees to.
     let _ = write!(text, "id: {}\nevent: {}\ndata: {line}\n\n", row.id, row.kind);
-    text
 }
 
 #[cfg(test)]

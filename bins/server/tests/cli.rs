@@ -1,4 +1,5 @@
 //! The command line of the real binary: what it prints, and what it refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -55,12 +56,15 @@ fn config_prints_the_effective_settings_with_secrets_masked() {
     assert!(!config.contains("hush") && !config.contains("quiet"), "{config}");
 }
 
+/// Environment, arguments, and words that the one line must have.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
 #[test]
 fn a_start_that_cannot_be_ends_with_one_line_and_leaves_nothing_behind() {
     // Bound as long as the table below runs.
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = holder.local_addr().unwrap().port().to_string();
-    let cases: [(&[(&str, &str)], &[&str], &[&str]); 6] = [
+    let cases: [Case; 6] = [
         (&[("PORT", "x")], &[], &["PORT", "`x`", "expected"]),
         (&[], &["--rate-limit-rps", "-1"], &["RATE_LIMIT_RPS", "`-1`", "the command line"]),
         (&[("HOST", "0.0.0.0")], &[], &["API_KEY", "0.0.0.0"]),

@@ -54,11 +54,13 @@ fn json(dir: &TempDir, code: i32, arguments: &[&str]) -> Value {
     serde_json::from_str(&says(dir, code, arguments)).unwrap()
 }
 
-/// The database with the first `from` in it replaced, byte for byte, in another file.
+/// The database with another text wherever `from` stands, in another file.
 fn tampered(dir: &Path, from: &str, to: &str) {
     let mut bytes = std::fs::read(dir.join("agent.db")).unwrap();
-    let at = bytes.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
-    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    let places = 0..=bytes.len() - from.len();
+    let found: Vec<_> = places.filter(|at| bytes[*at..].starts_with(from.as_bytes())).collect();
+    assert!(!found.is_empty());
+    found.iter().for_each(|at| bytes[*at..at + to.len()].copy_from_slice(to.as_bytes()));
     std::fs::write(dir.join("tampered.db"), bytes).unwrap();
 }
 

@@ -234,7 +234,10 @@ mod tests {
         let text = message(json!({"inner": {"flag": "hunter2 \" , expected x"}}));
         assert_eq!(text, "expected `true` or `false`, found a text");
         assert_eq!(message(json!({"sizes": {"hunter2": 1}})), "expected a list, found map");
-        assert_eq!(message(json!({"inner": 4711})), "expected a map of keys and values, found integer `4711`");
+        assert_eq!(
+            message(json!({"inner": 4711})),
+            "expected a map of keys and values, found integer `4711`"
+        );
         assert_eq!(
             message(json!({"sizes": [-1]})),
             "expected a whole number of 0 or more, found integer `-1`"

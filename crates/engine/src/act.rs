@@ -11,12 +11,8 @@ use crate::engine::{Caller, Engine};
 use crate::error::EngineError;
 use crate::step::Rules;
 
-const ACT: Rules<Act, ActStep> = Rules {
-    kind: EventKind::Act,
-    agent: |act| &act.agent,
-    decide: decide_act,
-    apply: apply_act,
-};
+const ACT: Rules<Act, ActStep> =
+    Rules { kind: EventKind::Act, agent: |act| &act.agent, decide: decide_act, apply: apply_act };
 
 impl Engine {
     /// Applies an action. The answer means that the step is durable.

@@ -1,6 +1,9 @@
 //! What an engine is opened with.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
 
 /// Where things are and how the engine behaves. Paths may be relative to the working directory.
 #[derive(Debug, Clone)]
@@ -27,8 +30,21 @@ pub struct Config {
     pub kill_switch: bool,
     /// Who answers for the OPA gate.
     pub opa: OpaMode,
+    /// The model provider; without one, chats are answered with [`crate::EngineError::LlmUnconfigured`].
+    pub llm: Option<LlmConfig>,
     /// How many agents are kept in memory; others are read from the journal when they are needed.
     pub max_agents_in_memory: usize,
+}
+
+/// The model provider. `Debug` does not print the key.
+#[derive(Debug, Clone)]
+pub struct LlmConfig {
+    /// Its key.
+    pub api_key: SecretString,
+    /// Its address, up to and without `/chat/completions`; Groq's if there is none.
+    pub base_url: Option<String>,
+    /// How long one call may take, further attempts included; 30 s if there is none.
+    pub timeout: Option<Duration>,
 }
 
 /// Who answers for the OPA gate.
@@ -57,6 +73,7 @@ impl Config {
             rate_limit_rps: 5,
             kill_switch: false,
             opa: OpaMode::Off,
+            llm: None,
             max_agents_in_memory: 10_000,
         }
     }

@@ -4,7 +4,7 @@ use life_agent_domain::command::{Act, Chat, Gated, Message, Plan, Turn};
 use life_agent_domain::gate::Denial;
 use life_agent_domain::payload::Payload;
 use life_agent_domain::record::EventKind;
-use life_agent_observer::Work;
+use life_agent_observer::{Extra, Work};
 use serde::Serialize;
 
 use crate::answers::GateNotes;
@@ -76,8 +76,19 @@ impl Engine {
         policy: &InForce,
         denial: Denial<C>,
     ) -> EngineError {
+        self.denied_with(caller, policy, denial, Vec::new()).await
+    }
+
+    /// The same, with what is kept beside the row.
+    pub(crate) async fn denied_with<C: Recorded>(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        denial: Denial<C>,
+        extra: Vec<Extra>,
+    ) -> EngineError {
         self.meters.denied(denial.refusal.reason);
-        match self.record_denial(caller, policy, &denial).await {
+        match self.record_denial(caller, policy, &denial, extra).await {
             Ok(event_id) => EngineError::Denied(Box::new(DenialReport {
                 reason: denial.refusal.reason,
                 gate: denial.gate,
@@ -98,6 +109,7 @@ impl Engine {
         caller: &Caller,
         policy: &InForce,
         denial: &Denial<C>,
+        extra: Vec<Extra>,
     ) -> Result<u64, EngineError> {
         let command = denial.command.view();
         let data = row_data(&DeniedData {
@@ -112,6 +124,6 @@ impl Engine {
             policy_hash: &policy.snapshot.hash,
         })?;
         let entry = self.entry(caller, EventKind::Denied, command.agent().cloned(), data);
-        Ok(self.journal.append(Work::of(entry))?.await?.id)
+        Ok(self.journal.append(Work { extra, ..Work::of(entry) })?.await?.id)
     }
 }

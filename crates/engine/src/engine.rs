@@ -15,6 +15,7 @@ use crate::config::{Config, OpaMode};
 use crate::error::{EngineError, OpenError};
 use crate::kill_switch::{SETTING, Switch};
 use crate::limiter::Limiter;
+use crate::llm::{Exchanges, Llm};
 use crate::meters::Meters;
 use crate::opa_server::OpaServer;
 use crate::policy::{InForce, PolicyStore};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub(crate) kill_switch: Switch,
     pub(crate) workspace: Workspace,
     pub(crate) opa_server: Option<OpaServer>,
+    pub(crate) llm: Option<Llm>,
+    pub(crate) exchanges: Exchanges,
     pub(crate) shelf: Shelf,
     pub(crate) plans_dir: std::path::PathBuf,
     pub(crate) meters: Meters,
@@ -94,6 +97,10 @@ impl Engine {
             OpaMode::Server(url) => Some(OpaServer::new(url)?),
             OpaMode::Off | OpaMode::Embedded => None,
         };
+        let llm = match &config.llm {
+            Some(llm) => Some(Llm::open(llm, &policy.snapshot.policy, config.seed)?),
+            None => None,
+        };
         let shelf = Shelf::open(&config)?;
         let journal = Journal::open(&config.db_path, life_agent_observer::Options::default())?;
         let kept = journal.read(|reader| reader.setting(SETTING)).await?;
@@ -112,6 +119,8 @@ impl Engine {
             journal,
             workspace,
             opa_server,
+            llm,
+            exchanges: Exchanges::new(),
         }));
         engine.record_start(config.seed).await?;
         Ok(engine)
@@ -134,6 +143,8 @@ impl Engine {
 
     /// Records the stop, commits what is queued and closes the journal. Calls made afterwards fail.
     pub async fn close(&self) -> Result<(), EngineError> {
+        self.exchanges.stop();
+        self.exchanges.ended().await;
         let data = row_data(&serde_json::json!({}))?;
         let entry = self.entry(&Caller::system(), EventKind::ServiceStopped, None, data);
         self.journal.append(Work::of(entry))?.await?;
@@ -152,7 +163,8 @@ impl Engine {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<AgentSummary>, EngineError> {
-        let records = self.journal.read(move |reader| reader.agents(after.as_deref(), limit)).await?;
+        let records =
+            self.journal.read(move |reader| reader.agents(after.as_deref(), limit)).await?;
         let summary = |record: life_agent_observer::AgentRecord| AgentSummary {
             agent_id: record.agent_id,
             state_version: record.state_version,

@@ -13,10 +13,10 @@ pub enum EngineError {
     #[error("{}", .0.message)]
     Denied(Box<DenialReport>),
     /// A policy or profile document has faults; the one in force stays.
-    #[error("the policy has {} faults; the one in force stays", .0.len())]
+    #[error("the policy has {}; `details` names each, and the one in force stays", counted(.0.len()))]
     PolicyInvalid(Vec<Fault>),
     /// A plan cannot be made as asked.
-    #[error("the plan has {} faults; `details` names each", .faults.len())]
+    #[error("the plan has {}; `details` names each", counted(.faults.len()))]
     PlanInvalid {
         /// `path_forbidden` if one of them is a path that is off limits, else `plan_invalid`.
         code: &'static str,
@@ -35,6 +35,32 @@ pub enum EngineError {
     /// No model provider is configured.
     #[error("no model is configured; set `GROQ_API_KEY` and start again")]
     LlmUnconfigured,
+    /// The model provider failed, or what it sent is no answer.
+    #[error("{message}")]
+    LlmFailed {
+        /// What happened; the provider's words are redacted.
+        message: String,
+    },
+    /// The model provider took too long.
+    #[error("{message}")]
+    LlmTimeout {
+        /// What was waited for.
+        message: String,
+    },
+    /// The model cannot be asked now; later it may.
+    #[error("{message}")]
+    LlmBusy {
+        /// What is at its limit.
+        message: String,
+        /// Seconds after which a retry may pass.
+        retry_after: u64,
+    },
+    /// The request cannot work with any provider; nothing was sent.
+    #[error("{message}")]
+    LlmRefused {
+        /// What to change.
+        message: String,
+    },
     /// More work is queued than the journal can take.
     #[error("more steps are waiting than the journal takes; try again in a moment")]
     Overloaded,
@@ -91,6 +117,9 @@ pub enum OpenError {
     /// The OPA server cannot be asked.
     #[error("{0}")]
     Opa(#[from] crate::opa_server::BadOpaUrl),
+    /// The model provider cannot be asked with these settings.
+    #[error("{0}")]
+    Llm(String),
     /// A document that the service needs has faults.
     #[error("`{path}` is not valid:{}", list(.faults))]
     Document {
@@ -107,6 +136,10 @@ pub enum OpenError {
         /// What the system says.
         error: std::io::Error,
     },
+}
+
+pub(crate) fn counted(faults: usize) -> String {
+    if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") }
 }
 
 fn list(faults: &[Fault]) -> String {

@@ -21,6 +21,7 @@ mod error;
 mod facts;
 mod kill_switch;
 mod limiter;
+mod llm;
 mod meters;
 mod opa_server;
 mod plan;
@@ -39,15 +40,16 @@ pub use answers::{
     Acted, AgentSummary, Asked, Checked, GateNotes, KillSwitchStatus, Meta, PolicyInForce,
     PolicyReport, PolicySource, Source, Turned,
 };
-pub use chat::LlmStatus;
-pub use config::{Config, OpaMode};
+pub use chat::{ChatAsked, ChatEvent, ChatEvents, Chatted, LlmStatus};
+pub use config::{Config, LlmConfig, OpaMode};
 pub use engine::{Caller, Engine};
 pub use error::{DenialReport, EngineError, OpenError};
 pub use life_agent_domain as domain;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
+pub use llm::{Completion, CompletionEvent, CompletionEvents};
 pub use plan::{PlanAsked, Planned};
 pub use policy::check_policy;
+pub use replay::{Divergence, ReplayReport, replay};
 pub use review::Review;
 pub use shelf::{PlanSummary, PlanView, Shelf, ShelfBranchError};
-pub use replay::{Divergence, ReplayReport, replay};

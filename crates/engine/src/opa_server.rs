@@ -76,7 +76,8 @@ impl OpaServer {
     async fn answer(&self, input: Value) -> Result<Option<Value>, &'static str> {
         let unreachable = "the policy server cannot be reached or is too slow";
         let unreadable = "the policy server's answer cannot be read";
-        let asked = self.client.post(self.url.clone()).json(&json!({ "input": input })).send().await;
+        let asked =
+            self.client.post(self.url.clone()).json(&json!({ "input": input })).send().await;
         let mut response = asked.map_err(|_| unreachable)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err("the policy server answered with an error");
@@ -123,7 +124,9 @@ mod tests {
 
     fn http(status: &str, body: &str) -> Option<String> {
         let length = body.len();
-        Some(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"))
+        Some(format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        ))
     }
 
     async fn ask(reply: Option<String>) -> OpaAnswer {

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::answers::GateNotes;
 use crate::engine::{Caller, Engine, row_data};
-use crate::error::EngineError;
+use crate::error::{EngineError, counted};
 use crate::facts::blocking;
 use crate::policy::InForce;
 use crate::shelf::PlanKept;
@@ -73,7 +73,8 @@ impl Engine {
         let command =
             Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
         let permit = self.permit(caller, &policy, command).await?;
-        let (tree, admission) = (Arc::clone(&self.shelf.tree), Admission::new(Arc::clone(&policy.snapshot)));
+        let (tree, admission) =
+            (Arc::clone(&self.shelf.tree), Admission::new(Arc::clone(&policy.snapshot)));
         let max_lines = policy.snapshot.policy.max_diff_lines;
         let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
         let draft = match drafted {
@@ -103,7 +104,8 @@ impl Engine {
             policy_hash: policy.snapshot.hash.clone(),
         };
         let store = self.shelf.store.clone();
-        let artifact = blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(unstored)?;
+        let artifact =
+            blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(unstored)?;
         match self.record_plan(caller, asked, &artifact).await {
             Ok((event_id, shown)) => Ok(Planned {
                 id: artifact.record.id,
@@ -198,7 +200,7 @@ impl Engine {
                 refusal: Refusal {
                     reason: *reason,
                     rule: Some(rule.as_str().to_owned()),
-                    message: format!("the plan has {} faults", faults.len()),
+                    message: format!("the plan has {}", counted(faults.len())),
                     retry_after: None,
                 },
                 trace: permit.trace().clone(),

@@ -14,8 +14,8 @@ use life_agent_policy::snapshot::Snapshot;
 use metrics::counter;
 use serde::Serialize;
 
-use crate::config::{Config, OpaMode};
 use crate::answers::{PolicyInForce, PolicyReport, PolicySource};
+use crate::config::{Config, OpaMode};
 use crate::engine::{Caller, Engine, now, row_data};
 use crate::error::{EngineError, OpenError};
 use crate::facts::blocking;
@@ -230,9 +230,9 @@ impl Engine {
             Ok((document, compiled))
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
-        self.policy.files.seen(&document);
         match compiled {
             Ok(policy) => {
+                let policy = Arc::new(policy);
                 let previous = self.policy.in_force();
                 let data = row_data(&Reloaded {
                     path: &policy.shown_path,
@@ -242,18 +242,26 @@ impl Engine {
                     trigger,
                 })?;
                 let entry = self.entry(caller, EventKind::PolicyReload, None, data);
-                self.journal.append(Work::of(entry))?.await?;
-                let report = policy.report();
-                self.policy.in_force.store(Arc::new(policy));
+                let recorded = self.journal.append(Work::of(entry))?;
+                // Before the row can be seen: whoever acts on it is judged by the new policy.
+                self.policy.in_force.store(Arc::clone(&policy));
+                if let Err(error) = recorded.await {
+                    self.policy.in_force.store(previous);
+                    return Err(error.into());
+                }
+                self.policy.files.seen(&document);
                 self.policy.files.activate(&document);
                 count("reloaded");
-                Ok(report)
+                Ok(policy.report())
             }
             Err(faults) => {
                 count("rejected");
-                let data = row_data(&Rejected { path: &document.shown_path, faults: &faults, trigger })?;
+                let data =
+                    row_data(&Rejected { path: &document.shown_path, faults: &faults, trigger })?;
                 let entry = self.entry(caller, EventKind::PolicyRejected, None, data);
                 self.journal.append(Work::of(entry))?.await?;
+                // Only now: what could not be recorded is tried again.
+                self.policy.files.seen(&document);
                 Err(EngineError::PolicyInvalid(faults))
             }
         }
@@ -262,7 +270,8 @@ impl Engine {
 
 /// Compiles the policy that `config` names, as a start would, without an engine.
 pub fn check_policy(config: &Config) -> Result<PolicyReport, OpenError> {
-    let failed = |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
+    let failed =
+        |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
     let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir).map_err(failed)?;
     let files = PolicyFiles::new(config, workspace);
     Ok(InForce::first(&files, InForce::compile)?.report())

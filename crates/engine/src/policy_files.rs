@@ -121,7 +121,8 @@ impl PolicyFiles {
     /// Reads a policy that a caller names, with profile and modules as they are now.
     pub(crate) fn read(&self, source: &PolicySource) -> Result<Document, EngineError> {
         let unreadable = |what: &str| EngineError::NotFound(format!("{what} cannot be read"));
-        let profile = read_optional(&self.profile_path).map_err(|_| unreadable("the agent profile"))?;
+        let profile =
+            read_optional(&self.profile_path).map_err(|_| unreadable("the agent profile"))?;
         let modules = self.modules().map_err(|_| unreadable("a Rego module"))?;
         let (policy, shown_path, file) = match source {
             PolicySource::Configured => {
@@ -196,7 +197,8 @@ impl PolicyFiles {
     fn permitted(&self, named: &str) -> Result<PathBuf, EngineError> {
         let forbidden = || {
             EngineError::PathForbidden(
-                "a policy must be a `.yaml` file in `POLICY_DIR` or the one at `POLICY_PATH`".to_owned(),
+                "a policy must be a `.yaml` file in `POLICY_DIR` or the one at `POLICY_PATH`"
+                    .to_owned(),
             )
         };
         let candidates = [PathBuf::from(named), self.policy_dir.join(named)];

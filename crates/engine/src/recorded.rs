@@ -102,7 +102,8 @@ fn denied(data: &str) -> Result<Recorded, serde_json::Error> {
             Asked::Chat(Chat { messages })
         }
     };
-    let of_the_moment = matches!(denied.reason.as_str(), "rate_limited" | "kill_switch" | "plan_limit");
+    let of_the_moment =
+        matches!(denied.reason.as_str(), "rate_limited" | "kill_switch" | "plan_limit");
     // The checks of a plan judge edits and files, which the row does not hold.
     let of_the_moment = of_the_moment || denied.gate == "plans";
     let on_a_credential = denied.findings.iter().any(|finding| finding["category"] == "secrets");

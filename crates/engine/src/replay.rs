@@ -104,17 +104,23 @@ impl Player<'_> {
         }
         match recorded::read(row) {
             Ok(Some(request)) => match request.asked {
-                Asked::Act(act) => self.request(row, act, &request.decision, |player, row, permit| {
-                    player.answer::<ActStep, _>(row, permit, decide_act);
-                }),
-                Asked::Turn(turn) => self.request(row, turn, &request.decision, |player, row, permit| {
-                    player.answer::<TurnStep, _>(row, permit, decide_turn);
-                }),
+                Asked::Act(act) => {
+                    self.request(row, act, &request.decision, |player, row, permit| {
+                        player.answer::<ActStep, _>(row, permit, decide_act);
+                    })
+                }
+                Asked::Turn(turn) => {
+                    self.request(row, turn, &request.decision, |player, row, permit| {
+                        player.answer::<TurnStep, _>(row, permit, decide_turn);
+                    })
+                }
                 Asked::Plan(plan) => self.request(row, plan, &request.decision, |_, _, _| ()),
                 Asked::Chat(chat) => self.request(row, chat, &request.decision, |_, _, _| ()),
             },
             Ok(None) => {}
-            Err(error) => self.diverge(row, "row", row.kind.clone(), format!("cannot be read: {error}")),
+            Err(error) => {
+                self.diverge(row, "row", row.kind.clone(), format!("cannot be read: {error}"))
+            }
         }
         if self.depth == Depth::Everything && is_step(row) {
             self.state(row);
@@ -221,7 +227,9 @@ impl Player<'_> {
                     self.diverge(row, "state_hash", stated, now);
                 }
             }
-            Err(error) => self.diverge(row, "row", row.kind.clone(), format!("cannot be read: {error}")),
+            Err(error) => {
+                self.diverge(row, "row", row.kind.clone(), format!("cannot be read: {error}"))
+            }
         }
     }
 
@@ -254,7 +262,8 @@ pub fn replay(
     agent: Option<&AgentId>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<ReplayReport, OpenError> {
-    let failed = |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
+    let failed =
+        |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
     let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir).map_err(failed)?;
     // A policy server answers for the moment; its past answers cannot be asked for again.
     let opa = match config.opa {
@@ -328,4 +337,3 @@ impl Engine {
         Ok(report)
     }
 }
-

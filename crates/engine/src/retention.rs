@@ -14,7 +14,8 @@ impl Engine {
     pub async fn prune(&self, keep: Keep) -> Result<Pruned, EngineError> {
         let upto = self.journal.read(move |reader| reader.prunable(keep)).await?;
         loop {
-            let agents = self.journal.read(move |reader| reader.unsnapshotted(upto, AGENTS)).await?;
+            let agents =
+                self.journal.read(move |reader| reader.unsnapshotted(upto, AGENTS)).await?;
             for agent in agents.iter().filter_map(|id| AgentId::new(id).ok()) {
                 self.keep_state(&agent).await?;
             }

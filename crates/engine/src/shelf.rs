@@ -190,7 +190,9 @@ impl Shelf {
         if artifact.seal != found.kept.seal {
             let why = "its record is not the one that was written; make the plan anew";
             let id = &found.kept.id;
-            return Err(EngineError::Conflict(format!("plan `{id}` has been tampered with: {why}")));
+            return Err(EngineError::Conflict(format!(
+                "plan `{id}` has been tampered with: {why}"
+            )));
         }
         Ok(artifact)
     }

@@ -9,7 +9,9 @@ use life_agent_engine::observer::{Filter, Keep, Reader, Verdict};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::life::{Decision, Status};
 use life_agent_engine::plans::request::PlanRequest;
-use life_agent_engine::{Asked, Caller, Config, Engine, EngineError, OpaMode, PlanAsked, PolicySource, replay};
+use life_agent_engine::{
+    Asked, Caller, Config, Engine, EngineError, OpaMode, PlanAsked, PolicySource, replay,
+};
 
 fn config(dir: &Path) -> Config {
     Config { rate_limit_rps: 0, ..Config::below(dir) }
@@ -74,7 +76,8 @@ async fn an_agent_keeps_the_seed_it_began_with() {
 async fn steps_of_many_callers_are_ordered_and_share_commits() {
     let dir = tempfile::tempdir().unwrap();
     // Fewer places in memory than agents: they are forgotten and read again all the time.
-    let engine = Engine::open(Config { max_agents_in_memory: 3, ..config(dir.path()) }).await.unwrap();
+    let engine =
+        Engine::open(Config { max_agents_in_memory: 3, ..config(dir.path()) }).await.unwrap();
     let tasks = (0..8).map(|task| {
         let engine = engine.clone();
         tokio::spawn(async move {
@@ -163,7 +166,10 @@ async fn a_plan_is_an_artifact_that_another_key_reviews() {
     let statement = engine.plan(&caller(), asked(vec![])).await.unwrap();
     assert_eq!(statement.patch, None);
     let listed = engine.plans(None, None, 10).await.unwrap();
-    assert_eq!(listed.iter().map(|plan| &plan.id).collect::<Vec<_>>(), [&statement.id, &planned.id]);
+    assert_eq!(
+        listed.iter().map(|plan| &plan.id).collect::<Vec<_>>(),
+        [&statement.id, &planned.id]
+    );
     let approved = engine.plans(Some(Status::Approved), None, 10).await.unwrap();
     assert_eq!(approved.len(), 1);
     assert!(matches!(engine.plan_view("nosuchplan").await, Err(EngineError::NotFound(_))));
@@ -228,7 +234,10 @@ async fn a_bad_policy_leaves_the_good_one_in_force() {
     let refused = engine.act(&caller(), act("hero", "rest")).await;
     assert!(matches!(refused, Err(EngineError::Denied(_))), "{refused:?}");
     for outside in ["/etc/passwd.yaml", "../x.yaml", "policies/none.yaml", "policy.txt"] {
-        assert!(engine.reload_policy(&caller(), Some(outside.to_owned())).await.is_err(), "{outside}");
+        assert!(
+            engine.reload_policy(&caller(), Some(outside.to_owned())).await.is_err(),
+            "{outside}"
+        );
     }
     let kinds: Vec<_> = engine
         .journal()
@@ -289,7 +298,8 @@ async fn modules_that_do_not_compile_deny_everything_and_can_be_mended() {
     let Err(EngineError::Denied(report)) = refused else { panic!("{refused:?}") };
     assert_eq!(report.reason.code(), "opa_deny");
 
-    std::fs::write(&module, "package agent\nimport rego.v1\nallow if input.action == \"rest\"").unwrap();
+    std::fs::write(&module, "package agent\nimport rego.v1\nallow if input.action == \"rest\"")
+        .unwrap();
     assert!(engine.policy_file_changed().await.unwrap());
     assert!(!engine.policy_file_changed().await.unwrap());
     assert!(engine.act(&caller(), act("hero", "rest")).await.is_ok());

@@ -42,7 +42,8 @@ impl Admit for Admission {
 
     /// Whatever the policy says about the category `secrets`: a patch is kept, a secret never is.
     fn added_text(&self, text: &str) -> Vec<Leak> {
-        let leak = |found: crate::RawFinding| Leak { rule: found.rule.into_owned(), start: found.start };
+        let leak =
+            |found: crate::RawFinding| Leak { rule: found.rule.into_owned(), start: found.start };
         Scanner::secrets(text).into_iter().map(leak).collect()
     }
 }
@@ -60,7 +61,9 @@ mod tests {
     fn paths_renames_and_added_texts_are_judged_by_the_policy() {
         let admission = Admission::new(policy("deny_globs: ['**/*.pem']\n"));
         assert!(admission.path("docs/a.md").is_ok());
-        for (path, rule) in [("src/a.rs", "allowed_dirs"), ("docs/k.pem", "**/*.pem"), ("../a", "path")] {
+        for (path, rule) in
+            [("src/a.rs", "allowed_dirs"), ("docs/k.pem", "**/*.pem"), ("../a", "path")]
+        {
             assert_eq!(admission.path(path).unwrap_err().rule.as_deref(), Some(rule), "{path}");
         }
         assert!(admission.rename("docs/a.md", "docs/b/c.md").is_ok());

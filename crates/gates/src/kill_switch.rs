@@ -16,14 +16,20 @@ impl Gate for KillSwitchGate {
         let message = match &facts.kill_switch {
             Some(KillSwitch::Off) => return Verdict::pass(),
             Some(KillSwitch::On { reason }) if reason.is_empty() => {
-                "the kill switch is on; reading still works, acting does again once it is off".to_owned()
+                "the kill switch is on; reading still works, acting does again once it is off"
+                    .to_owned()
             }
             Some(KillSwitch::On { reason }) => format!(
                 "the kill switch is on ({reason}); reading still works, acting does again once it is off"
             ),
             None => "it is not known whether the kill switch is on; tell the operator".to_owned(),
         };
-        Verdict::refuse(Refusal { reason: Reason::KillSwitch, rule: None, message, retry_after: None })
+        Verdict::refuse(Refusal {
+            reason: Reason::KillSwitch,
+            rule: None,
+            message,
+            retry_after: None,
+        })
     }
 }
 

@@ -70,7 +70,8 @@ impl OpaPolicy {
         let mut faults = Vec::new();
         for module in modules {
             if let Err(error) = engine.add_policy(module.name.clone(), module.text.clone()) {
-                faults.push(Fault::new(format!("opa.{}", module.name), one_line(&error.to_string())));
+                faults
+                    .push(Fault::new(format!("opa.{}", module.name), one_line(&error.to_string())));
             }
         }
         if !faults.is_empty() {
@@ -83,11 +84,14 @@ impl OpaPolicy {
         })?;
         let program = Compiler::compile_from_policy(&compiled, &[ENTRY_POINT])
             .map_err(|error| fault(one_line(&error.to_string())))?;
-        let used = |name: &str| program.builtin_info_table.iter().any(|builtin| builtin.name == name);
+        let used =
+            |name: &str| program.builtin_info_table.iter().any(|builtin| builtin.name == name);
         let refused: Vec<_> = REFUSED
             .iter()
             .filter(|(name, _)| used(name))
-            .map(|(name, why)| Fault::new("opa", format!("`{name}` is not available here: it {why}")))
+            .map(|(name, why)| {
+                Fault::new("opa", format!("`{name}` is not available here: it {why}"))
+            })
             .collect();
         if refused.is_empty() { Ok(Self { program, idle: Mutex::default() }) } else { Err(refused) }
     }
@@ -114,7 +118,10 @@ impl OpaPolicy {
                 }
             }
             // A machine that failed is not used again.
-            Err(error) => deny(&format!("the policy could not be evaluated: {}", one_line(&error.to_string()))),
+            Err(error) => deny(&format!(
+                "the policy could not be evaluated: {}",
+                one_line(&error.to_string())
+            )),
         }
     }
 
@@ -127,7 +134,9 @@ impl OpaPolicy {
             NonZeroU32::new(CLOCK_EVERY)
                 .map(|check_interval| ExecutionTimerConfig { limit: MAX_TIME, check_interval }),
         );
-        vm.set_memory_budget_config(NonZeroU64::new(MAX_MEMORY).map(|limit| MemoryBudgetConfig { limit }));
+        vm.set_memory_budget_config(
+            NonZeroU64::new(MAX_MEMORY).map(|limit| MemoryBudgetConfig { limit }),
+        );
         Ok(vm)
     }
 }
@@ -165,7 +174,9 @@ impl Gate for OpaGate {
     fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict {
         let answer = match &self.opa {
             Opa::Embedded(policy) => policy.decide(input(subject, facts, &self.policy_hash)),
-            Opa::Remote => facts.opa.clone().unwrap_or_else(|| deny("the policy server was not asked")),
+            Opa::Remote => {
+                facts.opa.clone().unwrap_or_else(|| deny("the policy server was not asked"))
+            }
             Opa::Broken => deny("its modules do not compile; see the service's log"),
         };
         match answer {
@@ -213,7 +224,8 @@ pub fn input(subject: &Subject<'_>, facts: &Facts, policy_hash: &str) -> serde_j
             input["context"] = json!(plan.context);
         }
         Command::Chat(chat) => {
-            let said: Vec<_> = chat.messages.iter().map(|message| message.content.as_str()).collect();
+            let said: Vec<_> =
+                chat.messages.iter().map(|message| message.content.as_str()).collect();
             input["input"] = json!(said.join("\n"));
         }
     }

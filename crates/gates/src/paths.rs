@@ -39,16 +39,17 @@ impl PathsGate {
             }
         };
         // Globs first: they hold inside of the allowed directories too, and say more.
-        [&lexical, resolved].into_iter().find_map(|path| {
-            let glob = self.snapshot.deny_globs.matching(path);
-            glob.map(|glob| (glob.to_owned(), format!("matches the deny glob `{glob}`")))
-        })
-        .or_else(|| {
-            let outside = [&lexical, resolved].into_iter().any(|path| !self.is_allowed(path));
-            outside.then(|| {
-                ("allowed_dirs".to_owned(), "lies in no allowed directory".to_owned())
+        [&lexical, resolved]
+            .into_iter()
+            .find_map(|path| {
+                let glob = self.snapshot.deny_globs.matching(path);
+                glob.map(|glob| (glob.to_owned(), format!("matches the deny glob `{glob}`")))
             })
-        })
+            .or_else(|| {
+                let outside = [&lexical, resolved].into_iter().any(|path| !self.is_allowed(path));
+                outside
+                    .then(|| ("allowed_dirs".to_owned(), "lies in no allowed directory".to_owned()))
+            })
     }
 
     /// Whether a path lies below an allowed directory. The directory itself is no file to change.

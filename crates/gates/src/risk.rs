@@ -13,8 +13,9 @@ use self::scanner::{RawFinding, Scanner};
 pub(crate) mod decode;
 mod joined;
 pub mod patterns;
-pub mod scanner;
+mod prefilter;
 mod probe;
+pub mod scanner;
 mod shell;
 mod view;
 
@@ -31,7 +32,13 @@ impl RiskGate {
         Self { scanner: Scanner::new(Arc::clone(&snapshot)), snapshot }
     }
 
-    fn finding(&self, command: Command<'_>, field: Field, text: &str, raw: &RawFinding) -> Option<Finding> {
+    fn finding(
+        &self,
+        command: Command<'_>,
+        field: Field,
+        text: &str,
+        raw: &RawFinding,
+    ) -> Option<Finding> {
         let effect = self.snapshot.policy.risk.effect(raw.category)?;
         let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
@@ -71,7 +78,9 @@ impl Gate for RiskGate {
         let findings: Vec<Finding> = found
             .iter()
             .filter_map(|(field, text, raw)| self.finding(command, *field, text, raw))
-            .filter(|finding| seen.insert((finding.rule.clone(), finding.field.clone(), finding.start)))
+            .filter(|finding| {
+                seen.insert((finding.rule.clone(), finding.field.clone(), finding.start))
+            })
             .collect();
         let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
         Verdict { findings, applied: Vec::new(), refusal }
@@ -92,7 +101,10 @@ impl RiskGate {
                 });
                 let joined = joined::SEPARATORS.iter().flat_map(|separator| {
                     let joined = Joined::new(several, separator);
-                    self.scanner.scan(joined.text()).into_iter().map(move |raw| joined.place(raw))
+                    self.scanner
+                        .scan(joined.text())
+                        .into_iter()
+                        .map(move |raw| joined.place(raw))
                         .collect::<Vec<_>>()
                 });
                 own.chain(joined.flatten()).collect()

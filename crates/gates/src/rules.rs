@@ -40,7 +40,8 @@ impl Gate for RulesGate {
             return Verdict::pass();
         }
         let asked = Asked::of(subject.command, facts);
-        let matched: Vec<_> = self.snapshot.rules.iter().filter(|rule| asked.matches(rule)).collect();
+        let matched: Vec<_> =
+            self.snapshot.rules.iter().filter(|rule| asked.matches(rule)).collect();
         let observed = matched.iter().filter(|rule| rule.effect == RuleEffect::Observe);
         let denied = matched.iter().find(|rule| rule.effect == RuleEffect::Deny);
         Verdict {
@@ -90,8 +91,10 @@ impl<'a> Asked<'a> {
         (rule.kinds.is_empty() || rule.kinds.contains(&self.command.kind()))
             && one(&rule.intents, self.intent)
             && one(&rule.actions, self.action)
-            && (rule.targets.is_empty() || self.targets.iter().any(|path| rule.targets.is_match(path)))
-            && (rule.inputs.is_empty() || self.inputs.iter().any(|(_, text)| any(&rule.inputs, text)))
+            && (rule.targets.is_empty()
+                || self.targets.iter().any(|path| rule.targets.is_match(path)))
+            && (rule.inputs.is_empty()
+                || self.inputs.iter().any(|(_, text)| any(&rule.inputs, text)))
     }
 
     /// The whole of the text that the rule is about; the first of the request if it is about none.

@@ -4,14 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::answer::Answer;
 use super::journal::Row;
@@ -28,7 +27,7 @@ pub(crate) struct TestApp {
     setup: Setup,
     child: Child,
     /// What it has printed so far, from its first start on.
-    printed: Arc<Mutex<String>>,
+    printed: watch::Sender<String>,
     /// Resolves when standard output of the child is closed, which is when it has ended.
     ended: oneshot::Receiver<()>,
     addr: SocketAddr,
@@ -49,7 +48,7 @@ impl TestApp {
     }
 
     pub(super) async fn start_from(setup: Setup) -> Self {
-        let printed = Arc::new(Mutex::new(String::new()));
+        let printed = watch::Sender::default();
         let (child, addr, ended) = spawn(&setup, &printed).await;
         Self { setup, child, printed, ended, addr, client: client() }
     }
@@ -72,7 +71,22 @@ impl TestApp {
 
     /// What it has printed on standard output.
     pub(crate) fn printed(&self) -> String {
-        self.printed.lock().unwrap().clone()
+        self.printed.borrow().clone()
+    }
+
+    /// The first line on standard output that begins like this, once it is there.
+    pub(crate) async fn printed_line(&self, start: &str) -> String {
+        let find = |text: &str| {
+            text.lines()
+                .map(str::trim_start)
+                .find(|line| line.starts_with(start))
+                .map(str::to_owned)
+        };
+        let mut printed = self.printed.subscribe();
+        let there =
+            tokio::time::timeout(ANSWER, printed.wait_for(|text| find(text).is_some())).await;
+        let text = there.expect("no such line").unwrap();
+        find(&text).unwrap()
     }
 
     /// What it has printed on standard error.
@@ -240,7 +254,7 @@ impl Drop for TestApp {
 
 async fn spawn(
     setup: &Setup,
-    printed: &Arc<Mutex<String>>,
+    printed: &watch::Sender<String>,
 ) -> (Child, SocketAddr, oneshot::Receiver<()>) {
     let mut command = setup.command();
     command.stdout(Stdio::piped()).stderr(setup.stderr_file());
@@ -248,13 +262,14 @@ async fn spawn(
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (started, start) = oneshot::channel();
     let (ending, ended) = oneshot::channel();
-    let printed = Arc::clone(printed);
+    let printed = printed.clone();
     std::thread::spawn(move || {
         let mut started = Some(started);
         for line in stdout.lines().map_while(Result::ok) {
-            let mut text = printed.lock().unwrap();
-            text.push_str(&line);
-            text.push('\n');
+            printed.send_modify(|text| {
+                text.push_str(&line);
+                text.push('\n');
+            });
             if let Some(addr) = address_in(&line)
                 && let Some(started) = started.take()
             {

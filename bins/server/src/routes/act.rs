@@ -24,7 +24,7 @@ pub struct ActBody {
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub action: Option<ActionName>,
     /// Details, recorded with the step; at most 64 KiB and 32 levels.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, required = false)]
     pub payload: Option<Payload>,
 }
 

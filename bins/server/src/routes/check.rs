@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::Asked;
-use life_agent_engine::domain::command::{Kind, Plan};
+use life_agent_engine::domain::command::{Chat, Kind, Plan};
 use life_agent_engine::domain::ids::{ActionName, AgentId};
 use life_agent_engine::domain::payload::Payload;
 use life_agent_engine::plans::edit::Edit;
@@ -25,13 +25,13 @@ pub struct CheckBody {
     #[schema(value_type = CheckKind, required, nullable = false)]
     kind: Option<Kind>,
     /// As in `/act` and `/turn`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = false)]
     agent_id: Option<AgentId>,
     /// As in `/act`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = false)]
     action: Option<ActionName>,
     /// As in `/act`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, required = false)]
     payload: Option<Payload>,
     /// As in `/turn`.
     input: Option<String>,
@@ -46,13 +46,21 @@ pub struct CheckBody {
     /// As in `/plan`, the older form.
     target_files: Option<Vec<String>>,
     /// As in `/plan`.
-    #[schema(value_type = Vec<schemas::Edit>)]
+    #[schema(value_type = Vec<schemas::Edit>, required = false)]
     edits: Option<Vec<Strict<Edit>>>,
     /// As in `/plan`.
     patch: Option<String>,
     /// As in `/llm/chat`.
-    #[schema(value_type = Vec<ChatMessage>)]
+    #[schema(value_type = Vec<ChatMessage>, required = false)]
     messages: Option<Vec<Strict<ChatMessage>>>,
+    /// As in `/llm/chat`.
+    model: Option<String>,
+    /// As in `/llm/chat`.
+    temperature: Option<f64>,
+    /// As in `/llm/chat`.
+    max_tokens: Option<u32>,
+    /// As in `/llm/chat`.
+    stream: Option<bool>,
 }
 
 /// Which call a check is about.
@@ -70,7 +78,7 @@ impl Document for CheckBody {
     type Checked = Asked;
     fn check(self, faults: &mut Faults) -> Option<Asked> {
         let kind = faults.required("kind", self.kind)?;
-        let of: [(&str, bool, &[Kind]); 12] = [
+        let of: [(&str, bool, &[Kind]); 16] = [
             ("agent_id", self.agent_id.is_some(), &[Kind::Act, Kind::Turn]),
             ("action", self.action.is_some(), &[Kind::Act]),
             ("payload", self.payload.is_some(), &[Kind::Act]),
@@ -83,17 +91,25 @@ impl Document for CheckBody {
             ("edits", self.edits.is_some(), &[Kind::Plan]),
             ("patch", self.patch.is_some(), &[Kind::Plan]),
             ("messages", self.messages.is_some(), &[Kind::Chat]),
+            ("model", self.model.is_some(), &[Kind::Chat]),
+            ("temperature", self.temperature.is_some(), &[Kind::Chat]),
+            ("max_tokens", self.max_tokens.is_some(), &[Kind::Chat]),
+            ("stream", self.stream.is_some(), &[Kind::Chat]),
         ];
         for (field, given, kinds) in of {
             if given && !kinds.contains(&kind) {
                 faults.add(field, format!("unknown key for the kind `{}`", kind.as_str()));
             }
         }
-        let Self { agent_id, action, payload, input, messages, .. } = self;
+        let Self { agent_id, action, payload, input, .. } = self;
+        let Self { messages, model, temperature, max_tokens, stream, .. } = self;
         match kind {
             Kind::Act => ActBody { agent_id, action, payload }.check(faults).map(Asked::Act),
             Kind::Turn => TurnBody { agent_id, input }.check(faults).map(Asked::Turn),
-            Kind::Chat => ChatBody { messages }.check(faults).map(Asked::Chat),
+            Kind::Chat => {
+                let body = ChatBody { messages, model, temperature, max_tokens, stream };
+                Some(Asked::Chat(Chat { messages: body.check(faults)?.asked.messages }))
+            }
             Kind::Plan => {
                 let Self { intent, context, target_paths, description, target_files, .. } = self;
                 let (edits, patch) = (self.edits, self.patch);

@@ -1,33 +1,53 @@
-//! `POST /llm/chat` and `GET /llm/status`: the model, once one is configured.
+//! `POST /llm/chat` and `GET /llm/status`: the model, gated.
 
-use actix_web::{HttpResponse, Responder, web};
-use life_agent_engine::domain::command::{Chat, Message};
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use life_agent_engine::domain::command::Message;
+use life_agent_engine::{ChatAsked, ChatEvent};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::extract::{Authenticated, Body, Document, Faults, Strict};
+use crate::model_stream;
 
 /// Most messages of one conversation.
-const MAX_MESSAGES: usize = 128;
+const MAX_MESSAGES: usize = 256;
 /// Longest message, in characters.
 const MAX_CONTENT: usize = 65_536;
-const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+/// Longest name of a model, in characters.
+const MAX_MODEL: usize = 128;
+/// Longest answer that a caller may ask for, in tokens.
+const MAX_TOKENS: u32 = 4096;
+const ROLES: [&str; 3] = ["system", "user", "assistant"];
 
 /// A conversation.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChatBody {
     /// The conversation, oldest first.
-    #[schema(value_type = Vec<ChatMessage>, required, nullable = false, min_items = 1, max_items = 128)]
+    #[schema(value_type = Vec<ChatMessage>, required, nullable = false, min_items = 1, max_items = 256)]
     pub messages: Option<Vec<Strict<ChatMessage>>>,
+    /// The provider's name for the model; the policy's without it.
+    #[schema(min_length = 1, max_length = 128)]
+    pub model: Option<String>,
+    /// 0 for the same answer every time, up to 1 for the most varied; the policy's without it.
+    #[schema(minimum = 0, maximum = 1)]
+    pub temperature: Option<f64>,
+    /// Longest answer, in tokens; the policy's without it.
+    #[schema(minimum = 1, maximum = 4096)]
+    pub max_tokens: Option<u32>,
+    /// Whether the answer comes as server-sent events: `delta` with more of the text in `content`,
+    /// then `done` with the whole result, or `error` with the envelope of errors.
+    pub stream: Option<bool>,
 }
 
 /// One message of a conversation.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct ChatMessage {
-    /// `system`, `user`, `assistant` or `tool`.
+    /// `system`, `user` or `assistant`.
     #[schema(required, nullable = false)]
     pub role: Option<String>,
     /// What was said.
@@ -35,18 +55,41 @@ pub struct ChatMessage {
     pub content: Option<String>,
 }
 
+/// A checked conversation, and whether its answer is to be streamed.
+#[derive(Debug)]
+pub struct ChatCall {
+    pub(super) asked: ChatAsked,
+    stream: bool,
+}
+
 impl Document for ChatBody {
-    type Checked = Chat;
-    fn check(self, faults: &mut Faults) -> Option<Chat> {
-        let messages = faults.required("messages", self.messages)?;
-        if !(1..=MAX_MESSAGES).contains(&messages.len()) {
-            faults.add("messages", format!("must have 1 to {MAX_MESSAGES} messages"));
-            return None;
+    type Checked = ChatCall;
+    fn check(self, faults: &mut Faults) -> Option<ChatCall> {
+        let messages = faults.required("messages", self.messages);
+        let messages = messages.and_then(|messages| conversation(messages, faults));
+        if let Some(model) = &self.model {
+            faults.length("model", model.clone(), 1..=MAX_MODEL);
         }
-        let messages = messages.into_iter().enumerate();
-        let read: Vec<_> = messages.map(|(n, Strict(message))| message.check(n, faults)).collect();
-        Some(Chat { messages: read.into_iter().collect::<Option<_>>()? })
+        if self.temperature.is_some_and(|t| !(0.0..=1.0).contains(&t)) {
+            faults.add("temperature", "must be from 0 to 1");
+        }
+        if self.max_tokens.is_some_and(|n| !(1..=MAX_TOKENS).contains(&n)) {
+            faults.add("max_tokens", format!("must be a number from 1 to {MAX_TOKENS}"));
+        }
+        let Self { model, temperature, max_tokens, .. } = self;
+        let asked = ChatAsked { messages: messages?, model, temperature, max_tokens };
+        Some(ChatCall { asked, stream: self.stream == Some(true) })
     }
+}
+
+fn conversation(messages: Vec<Strict<ChatMessage>>, faults: &mut Faults) -> Option<Vec<Message>> {
+    if !(1..=MAX_MESSAGES).contains(&messages.len()) {
+        faults.add("messages", format!("must have 1 to {MAX_MESSAGES} messages"));
+        return None;
+    }
+    let messages = messages.into_iter().enumerate();
+    let read: Vec<_> = messages.map(|(n, Strict(message))| message.check(n, faults)).collect();
+    read.into_iter().collect()
 }
 
 impl ChatMessage {
@@ -55,7 +98,7 @@ impl ChatMessage {
         let role = faults.required(&at("role"), self.role).filter(|role| {
             let known = ROLES.contains(&role.as_str());
             if !known {
-                faults.add(at("role"), "must be `system`, `user`, `assistant` or `tool`");
+                faults.add(at("role"), "must be `system`, `user` or `assistant`");
             }
             known
         });
@@ -67,25 +110,55 @@ impl ChatMessage {
 
 /// Talk to the model
 ///
-/// The conversation passes the gates first. Without a configured model the answer is 503
-/// `llm_unconfigured`.
+/// The conversation passes the gates, and the model gets it without its credentials. The answer passes
+/// the same gates: what they refuse is withheld, and what is a credential is taken out. An answer
+/// means that the exchange is on the record; a stream ends with `done` once it is. Without a
+/// configured model the answer is 503 `llm_unconfigured`.
 #[utoipa::path(
     post, path = "/llm/chat", tag = "model", operation_id = "llm_chat",
     request_body(content = ChatBody, example = json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]})),
-    responses(),
+    responses((status = 200, description = "The answer has passed the gates and is on the record.", content(
+        (schemas::Chatted = "application/json", example = json!({
+            "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.", "finish_reason": "stop",
+            "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}, "event_id": 12,
+            "score": 0.0, "findings": [], "applied_policies": [], "would_deny": [],
+            "answer_notes": {"score": 0.0, "findings": [], "applied_policies": [], "would_deny": []}
+        })),
+        (String = "text/event-stream", example = json!("event: delta\ndata: {\"content\":\"A courtyard\"}\n\nevent: done\ndata: {}\n\n")),
+    ))),
 )]
 pub async fn chat(
     state: web::Data<AppState>,
     body: Body<ChatBody>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    match state.engine.chat(&body.caller, body.checked).await? {}
+    let Body { caller, checked: ChatCall { asked, stream } } = body;
+    if !stream {
+        return Ok(HttpResponse::Ok().json(state.engine.chat(&caller, asked).await?));
+    }
+    let events = state.engine.chat_events(&caller, asked).await?;
+    let teller = model_stream::Teller::new(&state, &request);
+    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
+        let teller = teller.clone();
+        async move {
+            let (name, data) = match events.next().await? {
+                ChatEvent::Delta(text) => ("delta", json!({ "content": text }).to_string()),
+                ChatEvent::Done(chatted) => {
+                    ("done", serde_json::to_string(&chatted).unwrap_or_default())
+                }
+                ChatEvent::Failed(error) => ("error", teller.error(error)),
+            };
+            Some((Bytes::from(format!("event: {name}\ndata: {data}\n\n")), events))
+        }
+    })))
 }
 
 /// Whether a model answers, and which
 #[utoipa::path(
     get, path = "/llm/status", tag = "model", operation_id = "llm_status",
     responses((status = 200, body = schemas::LlmStatus, description = "How the model is configured.", example = json!({
-        "configured": false, "key_prefix": null, "model_default": "openai/gpt-oss-120b"
+        "configured": false, "key_prefix": null, "model_default": "openai/gpt-oss-120b",
+        "base_host": null, "breaker": null, "under_way": 0, "limits": null
     }))),
 )]
 pub async fn status(state: web::Data<AppState>, _: Authenticated) -> impl Responder {

@@ -46,7 +46,7 @@ pub struct PlanBody {
     #[schema(max_items = 256)]
     pub target_files: Option<Vec<String>>,
     /// What the files shall become.
-    #[schema(value_type = Vec<schemas::Edit>)]
+    #[schema(value_type = Vec<schemas::Edit>, required = false)]
     pub edits: Option<Vec<Strict<Edit>>>,
     /// The same as a unified diff, as `git diff` prints it.
     pub patch: Option<String>,

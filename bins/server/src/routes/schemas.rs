@@ -1,7 +1,7 @@
 //! The shapes of what the engine answers with, for the OpenAPI document.
 //!
-//! The domain does not know OpenAPI, so its types are described here once more. A test compares each
-//! description with what its type is really written as.
+//! The domain does not know OpenAPI, so its types are described here once more. `tests/openapi.rs`
+//! compares the descriptions with real answers.
 #![expect(dead_code, reason = "only the schemas of these are used")]
 
 use std::collections::BTreeMap;
@@ -246,6 +246,58 @@ pub(crate) struct LlmStatus {
     key_prefix: Option<String>,
     /// The model that the policy names.
     model_default: String,
+    /// Host and port of the provider.
+    base_host: Option<String>,
+    /// Whether the provider is left alone for now because it failed again and again.
+    breaker: Option<BreakerState>,
+    /// Calls under way.
+    under_way: usize,
+    /// The limits that the provider told with its last answer.
+    #[schema(value_type = Option<Object>)]
+    limits: Option<serde_json::Value>,
+}
+
+/// Whether calls of the provider pass.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BreakerState {
+    /// They do.
+    Closed,
+    /// One at a time does, to see whether the provider is well again.
+    HalfOpen,
+    /// They do not.
+    Open,
+}
+
+/// An answer of the model.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Chatted {
+    /// The model that answered.
+    model: String,
+    /// What it says, without credentials.
+    content: String,
+    /// Why it stopped: `stop`, or `length` when it reached the longest answer.
+    finish_reason: Option<String>,
+    /// Its cost, where the provider tells.
+    usage: Option<Usage>,
+    /// The number of its row in the journal.
+    event_id: u64,
+    /// What the gates noted about the conversation.
+    #[serde(flatten)]
+    notes: GateNotes,
+    /// What the gates noted about the answer.
+    answer_notes: GateNotes,
+}
+
+/// Tokens that a call of the model used.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Usage {
+    /// Tokens read.
+    prompt_tokens: u64,
+    /// Tokens written.
+    completion_tokens: u64,
+    /// Both.
+    total_tokens: u64,
 }
 
 /// One edit of a plan. Several of one file take effect in their order.
@@ -419,18 +471,18 @@ pub(crate) struct Head {
 /// Every error answer.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Error {
-    error: ErrorBody,
+    error: ErrorInner,
 }
 
 /// What went wrong.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
+pub(crate) struct ErrorInner {
     /// What went wrong, for programs.
     code: String,
     /// What to do next, for people.
     message: String,
     /// More: for faults a list of `{path, message}`, for a refusal the gate, rule and findings.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     details: Option<serde_json::Value>,
     /// The request, as logs and the journal show it.
     request_id: String,

@@ -7,6 +7,7 @@ mod validate;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use life_agent_engine::observer::Keep;
 use secrecy::SecretString;
@@ -58,7 +59,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 25] = [
+pub const ALL: [Setting; 26] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`"),
@@ -76,6 +77,7 @@ pub const ALL: [Setting; 25] = [
     plain("OPA_URL", None, "URL", "an OPA server; without it the embedded engine"),
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
     plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
+    plain("GROQ_TIMEOUT_SECONDS", Some("30"), "NUMBER", "how long one call of the model may take, further attempts included; 1 to 600"),
     plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "browser origins that may call, comma separated"),
     plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
@@ -121,6 +123,8 @@ pub struct Settings {
     pub groq_api_key: Option<SecretString>,
     /// `GROQ_BASE_URL`
     pub groq_base_url: String,
+    /// `GROQ_TIMEOUT_SECONDS`
+    pub groq_timeout: Duration,
     /// `ALLOWED_ORIGINS`
     pub allowed_origins: Vec<String>,
     /// `PUBLIC_SERVER_URL`

@@ -145,17 +145,17 @@ fn keys_have_the_names_of_their_callers() {
     let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
     assert_eq!(keys(&[("API_KEY", "k")]), [pair("default", "k")]);
     assert_eq!(
-        keys(&[("API_KEY", "k"), ("API_TOKENS", "ci=a, dash.board=b=c ,bare,YWJj==")]),
+        keys(&[("API_KEY", "k"), ("API_TOKENS", "ci=a, dash.board=b=c ,bare,c2VjcmV0IGtleSE=")]),
         [
             pair("default", "k"),
             pair("ci", "a"),
             pair("dash.board", "b=c"),
             pair("key-9b828d53", "bare"),
-            pair("key-e88dd13c", "YWJj=="),
+            pair("key-d433dcd6", "c2VjcmV0IGtleSE="),
         ]
     );
     assert_eq!(keys(&[("API_KEY", "1234")]), [pair("default", "1234")]);
-    for bad in ["a b=k", "name=k ey", "ä"] {
+    for bad in ["a b=k", "name=k ey", "ä", "anna=", "anna==", "YWJj=="] {
         refused(&[], &[("API_TOKENS", bad)], &["API_TOKENS"]);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use life_agent_engine::observer::Keep;
 use secrecy::SecretString;
@@ -35,6 +36,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         opa_url: read.optional("OPA_URL", URL, url)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
+        groq_timeout: read.one("GROQ_TIMEOUT_SECONDS", "a number from 1 to 600", model_timeout)?,
         allowed_origins: read.one(
             "ALLOWED_ORIGINS",
             "exact origins such as `https://chatgpt.com`, comma separated",
@@ -108,6 +110,10 @@ fn journal_keep(read: Reader<'_>) -> Result<Vec<Keep>, SettingError> {
     let rows = read.optional("JOURNAL_KEEP_ROWS", expected, at_least_one)?.map(Keep::Rows);
     let days = read.optional("JOURNAL_KEEP_DAYS", expected, at_least_one)?.map(Keep::Days);
     Ok(rows.into_iter().chain(days).collect())
+}
+
+fn model_timeout(text: &str) -> Option<Duration> {
+    number(text).filter(|seconds| (1..=600).contains(seconds)).map(Duration::from_secs)
 }
 
 fn workers(text: &str) -> Option<Option<usize>> {
@@ -187,16 +193,18 @@ fn tokens(text: &str) -> Option<Vec<NamedKey>> {
 }
 
 fn token(text: &str) -> Option<NamedKey> {
-    let named = text.split_once('=').filter(|(_, key)| {
-        // The padding of a base64 key is no name's end.
-        key.chars().any(|c| c != '=')
-    });
+    // The padding of a base64 key is no name's end. Only of a whole one, though: `anna=` is what
+    // `anna=$KEY` becomes where nobody has set KEY, and no key to be guessed.
+    let padded = |key: &str| text.len() >= 16 && text.len().is_multiple_of(4) && key.len() < 2;
+    let named =
+        text.split_once('=').filter(|(_, key)| key.chars().any(|c| c != '=') || !padded(key));
     let (name, key) = match named {
         Some((name, key)) => (name.to_owned(), key),
         None => (nameless(text), text),
     };
+    let guessable = key.chars().all(|c| c == '=');
     let good = life_agent_engine::domain::ids::AgentId::new(&name).is_ok() && is_key(key);
-    good.then(|| NamedKey { name, key: key.into() })
+    (good && !guessable).then(|| NamedKey { name, key: key.into() })
 }
 
 /// A name for a key that was given none: the same in every run, and no help in guessing the key.

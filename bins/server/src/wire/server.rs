@@ -23,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a closed connection may take to go.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
-const GRACE: u64 = 8;
+const GRACE: u64 = 7;
 
 /// Asks a silent peer whether it is still there. One whose machine has vanished is given up before the
 /// next keep-alive comment would begin to wait for it, which takes the system a quarter of an hour.

@@ -42,9 +42,27 @@ const fn denied(
 
 /// The table of the issue that asked for these gates.
 pub const CLASSES: &[Class] = &[
-    denied("escapes, as target", "path_traversal", |r| r.flag("dec"), Place::Target, Bound::AtLeast(100.0)),
-    denied("escapes, behind allowed/", "path_traversal", |r| r.flag("dec"), Place::AllowedTarget, Bound::AtLeast(100.0)),
-    denied("decodes to .., as context", "path_traversal", decodes_to_parent, Place::Context, Bound::AtLeast(95.0)),
+    denied(
+        "escapes, as target",
+        "path_traversal",
+        |r| r.flag("dec"),
+        Place::Target,
+        Bound::AtLeast(100.0),
+    ),
+    denied(
+        "escapes, behind allowed/",
+        "path_traversal",
+        |r| r.flag("dec"),
+        Place::AllowedTarget,
+        Bound::AtLeast(100.0),
+    ),
+    denied(
+        "decodes to .., as context",
+        "path_traversal",
+        decodes_to_parent,
+        Place::Context,
+        Bound::AtLeast(95.0),
+    ),
     denied("all, as context", "path_traversal", |_| true, Place::Context, Bound::AtLeast(0.0)),
     Class {
         name: "behind allowed/, not by a glob",
@@ -55,9 +73,27 @@ pub const CLASSES: &[Class] = &[
         bound: Bound::AtMost(0.0),
     },
     denied("all", "command_exec", |_| true, Place::Input, Bound::AtLeast(85.0)),
-    secret("secret", "secrets", |r| r.field("label") == "secret", Place::Input, Bound::AtLeast(88.0)),
-    secret("not secret, clean", "secrets", |r| r.field("neg") == "clean", Place::Input, Bound::AtMost(2.0)),
-    secret("not secret, hard", "secrets", |r| r.field("neg") == "hard", Place::Input, Bound::AtMost(30.0)),
+    secret(
+        "secret",
+        "secrets",
+        |r| r.field("label") == "secret",
+        Place::Input,
+        Bound::AtLeast(88.0),
+    ),
+    secret(
+        "not secret, clean",
+        "secrets",
+        |r| r.field("neg") == "clean",
+        Place::Input,
+        Bound::AtMost(2.0),
+    ),
+    secret(
+        "not secret, hard",
+        "secrets",
+        |r| r.field("neg") == "hard",
+        Place::Input,
+        Bound::AtMost(30.0),
+    ),
     denied("all", "urls_ssrf", |_| true, Place::Input, Bound::AtLeast(95.0)),
     benign("benign_dev_commits", 0.3),
     benign("benign_dev_docs", 0.3),

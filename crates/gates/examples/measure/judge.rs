@@ -61,9 +61,7 @@ impl Judge {
             targets,
         };
         match place {
-            Place::Input => {
-                self.judge(Turn { agent: self.agent.clone(), input: text.to_owned() })
-            }
+            Place::Input => self.judge(Turn { agent: self.agent.clone(), input: text.to_owned() }),
             Place::Context => self.judge(plan("tidy up", text, vec![])),
             Place::Target => self.judge(plan("tidy up", "", vec![text.to_owned()])),
             Place::AllowedTarget => {

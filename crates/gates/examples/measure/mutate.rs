@@ -10,9 +10,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ("prose before", |text| format!("{}{text}", prose())),
     ("prose after", |text| format!("{text} {}", prose())),
     ("lines around", |text| format!("{}\n{text}\n{}", prose(), prose())),
-    ("zero-width inside", |text| {
-        text.chars().flat_map(|c| [c, '\u{200b}']).collect()
-    }),
+    ("zero-width inside", |text| text.chars().flat_map(|c| [c, '\u{200b}']).collect()),
     ("upper case", |text| text.to_uppercase()),
     ("swapped case", |text| text.chars().map(swap_case).collect()),
     ("full width", |text| text.chars().map(widen).collect()),

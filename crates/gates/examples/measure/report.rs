@@ -24,7 +24,12 @@ pub fn run(dir: &Path, missed: Option<&Path>) -> Result<bool, String> {
                 let _ = writeln!(
                     wrong,
                     "{} | {} | {} | {:?} | {} {}",
-                    class.file, class.name, outcome.rule, row.text, row.field("cat"), row.field("rule")
+                    class.file,
+                    class.name,
+                    outcome.rule,
+                    row.text,
+                    row.field("cat"),
+                    row.field("rule")
                 );
             }
         }
@@ -32,7 +37,9 @@ pub fn run(dir: &Path, missed: Option<&Path>) -> Result<bool, String> {
         let holds = class.bound.holds(percent);
         all_hold &= holds;
         println!("{}", line(class, hits, rows.len(), percent, holds));
-        if matches!(class.bound, Bound::AtLeast(least) if least > 0.0) && matches!(class.place, Place::Input | Place::Context) {
+        if matches!(class.bound, Bound::AtLeast(least) if least > 0.0)
+            && matches!(class.place, Place::Input | Place::Context)
+        {
             all_hold &= mutated(&judge, class, &rows, percent, &mut wrong);
         }
     }
@@ -56,7 +63,8 @@ fn mutated(judge: &Judge, class: &Class, rows: &[Row], plain: f64, wrong: &mut S
             let found = (class.counts)(&judge.put(&mutate(&row.text), place));
             hits += usize::from(found);
             if !found && (class.counts)(&judge.put(&row.text, class.place)) {
-                let _ = writeln!(wrong, "{} | {} | {name} | {:?}", class.file, class.name, row.text);
+                let _ =
+                    writeln!(wrong, "{} | {} | {name} | {:?}", class.file, class.name, row.text);
             }
         }
         let percent = share(hits, rows.len());

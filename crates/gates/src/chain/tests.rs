@@ -25,7 +25,11 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
     let on = KillSwitch::On { reason: String::new() };
     let exceeded = Some(Rate::Exceeded { retry_after: 1 });
     let cases = [
-        (bad(), Facts { kill_switch: Some(on), rate: exceeded, ..fine.clone() }, Reason::KillSwitch),
+        (
+            bad(),
+            Facts { kill_switch: Some(on), rate: exceeded, ..fine.clone() },
+            Reason::KillSwitch,
+        ),
         (bad(), Facts { rate: exceeded, ..fine.clone() }, Reason::RateLimited),
         (bad(), fine.clone(), Reason::RiskPattern),
         (plan("tidy up", "", &["../etc/passwd"]), fine.clone(), Reason::PathForbidden),
@@ -40,7 +44,8 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
 #[test]
 fn without_facts_nothing_passes() {
     let chain = chain(policy(""), ChainOptions::default());
-    let refused = evaluate(&chain, Principal::new("p"), turn("hello"), &Facts::default(), &Unwatched);
+    let refused =
+        evaluate(&chain, Principal::new("p"), turn("hello"), &Facts::default(), &Unwatched);
     assert!(refused.is_err());
 }
 

@@ -6,7 +6,10 @@ use life_agent_domain::ids::{AgentId, Principal};
 use super::*;
 
 fn module(body: &str) -> Vec<Module> {
-    vec![Module { name: "a.rego".to_owned(), text: format!("package agent\nimport rego.v1\n{body}") }]
+    vec![Module {
+        name: "a.rego".to_owned(),
+        text: format!("package agent\nimport rego.v1\n{body}"),
+    }]
 }
 
 fn decide(body: &str) -> OpaAnswer {
@@ -35,7 +38,12 @@ fn what_would_run_on_and_on_is_ended_and_denied() {
     let endless = "xs := [1,2,3,4,5,6,7,8,9,10]\n\
         allow if { some a in xs; some b in xs; some c in xs; some d in xs; some e in xs; a*b*c*d*e == 0 }";
     assert!(matches!(decide(endless), OpaAnswer::Deny { .. }));
-    let tens = |n: usize| format!("a{n} := concat(\"\", [a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0}])\n", n - 1);
+    let tens = |n: usize| {
+        format!(
+            "a{n} := concat(\"\", [a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0},a{0}])\n",
+            n - 1
+        )
+    };
     let growing: String = (1..8).map(tens).collect();
     let growing = format!("a0 := \"0123456789\"\n{growing}allow if count(a7) > 0");
     assert!(matches!(decide(&growing), OpaAnswer::Deny { .. }));
@@ -56,7 +64,8 @@ fn modules_that_cannot_hold_are_refused_with_their_names() {
     assert_eq!(faults(&module("allow if {"))[0].path, "opa.a.rego");
     assert!(faults(&module("other := 1"))[0].message.contains("data.agent.allow"));
     assert!(faults(&[])[0].message.contains("data.agent.allow"));
-    for (name, _) in REFUSED.iter().filter(|(name, _)| !matches!(*name, "http.send" | "test.sleep")) {
+    for (name, _) in REFUSED.iter().filter(|(name, _)| !matches!(*name, "http.send" | "test.sleep"))
+    {
         let body = match *name {
             "numbers.range" | "bits.lsh" => format!("allow if {name}(1, 2)"),
             "numbers.range_step" => format!("allow if {name}(1, 2, 1)"),
@@ -89,7 +98,9 @@ fn without_an_answer_the_gate_denies() {
     let principal = Principal::new("ci");
     let turn = Turn { agent: AgentId::new("hero").unwrap(), input: "hello".to_owned() };
     let subject = Subject { principal: &principal, command: Command::Turn(&turn) };
-    let check = |opa: Opa, facts: &Facts| OpaGate { opa, policy_hash: String::new() }.check(&subject, facts);
+    let check = |opa: Opa, facts: &Facts| {
+        OpaGate { opa, policy_hash: String::new() }.check(&subject, facts)
+    };
     let answered = |answer| Facts { opa: Some(answer), ..Facts::default() };
     assert!(check(Opa::Remote, &answered(OpaAnswer::Allow)).refusal.is_none());
     for (opa, facts) in [
@@ -106,8 +117,11 @@ fn without_an_answer_the_gate_denies() {
 fn the_shipped_module_passes_its_own_cases() {
     let read = |name: &str| Module {
         name: name.to_owned(),
-        text: std::fs::read_to_string(format!("{}/../../policies/{name}", env!("CARGO_MANIFEST_DIR")))
-            .unwrap(),
+        text: std::fs::read_to_string(format!(
+            "{}/../../policies/{name}",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .unwrap(),
     };
     let (shipped, cases) = (read("agent.rego"), read("agent_test.rego"));
     assert!(OpaPolicy::compile(std::slice::from_ref(&shipped)).is_ok());

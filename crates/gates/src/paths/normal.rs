@@ -60,7 +60,8 @@ fn plain(raw: &str) -> Result<String, PathFault> {
     if raw.len() > MAX_BYTES {
         return Err(PathFault::TooLong);
     }
-    if raw.chars().any(|c| c.is_control() || is_invisible(c) && c != '\u{200d}' && c != '\u{fe0f}') {
+    if raw.chars().any(|c| c.is_control() || is_invisible(c) && c != '\u{200d}' && c != '\u{fe0f}')
+    {
         return Err(PathFault::Control);
     }
     if raw.starts_with(['/', '~']) || raw.starts_with("\\\\") || has_drive(raw) {

@@ -102,7 +102,8 @@ fn is_rewritten(c: char) -> bool {
 
 /// What a character stands for: nothing if it is invisible, its compatibility form otherwise.
 fn plain(c: char, mut out: impl FnMut(char)) {
-    if c.is_ascii() || ('\u{c0}'..='\u{17f}').contains(&c) && !matches!(c, 'ĳ' | 'Ĳ' | 'ŀ' | 'Ŀ' | 'ŉ' | 'ſ')
+    if c.is_ascii()
+        || ('\u{c0}'..='\u{17f}').contains(&c) && !matches!(c, 'ĳ' | 'Ĳ' | 'ŀ' | 'Ŀ' | 'ŉ' | 'ſ')
     {
         return out(c);
     }

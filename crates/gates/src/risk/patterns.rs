@@ -89,7 +89,8 @@ pub(crate) fn secrets() -> Vec<&'static Pattern> {
 /// The expression as the engine takes it.
 pub(crate) fn source(pattern: &Pattern) -> String {
     let parts = vocabulary::PARTS.iter();
-    let expanded = parts.fold(pattern.regex.to_owned(), |text, (name, part)| text.replace(name, part));
+    let expanded =
+        parts.fold(pattern.regex.to_owned(), |text, (name, part)| text.replace(name, part));
     format!("(?imx-u){expanded}")
 }
 

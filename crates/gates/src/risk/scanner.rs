@@ -7,11 +7,12 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use life_agent_policy::bounded::Found;
 use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::{CompiledPattern, Snapshot};
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::patterns::{self, Hit, Pattern};
+use super::prefilter::Prefilter;
 use super::view::View;
-use super::{decode, probe, shell};
+use super::{decode, shell};
 
 /// Hits of one pattern in one view that are reported; more of the same say nothing new.
 const MAX_HITS: usize = 8;
@@ -62,7 +63,11 @@ impl Scanner {
 
     /// What the policy's own patterns find.
     pub(crate) fn custom(&self, text: &str) -> Vec<RawFinding> {
-        if self.snapshot.patterns.is_empty() { Vec::new() } else { self.custom_in(&Views::of(text)) }
+        if self.snapshot.patterns.is_empty() {
+            Vec::new()
+        } else {
+            self.custom_in(&Views::of(text))
+        }
     }
 
     /// The first find of each of the policy's own patterns: a search of theirs may be slow, and one
@@ -125,7 +130,11 @@ impl<'t> Views<'t> {
 struct Spans(Vec<(usize, usize)>);
 
 impl Spans {
-    fn findings(self, category: Category, pattern: &'static Pattern) -> impl Iterator<Item = RawFinding> {
+    fn findings(
+        self,
+        category: Category,
+        pattern: &'static Pattern,
+    ) -> impl Iterator<Item = RawFinding> {
         self.merged().into_iter().map(move |(start, end)| RawFinding {
             category,
             rule: Cow::Borrowed(pattern.id),
@@ -152,7 +161,9 @@ impl Spans {
 
 static BUILT_IN: LazyLock<Compiled> = LazyLock::new(|| {
     let all = patterns::all().into_iter();
-    Compiled::new(all.flat_map(|(category, list)| list.into_iter().map(move |p| (category, p))).collect())
+    Compiled::new(
+        all.flat_map(|(category, list)| list.into_iter().map(move |p| (category, p))).collect(),
+    )
 });
 
 static SECRETS: LazyLock<Compiled> = LazyLock::new(|| {
@@ -160,26 +171,25 @@ static SECRETS: LazyLock<Compiled> = LazyLock::new(|| {
 });
 
 struct Compiled {
-    /// Tells in one pass which patterns are worth a search; all of them if it did not compile.
-    set: Option<RegexSet>,
+    prefilter: Prefilter,
     patterns: Vec<(Category, &'static Pattern, OnceLock<Option<Regex>>)>,
 }
 
 impl Compiled {
     fn new(patterns: Vec<(Category, &'static Pattern)>) -> Self {
-        let sources = patterns.iter().map(|(_, pattern)| {
-            let source = patterns::source(pattern);
-            probe::probe(&source).unwrap_or(source)
-        });
-        let set = RegexSetBuilder::new(sources).dfa_size_limit(DFA_BYTES).size_limit(DFA_BYTES).build();
+        let sources: Vec<_> =
+            patterns.iter().map(|(_, pattern)| patterns::source(pattern)).collect();
         let lazily = |(category, pattern)| (category, pattern, OnceLock::new());
-        Self { set: set.ok(), patterns: patterns.into_iter().map(lazily).collect() }
+        Self {
+            prefilter: Prefilter::new(&sources),
+            patterns: patterns.into_iter().map(lazily).collect(),
+        }
     }
 
     fn find_all(&self, views: &Views<'_>) -> Vec<RawFinding> {
         let mut spans: Vec<Spans> = Vec::new();
         for view in views.all() {
-            for index in self.candidates(view) {
+            for index in self.prefilter.candidates(view.text().as_bytes()) {
                 let (category, pattern, regex) = &self.patterns[index];
                 if views.is_shell(view) && !is_for_shells(*category) {
                     continue;
@@ -189,7 +199,8 @@ impl Compiled {
                     Some(regex) => {
                         let hits = hits(regex, pattern, view, views.original.text());
                         // Redaction needs every credential; of the rest, a few tell enough.
-                        let most = if *category == Category::Secrets { usize::MAX } else { MAX_HITS };
+                        let most =
+                            if *category == Category::Secrets { usize::MAX } else { MAX_HITS };
                         spans[index].0.extend(hits.take(most));
                     }
                     // A pattern that cannot be searched for is no excuse to let the text through.
@@ -198,15 +209,9 @@ impl Compiled {
             }
         }
         let found = spans.into_iter().zip(&self.patterns);
-        found.flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern)).collect()
-    }
-
-    /// The patterns that are worth a search in this view.
-    fn candidates(&self, view: &View<'_>) -> Vec<usize> {
-        match &self.set {
-            Some(set) => set.matches(view.text().as_bytes()).into_iter().collect(),
-            None => (0..self.patterns.len()).collect(),
-        }
+        found
+            .flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern))
+            .collect()
     }
 }
 
@@ -227,18 +232,21 @@ fn hits<'a>(
     let disguised = move |hit: &Hit<'_>, (from, to): (usize, usize)| {
         !pattern.disguised || original.as_bytes().get(from..to) != Some(hit.value())
     };
-    let whole = pattern.accept.is_none().then(|| regex.find_iter(text).map(|m| (m.start(), m.end())));
+    let whole =
+        pattern.accept.is_none().then(|| regex.find_iter(text).map(|m| (m.start(), m.end())));
     let grouped = pattern.accept.is_some().then(|| {
         regex.captures_iter(text).filter_map(|groups| {
             let found = groups.iter().skip(1).flatten().next().or(groups.get(0))?;
             Some((found.start(), found.end()))
         })
     });
-    whole.into_iter().flatten().chain(grouped.into_iter().flatten()).filter_map(move |(start, end)| {
-        let hit = Hit { text, start, end };
-        let span = view.original_span(start, end);
-        (accepted(&hit) && disguised(&hit, span)).then_some(span)
-    })
+    whole.into_iter().flatten().chain(grouped.into_iter().flatten()).filter_map(
+        move |(start, end)| {
+            let hit = Hit { text, start, end };
+            let span = view.original_span(start, end);
+            (accepted(&hit) && disguised(&hit, span)).then_some(span)
+        },
+    )
 }
 
 fn compile(pattern: &Pattern) -> Option<Regex> {
@@ -255,5 +263,39 @@ pub(crate) fn find_in(pattern: &'static Pattern, text: &str) -> bool {
 #[doc(hidden)]
 #[allow(missing_docs, clippy::all, clippy::disallowed_methods)]
 pub fn probes() -> Vec<(&'static str, &'static str, String)> {
-    patterns::all().into_iter().flat_map(|(c, l)| l.into_iter().map(move |p| (c.as_str(), p.id, probe::probe(&patterns::source(p)).unwrap()))).collect()
+    patterns::all()
+        .into_iter()
+        .flat_map(|(c, l)| {
+            l.into_iter().map(move |p| {
+                (c.as_str(), p.id, super::probe::probe(&patterns::source(p)).unwrap())
+            })
+        })
+        .collect()
+}
+#[doc(hidden)]
+#[allow(missing_docs, clippy::all, clippy::disallowed_methods)]
+pub fn profile(text: &str) -> String {
+    use std::fmt::Write;
+    use std::time::Instant;
+    let mut out = String::new();
+    let t = Instant::now();
+    let views = Views::of(text);
+    write!(out, "views {:?}", t.elapsed());
+    for view in views.all() {
+        let t = Instant::now();
+        let cands = BUILT_IN.prefilter.candidates(view.text().as_bytes());
+        write!(out, " set {:?} {} candidates", t.elapsed(), cands.len());
+        let mut times = vec![];
+        for i in cands {
+            let (_, p, re) = &BUILT_IN.patterns[i];
+            let re = re.get_or_init(|| compile(p)).as_ref().unwrap();
+            let t = Instant::now();
+            let n = hits(re, p, view, text).count();
+            times.push((t.elapsed(), p.id, n));
+        }
+        times.sort();
+        times.reverse();
+        write!(out, " {:?}", &times[..times.len().min(3)]);
+    }
+    out
 }

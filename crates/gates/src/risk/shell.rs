@@ -120,22 +120,27 @@ fn variable(rest: &str, before: u8) -> Option<Trick> {
         }
         b'@' | b'*' | b'0'..=b'9' => (rest.get(1..2)?, 2),
         _ => {
-            let len = rest[1..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+            let len =
+                rest[1..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
             (rest.get(1..1 + len)?, 1 + len)
         }
     };
     if name.get(..3).is_some_and(|ifs| ifs.eq_ignore_ascii_case("ifs")) {
         // `$IFS$9` is the usual way to end the name before a letter.
-        let tail = rest[end..].strip_prefix('$').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        let tail = rest[end..]
+            .strip_prefix('$')
+            .is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
         return reads(' ', end + if tail { 2 } else { 0 });
     }
     // `${HOME:0:1}` is the first character of an absolute path.
     if let Some((name, ":0:1")) = name.find(':').map(|at| name.split_at(at)) {
-        return matches!(name, "HOME" | "PATH" | "PWD" | "SHELL" | "OLDPWD").then_some(())
+        return matches!(name, "HOME" | "PATH" | "PWD" | "SHELL" | "OLDPWD")
+            .then_some(())
             .and_then(|()| reads('/', end));
     }
     let next = bytes.get(end).copied().unwrap_or(b' ');
-    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'*'));
+    let is_name =
+        name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'*'));
     let in_word = before.is_ascii_alphabetic() && next.is_ascii_alphabetic();
     if is_name && in_word && bytes[1] != b'(' { nothing(end) } else { None }
 }
@@ -160,7 +165,10 @@ fn is_in_quoted_word(bytes: &[u8], at: usize) -> bool {
     if bytes.get(at + 1) == Some(&bytes[at]) {
         return true;
     }
-    if at == 0 || !is_word(bytes[at - 1]) || !bytes.get(at + 1).is_some_and(|next| is_in_word(*next)) {
+    if at == 0
+        || !is_word(bytes[at - 1])
+        || !bytes.get(at + 1).is_some_and(|next| is_in_word(*next))
+    {
         return false;
     }
     let is_other = |byte: &&u8| matches!(**byte, b'\'' | b'"');
@@ -213,7 +221,9 @@ mod tests {
 
     #[test]
     fn ordinary_text_needs_no_rewriting() {
-        for text in ["it's Bob's, isn't it", "a {b} and {c: 1, d}", "say \"yes\"", "x = {a: [1, 2]}"] {
+        for text in
+            ["it's Bob's, isn't it", "a {b} and {c: 1, d}", "say \"yes\"", "x = {a: [1, 2]}"]
+        {
             assert!(!may_change(text), "{text}");
         }
     }

@@ -45,7 +45,8 @@ impl<'t> View<'t> {
         }
         let last = self.origin_of(end - 1);
         // All bytes that one escape became share an origin; the next origin is where it ends.
-        let beyond = self.origin.get(end..).unwrap_or_default().iter().find(|o| **o as usize > last);
+        let beyond =
+            self.origin.get(end..).unwrap_or_default().iter().find(|o| **o as usize > last);
         (first, beyond.map_or(self.original_len, |origin| *origin as usize))
     }
 }

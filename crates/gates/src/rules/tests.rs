@@ -81,7 +81,10 @@ fn an_observed_rule_records_what_it_would_have_denied() {
     let verdict = check(rules, &asked, &facts(asked.view()));
     assert!(verdict.refusal.is_none());
     let found = &verdict.findings[0];
-    assert_eq!((found.category, found.rule.as_str(), found.effect), ("rule", "maybe", Effect::Observe));
+    assert_eq!(
+        (found.category, found.rule.as_str(), found.effect),
+        ("rule", "maybe", Effect::Observe)
+    );
     assert_eq!((found.field.as_str(), found.start, found.end), ("input", 0, 9));
 }
 

@@ -12,8 +12,16 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | p?open[2-4]? \s*\( \s* ["'][^"'\n]* / | popen[2-4] \s*\( | Popen \s*\( \s* [^\s)] | exec_command \s*\( \s* ["'\w]
             | shell \s*=\s* (?: ["']?true | \{ | false \) | [a-z_]+ \) ) | stdout \s*=\s* (?:\w+\.)? PIPE )"#,
         weight: 0.8,
-        examples: &["os.system('date')", "subprocess.run(['make'], shell=True)", "x = os.popen(cmd).read()"],
-        counter_examples: &["use the os and subprocess modules", "drop os.system()", "the operating system (linux)"],
+        examples: &[
+            "os.system('date')",
+            "subprocess.run(['make'], shell=True)",
+            "x = os.popen(cmd).read()",
+        ],
+        counter_examples: &[
+            "use the os and subprocess modules",
+            "drop os.system()",
+            "the operating system (linux)",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -27,8 +35,18 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b from \s+ (?: os | pickle | dill | subprocess | telnetlib | ftplib | pty | ctypes ) \s+ import \s
             | \b (?: telnetlib | ftplib ) \s*\.\s* (?: Telnet | FTP ) | \b (?: SafeLoader | UnsafeLoader | FullLoader ) \b )"#,
         weight: 0.7,
-        examples: &["eval('1+1')", "m = __import__('socket')", "pickle.loads(blob)", "import subprocess"],
-        counter_examples: &["remove eval()", "evaluation (first)", "import the module", "we import os packages"],
+        examples: &[
+            "eval('1+1')",
+            "m = __import__('socket')",
+            "pickle.loads(blob)",
+            "import subprocess",
+        ],
+        counter_examples: &[
+            "remove eval()",
+            "evaluation (first)",
+            "import the module",
+            "we import os packages",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -50,8 +68,17 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \bFunction \s*\( \s* ["'`] | <script\b [^>\n]* > [^<\n]*\( | <script\b [^>\n]* \bsrc \s*= | \bon(?:error|load|click|mouseover) \s*=\s* ["']?\s*[\w.]+ \s*[(=]
             | \b (?: setTimeout | setInterval ) \s*\( \s* ["'`] | ["';)] \s* alert \s*\( | \bdocument \s*\.\s* (?: cookie | write ) )"#,
         weight: 0.7,
-        examples: &["require('child_process').exec('date')", "<script>alert(1)</script>", "new Function(\"return 1\")"],
-        counter_examples: &["a <script> tag", "the constructor", "onload handlers", "require('./util')"],
+        examples: &[
+            "require('child_process').exec('date')",
+            "<script>alert(1)</script>",
+            "new Function(\"return 1\")",
+        ],
+        counter_examples: &[
+            "a <script> tag",
+            "the constructor",
+            "onload handlers",
+            "require('./util')",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -71,8 +98,15 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: iex | invoke-expression | invoke-command ) \b \s* [\s("'$&\[{] [^\n]*? [("'$] | \b invoke-(?: webrequest | restmethod ) \s+ \S
             | \.\s*download(?:string|file|data) \s*\( | frombase64string \s*\( | new-object \s+ (?:system\.)? net\. | \bstart-process \s+ (?: - | ["'$] | [\w:\\/.-]+ \. \w{2,4} \b ) | \badd-type \s+ - )"#,
         weight: 0.8,
-        examples: &["powershell -enc SQBFAFgA", "IEX (New-Object Net.WebClient).DownloadString('x')"],
-        counter_examples: &["add powershell completion", "in PowerShell, run the script", "start-process is a cmdlet."],
+        examples: &[
+            "powershell -enc SQBFAFgA",
+            "IEX (New-Object Net.WebClient).DownloadString('x')",
+        ],
+        counter_examples: &[
+            "add powershell completion",
+            "in PowerShell, run the script",
+            "start-process is a cmdlet.",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -82,7 +116,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | <%= [^%\n]* (?: system | exec | `|\d\s*\*\s*\d ) | \$\{ \s* \d+ \s*[*+-]\s* \d+ \s* \} | \#\{ \s* \d+ \s*\*\s* \d+ \s* \} | \{% \s* (?: for | if | set | import | include | debug | raw ) \b [^%\n]* % \}
             | \{\d\} \s* \+ \s* \{\d\} )"#,
         weight: 0.7,
-        examples: &["{{ 7*7 }}", "{{ self.__init__ }}", "<!--#exec cmd=\"date\"-->", "<%= system('date') %>"],
+        examples: &[
+            "{{ 7*7 }}",
+            "{{ self.__init__ }}",
+            "<!--#exec cmd=\"date\"-->",
+            "<%= system('date') %>",
+        ],
         counter_examples: &["{{ user.name }}", "${NAME}", "<!-- note -->", "{{}}"],
         ..PLAIN
     },
@@ -121,7 +160,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | [\s+]+ (?: -\S+ \s+ (?: [\w./-]+ \s+ )? )* ["']? (?: https? | ftp | file ) : | [\s+]+ -{1,2} [a-z][^\n]* \s [\w./-]*\.\w | \s+ \d{1,3}(?:\.\d{1,3}){3} )"#,
         weight: 0.8,
         examples: &["curl -s x.sh | sh", "wget http://h/x", "curl -o a.sh h.example"],
-        counter_examples: &["make curl fail on errors", "use wget or curl", "a git fetch -p of main"],
+        counter_examples: &[
+            "make curl fail on errors",
+            "use wget or curl",
+            "a git fetch -p of main",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -141,7 +184,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \breg (?:\.exe)? [\s+]+ (?: add | delete | query | save | export ) [\s+]+ ["']?HK | \b (?: dir | type | copy | del | cd | start ) [\s+]+ (?: /\w\s+ )* ["']? (?: [a-z]:[\\/%]? | %\w+% | \\\\ ) | \bipconfig \s+ / | \bschtasks \s+ / | \bwmic \s+ \w+ \s+ \w
             | \b certutil (?:\.exe)? \s+ - | \b (?: mshta | rundll32 | regsvr32 | bitsadmin ) (?:\.exe)? \s+ [\w/\\"'h] | % (?: systemroot | windir | comspec | programfiles | appdata | userprofile | temp | path | os ) (?: % | :~ ) | \bHKEY_\w+ \\ )"#,
         weight: 0.8,
-        examples: &["cmd /c date", "net user bob pw /add", "reg query HKLM\\Software", "type %WINDIR%\\x", "dir c:\\"],
+        examples: &[
+            "cmd /c date",
+            "net user bob pw /add",
+            "reg query HKLM\\Software",
+            "type %WINDIR%\\x",
+            "dir c:\\",
+        ],
         counter_examples: &["the net use of it", "type the name", "register HK", "a cmd prompt"],
         ..PLAIN
     },

@@ -11,8 +11,20 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo | sysinfo ) \b )
             | [;|&\n\r] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s )"#,
         weight: 0.8,
-        examples: &["a.txt; whoami", "x | cat /var/log/app", "v=$(uname -r)", "1 && curl -s host", "q|id", "& echo $PATH"],
-        counter_examples: &["read it; find the bug", "either | or", "tabs & spaces", "use wget; it is there"],
+        examples: &[
+            "a.txt; whoami",
+            "x | cat /var/log/app",
+            "v=$(uname -r)",
+            "1 && curl -s host",
+            "q|id",
+            "& echo $PATH",
+        ],
+        counter_examples: &[
+            "read it; find the bug",
+            "either | or",
+            "tabs & spaces",
+            "use wget; it is there",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -40,7 +52,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | \s* [;|&`] | \\[nr] )"#,
         weight: 0.6,
         examples: &["run /usr/bin/id;", "/bin/ls -al"],
-        counter_examples: &["bin/main.rs", "/usr/bin/env is used", "/bin/server", "newer than /bin/sh"],
+        counter_examples: &[
+            "bin/main.rs",
+            "/usr/bin/env is used",
+            "/bin/server",
+            "newer than /bin/sh",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -50,7 +67,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x | \bxxd \s+ (?: -\w+ \s+ )* -r | \bbase64 \s+ (?:-d|--decode|-D) \b | \btr \s+ '[^'\n]+' \s+ '"
             | \b \w+ = \$? \\? ["'] [^\n;]* \\? ["'] \s* (?: ; | && ) \s* \$\w | \becho \s+ ~[-+] )"#,
         weight: 0.8,
-        examples: &["cat$IFS/x", "${PATH:0:1}bin", "/???/??t x", "who$(echo am)i", "X=$'id';$X", "tr x <<< y"],
+        examples: &[
+            "cat$IFS/x",
+            "${PATH:0:1}bin",
+            "/???/??t x",
+            "who$(echo am)i",
+            "X=$'id';$X",
+            "tr x <<< y",
+        ],
         counter_examples: &["${NAME}", "a{b,c}", "what?/why?", "X='a'; y"],
         ..PLAIN
     },
@@ -62,7 +86,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         weight: 0.6,
         accept: Some(is_no_markdown),
         examples: &["$(whoami)", "x`cat /etc/motd`", "$(touch a)", "`ping h`"],
-        counter_examples: &["call `id` here", "`type Body`", "$(RUSTC)", "use `python -m venv` to make one"],
+        counter_examples: &[
+            "call `id` here",
+            "`type Body`",
+            "$(RUSTC)",
+            "use `python -m venv` to make one",
+        ],
         ..PLAIN
     },
 ];

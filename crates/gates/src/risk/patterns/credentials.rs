@@ -31,7 +31,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         weight: 0.6,
         accept: Some(is_chosen),
         examples: &["password = \"correct horse battery\"", "db_pass: 'hunter2hunter2'"],
-        counter_examples: &["password = \"\"", "secret: '${SECRET}'", "password: \"your password\""],
+        counter_examples: &[
+            "password = \"\"",
+            "secret: '${SECRET}'",
+            "password: \"your password\"",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -41,7 +45,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         weight: 0.6,
         accept: Some(is_full_of_signs),
         examples: &["passwd: m#9$kQ}v2~Lx_w", "secret := a{b}c[d>e-f_g$h#i"],
-        counter_examples: &["password: changeme", "secret = get_secret(\"x\")", "pwd: /home/bob/projects"],
+        counter_examples: &[
+            "password: changeme",
+            "secret = get_secret(\"x\")",
+            "pwd: /home/bob/projects",
+        ],
         ..PLAIN
     },
 ];
@@ -70,7 +78,8 @@ pub(super) fn is_token(hit: &Hit<'_>) -> bool {
     let is_mixed = value.iter().any(u8::is_ascii_digit)
         || changes_case(value)
         || longest.is_some_and(|part| part.len() >= 30 && is_one_case(part));
-    let is_piece = matches!(hit.before(), b'+' | b'-' | b'.' | b'~') || hit.before().is_ascii_alphanumeric();
+    let is_piece =
+        matches!(hit.before(), b'+' | b'-' | b'.' | b'~') || hit.before().is_ascii_alphanumeric();
     is_mixed
         && !is_piece
         && !value.iter().all(u8::is_ascii_hexdigit)
@@ -117,13 +126,28 @@ fn is_an_alphabet(value: &[u8]) -> bool {
 /// Not what stands in examples and templates instead of a credential.
 pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
     const SIGNS: [&[u8]; 16] = [
-        b"xxxx", b"example", b"****", b"....", b"your", b"placeholder", b"redacted", b"changeme",
-        b"put_", b"[password",  b"<", b"${", b"$(", b"{{", b"####", b"#{",
+        b"xxxx",
+        b"example",
+        b"****",
+        b"....",
+        b"your",
+        b"placeholder",
+        b"redacted",
+        b"changeme",
+        b"put_",
+        b"[password",
+        b"<",
+        b"${",
+        b"$(",
+        b"{{",
+        b"####",
+        b"#{",
     ];
     const WORDS: [&[u8]; 7] =
         [b"password", b"passwd", b"secret", b"token", b"pass", b"required", b"username:token"];
     let lower = value.to_ascii_lowercase();
-    let is_reference = lower.starts_with(b"$") || lower.starts_with(b"%") || lower.starts_with(b"\"$");
+    let is_reference =
+        lower.starts_with(b"$") || lower.starts_with(b"%") || lower.starts_with(b"\"$");
     let holds = |sign: &&[u8]| memchr::memmem::find(&lower, sign).is_some();
     !is_reference && !WORDS.contains(&lower.as_slice()) && !SIGNS.iter().any(holds)
 }

@@ -30,7 +30,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: boot\.ini | win\.ini | php\.ini%?\x00 | system32 [/\\] (?: config | drivers ) | repair [/\\] (?: sam | system ) ) \b | [/\\] (?: etc | usr | var | root | home | windows | winnt ) [/\\] [\w./\\-]* (?: \x00 | %00 )
             | (?: ^ | [\s/\\] ) \.ht(?:passwd|access) \b )"#,
         weight: 0.6,
-        examples: &["/etc/passwd", "cat /etc/shadow", "c:\\boot.ini", "~/.ssh/id_rsa", "/proc/self/environ", "etc%2fpasswd"],
+        examples: &[
+            "/etc/passwd",
+            "cat /etc/shadow",
+            "c:\\boot.ini",
+            "~/.ssh/id_rsa",
+            "/proc/self/environ",
+            "etc%2fpasswd",
+        ],
         counter_examples: &["/etc/app.conf", "the boot order", "proc macros", "the passwd command"],
         ..PLAIN
     },

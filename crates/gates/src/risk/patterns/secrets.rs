@@ -12,7 +12,16 @@ const fn token(
     examples: &'static [&'static str],
     counter_examples: &'static [&'static str],
 ) -> Pattern {
-    Pattern { id, description, regex, weight: 0.9, accept: Some(is_token), examples, counter_examples, ..PLAIN }
+    Pattern {
+        id,
+        description,
+        regex,
+        weight: 0.9,
+        accept: Some(is_token),
+        examples,
+        counter_examples,
+        ..PLAIN
+    }
 }
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -22,7 +31,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r"(?: -----BEGIN [\ a-z0-9]* PRIVATE\ KEY (?: [a-z0-9+/=\s\\:,._-]*? -----END [\ a-z0-9]* PRIVATE\ KEY (?:\ BLOCK)? ----- | [a-z0-9+/=\s\\:,_-]* )
             | PuTTY-User-Key-File-\d: [^\n]+ | \bAGE-SECRET-KEY-1[a-z0-9]{30,} )",
         weight: 1.0,
-        examples: &["-----BEGIN PRIVATE KEY-----\nMIIEvQIB\n-----END PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----"],
+        examples: &[
+            "-----BEGIN PRIVATE KEY-----\nMIIEvQIB\n-----END PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ],
         counter_examples: &["-----BEGIN PUBLIC KEY-----", "the private key"],
         ..PLAIN
     },
@@ -72,7 +84,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "model_key",
         "a key of OpenAI, Anthropic, Groq, Hugging Face, Perplexity, Replicate, Cohere or the like",
         r"(?: \b sk- (?: proj- | ant- | or- | svcacct- | admin- | lf- )? [\w-]{18,} | \b (?: gsk | hf | r8 | xai | nvapi | pplx | tgp_v1 | fw | csk ) [_-] [\w-]{24,} | \b api_org_ [a-z]{30,} | \b key-[0-9a-f]{32} \b )",
-        &["sk-proj-9wXq2LkPz7VbN4mTr8YcDf6HjKs3", "gsk_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1E", "hf_jofcQdVbRmWlZtYxNsUkPeHaGiLo"],
+        &[
+            "sk-proj-9wXq2LkPz7VbN4mTr8YcDf6HjKs3",
+            "gsk_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1E",
+            "hf_jofcQdVbRmWlZtYxNsUkPeHaGiLo",
+        ],
         &["sk-learn-contrib-packages", "hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
     ),
     token(
@@ -86,14 +102,19 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "azure_secret",
         "a client secret or storage key of Azure, a Teams webhook",
         r#"(?: (?: ^ | [\s"'=:>] ) ( [\w~.-]{3} \dQ~ [\w~.-]{31,34} ) (?: $ | [\s"'<;,\\] ) | \b AccountKey= [a-z0-9+/=]{60,} | \b [\w-]+\.webhook\.office\.com/webhookb2/[\w@/-]{40,} | \bSharedAccess(?:Key|Signature)=[\w%+/=&-]{30,} )"#,
-        &["AccountKey=lJzRc1YdHaAA2KCNJJ1tkYwF/+mKK6Ygw0NGe170Xu592euJv2wYUtBlV8z+qnlcNQSnIYVTkLWntUO1F8j8rQ=="],
+        &[
+            "AccountKey=lJzRc1YdHaAA2KCNJJ1tkYwF/+mKK6Ygw0NGe170Xu592euJv2wYUtBlV8z+qnlcNQSnIYVTkLWntUO1F8j8rQ==",
+        ],
         &["~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~", "AccountKey=none"],
     ),
     token(
         "package_token",
         "a token of npm, PyPI, RubyGems, Docker, NuGet, Clojars, Artifactory or crates.io",
         r"(?: \b npm_ [a-z0-9]{30,} | \b pypi-AgE[\w-]{40,} | \b rubygems_[0-9a-f]{40,} | \b dckr_(?:pat|oat)_[\w-]{20,} | \b oy2[a-z0-9]{43} \b | \b CLOJARS_[0-9a-z]{50,} | \b (?: AKCp[a-z0-9]{60,} | cmVmdGtu[a-z0-9]{50,} ) | \bcio[a-z0-9]{32} \b )",
-        &["npm_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0", "pypi-AgEIcHlwaS5vcmc8155f7cdee0065471b03e41b2e90c9cf598f45"],
+        &[
+            "npm_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0",
+            "pypi-AgEIcHlwaS5vcmc8155f7cdee0065471b03e41b2e90c9cf598f45",
+        ],
         &["npm_config_registry", "oy2 is short"],
     ),
     token(
@@ -114,14 +135,20 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "cloud_token",
         "a token of a hosting or platform service (DigitalOcean, Heroku, Fly, Doppler, Vault, Terraform, Databricks, Alibaba ...)",
         r"(?: \b do[opr]_v1_[0-9a-f]{40,} | \b HRKU-[\w-]{30,} | \b f[mo][12][ar]?_[\w+/=-]{40,} | \b dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{20,} | \b hv[sbr]\.[\w-]{24,} | \b (?: s | b | r )\.[a-z0-9]{24} \b | [a-z0-9]{14}\.atlasv1\.[\w=-]{50,} | \b dapi[0-9a-f]{32} | \b LTAI[a-z0-9]{17,22} \b | \b pul-[0-9a-f]{40} | \b pscale_(?:tkn|oauth|pw)_[\w=.-]{30,} | \b tk-us-[\w-]{40,} | \b YC[a-z0-9_-]{38} \b | \b AQVN[\w-]{35,} | \b t1\.[\w=.-]{40,} | \b v1\.0-[0-9a-f]{24}-[0-9a-f]{100,} | \b sha256~[\w-]{40,} | \b nfp_\w{30,} | \b cf(?:ut|at|k)_[\w-]{30,} | \b dt0[a-z]\d\d\.[a-z0-9]{20,}\.[a-z0-9]{50,} | \b ops_[\w-]{100,} | \b A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3} | \b EZ[AT]K[a-z0-9]{50,} )",
-        &["dop_v1_3f7a9c2e8b1d6f4a0c5e7b9d2f8a1c6e4b0d7f3a9c5e2b8d1f6a4c0e7b9d2f8a", "hvs.CAESIJ9xQz7LmP2sTvB4wKcR8yNd5GhJ"],
+        &[
+            "dop_v1_3f7a9c2e8b1d6f4a0c5e7b9d2f8a1c6e4b0d7f3a9c5e2b8d1f6a4c0e7b9d2f8a",
+            "hvs.CAESIJ9xQz7LmP2sTvB4wKcR8yNd5GhJ",
+        ],
         &["hvs.short", "dapi in lower case", "s.thisstringisalllowercase"],
     ),
     token(
         "service_token",
         "a token of a developer's or company service (Atlassian, Notion, Linear, Sentry, New Relic, Grafana, Postman, Figma ...)",
         r"(?: \b ATATT3[\w=-]{60,} | \b (?: secret | ntn )_[a-z0-9]{43,} | \b lin_api_[a-z0-9]{40} | \b sntrys_eyJ[\w+/=-]{40,} | \b sntryu_[0-9a-f]{60,} | \b NR(?:AK|JS|II|AL|RA)-[a-z0-9-]{15,} | \b gl(?:c|sa)_[\w+/=]{30,} | \b eyJrIjoi[a-z0-9]{60,} | \b PMAK-[0-9a-f-]{50,} | \b fig[duo]_[\w-]{20,} | \b sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40} \b | \b sq[uap]_[0-9a-f]{40} | \b tfp_[\w.=-]{50,} | \b rdme_[a-z0-9]{60,} | \b pnu_[a-z0-9]{36} | \b sm_[aps]at_[a-z0-9]{16,} | \b API-[A-Z0-9]{26} \b | \b CCIPAT_\w{20,} | \b dnkey-[a-z0-9=_-]{26}-[a-z0-9=_-]{20,} | \b duffel_(?:test|live)_[\w=-]{40,} | \b fio-u-[\w=-]{50,} | \b ico-[a-z0-9]{32} | \b aio_[a-z0-9]{28} | \b p8e-[a-z0-9]{32} | \b pat[a-z0-9]{14}\.[0-9a-f]{64} | \b phc_\w{40,} | \b EAA[MCG][a-z0-9]{80,} | \b \d{15,16}\|[\w-]{27} | ://[0-9a-f]{8}:[0-9a-f]{8}@ | \b squ_\w{30,} | \b (?: live | test )_[0-9a-f]{35} | \b (?: live | test )_pub_[0-9a-f]{31} | \b s-s4t2(?:ud|af)-[0-9a-f]{60,} | \b AQE[\w-]{60,} | \b ghs_\w{36} | \b ATBB\w{28,} | \b xau[\w-]{40,} | \b [a-z0-9]{6}_[a-z0-9]{29}_mmk | \bmoc-\w{30,} | \b (?: sc | ext | scauth | authress )_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_-][a-z0-9-]{10,32}\.[a-z0-9+/_=-]{30,120} )",
-        &["lin_api_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0ZxCv", "PMAK-17c10f43cda97a421d914b41-8d8dcbb64ceb8b37cdbb366d71a8687d4a"],
+        &[
+            "lin_api_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0ZxCv",
+            "PMAK-17c10f43cda97a421d914b41-8d8dcbb64ceb8b37cdbb366d71a8687d4a",
+        ],
         &["secret_length", "ntn_12345678901abc", "API-READONLY"],
     ),
     Pattern {
@@ -130,8 +157,15 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: :// [\w.%+-]{1,64} : ([^\s@/"'<>]{3,120}) @ [\w\[-] | \bcurl \b (?: [^\n\\] | \\ \s* )* \s (?: -u | --user ) [\s=]* (["']? [\w.@%+-]{2,} : ["']? [^\s"']{3,}) )"#,
         weight: 0.8,
         accept: Some(is_filled_in),
-        examples: &["https://bob:s3cr3t-pw@db.example/x", "curl -u bob:t0pS3cret https://h.example"],
-        counter_examples: &["https://${USER}:${PASS}@h", "curl -u \"myusername\"", "https://user:password@host"],
+        examples: &[
+            "https://bob:s3cr3t-pw@db.example/x",
+            "curl -u bob:t0pS3cret https://h.example",
+        ],
+        counter_examples: &[
+            "https://${USER}:${PASS}@h",
+            "curl -u \"myusername\"",
+            "https://user:password@host",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -140,8 +174,15 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: \b authorization ["']? \s*[:=]\s* ["']? (?: (?: bearer | basic | token | apikey ) \s+ )? | \b x-[\w-]*(?:key|token|auth|secret) ["']? \s*[:=]\s* ["']? | \b bearer \s+ ) ([a-z0-9_.~+/=:-]{12,})"#,
         weight: 0.8,
         accept: Some(is_random),
-        examples: &["Authorization: Bearer 9wXq2LkPz7VbN4mTr8Yc", "X-Api-Key: 3f7a9c2e8b1d6f4a0c5e"],
-        counter_examples: &["Authorization: Bearer <token>", "bearer authentication", "X-Api-Key: required-for-writes"],
+        examples: &[
+            "Authorization: Bearer 9wXq2LkPz7VbN4mTr8Yc",
+            "X-Api-Key: 3f7a9c2e8b1d6f4a0c5e",
+        ],
+        counter_examples: &[
+            "Authorization: Bearer <token>",
+            "bearer authentication",
+            "X-Api-Key: required-for-writes",
+        ],
         ..PLAIN
     },
 ];

@@ -25,7 +25,12 @@ fn ids_are_unique_and_fit_for_labels() {
     for (_, patterns) in all() {
         for pattern in patterns {
             assert!(seen.insert(pattern.id), "{} twice", pattern.id);
-            assert!(pattern.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            assert!(
+                pattern
+                    .id
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            );
             assert!((0.0..=1.0).contains(&pattern.weight), "{}", pattern.id);
         }
     }

@@ -11,7 +11,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         weight: 0.5,
         accept: Some(is_odd_scheme),
         examples: &["gopher://h/x", "javascript:alert(1)", "file:///x", "ja\nvascript:x"],
-        counter_examples: &["https://example.org", "git+https://example.org/x", "std::io", "javascript: a language"],
+        counter_examples: &[
+            "https://example.org",
+            "git+https://example.org/x",
+            "std::io",
+            "javascript: a language",
+        ],
         ..PLAIN
     },
     Pattern {
@@ -28,7 +33,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
         description: "a host written as a number: IPv4 in any base or length, IPv6",
         regex: r#"\b (?: https? | wss? ) : [/\\]* (?: [^\s/@]* @ )? (?: \[ [0-9a-f:.%]+ \]? | (?: 0x[0-9a-f]+ | o?\d+ ) (?: \. (?: 0x[0-9a-f]+ | \d+ ) ){0,3} \.? (?: [:/?\#\\\s"'<>),;] | $ ) )"#,
         weight: 0.6,
-        examples: &["http://127.0.0.1:80/", "http://0x7f000001", "http://[::1]/", "http://2130706433/", "http:017700000001"],
+        examples: &[
+            "http://127.0.0.1:80/",
+            "http://0x7f000001",
+            "http://[::1]/",
+            "http://2130706433/",
+            "http:017700000001",
+        ],
         counter_examples: &["https://1.example.org", "http: 404", "version 1.2.3.4"],
         ..PLAIN
     },
@@ -39,7 +50,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b 169\.254\.\d{1,3}\.\d{1,3} \b | \b 100\.100\.100\.200 \b | \bfd00:ec2::254 \b | \bmetadata \. (?: google\.internal | packet\.net | tencentyun\.com ) | [\w-]+ \. (?: nip\.io | xip\.io | sslip\.io | localtest\.me | lvh\.me | burpcollaborator\.net | oast\.\w+ | interact\.sh ) \b
             | / (?: latest | openstack | computeMetadata ) / (?: meta-?data | user-data | v1 | attributes ) )"#,
         weight: 0.6,
-        examples: &["http://localhost:22", "http://169.254.169.254/x", "http://foo/json", "10.0.0.1.nip.io"],
+        examples: &[
+            "http://localhost:22",
+            "http://169.254.169.254/x",
+            "http://foo/json",
+            "10.0.0.1.nip.io",
+        ],
         counter_examples: &["https://example.org/", "on localhost:8080", "the metadata of it"],
         ..PLAIN
     },
@@ -49,7 +65,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: [?&;] (?: url | uri | u | next | to | go | goto | target | dest\w* | redir\w* | rurl | return\w* | continue | view | link | out | callback | forward | domain | path | ref | image\w* | checkout\w* | login\w* | logout | data | src ) = (?: https? : | [/\\$%]{1,} | [\w-]+ (?: \.[\w-]+ )+ (?: [&\s] | $ ) )
             | (?: / | \.cgi | \.php | out ) \? [/\\]* [\w-]+ (?: \.[\w-]+ )+ (?: $ | [/\s] ) | [/?] https? : | /+ [\w-]* \? [/\\] | (?: redirect | ssrf ) [\w./-]* \? \w+ = | https? :// \S+ https? :// )"#,
         weight: 0.5,
-        examples: &["/login?next=//evil.example", "?url=http://evil.example", "http://a.example/http://b.example"],
+        examples: &[
+            "/login?next=//evil.example",
+            "?url=http://evil.example",
+            "http://a.example/http://b.example",
+        ],
         counter_examples: &["https://example.org/?q=1", "what? https is", "a?b=c"],
         ..PLAIN
     },
@@ -60,7 +80,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | (?: ^ | [\s/] ) / \.? [\w-]+ \. (?: com | net | org | io | example | info | co ) (?: / \.\. | $ | \s ) | https? :// [^\s/]* [\\&] | (?: ^ | [\s/] ) //+ < | (?: ^ | \s ) [/\\]* (?: \xe3\x80\xb1 | \xe3\x80\xb5 | \xe3\x82\x9d | \xe3\x83\xbc | \xe3\x83\xbd | \xef\xbd\xb0 ) [\w-]+ \.
             | https? :// [^\s/?\#]* (?: [\x80-\xff] | \x00 ) | // [^\s/]* \x00 | https? :// [\w.-]+ \? [^\s=&]+ [./] | // (?: [\w-]+\. )+ \w+ // )"#,
         weight: 0.5,
-        examples: &["https:///evil.example", "////evil.example/", "/\\/evil.example", "http:evil.example", "//evil.example"],
+        examples: &[
+            "https:///evil.example",
+            "////evil.example/",
+            "/\\/evil.example",
+            "http:evil.example",
+            "//evil.example",
+        ],
         counter_examples: &["https://example.org/a", "// a comment", "and/or", "/// docs for x"],
         ..PLAIN
     },

@@ -1,0 +1,127 @@
+//! `POST /v1/chat/completions`: the model for clients that speak OpenAI's API.
+
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use life_agent_engine::{Completion, CompletionEvent};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Body, Document, Faults};
+use crate::model_stream;
+
+/// A request with whatever fields it has: those that are not known here pass through.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct CompletionBody(Map<String, Value>);
+
+impl Document for CompletionBody {
+    type Checked = Completion;
+    fn check(self, faults: &mut Faults) -> Option<Completion> {
+        Completion::read(self.0)
+            .map_err(|found| found.into_iter().for_each(|f| faults.add(f.path, f.message)))
+            .ok()
+    }
+}
+
+/// A request for a chat completion, as OpenAI describes it; fields that are not named here pass
+/// through to the provider.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct CompletionRequest {
+    /// The conversation, oldest first. `content` is a text or a list of parts of type `text`; images,
+    /// audio and files are refused.
+    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 256)]
+    messages: Vec<Value>,
+    /// The provider's name for the model; the policy's without it.
+    #[schema(min_length = 1, max_length = 128)]
+    model: Option<String>,
+    /// 0 to 2; the policy's without it.
+    #[schema(minimum = 0, maximum = 2)]
+    temperature: Option<f64>,
+    /// Longest answer, in tokens; the policy's without it. `max_tokens` means the same.
+    #[schema(minimum = 1, maximum = 8192)]
+    max_completion_tokens: Option<u32>,
+    /// Whether the answer comes in chunks.
+    stream: Option<bool>,
+    /// `{"include_usage": true}` for a last chunk with the usage.
+    #[schema(value_type = Object)]
+    stream_options: Option<Value>,
+    /// Tools that the model may call. Nothing here calls them.
+    #[schema(value_type = Vec<Object>)]
+    tools: Option<Value>,
+    /// `none`, `auto`, `required` or one tool.
+    #[schema(value_type = Object)]
+    tool_choice: Option<Value>,
+    /// The form of the answer.
+    #[schema(value_type = Object)]
+    response_format: Option<Value>,
+}
+
+/// A chat completion as OpenAI describes it, with all that the provider sent.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct CompletionAnswer {
+    id: Option<String>,
+    /// `chat.completion`
+    object: String,
+    /// The model that answered.
+    model: String,
+    /// One choice, with the message.
+    #[schema(value_type = Vec<Object>)]
+    choices: Vec<Value>,
+    /// Its cost.
+    #[schema(value_type = Object)]
+    usage: Option<Value>,
+}
+
+/// Chat completions for OpenAI's clients
+///
+/// Point a client here with this service's address and `/v1` as its base URL and one of this
+/// service's keys as its key. Every text of the request passes the gates (messages, names, arguments
+/// of tool calls, tools, schemas and unknown fields), every text of the answer does too, and
+/// credentials are taken out of both. A finding in `messages/N` with N beyond the last message is in
+/// one of the other fields. Refused: `n` above 1, `logprobs`, and content that is no text. With
+/// `stream`, texts come behind a held-back tail and tool calls come whole. Errors have this service's
+/// envelope, in a stream as its last event.
+#[utoipa::path(
+    post, path = "/v1/chat/completions", tag = "model", operation_id = "chat_completions",
+    request_body(content = CompletionRequest, example = json!({
+        "model": "openai/gpt-oss-120b",
+        "messages": [{"role": "user", "content": "What is behind the gate?"}]
+    })),
+    responses((status = 200, description = "The answer, on the record.", content(
+        (CompletionAnswer = "application/json", example = json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1795000000,
+            "model": "openai/gpt-oss-120b",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "A road."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+        })),
+        (String = "text/event-stream"),
+    ))),
+)]
+pub async fn completions(
+    state: web::Data<AppState>,
+    body: Body<CompletionBody>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let Body { caller, checked } = body;
+    if !checked.streams() {
+        return Ok(HttpResponse::Ok().json(state.engine.completion(&caller, checked).await?));
+    }
+    let events = state.engine.completion_events(&caller, checked).await?;
+    let teller = model_stream::Teller::new(&state, &request);
+    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
+        let teller = teller.clone();
+        async move {
+            let text = match events.next().await? {
+                CompletionEvent::Chunk(chunk) => format!("data: {chunk}\n\n"),
+                CompletionEvent::Done => "data: [DONE]\n\n".to_owned(),
+                CompletionEvent::Failed(error) => format!("data: {}\n\n", teller.error(error)),
+            };
+            Some((Bytes::from(text), events))
+        }
+    })))
+}

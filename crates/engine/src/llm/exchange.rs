@@ -1,0 +1,250 @@
+//! One exchange with the model: from the permit over the answer's own gates to its row.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use life_agent_domain::command::{Chat, Gated, Kind, Message};
+use life_agent_domain::gate::{Permit, evaluate};
+use life_agent_domain::record::EventKind;
+use life_agent_groq::{ChatReply, Exchange as Kept, Model, Outcome, Usage};
+use life_agent_observer::{Extra, Work};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::texts::{clean, of_reply};
+use super::{Failure, Llm};
+use crate::answers::GateNotes;
+use crate::engine::{Caller, Engine, row_data};
+use crate::error::EngineError;
+use crate::facts::Metered;
+use crate::policy::InForce;
+
+/// Longest answer in JSON, in bytes: a row has room for it beside the request.
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
+
+/// A conversation that has passed the gates, on its way to the model.
+pub(crate) struct Exchange {
+    pub(crate) caller: Caller,
+    pub(crate) policy: Arc<InForce>,
+    pub(crate) permit: Permit<Chat>,
+    /// What the provider is sent: the permitted conversation in its JSON, without credentials.
+    pub(crate) body: Value,
+    /// Which call it is, as the row states.
+    pub(crate) endpoint: &'static str,
+    pub(crate) begun: Instant,
+}
+
+/// An answer that has passed the gates and is on the record.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The whole of it in JSON, without credentials.
+    pub(crate) reply: ChatReply,
+    /// The number of its row.
+    pub(crate) event_id: u64,
+    /// What the gates noted about the request.
+    pub(crate) notes: GateNotes,
+    /// What the gates noted about the answer.
+    pub(crate) answer_notes: GateNotes,
+}
+
+/// What the journal keeps of an exchange.
+#[derive(Serialize)]
+struct ChatData<'a> {
+    #[serde(flatten)]
+    outcome: Told<'a>,
+    endpoint: &'a str,
+    /// What the gates judged of the request.
+    messages: &'a [Message],
+    /// The messages as they were sent, where they are more than texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_messages: Option<&'a Value>,
+    /// Everything else that was sent.
+    parameters: Map<String, Value>,
+    /// [`life_agent_groq::Exchange::digest`], under which the exchange can be played back.
+    digest: &'a str,
+    #[serde(flatten)]
+    notes: &'a GateNotes,
+    policy_hash: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum Told<'a> {
+    Answered {
+        model: &'a str,
+        content: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<&'a Value>,
+        finish_reason: Option<&'a str>,
+        usage: Option<Usage>,
+        answer: &'a GateNotes,
+    },
+    Failed {
+        error: &'static str,
+        message: String,
+    },
+}
+
+impl Engine {
+    pub(super) fn llm(&self) -> Result<&Llm, EngineError> {
+        self.llm.as_ref().ok_or(EngineError::LlmUnconfigured)
+    }
+
+    /// Carries an exchange out to its end, also if whoever waits for it leaves.
+    pub(crate) async fn exchange(&self, exchange: Exchange) -> Result<Answered, EngineError> {
+        let engine = self.clone();
+        let task = self.exchanges.spawn(async move { exchange.whole(&engine).await });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an exchange with the model did not end");
+            Err(EngineError::Unavailable)
+        })
+    }
+}
+
+impl Exchange {
+    async fn whole(self, engine: &Engine) -> Result<Answered, EngineError> {
+        let llm = engine.llm()?;
+        let answer = engine.exchanges.unless_stopped(llm.client.chat_raw(self.body.clone())).await;
+        match answer {
+            Some(Ok(reply)) => self.admit(engine, reply).await,
+            Some(Err(error)) => Err(self.failed(engine, error.into()).await),
+            None => Err(self.failed(engine, Failure::stopping()).await),
+        }
+    }
+
+    /// An answer is input from a stranger: it passes the chain like any, and is on the record before
+    /// anyone sees it.
+    pub(super) async fn admit(
+        &self,
+        engine: &Engine,
+        reply: Value,
+    ) -> Result<Answered, EngineError> {
+        let mut reply = clean(reply, &engine.llm()?.key);
+        drop_token_lists(&mut reply);
+        let readable = ChatReply::from_raw(reply.clone());
+        let readable = match readable {
+            Ok(readable) if reply.to_string().len() <= MAX_ANSWER => readable,
+            Ok(_) => return Err(self.failed(engine, too_long()).await),
+            Err(error) => return Err(self.failed(engine, error.into()).await),
+        };
+        let permit = self.judge(engine, of_reply(&reply), readable.usage).await?;
+        let kept = Kept::new(self.body.clone(), Ok(reply), self.policy.chain.redactor());
+        let Outcome::Reply(reply) = kept.outcome else {
+            return Err(self.failed(engine, Failure::unusable("the answer was lost")).await);
+        };
+        let reply = match ChatReply::from_raw(reply) {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.failed(engine, error.into()).await),
+        };
+        let answer_notes = GateNotes::from(permit.trace());
+        let tool_calls = reply.raw.pointer("/choices/0/message/tool_calls");
+        let told = Told::Answered {
+            model: &reply.model,
+            content: &reply.content,
+            tool_calls: tool_calls.filter(|calls| !calls.is_null()),
+            finish_reason: reply.finish_reason.as_deref(),
+            usage: reply.usage,
+            answer: &answer_notes,
+        };
+        let extra = self.usage(&reply.model, reply.usage);
+        let event_id = self.record(engine, told, &kept.digest, extra).await?;
+        engine.meters.done(Kind::Chat, self.begun);
+        let notes = GateNotes::from(self.permit.trace());
+        Ok(Answered { reply, event_id, notes, answer_notes })
+    }
+
+    /// Sends texts of the model through the chain. A refusal is recorded, with what the answer cost.
+    pub(super) async fn judge(
+        &self,
+        engine: &Engine,
+        messages: Vec<Message>,
+        usage: Option<Usage>,
+    ) -> Result<Permit<Chat>, EngineError> {
+        let answer = Chat { messages };
+        let facts = engine.facts(&self.caller, &self.policy, answer.view(), Metered::No).await?;
+        let principal = self.caller.principal.clone();
+        let policy = &self.policy;
+        let mut denial = match evaluate(&policy.chain, principal, answer, &facts, &policy.timer) {
+            Ok(permit) => return Ok(permit),
+            Err(denial) => denial,
+        };
+        denial.refusal.message =
+            format!("the model's answer was refused and is withheld: {}", denial.refusal.message);
+        let extra = self.usage(self.model(), usage);
+        Err(engine.denied_with(&self.caller, policy, *denial, extra).await)
+    }
+
+    /// Records that an exchange came to nothing, if the provider was asked at all; what its caller is
+    /// told.
+    pub(super) async fn failed(&self, engine: &Engine, failure: Failure) -> EngineError {
+        if !failure.asked {
+            return failure.error;
+        }
+        let redactor = self.policy.chain.redactor();
+        let message = redactor.redact(&failure.error.to_string()).into_owned();
+        let told = Told::Failed { error: failure.label, message };
+        let digest = Kept::digest_of(self.body.clone(), redactor);
+        match self.record(engine, told, &digest, Vec::new()).await {
+            Ok(_) => failure.error,
+            Err(error) => error,
+        }
+    }
+
+    async fn record(
+        &self,
+        engine: &Engine,
+        outcome: Told<'_>,
+        digest: &str,
+        extra: Vec<Extra>,
+    ) -> Result<u64, EngineError> {
+        let mut parameters = self.body.as_object().cloned().unwrap_or_default();
+        let sent = parameters.remove("messages").unwrap_or_default();
+        let messages = &self.permit.command().messages;
+        let are_texts = serde_json::to_value(messages).is_ok_and(|judged| judged == sent);
+        let data = row_data(&ChatData {
+            outcome,
+            endpoint: self.endpoint,
+            messages,
+            sent_messages: (!are_texts).then_some(&sent),
+            parameters,
+            digest,
+            notes: &GateNotes::from(self.permit.trace()),
+            policy_hash: &self.policy.snapshot.hash,
+        })?;
+        let entry = engine.entry(&self.caller, EventKind::Chat, None, data);
+        Ok(engine.journal.append(Work { extra, ..Work::of(entry) })?.await?.id)
+    }
+
+    fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<Extra> {
+        let model = if model.is_empty() { self.model() } else { model };
+        let model = self.policy.chain.redactor().redact(model).into_owned();
+        let used = |usage: Usage| {
+            Extra::Usage(life_agent_observer::Usage {
+                model,
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+                total_tokens: usage.total_tokens,
+            })
+        };
+        usage.map(used).into_iter().collect()
+    }
+
+    /// The model that is asked.
+    pub(super) fn model(&self) -> &str {
+        self.body.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+pub(super) fn too_long() -> Failure {
+    Failure::unusable("the model's answer is longer than 1 MiB; ask for less")
+}
+
+/// Lists of single tokens spell out what redaction takes out of the text.
+fn drop_token_lists(reply: &mut Value) {
+    let choices = reply.get_mut("choices").and_then(Value::as_array_mut);
+    for choice in choices.into_iter().flatten() {
+        if let Some(choice) = choice.as_object_mut() {
+            choice.remove("logprobs");
+        }
+    }
+}

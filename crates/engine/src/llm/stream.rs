@@ -1,0 +1,144 @@
+//! A streamed exchange: a task reads the model, gates what comes and records it; readers may leave.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use life_agent_groq::{Assembly, Chunks, Model};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::exchange::{Answered, Exchange, MAX_ANSWER, too_long};
+use super::texts::clean;
+use super::window::Window;
+use super::{Both, Failure};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What identifies an answer in each of its chunks; other fields of a chunk are not passed on.
+const HEAD: [&str; 6] = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
+
+/// A piece of an answer that may go to its caller.
+pub(crate) enum Piece {
+    /// The answer begins; what identifies it.
+    Begun(Map<String, Value>),
+    /// More of one of its texts, redacted.
+    Text(&'static str, String),
+    /// All of it is out and on the record.
+    Done(Box<Answered>),
+    /// It ends here, and nothing comes after this.
+    Failed(EngineError),
+}
+
+/// The pieces of one answer, the first of which has come. Dropping it does not end the exchange.
+pub(crate) struct Pieces {
+    /// Without a bound of its own: what waits in it is part of one answer, which has one. A reader
+    /// that is slow must not keep the exchange from its record.
+    pieces: UnboundedReceiver<Piece>,
+    head: Map<String, Value>,
+}
+
+impl Pieces {
+    /// What identifies the answer.
+    pub(crate) fn head(&self) -> &Map<String, Value> {
+        &self.head
+    }
+
+    /// The next piece; none after the last.
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
+        self.pieces.recv().await
+    }
+}
+
+impl Engine {
+    /// Begins a streamed exchange. What goes wrong before the answer begins is an error here.
+    pub(crate) async fn stream(&self, exchange: Exchange) -> Result<Pieces, EngineError> {
+        let (out, mut pieces) = unbounded_channel();
+        let engine = self.clone();
+        self.exchanges.spawn(async move {
+            let last = match exchange.streamed(&engine, &out).await {
+                Ok(answered) => Piece::Done(Box::new(answered)),
+                Err(error) => Piece::Failed(error),
+            };
+            // A caller that has left is told nothing; the record has it.
+            let _ = out.send(last);
+        });
+        match pieces.recv().await {
+            Some(Piece::Begun(head)) => Ok(Pieces { pieces, head }),
+            Some(Piece::Failed(error)) => Err(error),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+}
+
+impl Exchange {
+    async fn streamed(
+        self,
+        engine: &Engine,
+        out: &UnboundedSender<Piece>,
+    ) -> Result<Answered, EngineError> {
+        let asked = engine.llm()?.client.stream_raw(self.body.clone());
+        let chunks = match engine.exchanges.unless_stopped(asked).await {
+            Some(Ok(chunks)) => chunks,
+            Some(Err(error)) => return Err(self.failed(engine, error.into()).await),
+            None => return Err(self.failed(engine, Failure::stopping()).await),
+        };
+        let (window, reply) = self.read(engine, chunks, out).await?;
+        let answered = self.admit(engine, reply).await?;
+        let message = answered.reply.raw.pointer("/choices/0/message").unwrap_or(&Value::Null);
+        let Some(rest) = window.rest(message) else {
+            let message = "a credential in the model's answer showed too late to stream the rest; \
+                           ask again without `stream`";
+            return Err(EngineError::LlmFailed { message: message.to_owned() });
+        };
+        for (field, text) in rest {
+            let _ = out.send(Piece::Text(field, text));
+        }
+        Ok(answered)
+    }
+
+    /// Reads the answer to its end and lets go what may go on the way.
+    async fn read(
+        &self,
+        engine: &Engine,
+        mut chunks: Chunks,
+        out: &UnboundedSender<Piece>,
+    ) -> Result<(Window, Value), EngineError> {
+        let policy = Arc::clone(&self.policy);
+        let redactor = Both(&engine.llm()?.key, policy.chain.redactor());
+        let (mut window, mut assembly, mut begun) = (Window::default(), Assembly::default(), false);
+        loop {
+            let chunk = match engine.exchanges.unless_stopped(chunks.next()).await {
+                Some(Some(Ok(chunk))) => chunk,
+                Some(Some(Err(error))) => return Err(self.failed(engine, error.into()).await),
+                Some(None) => break,
+                None => return Err(self.failed(engine, Failure::stopping()).await),
+            };
+            if !begun {
+                begun = true;
+                let _ = out.send(Piece::Begun(head(&chunk, &redactor)));
+            }
+            assembly.push(&chunk);
+            window.push(&chunk);
+            if window.len() > MAX_ANSWER {
+                return Err(self.failed(engine, too_long()).await);
+            }
+            if window.is_due() {
+                // The permit is for the text so far, of which a part is let go now.
+                self.judge(engine, window.messages(&engine.llm()?.key), None).await?;
+                for (field, text) in window.release(&redactor) {
+                    let _ = out.send(Piece::Text(field, text));
+                }
+            }
+        }
+        let mut reply = assembly.into_reply();
+        for (name, text) in window.others() {
+            reply["choices"][0]["message"][name] = Value::from(text);
+        }
+        Ok((window, reply))
+    }
+}
+
+fn head(chunk: &Value, redactor: &Both<'_>) -> Map<String, Value> {
+    let known = HEAD.iter().filter_map(|name| Some((*name, chunk.get(*name)?)));
+    known.map(|(name, value)| (name.to_owned(), clean(value.clone(), redactor))).collect()
+}
