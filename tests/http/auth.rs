@@ -57,6 +57,27 @@ async fn every_route_that_is_not_open_wants_a_key() {
 }
 
 #[tokio::test]
+async fn what_the_document_calls_closed_is_closed_and_nothing_else_is_open() {
+    let app = TestApp::start().await;
+    let document = app.get("/openapi.json").await.ok();
+    let mut closed = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (name, operation) in item.as_object().unwrap() {
+            let open = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json"]
+                .contains(&path.as_str())
+                || ["/docs", "/ui"].iter().any(|pages| path.starts_with(pages));
+            assert_eq!(operation["responses"].get("401").is_none(), open, "{name} {path}");
+            if !open {
+                let path = path.replace("{id}", "0123456789ab");
+                is_missing(&Answer::of(app.bare(method(&name.to_uppercase()), &path)).await);
+                closed += 1;
+            }
+        }
+    }
+    assert!(closed >= CLOSED.len() - 2, "only {closed}");
+}
+
+#[tokio::test]
 async fn the_open_routes_want_none() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"] {

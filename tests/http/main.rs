@@ -7,6 +7,7 @@
 //!
 //! `LIFE_AGENT_CORPUS` and `LIFE_AGENT_KILL_ROUNDS` make two of the tests larger; see `corpus` and
 //! `kill_9`. `LIFE_AGENT_BIN=FILE` tests that binary instead of building one.
+//! `LIFE_AGENT_NEED_OPENAI=1` fails where OpenAI's Python client is not there, see `completions`.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ mod act;
 mod audit;
 mod auth;
 mod check;
+mod completions;
 mod corpus;
 mod errors;
 mod events;
@@ -30,6 +32,7 @@ mod kill_9;
 mod kill_switch;
 mod limits;
 mod llm;
+mod llm_stream;
 mod logs;
 mod manners;
 mod metrics;

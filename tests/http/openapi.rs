@@ -27,6 +27,7 @@ const CALLS: &[(&str, &str)] = &[
     ("get", "/plans/{id}"),
     ("post", "/llm/chat"),
     ("get", "/llm/status"),
+    ("post", "/v1/chat/completions"),
     ("post", "/kill-switch"),
     ("get", "/kill-switch"),
 ];
@@ -133,7 +134,8 @@ async fn the_examples_of_the_document_work() {
     // A chat needs a model, a switch that is on would refuse what follows, and a path with a
     // parameter needs something to be there.
     let can_be_tried = |method: &str, path: &str| {
-        method == "post" && !["/llm/chat", "/kill-switch"].contains(&path) && !path.contains('{')
+        let needs = ["/llm/chat", "/v1/chat/completions", "/kill-switch"];
+        method == "post" && !needs.contains(&path) && !path.contains('{')
     };
     for (method, path, operation) in operations(&document) {
         if !can_be_tried(&method, &path) {

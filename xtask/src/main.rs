@@ -39,7 +39,7 @@ enum Task {
         /// The folder with the JSON Lines files.
         #[arg(long, value_name = "DIR")]
         corpus: PathBuf,
-        /// Print the rows of this file that were missed.
+        /// Write the rows that were missed into this file.
         #[arg(long, value_name = "FILE")]
         missed: Option<String>,
     },

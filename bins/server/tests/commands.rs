@@ -1,5 +1,7 @@
 //! The commands beside serving, run as the real binary on a journal that an engine has written.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,5 +1,7 @@
 //! The free-form part of an act: a JSON object, bounded in size and depth.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -145,17 +147,20 @@ fn arrived(left: &mut usize) -> bool {
 
 fn redact_object(object: Map<String, Value>, redactor: &dyn Redact) -> Map<String, Value> {
     let redact_pair = |(key, value): (String, Value)| {
-        let key = redact_owned(key, redactor);
-        (key, redact_value(value, redactor))
+        let value = redact_value(&key, value, redactor);
+        (redact_owned(key, redactor), value)
     };
     object.into_iter().map(redact_pair).collect()
 }
 
-fn redact_value(value: Value, redactor: &dyn Redact) -> Value {
+fn redact_value(key: &str, value: Value, redactor: &dyn Redact) -> Value {
     match value {
-        Value::String(text) => Value::String(redact_owned(text, redactor)),
+        Value::String(text) => match redactor.redact_under(key, &text) {
+            Cow::Owned(clean) => Value::String(clean),
+            Cow::Borrowed(_) => Value::String(text),
+        },
         Value::Array(items) => {
-            Value::Array(items.into_iter().map(|item| redact_value(item, redactor)).collect())
+            Value::Array(items.into_iter().map(|item| redact_value(key, item, redactor)).collect())
         }
         Value::Object(map) => Value::Object(redact_object(map, redactor)),
         other => other,

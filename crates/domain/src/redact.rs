@@ -9,6 +9,13 @@ use std::borrow::Cow;
 pub trait Redact: Send + Sync {
     /// The text without its credentials; borrowed when there was nothing to take out.
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str>;
+
+    /// The same for a text that stands under this key, which may be what tells that it is a
+    /// credential (`"password": "..."`).
+    fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        let _ = key;
+        self.redact(text)
+    }
 }
 
 /// [`Redact::redact`] for a text that is already owned: no copy when it is clean.

@@ -1,5 +1,11 @@
 //! What a program that embeds the engine may rely on, on a real journal in a real folder.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
 use std::path::Path;
 
 use life_agent_engine::domain::command::{Act, Plan, Turn};

@@ -29,6 +29,7 @@ fn main() {
     divan::main();
 }
 
+#[expect(clippy::panic, reason = "there is nothing to measure without a policy")]
 fn snapshot() -> Arc<Snapshot> {
     let compiled = compile(&default_text(&["plans".to_owned()]), &AnyDir);
     Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:?}")))

@@ -7,7 +7,7 @@ use life_agent_domain::scan::{Admit, Leak};
 use life_agent_policy::snapshot::Snapshot;
 
 use crate::paths::PathsGate;
-use crate::risk::scanner::Scanner;
+use crate::risk::scanner::credentials;
 
 /// Answers for one policy.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Admit for Admission {
     fn added_text(&self, text: &str) -> Vec<Leak> {
         let leak =
             |found: crate::RawFinding| Leak { rule: found.rule.into_owned(), start: found.start };
-        Scanner::secrets(text).into_iter().map(leak).collect()
+        credentials(text).into_iter().map(leak).collect()
     }
 }
 

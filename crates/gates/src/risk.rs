@@ -7,9 +7,11 @@ use life_agent_domain::command::{Command, Field, Subject};
 use life_agent_domain::gate::{Effect, Facts, Finding, Gate, Reason, Refusal, Verdict};
 use life_agent_policy::snapshot::Snapshot;
 
-use self::joined::Joined;
-use self::scanner::{RawFinding, Scanner};
+use self::joined::{Joined, Seam};
+use self::prefilter::Budget;
+use self::scanner::{RawFinding, Scanner, credentials};
 
+mod built_in;
 pub(crate) mod decode;
 mod joined;
 pub mod patterns;
@@ -18,6 +20,7 @@ mod probe;
 pub mod scanner;
 mod shell;
 mod view;
+mod views;
 
 /// Refuses, or records, texts in which a risk pattern is found, as the policy says for its category.
 #[derive(Debug)]
@@ -64,15 +67,13 @@ impl Gate for RiskGate {
         let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
         let (names, texts): (Vec<_>, Vec<_>) =
             command.texts().into_iter().partition(|(field, _)| is_name(field));
-        // Names cannot hold more than letters and a few signs: nothing there but a pasted key.
-        let in_names = names.iter().flat_map(|(field, text)| {
-            Scanner::secrets(text).into_iter().map(move |raw| (*field, *text, raw))
-        });
-        let in_paths = command.targets().iter().enumerate().flat_map(|(n, text)| {
-            let found = Scanner::secrets(text).into_iter();
-            found.map(move |raw| (Field::Target(n), text.as_str(), raw))
-        });
-        let mut found: Vec<_> = in_names.chain(in_paths).collect();
+        // Names cannot hold more than letters and a few signs: nothing there but a pasted key. Paths
+        // are judged as paths.
+        let targets = command.targets().iter().enumerate();
+        let targets = targets.map(|(n, path)| (Field::Target(n), path.as_str()));
+        let keys_in =
+            |(field, text)| credentials(text).into_iter().map(move |raw| (field, text, raw));
+        let mut found: Vec<_> = names.into_iter().chain(targets).flat_map(keys_in).collect();
         found.extend(self.in_texts(&texts));
         let mut seen = BTreeSet::new();
         let findings: Vec<Finding> = found
@@ -99,15 +100,15 @@ impl RiskGate {
                 let own = several.iter().flat_map(|(field, text)| {
                     self.scanner.custom(text).into_iter().map(move |raw| (*field, *text, raw))
                 });
-                let joined = joined::SEPARATORS.iter().flat_map(|separator| {
-                    let joined = Joined::new(several, separator);
-                    self.scanner
-                        .scan(joined.text())
-                        .into_iter()
-                        .map(move |raw| joined.place(raw))
-                        .collect::<Vec<_>>()
-                });
-                own.chain(joined.flatten()).collect()
+                let mut found: Vec<_> = own.collect();
+                let mut budget = Budget::default();
+                for seam in Seam::of(several) {
+                    let joined = Joined::new(several, seam);
+                    let raw = self.scanner.built_in(joined.text(), &mut budget).into_iter();
+                    let custom = self.scanner.custom(joined.text()).into_iter();
+                    found.extend(raw.chain(custom).filter_map(|raw| joined.place(raw)));
+                }
+                found
             }
         }
     }

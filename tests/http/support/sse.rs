@@ -33,7 +33,7 @@ impl Event {
         serde_json::from_str(line).unwrap()
     }
 
-    fn parse(block: &str) -> Self {
+    pub(crate) fn parse(block: &str) -> Self {
         let mut event = Self::default();
         for line in block.lines() {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));

@@ -29,7 +29,6 @@ impl Document for CompletionBody {
 /// A request for a chat completion, as OpenAI describes it; fields that are not named here pass
 /// through to the provider.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
 struct CompletionRequest {
     /// The conversation, oldest first. `content` is a text or a list of parts of type `text`; images,
     /// audio and files are refused.
@@ -62,7 +61,6 @@ struct CompletionRequest {
 
 /// A chat completion as OpenAI describes it, with all that the provider sent.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
 struct CompletionAnswer {
     id: Option<String>,
     /// `chat.completion`

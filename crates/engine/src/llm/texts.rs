@@ -8,6 +8,10 @@ use serde_json::Value;
 /// The role under which texts stand that belong to no message: tools, schemas and the like.
 pub(super) const OTHER_FIELDS: &str = "request";
 
+/// Between texts that belong together. No line break: the gates take what begins a line for a command
+/// more readily, and a tool may well be called `id`.
+const BETWEEN: &str = ", ";
+
 /// A value without its credentials, also where they hide behind the escapes of JSON within a text.
 pub(super) fn clean(value: Value, redactor: &dyn Redact) -> Value {
     // The client's crate cleans what it keeps; nothing here is kept.
@@ -26,12 +30,12 @@ pub(super) fn of_request(body: &Value) -> Vec<Message> {
         match (name.as_str(), field) {
             ("messages", Value::Array(messages)) => judged.extend(messages.iter().map(message)),
             _ => {
-                rest.push(name.clone());
+                key(name, &mut rest);
                 leaves(field, &mut rest);
             }
         }
     }
-    judged.push(Message { role: OTHER_FIELDS.to_owned(), content: rest.join("\n") });
+    judged.push(Message { role: OTHER_FIELDS.to_owned(), content: rest.join(BETWEEN) });
     judged
 }
 
@@ -40,11 +44,11 @@ fn message(message: &Value) -> Message {
     let mut texts: Vec<String> = message.get("content").and_then(said).into_iter().collect();
     for (name, field) in message.as_object().into_iter().flatten() {
         if !matches!(name.as_str(), "role" | "content") {
-            texts.push(name.clone());
+            key(name, &mut texts);
             leaves(field, &mut texts);
         }
     }
-    Message { role, content: texts.join("\n") }
+    Message { role, content: texts.join(BETWEEN) }
 }
 
 /// What a message says: its parts are read without a break, which is how a model reads them.
@@ -87,11 +91,20 @@ pub(super) fn of_reply(reply: &Value) -> Vec<Message> {
     if let Some(at) = content.as_ref().and_then(|text| texts.iter().position(|t| t == text)) {
         texts.remove(at);
     }
-    let rest = (!texts.is_empty()).then(|| texts.join("\n"));
+    let rest = (!texts.is_empty()).then(|| texts.join(BETWEEN));
     content.into_iter().chain(rest).map(said).collect()
 }
 
-/// Every text in a value, names of fields included. A text that is JSON itself, as arguments of tool
+/// The name of a field, if somebody could have written a text there: plain lower-case words say
+/// nothing that a gate looks for.
+fn key(name: &str, texts: &mut Vec<String>) {
+    let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if !plain {
+        texts.push(name.to_owned());
+    }
+}
+
+/// Every text in a value, telling names of fields included. A text that is JSON itself, as arguments of tool
 /// calls are, is looked into as well: its escapes could hide what it says.
 fn leaves(value: &Value, texts: &mut Vec<String>) {
     match value {
@@ -106,7 +119,7 @@ fn leaves(value: &Value, texts: &mut Vec<String>) {
         Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
         Value::Object(fields) => {
             for (name, field) in fields {
-                texts.push(name.clone());
+                key(name, texts);
                 leaves(field, texts);
             }
         }
@@ -137,7 +150,7 @@ mod tests {
         });
         let judged = of_request(&body);
         assert_eq!(judged.len(), 3);
-        assert_eq!(judged[0].content, "look around\nname\nbo");
+        assert_eq!(judged[0].content, "look around, bo");
         assert!(judged[1].content.contains("a/b"), "{judged:?}");
         assert_eq!(judged[2].role, OTHER_FIELDS);
         for text in ["m-1", "opens gates", "gate_7"] {

@@ -5,24 +5,24 @@ use unicode_normalization::UnicodeNormalization;
 use crate::corpus::Row;
 use crate::judge::{Outcome, Place};
 
-pub struct Class {
-    pub name: &'static str,
-    pub file: &'static str,
-    pub rows: fn(&Row) -> bool,
-    pub place: Place,
-    pub counts: fn(&Outcome) -> bool,
-    pub bound: Bound,
+pub(crate) struct Class {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) rows: fn(&Row) -> bool,
+    pub(crate) place: Place,
+    pub(crate) counts: fn(&Outcome) -> bool,
+    pub(crate) bound: Bound,
 }
 
 /// In percent of the rows.
 #[derive(Clone, Copy)]
-pub enum Bound {
+pub(crate) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 
 impl Bound {
-    pub fn holds(self, percent: f64) -> bool {
+    pub(crate) fn holds(self, percent: f64) -> bool {
         match self {
             Bound::AtLeast(least) => percent >= least,
             Bound::AtMost(most) => percent <= most,
@@ -41,7 +41,7 @@ const fn denied(
 }
 
 /// The table of the issue that asked for these gates.
-pub const CLASSES: &[Class] = &[
+pub(crate) const CLASSES: &[Class] = &[
     denied(
         "escapes, as target",
         "path_traversal",

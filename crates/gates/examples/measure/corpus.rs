@@ -5,31 +5,31 @@ use std::path::Path;
 use serde_json::Value;
 
 /// One row.
-pub struct Row {
-    pub text: String,
+pub(crate) struct Row {
+    pub(crate) text: String,
     fields: Value,
 }
 
 impl Row {
     /// A field as text; empty if there is none.
-    pub fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         self.fields[name].as_str().unwrap_or_default()
     }
 
     /// A field as a flag.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.fields[name].as_bool().unwrap_or_default()
     }
 
     /// Whether it holds a URL or `../`, which benign rows are left out for.
-    pub fn has_address(&self) -> bool {
+    pub(crate) fn has_address(&self) -> bool {
         self.text.contains("://") || self.text.contains("../")
     }
 }
 
 /// The rows of `DIR/NAME.jsonl`.
 #[expect(clippy::disallowed_methods, reason = "a program may read files")]
-pub fn read(dir: &Path, name: &str) -> Result<Vec<Row>, String> {
+pub(crate) fn read(dir: &Path, name: &str) -> Result<Vec<Row>, String> {
     let path = dir.join(format!("{name}.jsonl"));
     let file = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let row = |line: &str| {

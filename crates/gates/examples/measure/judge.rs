@@ -10,7 +10,7 @@ use life_agent_policy::snapshot::{Workspace, compile, default_text};
 
 /// Where a text is put.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A turn's input.
     Input,
     /// A plan's context.
@@ -24,15 +24,15 @@ pub enum Place {
 }
 
 /// What came of it.
-pub struct Outcome {
-    pub denied: bool,
+pub(crate) struct Outcome {
+    pub(crate) denied: bool,
     /// The rule or pattern behind it.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The categories of what was found.
-    pub categories: Vec<&'static str>,
+    pub(crate) categories: Vec<&'static str>,
 }
 
-pub struct Judge {
+pub(crate) struct Judge {
     chain: Chain,
     agent: AgentId,
 }
@@ -47,14 +47,14 @@ impl Workspace for AnyDir {
 
 impl Judge {
     /// The built-in policy with one allowed directory, `allowed`.
-    pub fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let text = default_text(&["allowed".to_owned()]);
         let snapshot = compile(&text, &AnyDir).map_err(|faults| format!("{faults:?}"))?;
         let chain = life_agent_gates::chain(Arc::new(snapshot), Default::default());
         Ok(Self { chain, agent: AgentId::new("corpus").map_err(|e| e.to_string())? })
     }
 
-    pub fn put(&self, text: &str, place: Place) -> Outcome {
+    pub(crate) fn put(&self, text: &str, place: Place) -> Outcome {
         let plan = |intent: &str, context: &str, targets: Vec<String>| Plan {
             intent: intent.to_owned(),
             context: context.to_owned(),

@@ -1,9 +1,9 @@
 //! Ways to write an attack so that a filter misses it and its target does not.
 
 /// A name and what it does to a text.
-pub type Mutation = (&'static str, fn(&str) -> String);
+pub(crate) type Mutation = (&'static str, fn(&str) -> String);
 
-pub const MUTATIONS: &[Mutation] = &[
+pub(crate) const MUTATIONS: &[Mutation] = &[
     ("filler before", |text| format!("{} {text}", "x".repeat(10_000))),
     ("filler after", |text| format!("{text} {}", "x".repeat(10_000))),
     ("blanks before", |text| format!("{}{text}", " ".repeat(10_000))),

@@ -9,7 +9,7 @@ use crate::judge::{Judge, Place};
 use crate::mutate::MUTATIONS;
 
 /// Prints everything; whether all bounds hold. Rows on the wrong side go to `missed`.
-pub fn run(dir: &Path, missed: Option<&Path>) -> Result<bool, String> {
+pub(crate) fn run(dir: &Path, missed: Option<&Path>) -> Result<bool, String> {
     let judge = Judge::new()?;
     let mut wrong = String::new();
     let mut all_hold = true;

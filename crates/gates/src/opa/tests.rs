@@ -114,6 +114,10 @@ fn without_an_answer_the_gate_denies() {
 
 /// Every rule of `policies/*_test.rego` whose name begins with `test_` must be true.
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shipped module is a file; the crate itself reads none"
+)]
 fn the_shipped_module_passes_its_own_cases() {
     let read = |name: &str| Module {
         name: name.to_owned(),

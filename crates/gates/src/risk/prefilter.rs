@@ -1,9 +1,10 @@
 //! One pass over a text that tells which patterns are worth a search.
 //!
 //! A lazy DFA of our own rather than a `RegexSet`: that one falls back to a simulation a thousand
-//! times slower once its cache has been emptied a few times, which a hostile text can bring about and
+//! times slower once its cache has been emptied a few times, which hostile texts can bring about and
 //! every later text then pays for.
 
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
@@ -12,8 +13,22 @@ use regex_automata::{Input, MatchKind, PatternSet};
 
 use super::probe::probe;
 
-/// Room for the states that one search at a time builds up. Harmless texts need a third of it.
+/// Room for the states that the searches of a thread have built up; 64 KiB of documentation need 5 MiB.
 const CACHE_BYTES: usize = 16 << 20;
+
+/// Steps that may still be worked out, at some ten microseconds each, for one request. A text that
+/// needs more is unlike all before it, as texts are that are made to be slow. It is then searched for
+/// each pattern by itself, which takes longer, but no text can make it take longer still.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    new_steps: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { new_steps: 600 }
+    }
+}
 
 type CachePool = Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>;
 
@@ -24,15 +39,27 @@ pub(super) struct Prefilter {
 }
 
 impl Prefilter {
-    pub(super) fn new(sources: &[String]) -> Self {
-        Self { automaton: automaton(sources), patterns: sources.len() }
+    /// A prefilter for these expressions, warmed up on these texts.
+    pub(super) fn new<'t>(sources: &[String], texts: impl Iterator<Item = &'t str>) -> Self {
+        let automaton = automaton(sources).map(|dfa| {
+            let mut warm = dfa.create_cache();
+            for text in texts {
+                let mut unlimited = Budget { new_steps: usize::MAX };
+                let mut found = PatternSet::new(dfa.pattern_len());
+                // Whatever comes of it, the steps it took are known from now on.
+                let _ = pass(&dfa, &mut warm, text.as_bytes(), &mut found, &mut unlimited);
+            }
+            let create: Box<dyn Fn() -> Cache + Send + Sync> = Box::new(move || warm.clone());
+            (dfa, Pool::new(create))
+        });
+        Self { automaton, patterns: sources.len() }
     }
 
     /// The indexes of the expressions that may match; all of them where the pass was given up.
-    pub(super) fn candidates(&self, text: &[u8]) -> Vec<usize> {
+    pub(super) fn candidates(&self, text: &[u8], budget: &mut Budget) -> Vec<usize> {
         let found = self.automaton.as_ref().and_then(|(dfa, caches)| {
             let mut found = PatternSet::new(dfa.pattern_len());
-            pass(dfa, &mut caches.get(), text, &mut found).ok().map(|()| found)
+            pass(dfa, &mut caches.get(), text, &mut found, budget).ok().map(|()| found)
         });
         match found {
             Some(found) => found.iter().map(|id| id.as_usize()).collect(),
@@ -41,39 +68,85 @@ impl Prefilter {
     }
 }
 
-/// The pass was given up: too many of its steps had never been taken before.
-struct TooNew;
-
-/// Reads the text once and notes every expression that ends somewhere in it.
-fn pass(dfa: &DFA, cache: &mut Cache, text: &[u8], found: &mut PatternSet) -> Result<(), TooNew> {
-    let start = dfa.start_state_forward(cache, &Input::new(text));
-    let mut state = start.map_err(|_| TooNew)?;
-    let mut new_steps = 0;
-    for byte in text {
-        let known = match state.is_tagged() {
-            true => LazyStateID::default(),
-            false => dfa.next_state_untagged(cache, state, *byte),
-        };
-        todo!()
-    }
-    Ok(())
-}
-
-fn automaton(sources: &[String]) -> Option<(DFA, CachePool)> {
+fn automaton(sources: &[String]) -> Option<DFA> {
     let probes: Option<Vec<String>> = sources.iter().map(|source| probe(source)).collect();
     let config = DFA::config()
         .match_kind(MatchKind::All)
         .cache_capacity(CACHE_BYTES)
         .skip_cache_capacity_check(true)
-        // Never give up: a cache that starts over costs less than any fallback.
+        // Never give up by itself; the budget is what ends a pass.
         .minimum_cache_clear_count(None);
-    let dfa = DFA::builder()
+    DFA::builder()
         .configure(config)
         .syntax(syntax::Config::new().utf8(false))
         .thompson(thompson::Config::new().utf8(false))
         .build_many(&probes?)
-        .ok()?;
-    let maker = dfa.clone();
-    let create: Box<dyn Fn() -> Cache + Send + Sync> = Box::new(move || maker.create_cache());
-    Some((dfa, Pool::new(create)))
+        .ok()
+}
+
+/// The pass was given up.
+struct GivenUp;
+
+/// Reads the text once and notes every expression that ends somewhere in it.
+fn pass(
+    dfa: &DFA,
+    cache: &mut Cache,
+    text: &[u8],
+    found: &mut PatternSet,
+    budget: &mut Budget,
+) -> Result<(), GivenUp> {
+    let mut state = dfa.start_state_forward(cache, &Input::new(text)).map_err(|_| GivenUp)?;
+    for byte in text {
+        state = match known_step(dfa, cache, state, *byte) {
+            Some(next) => next,
+            None => new_step(dfa, cache, state, *byte, budget)?,
+        };
+        if state.is_tagged() {
+            note(dfa, cache, state, found)?;
+        }
+    }
+    state = dfa.next_eoi_state(cache, state).map_err(|_| GivenUp)?;
+    note(dfa, cache, state, found)
+}
+
+/// The next state, if this step was taken before.
+fn known_step(dfa: &DFA, cache: &Cache, state: LazyStateID, byte: u8) -> Option<LazyStateID> {
+    if state.is_tagged() {
+        return None;
+    }
+    let next = dfa.next_state_untagged(cache, state, byte);
+    (!next.is_unknown()).then_some(next)
+}
+
+fn new_step(
+    dfa: &DFA,
+    cache: &mut Cache,
+    state: LazyStateID,
+    byte: u8,
+    budget: &mut Budget,
+) -> Result<LazyStateID, GivenUp> {
+    let size = cache.memory_usage();
+    let next = dfa.next_state(cache, state, byte).map_err(|_| GivenUp)?;
+    // A step out of a matching state looks new from outside; it is if the cache has grown.
+    if !state.is_tagged() || cache.memory_usage() != size {
+        budget.new_steps = budget.new_steps.checked_sub(1).ok_or(GivenUp)?;
+    }
+    Ok(next)
+}
+
+fn note(
+    dfa: &DFA,
+    cache: &Cache,
+    state: LazyStateID,
+    found: &mut PatternSet,
+) -> Result<(), GivenUp> {
+    if state.is_quit() {
+        return Err(GivenUp);
+    }
+    let matches = if state.is_match() { dfa.match_len(cache, state) } else { 0 };
+    for index in 0..matches {
+        // The set has room for every pattern of the automaton.
+        let _ = found.try_insert(dfa.match_pattern(cache, state, index));
+    }
+    Ok(())
 }

@@ -103,7 +103,7 @@ impl<'v> Rewrite<'v> {
 
     /// The rewritten view; none if it says the same as the one before.
     pub(crate) fn finish(self) -> Option<View<'static>> {
-        self.changed.then(|| View {
+        self.changed.then_some(View {
             text: Cow::Owned(self.text),
             origin: self.origin,
             original_len: self.before.original_len,

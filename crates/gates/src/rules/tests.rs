@@ -90,9 +90,10 @@ fn an_observed_rule_records_what_it_would_have_denied() {
 
 #[test]
 fn a_search_that_is_given_up_counts_as_a_match() {
-    let rules = "  - {id: slow, match: {inputs: ['(?=(a{1,20}){1,5}b)c']}, effect: deny}\n";
-    let asked = turn(&"a".repeat(8_000));
-    let verdict = check(rules, &asked, &facts(asked.view()));
-    // Either the engine is fast enough to say no, or it gave up and the rule bites.
-    assert!(verdict.refusal.is_none_or(|refusal| refusal.rule.as_deref() == Some("slow")));
+    let pattern = "(?:(?!b)a|(?!c)aa){1,50}(?!a)";
+    let rules = format!("  - {{id: slow, match: {{inputs: ['{pattern}']}}, effect: deny}}\n");
+    let asked = turn(&"a".repeat(65_536));
+    let regex = BoundedRegex::new(pattern).unwrap();
+    assert_eq!(regex.find(&asked.input), life_agent_policy::bounded::Found::LimitReached);
+    assert!(check(&rules, &asked, &facts(asked.view())).refusal.is_some());
 }

@@ -5,11 +5,11 @@ use super::{Hit, PLAIN, Pattern};
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "command_after_separator",
-        description: "a command after `;`, `|`, `&`, a line break or inside a substitution",
+        description: "a command after `;`, `|`, `&` or inside a substitution",
         regex: r#"(?: <sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | (?: / | usr/ | s?bin/ ) <path_to>? (?: <cmd> | <word_cmd> ) \b
             | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;&)`"'] ) | \| | \\[nr] | /n\b ) | (?: sleep | ping ) \s+ \d
             | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo | sysinfo ) \b )
-            | [;|&\n\r] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s )"#,
+            | [;|&] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s )"#,
         weight: 0.8,
         examples: &[
             "a.txt; whoami",
@@ -39,11 +39,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "disguised_command",
         description: "the name of a command, spelled so that only a shell or a decoder sees it",
-        regex: r"\b <cmd> \b",
+        regex: r"(?: \b <cmd> \b | [\n\r] (?: <cmd> | <path_to>? <word_cmd> ) \b )",
         weight: 0.8,
         disguised: true,
-        examples: &["w'h'o'am'i", "wh\"\"oami", "who\u{200b}ami", "%77hoami"],
-        counter_examples: &["whoami", "it's a cat", "C:\\cat"],
+        examples: &["w'h'o'am'i", "wh\"\"oami", "who\u{200b}ami", "%77hoami", "%0aid"],
+        counter_examples: &["whoami", "it's a cat", "C:\\cat", "x\nid", "a%20\ncat"],
         ..PLAIN
     },
     Pattern {
@@ -105,7 +105,9 @@ fn is_no_markdown(hit: &Hit<'_>) -> bool {
     let inside = hit.value().strip_prefix(b"`").unwrap_or(b"").trim_ascii_start();
     let shown: [&[u8]; 10] =
         [b"python", b"grep", b"sh ", b"bash ", b"git", b"php", b"ruby", b"sed", b"awk", b"echo"];
-    let line = hit.text[..hit.start].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    // Far back enough for a sentence, and no further, whatever the text.
+    let near = &hit.text[hit.start.saturating_sub(1_000)..hit.start];
+    let line = near.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     let opens = line.iter().filter(|byte| **byte == b'`').count() % 2 == 0;
     opens && !shown.iter().any(|start| inside.starts_with(start))
 }

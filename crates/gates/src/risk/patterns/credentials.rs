@@ -6,7 +6,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "named_secret",
         description: "a random-looking value given to something called a key, token, secret or the like",
-        regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} ["'`\])]{0,3} \s* (?: [:?]{0,3}= [=>]* | !==? | \|{1,2}: | : | , | => ) \s* (?: ["'`(]{1,3} | \w{1,12}\( ["'] )?
+        regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} [\\"'`\])]{0,4} \s* (?: [:?]{0,3}= [=>]* | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
             | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,200})"#,
         weight: 0.8,
         accept: Some(is_random),
@@ -14,6 +14,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "api_key = \"9wXq2LkPz7VbN4mTr8Yc\"",
             "{\"snyk_token\": \"3f7a9c2e-8b1d-6f4a-0c5e-7b9d2f8a1c6e\"}",
             "DB_PASSWORD=Tr0ub4dor3x",
+            "{\\\"api_key\\\": \\\"9wXq2LkPz7VbN4mTr8Yc\\\"}",
+            "password=kQzRwHnXpLvBtMjS7dGf",
         ],
         counter_examples: &[
             "token = read_token(stream)",
@@ -61,9 +63,10 @@ pub(super) fn is_random(hit: &Hit<'_>) -> bool {
     let count = |is: fn(&u8) -> bool| value.iter().filter(|byte| is(byte)).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
     let dots = count(|byte| matches!(byte, b'.' | b'/' | b':'));
-    digits >= 2
+    // A generated password may have a single digit; then its case must look generated too.
+    let is_mixed = digits >= 1 && value.len() >= 16 && falls(value) * 8 >= value.len();
+    (is_mixed || (digits >= 2 && digits * 16 >= value.len()))
         && letters >= 2
-        && digits * 16 >= value.len()
         && dots * 8 <= value.len().max(16)
         && entropy(value) >= 2.9
         && !is_made_of_words(value)
@@ -110,8 +113,19 @@ fn is_one_case(part: &[u8]) -> bool {
 
 /// Case that changes as it does not in words, camel case included.
 fn changes_case(value: &[u8]) -> bool {
+    falls(value) * 5 >= value.len()
+}
+
+/// How often a capital follows a small letter.
+fn falls(value: &[u8]) -> usize {
     let falls = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
-    value.windows(2).filter(falls).count() * 5 >= value.len()
+    value.windows(2).filter(falls).count()
+}
+
+/// A key id whose form says it all, with digits or without: only what is filled in for show passes.
+pub(super) fn is_key_id(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    entropy(value) >= 2.3 && !is_an_alphabet(value) && is_no_placeholder(value)
 }
 
 /// `0123456789abcdef`: characters in a row, as people type in examples.

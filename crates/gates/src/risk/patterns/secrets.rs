@@ -1,6 +1,6 @@
 //! Credentials that carry the mark of whoever issued them.
 
-use super::credentials::{is_no_placeholder, is_random, is_token};
+use super::credentials::{is_key_id, is_no_placeholder, is_random, is_token};
 use super::{Hit, PLAIN, Pattern};
 
 /// A pattern for tokens with a prefix of their own. The formats are those that the issuers document
@@ -45,13 +45,16 @@ pub(super) const PATTERNS: &[Pattern] = &[
         &["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.Q3Zf8sLx"],
         &["eyJ is how they begin", "eyebrow.raised.twice"],
     ),
-    token(
-        "aws_key",
-        "an access key of AWS or of Bedrock",
-        r"(?: \b ( (?: AKIA | ASIA | ABIA | ACCA | A3T[A-Z0-9] ) [A-Z0-9]{16} ) \b | \b ABSK [a-z0-9+/]{90,} | bedrock-api-key-[a-z0-9+/=]{60,} )",
-        &["AKIAQ3EGRVBOYZ7DKWZT"],
-        &["AKIAIOSFODNN7EXAMPLE", "ASIA and the Pacific"],
-    ),
+    Pattern {
+        accept: Some(is_key_id),
+        ..token(
+            "aws_key",
+            "an access key of AWS or of Bedrock",
+            r"(?: \b ( (?: AKIA | ASIA | ABIA | ACCA | A3T[A-Z0-9] ) [A-Z0-9]{16} ) \b | \b ABSK [a-z0-9+/]{90,} | bedrock-api-key-[a-z0-9+/=]{60,} )",
+            &["AKIAQ3EGRVBOYZ7DKWZT", "AKIAQXEGRVBOYZLDKWZT"],
+            &["AKIAIOSFODNN7EXAMPLE", "ASIA and the Pacific"],
+        )
+    },
     token(
         "github_token",
         "a token of GitHub",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::risk::scanner::find_in;
+use crate::risk::built_in::find_in;
 
 #[test]
 fn each_pattern_finds_its_examples_and_leaves_its_counter_examples() {

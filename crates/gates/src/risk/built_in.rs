@@ -1,0 +1,193 @@
+//! The built-in patterns at work: one pass over a text tells which of them are in it, and only those
+//! are then looked for one by one.
+
+use std::borrow::Cow;
+use std::sync::{LazyLock, OnceLock};
+
+use life_agent_domain::gate::Effect;
+use life_agent_policy::document::Category;
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::patterns::{self, Hit, Pattern};
+use super::prefilter::{Budget, Prefilter};
+use super::scanner::RawFinding;
+use super::view::View;
+use super::views::Views;
+
+/// Hits of one pattern in one view that are reported; more of the same say nothing new.
+const MAX_HITS: usize = 8;
+/// Refusing finds after which a text is not searched further: it is refused as it stands.
+const ENOUGH: usize = 32;
+/// Bytes beyond which a single one is enough, so that nobody pays for texts made of attacks.
+const LONG: usize = 8 * 1024;
+/// Room for the automaton of one pattern and thread. Most take a tenth of it.
+const DFA_BYTES: usize = 2 << 20;
+
+static ALL: LazyLock<Compiled> = LazyLock::new(|| {
+    let all = patterns::all().into_iter();
+    Compiled::new(
+        all.flat_map(|(category, list)| list.into_iter().map(move |p| (category, p))).collect(),
+    )
+});
+
+static SECRETS: LazyLock<Compiled> = LazyLock::new(|| {
+    Compiled::new(patterns::secrets().into_iter().map(|p| (Category::Secrets, p)).collect())
+});
+
+/// Every built-in pattern.
+pub(super) fn all() -> &'static Compiled {
+    &ALL
+}
+
+/// Those that redaction goes by.
+pub(super) fn secrets() -> &'static Compiled {
+    &SECRETS
+}
+
+/// Compiles now what the first request would have to wait for.
+pub(super) fn warm_up() {
+    LazyLock::force(&ALL);
+    LazyLock::force(&SECRETS);
+}
+
+/// Patterns, ready to search with.
+pub(super) struct Compiled {
+    prefilter: Prefilter,
+    patterns: Vec<(Category, &'static Pattern, OnceLock<Option<Regex>>)>,
+}
+
+impl Compiled {
+    fn new(patterns: Vec<(Category, &'static Pattern)>) -> Self {
+        let sources: Vec<_> =
+            patterns.iter().map(|(_, pattern)| patterns::source(pattern)).collect();
+        let texts = patterns.iter().flat_map(|(_, p)| p.examples.iter().chain(p.counter_examples));
+        let prefilter = Prefilter::new(&sources, texts.copied());
+        let lazily = |(category, pattern)| (category, pattern, OnceLock::new());
+        Self { prefilter, patterns: patterns.into_iter().map(lazily).collect() }
+    }
+
+    /// Everything that is found in the views and whose category has an effect.
+    pub(super) fn find(
+        &self,
+        views: &Views<'_>,
+        effect: &dyn Fn(Category) -> Option<Effect>,
+        budget: &mut Budget,
+    ) -> Vec<RawFinding> {
+        let original = views.original.text();
+        let enough = if original.len() > LONG { 1 } else { ENOUGH };
+        let mut spans: Vec<Spans> = Vec::new();
+        let mut refusing = 0;
+        for view in views.all() {
+            for index in self.prefilter.candidates(view.text().as_bytes(), budget) {
+                let (category, pattern, regex) = &self.patterns[index];
+                let Some(effect) = effect(*category) else {
+                    continue;
+                };
+                let pointless = views.is_shell(view) && !is_for_shells(*category)
+                    || view.is_original() && pattern.disguised;
+                if pointless || refusing >= enough {
+                    continue;
+                }
+                spans.resize_with(self.patterns.len(), Spans::default);
+                // Redaction needs every credential; of the rest, a few tell enough.
+                let most = if *category == Category::Secrets { usize::MAX } else { MAX_HITS };
+                let before = spans[index].0.len();
+                match regex.get_or_init(|| compile(pattern)) {
+                    Some(regex) => {
+                        spans[index].0.extend(hits(regex, pattern, view, original).take(most));
+                    }
+                    // A pattern that cannot be searched for is no excuse to let the text through.
+                    None => spans[index].0.push((0, original.len())),
+                }
+                if effect == Effect::Deny {
+                    refusing += spans[index].0.len() - before;
+                }
+            }
+        }
+        let found = spans.into_iter().zip(&self.patterns);
+        found
+            .flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern))
+            .collect()
+    }
+}
+
+/// A shell's reading takes credentials apart and says nothing about prose.
+fn is_for_shells(category: Category) -> bool {
+    !matches!(category, Category::Secrets | Category::PromptInjection)
+}
+
+fn compile(pattern: &Pattern) -> Option<Regex> {
+    RegexBuilder::new(&patterns::source(pattern)).dfa_size_limit(DFA_BYTES).build().ok()
+}
+
+/// Where a pattern is in a view, as spans of the original text.
+fn hits<'a>(
+    regex: &'a Regex,
+    pattern: &'static Pattern,
+    view: &'a View<'_>,
+    original: &'a str,
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let text = view.text().as_bytes();
+    // Groups cost more, and only a pattern with a word of its own looks at them.
+    let (plain, grouped) = match pattern.accept {
+        None => (Some(regex.find_iter(text)), None),
+        Some(accept) => (None, Some((regex.captures_iter(text), accept))),
+    };
+    let plain = plain.into_iter().flatten().map(|found| (found.start(), found.end()));
+    let grouped = grouped.into_iter().flat_map(move |(found, accept)| {
+        found.filter_map(move |groups| {
+            let found = groups.iter().skip(1).flatten().next().or(groups.get(0))?;
+            let hit = Hit { text, start: found.start(), end: found.end() };
+            accept(&hit).then_some((hit.start, hit.end))
+        })
+    });
+    plain.chain(grouped).filter_map(move |(start, end)| {
+        let (from, to) = view.original_span(start, end);
+        let as_it_came = original.as_bytes().get(from..to) == text.get(start..end);
+        (!pattern.disguised || !as_it_came).then_some((from, to))
+    })
+}
+
+/// Spans of the original text.
+#[derive(Default)]
+struct Spans(Vec<(usize, usize)>);
+
+impl Spans {
+    fn findings(
+        self,
+        category: Category,
+        pattern: &'static Pattern,
+    ) -> impl Iterator<Item = RawFinding> {
+        self.merged().into_iter().map(move |(start, end)| RawFinding {
+            category,
+            rule: Cow::Borrowed(pattern.id),
+            start,
+            end,
+            weight: pattern.weight,
+            limit_reached: false,
+        })
+    }
+
+    /// In order, those that overlap as one.
+    fn merged(mut self) -> Vec<(usize, usize)> {
+        self.0.sort_unstable();
+        self.0.dedup_by(|later, kept| {
+            let overlaps = later.0 < kept.1 || later.0 == kept.0;
+            if overlaps {
+                kept.1 = kept.1.max(later.1);
+            }
+            overlaps
+        });
+        self.0
+    }
+}
+
+/// Whether one pattern is in a text, in any of its readings.
+#[cfg(test)]
+pub(super) fn find_in(pattern: &'static Pattern, text: &str) -> bool {
+    let regex = compile(pattern).unwrap_or_else(|| panic!("{} does not compile", pattern.id));
+    Views::of(text).all().any(|view| hits(&regex, pattern, view, text).next().is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! The search leaves nothing out for being quick, and no text makes it take many steps.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Texts put together from parts of the patterns' own examples, where near misses are.
+fn scraps() -> impl Strategy<Value = String> {
+    let pieces: Vec<&'static str> = patterns::all()
+        .into_iter()
+        .flat_map(|(_, patterns)| patterns)
+        .flat_map(|pattern| pattern.examples.iter().chain(pattern.counter_examples))
+        .copied()
+        .collect();
+    let scrap =
+        (prop::sample::select(pieces), 0.0..1.0f64, 0.0..1.0f64).prop_map(|(text, a, b)| {
+            let chars: Vec<char> = text.chars().collect();
+            let at = |share: f64| (share * chars.len() as f64) as usize;
+            let (from, to) = (at(a.min(b) * 0.5), at(0.5 + a.max(b) * 0.5));
+            chars[from..to].iter().collect::<String>()
+        });
+    let seams = prop::sample::select(vec!["", " ", "\n", "; ", "\""]);
+    prop::collection::vec((scrap, seams), 1..6)
+        .prop_map(|parts| parts.into_iter().flat_map(|(a, b)| [a, b.to_owned()]).collect())
+}
+
+fn candidates(text: &str) -> Vec<usize> {
+    ALL.prefilter.candidates(text.as_bytes(), &mut Budget::default())
+}
+
+proptest! {
+    #[test]
+    fn the_quick_pass_finds_whatever_a_pattern_finds(text in scraps()) {
+        let candidates = candidates(&text);
+        let view = View::original(&text);
+        for (index, (_, pattern, regex)) in ALL.patterns.iter().enumerate() {
+            let regex = regex.get_or_init(|| compile(pattern)).as_ref().unwrap();
+            let found = regex.is_match(view.text().as_bytes());
+            prop_assert!(!found || candidates.contains(&index), "{} in {text:?}", pattern.id);
+        }
+    }
+}
+
+#[test]
+fn harmless_text_is_searched_for_hardly_any_pattern() {
+    let text = "The quick brown fox looks at the lazy dog, and nobody minds. ".repeat(50);
+    assert_eq!(candidates(&text), Vec::<usize>::new());
+}
+
+#[test]
+fn a_text_made_to_be_slow_is_searched_for_every_pattern_instead() {
+    // Bytes that follow no pattern of earlier texts: xorshift, from a fixed seed.
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        char::from(32 + (seed % 95) as u8)
+    };
+    let text: String = (0..64 * 1024).map(|_| random()).collect();
+    assert_eq!(candidates(&text).len(), ALL.patterns.len());
+}
+
+#[test]
+fn of_a_long_text_made_of_attacks_one_find_is_enough() {
+    let refuse = |_| Some(Effect::Deny);
+    let attacks = "x; cat /etc/passwd ../../x http://127.0.0.1/ ".repeat(2_000);
+    let found = ALL.find(&Views::of(&attacks), &refuse, &mut Budget::default());
+    let rules: std::collections::BTreeSet<_> = found.iter().map(|found| &found.rule).collect();
+    assert_eq!(rules.len(), 1);
+    assert!(found.len() <= MAX_HITS);
+}
+
+#[test]
+fn every_pattern_compiles_for_both_searches() {
+    for (_, pattern, _) in &ALL.patterns {
+        assert!(compile(pattern).is_some(), "{}", pattern.id);
+        assert!(super::super::probe::probe(&patterns::source(pattern)).is_some(), "{}", pattern.id);
+    }
+}

@@ -1,0 +1,31 @@
+//! A server whose model is played by a stand-in.
+
+use life_agent_groq::testing::{Answer, StandIn};
+use serde_json::{Value, json};
+
+use super::app::TestApp;
+use super::setup::Setup;
+
+/// The provider's key. No pattern knows its shape.
+pub(crate) const PROVIDER_KEY: &str = "provider-key-without-a-shape-0815";
+
+/// A policy that lets credentials pass the gates; they are redacted all the same.
+pub(crate) const LENIENT: &str =
+    "version: '1'\nallowed_dirs: [plans]\nrisk: {categories: {secrets: observe}}\n";
+
+/// The setup of a server whose provider is this one.
+pub(crate) fn model_setup(provider: &StandIn) -> Setup {
+    Setup::new().set("GROQ_API_KEY", PROVIDER_KEY).set("GROQ_BASE_URL", provider.base_url())
+}
+
+/// The usual server with a model that answers like this, the last answer again and again.
+pub(crate) async fn with_model(script: Vec<Answer>) -> (StandIn, TestApp) {
+    let provider = StandIn::start(script).await.unwrap();
+    let app = model_setup(&provider).start().await;
+    (provider, app)
+}
+
+/// The body of a chat that says this.
+pub(crate) fn chat(said: &str) -> Value {
+    json!({"messages": [{"role": "user", "content": said}]})
+}
