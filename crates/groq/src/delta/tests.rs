@@ -1,3 +1,5 @@
+//! Chunks in, pieces out; and the whole answer put together again.
+
 use super::*;
 
 fn chunk(delta: Value, finish: Value) -> Value {

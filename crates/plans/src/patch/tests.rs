@@ -1,3 +1,5 @@
+//! Patches as git prints them, and patches that nobody should take.
+
 use super::*;
 
 fn codes(patch: &str) -> Vec<&'static str> {

@@ -1,3 +1,5 @@
+//! Searches that end, whatever the pattern and the text.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The shipped profile understands what it should; bad ones are refused with every fault.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The schemas agree with what the reader takes.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Faults by table, each in its place; and no text makes the reader panic.
+
 use std::cell::RefCell;
 
 use life_agent_domain::gate::Effect;

@@ -1,3 +1,5 @@
+//! What the YAML parser lets pass and this crate does not.
+
 use serde_json::json;
 
 use super::*;
