@@ -21,7 +21,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Rows that are read ahead of the socket at most; they are shared with the journal and other readers.
 const BATCH: usize = 64;
 /// Bytes that are handed to the connection at a time, unless a single event has more.
-const CHUNK: usize = 8 * 1024;
+const CHUNK: usize = 2 * 1024;
 
 struct Subscription {
     follower: Follower,
@@ -103,7 +103,8 @@ impl Subscription {
 
 /// Takes events off the front until there is enough for the socket.
 fn chunk(pending: &mut VecDeque<Arc<Recorded>>) -> String {
-    let mut text = String::new();
+    // What one event more than the chunk takes, so that the text hardly ever grows while it is written.
+    let mut text = String::with_capacity(CHUNK + 1024);
     while text.len() < CHUNK
         && let Some(row) = pending.pop_front()
     {
