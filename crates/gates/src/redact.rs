@@ -13,29 +13,39 @@ pub struct SecretRedactor;
 
 impl Redact for SecretRedactor {
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let found = credentials(text);
-        if found.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        Cow::Owned(without(text, found))
+        repeated(text, credentials)
     }
 
     fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
-        // Read as it would stand in a file; what is found in the value, or across both, is in the value.
-        let head = format!("{key}\": \"");
-        let in_value = |found: RawFinding| {
-            let (start, end) =
-                (found.start.max(head.len()), found.end.min(head.len() + text.len()));
-            (start < end).then(|| RawFinding {
-                start: start - head.len(),
-                end: end - head.len(),
-                ..found
-            })
-        };
-        let found = credentials(&format!("{head}{text}\"")).into_iter().filter_map(in_value);
-        let found: Vec<_> = credentials(text).into_iter().chain(found).collect();
-        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without(text, found)) }
+        repeated(text, |text| [credentials(text), credentials_under(key, text)].concat())
     }
+}
+
+/// What one credential leaves behind may read as another, now that it stands alone.
+const MAX_ROUNDS: usize = 8;
+
+/// The text without what is found, until nothing is.
+fn repeated(text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Cow<'_, str> {
+    let mut clean = Cow::Borrowed(text);
+    for _ in 0..MAX_ROUNDS {
+        let found = find(&clean);
+        if found.is_empty() {
+            break;
+        }
+        clean = Cow::Owned(without(&clean, found));
+    }
+    clean
+}
+
+/// Read as it would stand in a file: what is found in the value, or across both, is in the value.
+fn credentials_under(key: &str, text: &str) -> Vec<RawFinding> {
+    let head = format!("{key}\": \"");
+    let in_value = |found: RawFinding| {
+        let start = found.start.max(head.len()) - head.len();
+        let end = found.end.min(head.len() + text.len()).saturating_sub(head.len());
+        (start < end).then_some(RawFinding { start, end, ..found })
+    };
+    credentials(&format!("{head}{text}\"")).into_iter().filter_map(in_value).collect()
 }
 
 /// The text with each find replaced by its rule.

@@ -28,10 +28,14 @@ pub(crate) fn decoded(text: &str) -> Option<View<'static>> {
 /// A quick look that spares harmless text the rewriting.
 fn may_change(text: &str) -> bool {
     let bytes = text.as_bytes();
-    memchr::memchr2(b'%', b'&', bytes).is_some()
-        || !text.is_ascii()
-        || (bytes.len() > MAX_RUN
-            && bytes.chunks_exact(MAX_RUN / 2).any(|chunk| chunk.iter().all(|b| *b == chunk[0])))
+    let escapes = |at: usize| match bytes[at] {
+        b'%' => percent(&bytes[at..]).is_some(),
+        _ => entity(&text[at..]).is_some(),
+    };
+    let is_run = |chunk: &[u8]| chunk.iter().all(|byte| *byte == chunk[0]);
+    memchr::memchr2_iter(b'%', b'&', bytes).any(escapes)
+        || !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && is_rewritten(c))
+        || bytes.len() > MAX_RUN && bytes.chunks_exact(MAX_RUN / 2).any(is_run)
 }
 
 fn round(view: &View<'_>) -> Option<View<'static>> {

