@@ -127,7 +127,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     ),
     token(
         "package_token",
-        "a token of npm, PyPI, RubyGems, Docker, NuGet, Clojars, Artifactory or crates.io",
+        "a token of npm, PyPI, RubyGems, Docker, NuGet, Clojars, Artifactory or Cargo",
         r"(?: \b npm_ [a-z0-9]{30,} | \b pypi-AgE[\w-]{40,} | \b rubygems_[0-9a-f]{40,}
             | \b dckr_(?:pat|oat)_[\w-]{20,} | \b oy2[a-z0-9]{43} \b | \b CLOJARS_[0-9a-z]{50,}
             | \b (?: AKCp[a-z0-9]{60,} | cmVmdGtu[a-z0-9]{50,} ) | \bcio[a-z0-9]{32} \b )",
