@@ -85,12 +85,8 @@ impl Engine {
     /// Opens the journal and the policy and records the start. Blocks on the file system; call it
     /// before serving.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let failed = |path: &std::path::Path| {
-            let path = path.display().to_string();
-            move |error| OpenError::Path { path, error }
-        };
         let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
-            .map_err(failed(&config.workspace_dir))?;
+            .map_err(OpenError::at(&config.workspace_dir))?;
         let files = PolicyFiles::new(&config, workspace.clone());
         let policy = InForce::first(&files, InForce::compile_first)?;
         let opa_server = match &config.opa {

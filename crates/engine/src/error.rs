@@ -1,5 +1,7 @@
 //! What can go wrong, as callers must be told; the server maps each to a code and a status.
 
+use std::path::Path;
+
 use life_agent_domain::fault::Fault;
 use life_agent_domain::gate::Reason;
 use life_agent_observer::JournalError;
@@ -136,6 +138,14 @@ pub enum OpenError {
         /// What the system says.
         error: std::io::Error,
     },
+}
+
+impl OpenError {
+    /// For what the system says about a file or folder.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| OpenError::Path { path, error }
+    }
 }
 
 pub(crate) fn counted(faults: usize) -> String {

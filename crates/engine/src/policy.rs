@@ -270,9 +270,8 @@ impl Engine {
 
 /// Compiles the policy that `config` names, as a start would, without an engine.
 pub fn check_policy(config: &Config) -> Result<PolicyReport, OpenError> {
-    let failed =
-        |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
-    let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir).map_err(failed)?;
+    let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
+        .map_err(OpenError::at(&config.workspace_dir))?;
     let files = PolicyFiles::new(config, workspace);
     Ok(InForce::first(&files, InForce::compile)?.report())
 }

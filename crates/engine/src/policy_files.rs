@@ -106,13 +106,10 @@ impl PolicyFiles {
 
     /// Reads what the service starts with.
     pub(crate) fn read_first(&self) -> Result<Document, OpenError> {
-        let failed = |path: &Path| {
-            let path = path.display().to_string();
-            move |error| OpenError::Path { path, error }
-        };
-        let policy = read_optional(&self.policy_path).map_err(failed(&self.policy_path))?;
-        let profile = read_optional(&self.profile_path).map_err(failed(&self.profile_path))?;
-        let modules = self.modules().map_err(failed(&self.policy_dir))?;
+        let policy = read_optional(&self.policy_path).map_err(OpenError::at(&self.policy_path))?;
+        let profile =
+            read_optional(&self.profile_path).map_err(OpenError::at(&self.profile_path))?;
+        let modules = self.modules().map_err(OpenError::at(&self.policy_dir))?;
         let document = self.configured(policy, profile, modules);
         self.seen(&document);
         Ok(document)

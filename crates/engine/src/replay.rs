@@ -262,9 +262,8 @@ pub fn replay(
     agent: Option<&AgentId>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<ReplayReport, OpenError> {
-    let failed =
-        |error| OpenError::Path { path: config.workspace_dir.display().to_string(), error };
-    let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir).map_err(failed)?;
+    let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
+        .map_err(OpenError::at(&config.workspace_dir))?;
     // A policy server answers for the moment; its past answers cannot be asked for again.
     let opa = match config.opa {
         OpaMode::Server(_) => OpaMode::Off,

@@ -96,12 +96,9 @@ pub(crate) struct Found {
 impl Shelf {
     /// The shelf that `config` names.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        let failed = |path: &std::path::Path| {
-            let path = path.display().to_string();
-            move |error| OpenError::Path { path, error }
-        };
-        let tree = Tree::open(&config.workspace_dir).map_err(failed(&config.workspace_dir))?;
-        let store = Store::open(&config.plans_dir).map_err(failed(&config.plans_dir))?;
+        let tree =
+            Tree::open(&config.workspace_dir).map_err(OpenError::at(&config.workspace_dir))?;
+        let store = Store::open(&config.plans_dir).map_err(OpenError::at(&config.plans_dir))?;
         Ok(Self { store, tree: Arc::new(tree) })
     }
 
