@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod dice;
+pub mod facts;
 pub mod fault;
 pub mod gate;
 pub mod ids;

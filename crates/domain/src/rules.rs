@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Act, Turn};
 use crate::dice;
+use crate::facts::{self, Fact, RECALL, REMEMBER};
 use crate::gate::Permit;
 use crate::narrate;
 use crate::payload::Payload;
@@ -19,10 +20,16 @@ pub struct ActStep {
     pub action: String,
     /// What the caller sent with it.
     pub payload: Payload,
-    /// Whether the profile knows the action.
+    /// Whether the profile knows the action, or it is one that every agent knows.
     pub known: bool,
     /// What it changed.
     pub deltas: Deltas,
+    /// The fact that it keeps in mind from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<String>,
+    /// The facts, by their versions, that it has recalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recalled: Vec<u64>,
 }
 
 /// What a turn did. Recorded in its journal row; [`apply`] needs nothing else.
@@ -78,6 +85,19 @@ pub fn decide_act(state: &AgentState, profile: &Profile, permit: &Permit<Act>) -
     act_step(state, profile, permit.command())
 }
 
+/// Applies a permitted recall, which found the facts of these versions. Where they were found is not for
+/// the rules to know; that the agent has them, is.
+pub fn decide_recall(
+    state: &AgentState,
+    profile: &Profile,
+    permit: &Permit<Act>,
+    found: &[u64],
+) -> ActStep {
+    let is_kept = |version: &&u64| state.facts.iter().any(|fact| fact.version == **version);
+    let recalled = found.iter().filter(is_kept).copied().collect();
+    ActStep { recalled, ..decide_act(state, profile, permit) }
+}
+
 /// Settles a permitted turn: intent, draw, outcome, deltas, and the sentence that tells them.
 pub fn decide_turn(state: &AgentState, profile: &Profile, permit: &Permit<Turn>) -> TurnStep {
     turn_step(state, profile, permit.command())
@@ -88,6 +108,11 @@ pub fn apply_act(state: &mut AgentState, step: &ActStep) {
     state.version += 1;
     state.count(&step.action);
     state.vitals = state.vitals.after(step.deltas);
+    if let Some(text) = &step.remembered {
+        let (version, turn, text) = (state.version, state.turns, text.clone());
+        facts::keep(&mut state.facts, Fact { version, turn, text, uses: 0 });
+    }
+    facts::count_uses(&mut state.facts, &step.recalled);
 }
 
 /// The state after a turn.
@@ -103,13 +128,17 @@ pub fn apply_turn(state: &mut AgentState, step: &TurnStep) {
 }
 
 pub(crate) fn act_step(state: &AgentState, profile: &Profile, act: &Act) -> ActStep {
-    let action = profile.actions.get(act.action.as_str());
+    let name = act.action.as_str();
+    let action = profile.actions.get(name);
     let effects = action.map_or(Deltas::default(), |action| action.effects);
+    let remembered = if name == REMEMBER { facts::fact_in(&act.payload) } else { None };
     ActStep {
-        action: act.action.as_str().to_owned(),
+        action: name.to_owned(),
         payload: act.payload.clone(),
-        known: action.is_some(),
+        known: action.is_some() || [REMEMBER, RECALL].contains(&name),
         deltas: state.vitals.effective(effects),
+        remembered,
+        recalled: Vec::new(),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Fact;
+
 /// Distinct action names counted per agent; what goes beyond is counted under [`OTHER_ACTIONS`].
 pub const MAX_ACTION_NAMES: usize = 256;
 /// Where actions beyond [`MAX_ACTION_NAMES`] are counted.
@@ -27,8 +29,12 @@ pub struct AgentState {
     pub actions: BTreeMap<String, u64>,
     /// How it is.
     pub vitals: Vitals,
-    /// What it remembers, oldest first.
+    /// Its last turns, oldest first.
     pub memory: Vec<Memory>,
+    /// What it was told to keep in mind, in the order in which it was told. Left out while there is
+    /// nothing: such states hash as they did before there were facts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
 }
 
 /// Four measures of 0 to 100.
@@ -67,7 +73,7 @@ fn is_zero(points: &i8) -> bool {
     *points == 0
 }
 
-/// One thing an agent remembers.
+/// One turn as an agent remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// The state version that the step led to.
@@ -86,6 +92,7 @@ impl AgentState {
             actions: BTreeMap::new(),
             vitals: Vitals { energy: 80, focus: 60, knowledge: 10, stability: 70 },
             memory: Vec::new(),
+            facts: Vec::new(),
         }
     }
 

@@ -81,6 +81,22 @@ fn an_unknown_action_is_recorded_and_costs_nothing() {
 }
 
 #[test]
+fn an_agent_keeps_what_it_is_told_to_remember() {
+    let mut state = AgentState::initial(42);
+    state.turns = 3;
+    let object = serde_json::json!({"text": "the gate opens at dawn"});
+    let payload = Payload::try_from(object.as_object().cloned().unwrap()).unwrap();
+    let action = ActionName::new("remember").unwrap();
+    let step = act_step(&state, &profile(), &Act { agent: agent(), action, payload });
+    assert!(step.known);
+    apply_act(&mut state, &step);
+    let kept = Fact { version: 1, turn: 3, text: "the gate opens at dawn".to_owned(), uses: 0 };
+    assert_eq!(state.facts, [kept]);
+    apply_act(&mut state, &ActStep { remembered: None, recalled: vec![1, 7], ..step });
+    assert_eq!(state.facts[0].uses, 1);
+}
+
+#[test]
 fn a_turn_is_told_in_a_sentence_that_begins_processed() {
     let state = AgentState::initial(42);
     let turn = Turn { agent: agent(), input: "look around".to_owned() };
