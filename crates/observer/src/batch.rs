@@ -8,6 +8,7 @@ use life_agent_domain::record::{Entry, Row};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::chain::{FIRST_PREV_HASH, Link};
+use crate::facts;
 use crate::work::{AgentStep, Extra, Head, Snapshot, Work};
 
 /// The end of the journal: what the next row goes on from.
@@ -182,6 +183,7 @@ fn put_extra(
                 put_snapshot(connection, &agent, event_id, &snapshot)?;
             }
         }
+        (Extra::Facts(agent, change), _) => facts::put(connection, &agent, &change)?,
         (Extra::Proposal(proposal), Some(row)) => {
             let sql = "INSERT INTO proposals (id, event_id, ts, status, intent, artifact, data)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

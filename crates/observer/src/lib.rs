@@ -12,6 +12,7 @@ mod batch;
 pub mod chain;
 mod error;
 mod export;
+mod facts;
 mod file;
 mod filter;
 mod journal;
@@ -27,6 +28,7 @@ mod work;
 mod writer;
 
 pub use error::JournalError;
+pub use facts::FactChange;
 pub use file::PageLimit;
 pub use filter::{BadKind, Filter};
 pub use journal::{Journal, Options, Pending};

@@ -1,6 +1,6 @@
 //! Reads rows in their order, a page at a time.
 
-use life_agent_domain::record::Row;
+use life_agent_domain::record::{EventKind, Row};
 use rusqlite::{OptionalExtension, params};
 use serde_json::value::RawValue;
 
@@ -94,6 +94,28 @@ impl Reader {
                 None => return Ok(kinds),
             }
         }
+    }
+
+    /// The newest rows of an agent that are of these kinds, at most `limit`, oldest first.
+    pub fn recent(
+        &self,
+        agent_id: &str,
+        kinds: &[EventKind],
+        limit: usize,
+    ) -> Result<Vec<Row>, JournalError> {
+        // The planner would walk all rows of the agent for several kinds at once.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events WHERE agent_id = ?1 AND kind = ?2 ORDER BY id DESC LIMIT ?3"
+        );
+        let mut statement = self.prepare_cached(&sql)?;
+        let mut rows = Vec::new();
+        for kind in kinds {
+            let found = statement.query_map(params![agent_id, kind.as_str(), limit], raw_row)?;
+            rows.extend(found.map(|row| checked(row?)).collect::<Result<Vec<_>, _>>()?);
+        }
+        rows.sort_unstable_by_key(|row| row.id);
+        rows.drain(..rows.len().saturating_sub(limit));
+        Ok(rows)
     }
 
     /// Every step of an agent after row `after`.

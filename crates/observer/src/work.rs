@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::JournalError;
+use crate::facts::FactChange;
 
 /// Longest `data` of one row, in bytes.
 pub const MAX_DATA: usize = 4 * 1024 * 1024;
@@ -64,6 +65,8 @@ pub enum Extra {
     /// The present state of an agent that takes no step now, so that retention may remove its rows.
     /// Not kept if the agent has meanwhile gone on to another version.
     Snapshot(AgentId, Snapshot),
+    /// What a step changes in the facts of its agent, for searching them.
+    Facts(AgentId, FactChange),
 }
 
 /// A change plan as the journal keeps it.

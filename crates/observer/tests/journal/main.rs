@@ -4,6 +4,7 @@
 
 mod chain;
 mod durability;
+mod facts;
 mod failure;
 mod follow;
 mod kill;

@@ -38,6 +38,24 @@ async fn pages_of_any_size_give_what_the_filter_takes_in_order() {
 }
 
 #[tokio::test]
+async fn the_newest_rows_of_an_agent_come_oldest_first() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let kinds = [EventKind::Act, EventKind::Turn, EventKind::Denied];
+    for n in 0..30 {
+        let who = ["a", "b"][n / 3 % 2];
+        drop(journal.append(Work::of(entry(kinds[n % 3], Some(who), "{}"))).unwrap());
+    }
+    journal.barrier().await.unwrap();
+    let wanted = [EventKind::Act, EventKind::Denied];
+    let recent = journal.read(move |reader| reader.recent("a", &wanted, 3)).await.unwrap();
+    let recent: Vec<_> = recent.iter().map(|row| (row.id, row.kind.as_str())).collect();
+    assert_eq!(recent, [(21, "gate.denied"), (25, "obs.act"), (27, "gate.denied")]);
+    let none = journal.read(move |reader| reader.recent("c", &wanted, 3)).await.unwrap();
+    assert!(none.is_empty());
+}
+
+#[tokio::test]
 async fn a_page_says_whether_there_is_more() {
     let folder = Folder::new();
     let journal = folder.open();
