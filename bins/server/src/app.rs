@@ -18,6 +18,7 @@ use crate::keys::Keys;
 use crate::middleware::access::access;
 use crate::middleware::envelope::envelope;
 use crate::middleware::headers::headers;
+use crate::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
 use crate::middleware::request_id::{X_REQUEST_ID, request_id};
 use crate::routes;
 
@@ -70,15 +71,23 @@ pub fn create_app(
 /// Exact origins only. Keys travel in headers, so credentials (cookies) stay off.
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::POST])
+        .allowed_methods([Method::GET, Method::POST, Method::DELETE])
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::HeaderName::from_static("x-api-key"),
             header::HeaderName::from_static("last-event-id"),
+            header::HeaderName::from_static("prefer"),
+            IDEMPOTENCY_KEY,
             X_REQUEST_ID,
         ])
-        .expose_headers([X_REQUEST_ID, header::RETRY_AFTER])
+        .expose_headers([
+            X_REQUEST_ID,
+            header::RETRY_AFTER,
+            header::LOCATION,
+            PREFERENCE_APPLIED,
+            IDEMPOTENCY_REPLAYED,
+        ])
         .block_on_origin_mismatch(false)
         .max_age(600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))

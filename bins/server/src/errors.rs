@@ -43,10 +43,12 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "not with this method; see `Allow`";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "the body did not arrive in time";
     Conflict = "conflict", CONFLICT, "it contradicts how things are";
+    AgentBusy = "agent_busy", CONFLICT, "a turn of the agent is still under way; see `Retry-After`";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`";
     ValidationError = "validation_error", UNPROCESSABLE_ENTITY, "fields are wrong; `details` names each";
     PromptRisky = "prompt_risky", UNPROCESSABLE_ENTITY, "a risk pattern was found";
+    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, "the `Idempotency-Key` was sent with another body before";
     PolicyInvalid = "policy_invalid", UNPROCESSABLE_ENTITY, "the policy has faults; `details` names each";
     PlanInvalid = "plan_invalid", UNPROCESSABLE_ENTITY, "the plan has faults; `details` names each";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "too many requests; see `Retry-After`";
@@ -55,6 +57,7 @@ codes! {
     KillSwitch = "kill_switch", SERVICE_UNAVAILABLE, "the kill switch is on";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal cannot be used; nothing was changed";
+    Interrupted = "interrupted", SERVICE_UNAVAILABLE, "the service stopped while a queued turn was being taken";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "too much is waiting; see `Retry-After`";
     Timeout = "timeout", GATEWAY_TIMEOUT, "the model did not answer in time";
 }
@@ -176,6 +179,23 @@ impl ApiError {
         Self { code: self.code, message: clean(&self.message), details, headers }
     }
 
+    /// Whether a gate refused what was asked, and would again.
+    pub fn is_decision(&self) -> bool {
+        matches!(
+            self.code,
+            Code::PromptRisky | Code::PathForbidden | Code::OpaDeny | Code::RuleDeny
+        )
+    }
+
+    /// What is kept of it for whoever asks later: the body without its request.
+    pub fn kept(&self) -> Value {
+        let mut kept = serde_json::json!({ "code": self.code.as_str(), "message": self.message });
+        if let (Some(details), Some(kept)) = (&self.details, kept.as_object_mut()) {
+            kept.insert("details".to_owned(), details.clone());
+        }
+        kept
+    }
+
     /// The body.
     pub fn envelope<'a>(&'a self, request_id: &'a str) -> Envelope<'a> {
         Envelope {
@@ -227,21 +247,26 @@ impl From<EngineError> for ApiError {
             EngineError::PolicyInvalid(faults) => {
                 Self::new(Code::PolicyInvalid, message).with_details(&faults)
             }
-            EngineError::PlanInvalid { code, faults } => {
+            EngineError::PlanInvalid { code, faults, .. } => {
                 let code = Code::named(code).unwrap_or(Code::PlanInvalid);
                 Self::new(code, message).with_details(&faults)
             }
             EngineError::PathForbidden(_) => Self::new(Code::PathForbidden, message),
             EngineError::NotFound(_) => Self::new(Code::NotFound, message),
             EngineError::Conflict(_) => Self::new(Code::Conflict, message),
+            EngineError::AgentBusy => Self::new(Code::AgentBusy, message).retry_after(1),
             EngineError::LlmUnconfigured => Self::new(Code::LlmUnconfigured, message),
-            EngineError::LlmFailed { .. } => Self::new(Code::LlmFailed, message),
+            EngineError::LlmFailed { .. } | EngineError::LlmUnsuited { .. } => {
+                Self::new(Code::LlmFailed, message)
+            }
             EngineError::LlmTimeout { .. } => Self::new(Code::Timeout, message),
             EngineError::LlmBusy { retry_after, .. } => {
                 Self::new(Code::Overloaded, message).retry_after(retry_after)
             }
             EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
             EngineError::Overloaded => Self::new(Code::Overloaded, message).retry_after(1),
+            EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
+            EngineError::Interrupted => Self::new(Code::Interrupted, message),
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
         }
     }

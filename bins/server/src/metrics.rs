@@ -29,13 +29,14 @@ const COUNTERS: [(&str, &str); 8] = [
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
 ];
-const SECOND_HISTOGRAMS: [(&str, &str); 7] = [
+const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
     ("act_seconds", "from the call to its durable answer, by kind"),
     ("plan_seconds", "from the call of `/plan` to its durable answer"),
     ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
     ("gen_ai_client_operation_duration_seconds", "what calls of the model take"),
     ("gen_ai_server_time_to_first_token_seconds", "until the first token of a stream"),
     ("gate_seconds", "what each gate takes"),
+    ("turn_queue_seconds", "how long queued turns wait before they are taken"),
     ("journal_commit_seconds", "what each commit of the journal takes"),
 ];
 
@@ -90,6 +91,7 @@ fn install() -> PrometheusHandle {
     describe_histogram!("gen_ai_client_token_usage", "tokens of a call, by type");
     describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
     describe_gauge!("sse_subscribers", "open event streams");
+    describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);
     process().describe();
     handle

@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document, from the handlers' own descriptions and the one table of errors.
 
+mod headers;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -10,10 +12,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Components, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
+use self::headers::Headers;
 use crate::errors::{ApiError, Code};
 use crate::routes::{
-    act, backtest, check, completions, docs, events, health, journal, kill_switch, llm, meta,
-    metrics, plan, plans, policy, schemas, state, turn,
+    act, backtest, check, completions, docs, events, health, journal, kill_switch, llm, memory,
+    meta, metrics, plan, plans, policy, schemas, state, turn, turns,
 };
 
 /// What every operation with a body may answer.
@@ -45,7 +48,7 @@ const GATED: [Code; 8] = [
     ),
     paths(
         plan::plan, plans::plans, plans::plan_view, plans::plan_patch, plans::review_plan,
-        act::act, turn::turn, check::check, state::state,
+        act::act, turn::turn, turns::queued_turn, turns::cancel_turn, check::check, state::state, memory::memory,
         events::events, journal::journal, journal::head,
         policy::policy, policy::validate, policy::reload, backtest::backtest,
         llm::chat, llm::status, completions::completions,
@@ -62,7 +65,7 @@ const GATED: [Code; 8] = [
         (name = "model", description = "The language model, gated."),
         (name = "service", description = "Health, metrics, the kill switch."),
     ),
-    modifiers(&Security, &Errors, &Strictness),
+    modifiers(&Security, &Headers, &Errors, &Strictness),
 )]
 struct Documented;
 
@@ -92,7 +95,8 @@ struct Errors;
 impl Modify for Errors {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten()
+            {
                 let codes = codes_of(operation);
                 add_errors(operation, &codes);
             }
@@ -126,8 +130,16 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
     if operation.request_body.is_some() {
         codes.extend(BODY);
     }
-    match operation.operation_id.as_deref().unwrap_or_default() {
-        "act" | "turn" => codes.extend(GATED),
+    let id = operation.operation_id.as_deref().unwrap_or_default();
+    if headers::ACTING.contains(&id) {
+        codes.extend([Code::IdempotencyMismatch, Code::Conflict]);
+    }
+    match id {
+        "turn" => {
+            codes.extend(GATED);
+            codes.extend([Code::LlmFailed, Code::Timeout]);
+        }
+        "act" => codes.extend(GATED),
         "llm_chat" | "chat_completions" => {
             codes.extend(GATED);
             codes.extend([Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout]);
@@ -135,6 +147,10 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
         "plan" => {
             codes.extend(GATED);
             codes.push(Code::PlanInvalid);
+        }
+        "queued_turn" => codes.extend([Code::NotFound, Code::JournalUnavailable]),
+        "cancel_turn" => {
+            codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
         }
         "plan_view" | "plan_patch" | "review_plan" => {
             codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
@@ -169,7 +185,10 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
 fn add_errors(operation: &mut Operation, codes: &[Code]) {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
-        by_status.entry(code.status().as_u16()).or_default().push(*code);
+        let known = by_status.entry(code.status().as_u16()).or_default();
+        if !known.contains(code) {
+            known.push(*code);
+        }
     }
     for (status, codes) in by_status {
         let answer = answer(&codes);

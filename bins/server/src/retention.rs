@@ -20,6 +20,9 @@ pub async fn prune_hourly(engine: Engine, keep: Vec<Keep>, stopping: Cancellatio
             for keep in &keep {
                 prune(&engine, *keep).await;
             }
+            if let Err(error) = engine.forget().await {
+                tracing::warn!(%error, "old turns of the queue and old answers stay until the next hour");
+            }
         }
     };
     tokio::select! {

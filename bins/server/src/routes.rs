@@ -10,6 +10,7 @@ pub mod health;
 pub mod journal;
 pub mod kill_switch;
 pub mod llm;
+pub mod memory;
 pub mod meta;
 pub mod metrics;
 pub mod plan;
@@ -18,12 +19,15 @@ pub mod policy;
 pub(crate) mod schemas;
 pub mod state;
 pub mod turn;
+pub mod turns;
 
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
 
 use crate::errors::{ApiError, Code};
+use crate::middleware::idempotency;
 
 /// Every path there is. A handler with `Authenticated` or `Body` in its signature is closed to callers
 /// without a key; the others are open.
@@ -38,16 +42,18 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/docs/{file}", get(docs::file));
     at(config, "/", get(docs::home));
     // Agents.
-    at(config, "/act", post(act::act));
-    at(config, "/turn", post(turn::turn));
+    once(config, "/act", post(act::act));
+    once(config, "/turn", both(turns::queued(), post(turn::turn)));
+    at(config, "/turns/{id}", both(get(turns::queued_turn), only(Method::DELETE, turns::cancel_turn)));
     at(config, "/check", post(check::check));
     at(config, "/state", get(state::state));
+    at(config, "/memory", get(memory::memory));
     // Changes to the workspace.
-    at(config, "/plan", post(plan::plan));
+    once(config, "/plan", post(plan::plan));
     at(config, "/plans", get(plans::plans));
     at(config, "/plans/{id}", get(plans::plan_view));
     at(config, "/plans/{id}/patch", get(plans::plan_patch));
-    at(config, "/plans/{id}/review", post(plans::review_plan));
+    once(config, "/plans/{id}/review", post(plans::review_plan));
     // The record. Without HEAD on the stream: it would never end.
     at(config, "/events", only(Method::GET, events::events));
     at(config, "/journal", get(journal::journal));
@@ -56,27 +62,37 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/meta", get(meta::meta));
     at(config, "/policy", get(policy::policy));
     at(config, "/policy/validate", post(policy::validate));
-    at(config, "/policy/reload", post(policy::reload));
+    once(config, "/policy/reload", post(policy::reload));
     at(config, "/policy/backtest", post(backtest::backtest));
-    at(config, "/kill-switch", both(get(kill_switch::kill_switch), post(kill_switch::set_kill_switch)));
+    once(config, "/kill-switch", both(get(kill_switch::kill_switch), post(kill_switch::set_kill_switch)));
     // The model.
-    at(config, "/llm/chat", post(llm::chat));
+    once(config, "/llm/chat", post(llm::chat));
     at(config, "/llm/status", get(llm::status));
-    at(config, "/v1/chat/completions", post(completions::completions));
+    once(config, "/v1/chat/completions", post(completions::completions));
     config.default_service(web::to(unmatched));
 }
 
 type Routes = Vec<(Method, Route)>;
 
 fn at(config: &mut ServiceConfig, path: &str, routes: Routes) {
-    let methods: Vec<_> = routes.iter().map(|(method, _)| method.clone()).collect();
+    config.service(resource(path, routes));
+}
+
+/// A path whose `POST` acts: with an `Idempotency-Key` it does so once.
+fn once(config: &mut ServiceConfig, path: &str, routes: Routes) {
+    config.service(resource(path, routes).wrap(from_fn(idempotency::once)));
+}
+
+fn resource(path: &str, routes: Routes) -> Resource {
+    let mut methods: Vec<_> = routes.iter().map(|(method, _)| method.clone()).collect();
+    methods.dedup();
     let resource = routes.into_iter().fold(Resource::new(path), |resource, (method, route)| {
         resource.route(route.method(method))
     });
-    config.service(resource.default_service(web::to(move || {
+    resource.default_service(web::to(move || {
         let refused = ApiError::method_not_allowed(&methods);
         async move { Err::<HttpResponse, _>(refused) }
-    })));
+    }))
 }
 
 fn only<F, Args>(method: Method, handler: F) -> Routes

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::AppState;
 use crate::keys::{KeyNeeded, Keys};
 use crate::logging::{self, LogError};
+use crate::routes::turns;
 use crate::settings::Settings;
 use crate::{metrics, openapi, policy_watch, retention, shutdown, start_message, wire};
 
@@ -40,6 +41,11 @@ pub enum ServeError {
     /// The server failed while it was running.
     #[error("the server failed: {0}")]
     Failed(#[from] std::io::Error),
+    /// The turns that wait cannot be read.
+    #[error(
+        "the queue of turns cannot be read from the journal; look at it with `life-agent audit verify`"
+    )]
+    Queue,
     /// The last row could not be written.
     #[error("the journal could not be closed cleanly; every answered step is in it")]
     Close,
@@ -80,6 +86,7 @@ async fn run(
         stopping: stopping.clone(),
         backtesting: Arc::new(Semaphore::new(1)),
     });
+    engine.start_queue(turns::WORDING).await.map_err(|_| ServeError::Queue)?;
     let server = wire::listen(listener, settings.workers, state)?;
     shutdown::on_signal(stopping.clone())?;
     shutdown::stop_exchanges_in_time(engine.clone(), stopping.clone());
@@ -125,5 +132,8 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
             timeout: Some(settings.groq_timeout),
         }),
         max_agents_in_memory: settings.max_agents_in_memory,
+        agent_wait: settings.agent_wait,
+        turn_workers: settings.turn_workers,
+        turn_queue: settings.turn_queue,
     }
 }

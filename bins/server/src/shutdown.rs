@@ -26,10 +26,11 @@ pub fn on_signal(stopping: CancellationToken) -> std::io::Result<()> {
 /// themselves, short enough to record and answer the others while requests in flight are waited for.
 const EXCHANGES_MAY_TAKE: Duration = Duration::from_secs(4);
 
-/// Cuts short, in time, what still waits for the model when the service is to stop.
+/// Begins no queued turn any more, and cuts short, in time, what still waits for the model when the service is to stop.
 pub fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
     actix_web::rt::spawn(async move {
         stopping.cancelled().await;
+        engine.hold_queue();
         tokio::time::sleep(EXCHANGES_MAY_TAKE).await;
         engine.stop_exchanges();
     });

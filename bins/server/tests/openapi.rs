@@ -1,6 +1,7 @@
 //! The OpenAPI document and the service agree: real answers have the shapes that it describes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use actix_web::{test, web};
 use life_agent_engine::{Config, Engine};
 use life_agent_server::app::{AppState, create_app};
 use life_agent_server::keys::Keys;
+use life_agent_server::routes::turns::WORDING;
 use life_agent_server::settings::NamedKey;
 use life_agent_server::{metrics, openapi};
 use serde_json::{Value, json};
@@ -62,21 +64,8 @@ fn calls(plan: &str) -> Vec<(Method, String, &'static str, Value, u16)> {
 #[actix_web::test]
 async fn real_answers_have_the_shapes_that_the_document_describes() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("plans")).unwrap();
-    let config = Config { rate_limit_rps: 0, ..Config::below(dir.path()) };
-    let engine = Engine::open(config).await.unwrap();
-    let stopping = CancellationToken::new();
-    let state = web::Data::new(AppState {
-        engine: engine.clone(),
-        keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
-        metrics: metrics::start(&stopping),
-        openapi: web::Bytes::new(),
-        allowed_origins: Vec::new(),
-        started: Instant::now(),
-        stopping: stopping.clone(),
-        backtesting: Arc::new(Semaphore::new(1)),
-    });
-    let app = test::init_service(create_app(state)).await;
+    let state = state(dir.path()).await;
+    let app = test::init_service(create_app(state.clone())).await;
     let document = serde_json::to_value(openapi::document(None)).unwrap();
     let mut plan = String::new();
     for index in 0..calls("").len() {
@@ -101,8 +90,69 @@ async fn real_answers_have_the_shapes_that_the_document_describes() {
             panic!("{method} {path}: {why} in {answer}");
         }
     }
-    stopping.cancel();
-    engine.close().await.unwrap();
+    state.stopping.cancel();
+    state.engine.close().await.unwrap();
+}
+
+#[actix_web::test]
+async fn queued_turns_have_the_shapes_that_the_document_describes() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = state(dir.path()).await;
+    let app = test::init_service(create_app(state.clone())).await;
+    let document = serde_json::to_value(openapi::document(None)).unwrap();
+    let with_key = |request: test::TestRequest| request.insert_header(("X-API-Key", "k"));
+    let check = |operation: &str, status: u16, answer: &Value| {
+        let schema = format!("{operation}/responses/{status}/content/application~1json/schema");
+        let schema = document.pointer(&schema).unwrap_or_else(|| panic!("no {schema}"));
+        fits(&document, schema, answer).unwrap_or_else(|why| panic!("{why} in {answer}"));
+    };
+    // Nothing is taken, so that turns wait.
+    state.engine.start_queue(WORDING).await.unwrap();
+    state.engine.hold_queue();
+    let queue = || async {
+        let request = with_key(test::TestRequest::post().uri("/turn"));
+        let body = json!({"agent_id": "a", "input": "explore the gate"});
+        let request = request.insert_header(("Prefer", "respond-async")).set_json(body);
+        let response = test::call_service(&app, request.to_request()).await;
+        assert_eq!(response.status().as_u16(), 202);
+        let answer: Value = test::read_body_json(response).await;
+        check("/paths/~1turn/post", 202, &answer);
+        format!("/turns/{}", answer["id"].as_str().unwrap())
+    };
+    let (taken, cancelled) = (queue().await, queue().await);
+    let request = with_key(test::TestRequest::delete().uri(&cancelled)).to_request();
+    let answer: Value = test::call_and_read_body_json(&app, request).await;
+    assert_eq!(answer["status"], "cancelled");
+    check("/paths/~1turns~1{id}/delete", 200, &answer);
+    state.engine.close().await.unwrap();
+
+    let state = self::state(dir.path()).await;
+    let app = test::init_service(create_app(state.clone())).await;
+    let mut rows = state.engine.journal().follow(None, Default::default());
+    state.engine.start_queue(WORDING).await.unwrap();
+    rows.next_batch(1).await.unwrap();
+    let request = with_key(test::TestRequest::get().uri(&taken)).to_request();
+    let answer: Value = test::call_and_read_body_json(&app, request).await;
+    assert_eq!(answer["status"], "done");
+    check("/paths/~1turns~1{id}/get", 200, &answer);
+    state.stopping.cancel();
+    state.engine.close().await.unwrap();
+}
+
+async fn state(dir: &Path) -> web::Data<AppState> {
+    std::fs::create_dir_all(dir.join("plans")).unwrap();
+    let config = Config { rate_limit_rps: 0, ..Config::below(dir) };
+    let stopping = CancellationToken::new();
+    web::Data::new(AppState {
+        engine: Engine::open(config).await.unwrap(),
+        keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
+        metrics: metrics::start(&stopping),
+        openapi: web::Bytes::new(),
+        allowed_origins: Vec::new(),
+        started: Instant::now(),
+        stopping,
+        backtesting: Arc::new(Semaphore::new(1)),
+    })
 }
 
 /// Whether a value is as a schema says: types, no key that is not described, none missing.

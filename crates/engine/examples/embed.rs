@@ -8,7 +8,7 @@ use life_agent_engine::{Caller, Config, Engine, EngineError};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let engine = Engine::open(Config::below(dir.path())).await?;
-    let caller = Caller { principal: Principal::new("example"), request_id: "embed-1".to_owned() };
+    let caller = Caller::new(Principal::new("example"), "embed-1".to_owned());
 
     let agent = AgentId::new("hero")?;
     let input = "untersuche das Tor der Festung".to_owned();

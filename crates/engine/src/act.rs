@@ -20,7 +20,7 @@ impl Engine {
         let begun = Instant::now();
         let policy = self.policy.in_force();
         let permit = self.permit(caller, &policy, act).await?;
-        let acted = self.take(caller, &policy, &permit, &ACT).await?;
+        let acted = self.take(caller, &policy, &permit, &ACT, Vec::new()).await?;
         self.meters.done(Kind::Act, begun);
         Ok(acted)
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::{EventKind, Row};
@@ -11,7 +12,7 @@ use life_agent_observer::{Filter, Journal, JournalError, Reader};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 use serde::Deserialize;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::EngineError;
 
@@ -21,14 +22,22 @@ pub(crate) struct Loaded {
     pub(crate) epoch: u64,
 }
 
-/// One agent's place in memory. Whoever holds the lock may take the agent's next step.
+/// One agent's place in memory. Whoever holds the state may take the agent's next step; it is held for
+/// as long as that takes to decide, and never while something is waited for.
 #[derive(Default)]
-pub(crate) struct Slot(Mutex<Option<Loaded>>);
+pub(crate) struct Slot {
+    state: Mutex<Option<Loaded>>,
+    /// A turn that waits for a model has it to itself, so that nothing changes the agent meanwhile;
+    /// all other steps share it.
+    turn: RwLock<()>,
+}
 
 pub(crate) struct Agents {
     slots: Cache<AgentId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, Idle>,
     journal: Journal,
     seed: u64,
+    /// How long a step waits for a turn under way.
+    wait: Duration,
 }
 
 /// A slot that someone holds must stay: a second one for the same agent would order steps anew.
@@ -43,7 +52,7 @@ impl quick_cache::Lifecycle<AgentId, Arc<Slot>> for Idle {
 }
 
 impl Agents {
-    pub(crate) fn new(journal: Journal, seed: u64, max_in_memory: usize) -> Self {
+    pub(crate) fn new(journal: Journal, seed: u64, max_in_memory: usize, wait: Duration) -> Self {
         let slots = Cache::with(
             max_in_memory,
             max_in_memory as u64,
@@ -51,7 +60,7 @@ impl Agents {
             DefaultHashBuilder::default(),
             Idle,
         );
-        Self { slots, journal, seed }
+        Self { slots, journal, seed, wait }
     }
 
     pub(crate) fn slot(&self, agent: &AgentId) -> Arc<Slot> {
@@ -60,13 +69,36 @@ impl Agents {
         slot
     }
 
+    /// For a step that is over in no time: any number of them may be about to take theirs.
+    pub(crate) async fn share<'s>(
+        &self,
+        slot: &'s Slot,
+    ) -> Result<RwLockReadGuard<'s, ()>, EngineError> {
+        match slot.turn.try_read() {
+            Ok(shared) => Ok(shared),
+            Err(_) => self.in_time(slot.turn.read()).await,
+        }
+    }
+
+    /// For a turn that takes its time: until the guard goes, the agent takes no other step.
+    pub(crate) async fn hold<'s>(
+        &self,
+        slot: &'s Slot,
+    ) -> Result<RwLockWriteGuard<'s, ()>, EngineError> {
+        self.in_time(slot.turn.write()).await
+    }
+
+    async fn in_time<T>(&self, turn: impl Future<Output = T>) -> Result<T, EngineError> {
+        tokio::time::timeout(self.wait, turn).await.map_err(|_| EngineError::AgentBusy)
+    }
+
     /// Locks the slot, with the agent's present state in it.
     pub(crate) async fn lock<'s>(
         &self,
         agent: &AgentId,
         slot: &'s Slot,
     ) -> Result<MutexGuard<'s, Option<Loaded>>, EngineError> {
-        let mut held = slot.0.lock().await;
+        let mut held = slot.state.lock().await;
         // After a failed commit the epoch is another one: what is in memory may never have become
         // durable, so only the journal knows.
         if held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {

@@ -2,7 +2,7 @@
 
 use life_agent_domain::command::{Act, Chat, Plan, Turn};
 use life_agent_domain::gate::{Finding, Trace};
-use life_agent_domain::rules::{ActStep, TurnStep};
+use life_agent_domain::rules::ActStep;
 use serde::Serialize;
 
 /// What the gates noted about a request that passed.
@@ -47,15 +47,14 @@ pub struct Taken<S> {
 /// An act that is on the record.
 pub type Acted = Taken<ActStep>;
 
-/// A turn that is on the record.
-pub type Turned = Taken<TurnStep>;
-
 /// Who told a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The rules, in a plain sentence.
     Offline,
+    /// The model.
+    Llm,
 }
 
 /// Any command, for a check without effect.

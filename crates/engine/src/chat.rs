@@ -118,8 +118,7 @@ impl Engine {
         let body = request
             .to_body(false)
             .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
-        let caller = caller.clone();
-        Ok(Exchange { caller, policy, permit, body, endpoint: "/llm/chat", begun })
+        Ok(Exchange::new(caller, policy, permit, body, "/llm/chat", begun))
     }
 
     /// Whether a model answers, and which.
@@ -138,10 +137,11 @@ impl Engine {
         }
     }
 
-    /// Cuts exchanges short that still wait for the model: each is recorded, and its caller told that
-    /// the service stops. [`Engine::close`] does so too, for those that are left.
+    /// Cuts exchanges and queued turns short that still wait for the model: each is recorded, and its
+    /// caller told that the service stops. [`Engine::close`] does so too, for those that are left.
     pub fn stop_exchanges(&self) {
         self.exchanges.stop();
+        self.queue.cut();
     }
 }
 

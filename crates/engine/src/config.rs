@@ -34,6 +34,13 @@ pub struct Config {
     pub llm: Option<LlmConfig>,
     /// How many agents are kept in memory; others are read from the journal when they are needed.
     pub max_agents_in_memory: usize,
+    /// How long a step waits for a turn of its agent that is under way, before it is refused with
+    /// [`crate::EngineError::AgentBusy`].
+    pub agent_wait: Duration,
+    /// How many queued turns are taken at once.
+    pub turn_workers: usize,
+    /// How many turns may be queued; more are refused with [`crate::EngineError::QueueFull`].
+    pub turn_queue: usize,
 }
 
 /// The model provider. `Debug` does not print the key.
@@ -75,6 +82,9 @@ impl Config {
             opa: OpaMode::Off,
             llm: None,
             max_agents_in_memory: 10_000,
+            agent_wait: Duration::from_secs(10),
+            turn_workers: 4,
+            turn_queue: 1000,
         }
     }
 }

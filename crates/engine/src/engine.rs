@@ -13,6 +13,7 @@ use crate::agents::Agents;
 use crate::answers::{AgentSummary, Meta};
 use crate::config::{Config, OpaMode};
 use crate::error::{EngineError, OpenError};
+use crate::idempotency::{Calls, Mark};
 use crate::kill_switch::{SETTING, Switch};
 use crate::limiter::Limiter;
 use crate::llm::{Exchanges, Llm};
@@ -20,6 +21,7 @@ use crate::meters::Meters;
 use crate::opa_server::OpaServer;
 use crate::policy::{InForce, PolicyStore};
 use crate::policy_files::PolicyFiles;
+use crate::queue::Queue;
 use crate::shelf::Shelf;
 use crate::workspace::Workspace;
 
@@ -30,12 +32,19 @@ pub struct Caller {
     pub principal: Principal,
     /// The id that every row of the request carries.
     pub request_id: String,
+    /// Marks what the request does, if it may be repeated.
+    pub idempotency: Option<Mark>,
 }
 
 impl Caller {
+    /// A caller whose request may not be repeated.
+    pub fn new(principal: Principal, request_id: String) -> Self {
+        Self { principal, request_id, idempotency: None }
+    }
+
     /// The service itself.
     pub fn system() -> Self {
-        Self { principal: Principal::new("system"), request_id: String::new() }
+        Self::new(Principal::new("system"), String::new())
     }
 }
 
@@ -57,6 +66,8 @@ pub struct Parts {
     pub(crate) shelf: Shelf,
     pub(crate) plans_dir: std::path::PathBuf,
     pub(crate) meters: Meters,
+    pub(crate) calls: Calls,
+    pub(crate) queue: Queue,
     /// Held while a policy is being replaced.
     pub(crate) reloading: tokio::sync::Mutex<()>,
     /// Held while a plan is being reviewed.
@@ -101,7 +112,12 @@ impl Engine {
         let journal = Journal::open(&config.db_path, life_agent_observer::Options::default())?;
         let kept = journal.read(|reader| reader.setting(SETTING)).await?;
         let engine = Self(Arc::new(Parts {
-            agents: Agents::new(journal.clone(), config.seed, config.max_agents_in_memory),
+            agents: Agents::new(
+                journal.clone(),
+                config.seed,
+                config.max_agents_in_memory,
+                config.agent_wait,
+            ),
             kill_switch: Switch::new(kept.as_deref(), config.kill_switch),
             limiter: Limiter::new(config.rate_limit_rps),
             policy: PolicyStore::new(policy, files),
@@ -117,6 +133,8 @@ impl Engine {
             opa_server,
             llm,
             exchanges: Exchanges::new(),
+            calls: Calls::default(),
+            queue: Queue::new(config.turn_workers, config.turn_queue),
         }));
         engine.record_start(config.seed).await?;
         Ok(engine)
@@ -139,7 +157,9 @@ impl Engine {
 
     /// Records the stop, commits what is queued and closes the journal. Calls made afterwards fail.
     pub async fn close(&self) -> Result<(), EngineError> {
-        self.exchanges.stop();
+        self.queue.hold();
+        self.stop_exchanges();
+        self.queue.ended().await;
         self.exchanges.ended().await;
         let data = row_data(&serde_json::json!({}))?;
         let entry = self.entry(&Caller::system(), EventKind::ServiceStopped, None, data);

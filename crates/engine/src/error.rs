@@ -18,10 +18,12 @@ pub enum EngineError {
     #[error("the policy has {}; `details` names each, and the one in force stays", counted(.0.len()))]
     PolicyInvalid(Vec<Fault>),
     /// A plan cannot be made as asked.
-    #[error("the plan has {}; `details` names each", counted(.faults.len()))]
+    #[error("{} {}; `details` names each", whose(*.rounds), counted(.faults.len()))]
     PlanInvalid {
         /// `path_forbidden` if one of them is a path that is off limits, else `plan_invalid`.
         code: &'static str,
+        /// How many drafts of a model led to it; 0 for what the caller sent.
+        rounds: usize,
         /// Everything wrong with it.
         faults: Vec<PlanFault>,
     },
@@ -34,12 +36,21 @@ pub enum EngineError {
     /// It contradicts how things are.
     #[error("{0}")]
     Conflict(String),
+    /// Another turn of the agent took longer than this step may wait.
+    #[error("a turn of this agent is still under way; ask again when it is done")]
+    AgentBusy,
     /// No model provider is configured.
     #[error("no model is configured; set `GROQ_API_KEY` and start again")]
     LlmUnconfigured,
     /// The model provider failed, or what it sent is no answer.
     #[error("{message}")]
     LlmFailed {
+        /// What happened; the provider's words are redacted.
+        message: String,
+    },
+    /// The model provider refuses the request as it is; in another form it may pass.
+    #[error("{message}")]
+    LlmUnsuited {
         /// What happened; the provider's words are redacted.
         message: String,
     },
@@ -66,6 +77,14 @@ pub enum EngineError {
     /// More work is queued than the journal can take.
     #[error("more steps are waiting than the journal takes; try again in a moment")]
     Overloaded,
+    /// As many turns are queued as may be.
+    #[error("the queue of turns is full; try again when some of them are done")]
+    QueueFull,
+    /// The service ended while a queued turn was being taken.
+    #[error(
+        "the service stopped while the turn was being taken; nothing was changed, queue it again"
+    )]
+    Interrupted,
     /// The journal cannot be written or read; nothing was changed.
     #[error("the journal cannot be used right now; nothing was changed, try again later")]
     Unavailable,
@@ -145,6 +164,14 @@ impl OpenError {
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |error| OpenError::Path { path, error }
+    }
+}
+
+fn whose(rounds: usize) -> String {
+    match rounds {
+        0 => "the plan has".to_owned(),
+        1 => "the model's draft has".to_owned(),
+        _ => format!("the model was asked {rounds} times, and its last draft has"),
     }
 }
 

@@ -59,7 +59,18 @@ impl Engine {
         policy: &InForce,
         command: C,
     ) -> Result<Permit<C>, EngineError> {
-        let facts = self.facts(caller, policy, command.view(), Metered::Yes).await?;
+        self.permit_metered(caller, policy, command, Metered::Yes).await
+    }
+
+    /// The same, counted against the caller's rate or not.
+    pub(crate) async fn permit_metered<C: Gated + crate::denied::Recorded>(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        command: C,
+        metered: Metered,
+    ) -> Result<Permit<C>, EngineError> {
+        let facts = self.facts(caller, policy, command.view(), metered).await?;
         let principal = caller.principal.clone();
         match evaluate(&policy.chain, principal, command, &facts, &policy.timer) {
             Ok(permit) => {

@@ -89,7 +89,8 @@ impl Engine {
         }
         let kind = if on { EventKind::KillSwitchOn } else { EventKind::KillSwitchOff };
         let setting = Extra::Setting { key: SETTING.to_owned(), value: kept.get().to_owned() };
-        let work = Work { extra: vec![setting], ..Work::of(self.entry(caller, kind, None, kept)) };
+        let extra = caller.marked(vec![setting]);
+        let work = Work { extra, ..Work::of(self.entry(caller, kind, None, kept)) };
         let event_id = self.journal.append(work)?.await?.id;
         self.kill_switch.turned.store(Arc::new(turned));
         Ok((self.kill_switch(), event_id))

@@ -19,37 +19,45 @@ mod denied;
 mod engine;
 mod error;
 mod facts;
+mod idempotency;
 mod kill_switch;
 mod limiter;
 mod llm;
+mod memory;
 mod meters;
 mod opa_server;
 mod plan;
 mod policy;
 mod policy_files;
+mod queue;
 mod recorded;
 mod replay;
 mod retention;
 mod review;
 mod shelf;
 mod step;
+mod told;
 mod turn;
 mod workspace;
 
 pub use answers::{
     Acted, AgentSummary, Asked, Checked, GateNotes, KillSwitchStatus, Meta, PolicyInForce,
-    PolicyReport, PolicySource, Source, Turned,
+    PolicyReport, PolicySource, Source,
 };
 pub use chat::{ChatAsked, ChatEvent, ChatEvents, Chatted, LlmStatus};
 pub use config::{Config, LlmConfig, OpaMode};
 pub use engine::{Caller, Engine};
 pub use error::{DenialReport, EngineError, OpenError};
+pub use idempotency::{Claim, Effect, KeyedCall, Mark};
 pub use life_agent_domain as domain;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
 pub use llm::{Completion, CompletionEvent, CompletionEvents};
 pub use plan::{PlanAsked, Planned};
 pub use policy::check_policy;
+pub use queue::{QueuedTurn, Wording};
 pub use replay::{Divergence, ReplayReport, replay};
 pub use review::Review;
 pub use shelf::{PlanSummary, PlanView, Shelf, ShelfBranchError};
+pub use told::{Decision, ToolStep, TurnEvent, Turned, Withheld};
+pub use turn::TurnEvents;

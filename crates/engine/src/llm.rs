@@ -1,13 +1,22 @@
 //! The model behind chats: the provider's client, and the exchanges with it that are under way.
 
 mod completion;
+mod dialogue;
+mod draft;
 mod exchange;
+mod prompt;
+mod retell;
 mod stream;
+mod task;
+mod tell;
+mod telling;
 mod texts;
+mod tools;
 mod window;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::time::Duration;
 
 use life_agent_domain::redact::{Redact, redact_owned};
 use life_agent_gates::SecretRedactor;
@@ -20,11 +29,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use completion::{Completion, CompletionEvent, CompletionEvents};
+pub(crate) use draft::{Drafted, Undrafted};
 pub(crate) use exchange::{Answered, Exchange};
+pub(crate) use retell::{Again, Difference, retell};
 pub(crate) use stream::{Piece, Pieces};
+pub(crate) use telling::{Done, Telling};
 
 use crate::config::LlmConfig;
 use crate::error::{EngineError, OpenError};
+use crate::policy::InForce;
 
 /// A provider that can be asked.
 pub(crate) struct Llm {
@@ -33,6 +46,8 @@ pub(crate) struct Llm {
     pub(crate) base_host: String,
     /// What seeds of requests are derived from.
     pub(crate) seed: u64,
+    /// How long one call may take, further attempts included.
+    pub(crate) timeout: Duration,
     key: OwnKey,
 }
 
@@ -52,14 +67,20 @@ impl Llm {
             let host = url.host_str()?.to_owned();
             Some(url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
         });
+        let timeout = settings.timeouts.whole;
         let client = Client::new(settings, std::sync::Arc::new(SecretRedactor))
             .map_err(|error| OpenError::Llm(error.to_string()))?;
         let key = OwnKey(config.api_key.expose_secret().trim().into());
-        Ok(Self { client, base_host: host.unwrap_or_default(), seed, key })
+        Ok(Self { client, base_host: host.unwrap_or_default(), seed, timeout, key })
     }
 
     pub(crate) fn status(&self) -> ClientStatus {
         self.client.status()
+    }
+
+    /// What takes credentials out of answers, the provider's own key included.
+    fn redactor<'r>(&'r self, policy: &'r InForce) -> Both<'r> {
+        Both(&self.key, policy.chain.redactor())
     }
 }
 
@@ -108,20 +129,16 @@ impl Exchanges {
         }
     }
 
-    fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         exchange: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
         self.tasks.spawn_on(exchange, &self.runtime)
     }
 
-    /// What the model answers, unless the service stops first.
-    async fn unless_stopped<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            answer = answer => Some(answer),
-        }
+    /// Returns once the service stops.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
     }
 
     /// Cuts those short that still wait for the model; each is recorded and its caller told.
@@ -152,6 +169,17 @@ impl Failure {
         Self { label: "stopped", asked: true, error }
     }
 
+    fn late(whole: Duration) -> Self {
+        let message =
+            format!("the model took longer than {} s; ask for less, or again", whole.as_secs());
+        Self { label: "timeout", asked: true, error: EngineError::LlmTimeout { message } }
+    }
+
+    fn cancelled() -> Self {
+        let error = EngineError::Conflict("the turn was cancelled".to_owned());
+        Self { label: "cancelled", asked: true, error }
+    }
+
     fn unusable(message: &str) -> Self {
         let error = EngineError::LlmFailed { message: message.to_owned() };
         Self { label: "failed", asked: true, error }
@@ -173,6 +201,9 @@ impl From<ChatError> for Failure {
             }
             ChatError::Timeout { .. } => EngineError::LlmTimeout { message },
             ChatError::Refused { .. } => EngineError::LlmRefused { message },
+            ChatError::Failed { status: Some(400 | 422), .. } => {
+                EngineError::LlmUnsuited { message }
+            }
             ChatError::Failed { .. } | ChatError::Cut { .. } | ChatError::NotRecorded => {
                 EngineError::LlmFailed { message }
             }

@@ -12,7 +12,7 @@ use life_agent_observer::{Extra, Proposal, Work};
 use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::fault::{PlanFault, answer_code};
 use life_agent_plans::life::Status;
-use life_agent_plans::record::Stats;
+use life_agent_plans::record::{DraftedBy, Stats};
 use life_agent_plans::request::PlanRequest;
 use life_agent_plans::store::{Artifact, Meta, WriteError};
 use serde::Serialize;
@@ -20,7 +20,8 @@ use serde::Serialize;
 use crate::answers::GateNotes;
 use crate::engine::{Caller, Engine, row_data};
 use crate::error::{EngineError, counted};
-use crate::facts::blocking;
+use crate::facts::{Metered, blocking};
+use crate::llm::{Drafted, Undrafted};
 use crate::policy::InForce;
 use crate::shelf::PlanKept;
 
@@ -31,8 +32,11 @@ pub struct PlanAsked {
     pub intent: String,
     /// Whatever a reviewer should know.
     pub context: String,
-    /// The targets, and the edits or the patch; with neither it is a statement of intent.
+    /// The targets, and the edits or the patch.
     pub request: PlanRequest,
+    /// Whether a model, if one is configured, writes the edits where there are targets and neither
+    /// edits nor a patch. Without it, such a plan is a statement of intent.
+    pub draft: bool,
 }
 
 /// A plan that is on the record.
@@ -46,6 +50,8 @@ pub struct Planned {
     pub patch: Option<String>,
     /// How large it is.
     pub stats: Stats,
+    /// The model that wrote the edits, if the caller left that to one.
+    pub drafted_by: Option<DraftedBy>,
     /// The row of its creation.
     pub event_id: u64,
     /// What the gates noted.
@@ -66,25 +72,79 @@ struct PlanData<'a> {
 impl Engine {
     /// Makes a plan. The answer means that artifact and rows are durable; nothing in the workspace has
     /// changed.
-    pub async fn plan(&self, caller: &Caller, asked: PlanAsked) -> Result<Planned, EngineError> {
+    pub async fn plan(
+        &self,
+        caller: &Caller,
+        mut asked: PlanAsked,
+    ) -> Result<Planned, EngineError> {
         let begun = Instant::now();
         let policy = self.policy.in_force();
+        let planned = if self.is_to_be_drafted(&asked) {
+            let Drafted { edits, by } = self.drafted(caller, &policy, &asked).await?;
+            asked.request.edits = edits;
+            // The model took its time: the policy, the kill switch and the files are asked anew.
+            let policy = self.policy.in_force();
+            self.made(caller, &policy, asked, Metered::No, Some(by)).await?
+        } else {
+            self.made(caller, &policy, asked, Metered::Yes, None).await?
+        };
+        self.meters.plan_seconds.record(begun.elapsed());
+        self.meters.done(Kind::Plan, begun);
+        Ok(planned)
+    }
+
+    fn is_to_be_drafted(&self, asked: &PlanAsked) -> bool {
+        let PlanRequest { targets, edits, patch } = &asked.request;
+        let open = edits.is_empty() && patch.is_none() && !targets.is_empty();
+        open && asked.draft && self.llm.is_some()
+    }
+
+    /// Lets the model write the edits. What it cannot mend is recorded like faults of a caller.
+    async fn drafted(
+        &self,
+        caller: &Caller,
+        policy: &Arc<InForce>,
+        asked: &PlanAsked,
+    ) -> Result<Drafted, EngineError> {
+        let proposal = asked.request.clone().read();
+        let (intent, context) = (asked.intent.clone(), asked.context.clone());
+        let command = Plan { intent, context, targets: proposal.targets() };
+        let targets = command.targets.clone();
+        let permit = self.permit(caller, policy, command).await?;
+        match self.draft_edits(caller, policy, permit.command(), targets).await {
+            Ok(drafted) => Ok(drafted),
+            Err(Undrafted::Failed(error)) => Err(error),
+            Err(Undrafted::Faulty { faults, rounds }) => {
+                Err(self.faulty(caller, policy, permit, faults, rounds).await)
+            }
+        }
+    }
+
+    /// Makes a plan of what is there to be planned.
+    async fn made(
+        &self,
+        caller: &Caller,
+        policy: &InForce,
+        asked: PlanAsked,
+        metered: Metered,
+        drafted_by: Option<DraftedBy>,
+    ) -> Result<Planned, EngineError> {
         let proposal = asked.request.read();
         let command =
             Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
-        let permit = self.permit(caller, &policy, command).await?;
+        let permit = self.permit_metered(caller, policy, command, metered).await?;
         let (tree, admission) =
             (Arc::clone(&self.shelf.tree), Admission::new(Arc::clone(&policy.snapshot)));
         let max_lines = policy.snapshot.policy.max_diff_lines;
         let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
         let draft = match drafted {
             Ok(draft) => draft,
-            Err(faults) => return Err(self.faulty(caller, &policy, permit, faults).await),
+            Err(faults) => {
+                let rounds = drafted_by.map_or(0, |by| by.rounds);
+                return Err(self.faulty(caller, policy, permit, faults, rounds).await);
+            }
         };
-        let planned = self.keep(caller, &policy, permit, draft).await?;
-        self.meters.plan_seconds.record(begun.elapsed());
-        self.meters.done(Kind::Plan, begun);
-        Ok(planned)
+        self.keep(caller, policy, permit, draft, drafted_by).await
     }
 
     /// Writes the artifact, then its rows; without the rows there is no plan, and the artifact goes.
@@ -94,6 +154,7 @@ impl Engine {
         policy: &InForce,
         permit: Permit<Plan>,
         draft: Draft,
+        drafted_by: Option<DraftedBy>,
     ) -> Result<Planned, EngineError> {
         let notes = GateNotes::from(permit.trace());
         let patch = draft.diff().map(|diff| self.redact(diff));
@@ -102,6 +163,7 @@ impl Engine {
             created: Timestamp::now(),
             request_id: caller.request_id.clone(),
             policy_hash: policy.snapshot.hash.clone(),
+            drafted_by,
         };
         let store = self.shelf.store.clone();
         let artifact =
@@ -112,6 +174,7 @@ impl Engine {
                 artifact: shown,
                 patch,
                 stats: artifact.record.stats,
+                drafted_by: artifact.record.drafted_by,
                 event_id,
                 notes,
             }),
@@ -155,6 +218,7 @@ impl Engine {
             artifact: shown.clone(),
             seal: artifact.seal.clone(),
             stats: artifact.record.stats,
+            drafted_by: artifact.record.drafted_by.clone(),
             review: None,
         })?;
         let proposal = Proposal {
@@ -167,7 +231,7 @@ impl Engine {
         let created = self.entry(caller, EventKind::PlanCreated, None, kept);
         let work = Work {
             entries: vec![asked, created],
-            extra: vec![Extra::Proposal(proposal)],
+            extra: caller.marked(vec![Extra::Proposal(proposal)]),
             ..Work::default()
         };
         Ok((self.journal.append(work)?.await?.id, shown))
@@ -181,13 +245,15 @@ impl Engine {
         policy: &InForce,
         permit: Permit<Plan>,
         mut faults: Vec<PlanFault>,
+        rounds: usize,
     ) -> EngineError {
         for fault in &mut faults {
             // The lines nearest to a text that was not found are quotations of the workspace.
             fault.message = self.redact(&fault.message);
             fault.file = fault.file.take().map(|file| self.redact(&file));
         }
-        let code = answer_code(&faults);
+        // Where a model reached for a path that is off limits, its caller did nothing forbidden.
+        let code = if rounds > 0 { "plan_invalid" } else { answer_code(&faults) };
         let refusing = |fault: &PlanFault| fault.code.reason().map(|reason| (reason, fault.code));
         let off_limits = |(reason, _): &(Reason, _)| *reason == Reason::PathForbidden;
         let mut refused: Vec<_> = faults.iter().filter_map(refusing).collect();
@@ -210,7 +276,7 @@ impl Engine {
                 unrecorded => return unrecorded,
             }
         }
-        EngineError::PlanInvalid { code, faults }
+        EngineError::PlanInvalid { code, rounds, faults }
     }
 
     /// The plans folder's name and the artifact's: no path outside of the workspace is shown.

@@ -242,7 +242,8 @@ impl Engine {
                     trigger,
                 })?;
                 let entry = self.entry(caller, EventKind::PolicyReload, None, data);
-                let recorded = self.journal.append(Work::of(entry))?;
+                let extra = caller.marked(Vec::new());
+                let recorded = self.journal.append(Work { extra, ..Work::of(entry) })?;
                 // Before the row can be seen: whoever acts on it is judged by the new policy.
                 self.policy.in_force.store(Arc::clone(&policy));
                 if let Err(error) = recorded.await {

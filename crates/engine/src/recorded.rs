@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::answers::Asked;
+use crate::llm::Telling;
 
 /// A request as its row keeps it.
 pub(crate) struct Recorded {
@@ -44,6 +45,17 @@ struct ActBody {
 #[derive(Deserialize)]
 struct TurnBody {
     input: String,
+}
+
+#[derive(Deserialize)]
+struct ToldBody {
+    telling: Option<Telling>,
+}
+
+#[derive(Deserialize)]
+struct RecalledBody {
+    #[serde(default)]
+    recalled: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +99,18 @@ pub(crate) fn read(row: &Row) -> Result<Option<Recorded>, serde_json::Error> {
         return Ok(None);
     };
     Ok(Some(Recorded { asked, decision: Decision::Allowed }))
+}
+
+/// How a turn was told; none if the rules' own sentence answered it.
+pub(crate) fn telling(row: &Row) -> Result<Option<Telling>, serde_json::Error> {
+    let ToldBody { telling } = serde_json::from_str(row.data.get())?;
+    Ok(telling)
+}
+
+/// The facts that a recorded recall brought.
+pub(crate) fn recalled(row: &Row) -> Vec<u64> {
+    let recalled = serde_json::from_str::<RecalledBody>(row.data.get());
+    recalled.map(|body| body.recalled).unwrap_or_default()
 }
 
 fn denied(data: &str) -> Result<Recorded, serde_json::Error> {

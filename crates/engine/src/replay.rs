@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use life_agent_domain::command::{Command, Gated};
+use life_agent_domain::command::{Act, Command, Gated, Turn};
+use life_agent_domain::facts::RECALL;
 use life_agent_domain::gate::{Facts, KillSwitch, Permit, Rate, Unwatched, evaluate};
 use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::profile::Profile;
 use life_agent_domain::record::{EventKind, Row};
-use life_agent_domain::rules::{ActStep, TurnStep, decide_act, decide_turn};
+use life_agent_domain::rules::{ActStep, TurnStep, decide_act, decide_recall, decide_turn};
 use life_agent_domain::state::AgentState;
 use life_agent_observer::{Filter, Reader};
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use crate::config::{Config, OpaMode};
 use crate::engine::Engine;
 use crate::error::{EngineError, OpenError};
 use crate::facts::blocking;
+use crate::llm::{Again, Difference, retell};
 use crate::policy::InForce;
 use crate::policy_files::PolicyFiles;
 use crate::recorded::{self, Decision};
@@ -40,6 +43,8 @@ pub struct ReplayReport {
     pub decisions: u64,
     /// Steps whose answer and state were compared.
     pub steps: u64,
+    /// How many of them were told by the model, and were told again from its recorded answers.
+    pub told: u64,
     /// Requests that cannot be compared, by why.
     pub not_comparable: BTreeMap<&'static str, u64>,
     /// Requests that were allowed and would now be denied, by the gate and rule that would.
@@ -61,7 +66,8 @@ pub struct Divergence {
     pub event_id: u64,
     /// Its agent.
     pub agent_id: Option<String>,
-    /// What differs: `decision`, `answer`, `state_hash` or `row`.
+    /// What differs: `decision`, `answer`, `state_hash` or `row`; in how the model told a turn `request`,
+    /// `reply`, `tool` or `telling`.
     pub what: &'static str,
     /// What the row states.
     pub recorded: String,
@@ -104,16 +110,8 @@ impl Player<'_> {
         }
         match recorded::read(row) {
             Ok(Some(request)) => match request.asked {
-                Asked::Act(act) => {
-                    self.request(row, act, &request.decision, |player, row, permit| {
-                        player.answer::<ActStep, _>(row, permit, decide_act);
-                    })
-                }
-                Asked::Turn(turn) => {
-                    self.request(row, turn, &request.decision, |player, row, permit| {
-                        player.answer::<TurnStep, _>(row, permit, decide_turn);
-                    })
-                }
+                Asked::Act(act) => self.request(row, act, &request.decision, Self::act),
+                Asked::Turn(turn) => self.request(row, turn, &request.decision, Self::turn),
                 Asked::Plan(plan) => self.request(row, plan, &request.decision, |_, _, _| ()),
                 Asked::Chat(chat) => self.request(row, chat, &request.decision, |_, _, _| ()),
             },
@@ -165,26 +163,64 @@ impl Player<'_> {
 
     /// The facts as far as they do not hang on the moment.
     fn facts(&self, command: Command<'_>) -> Facts {
-        let intent = match command {
-            Command::Turn(turn) => Some(self.policy.profile.intent_of(&turn.input).to_owned()),
-            _ => None,
+        facts(self.policy, self.workspace, command)
+    }
+
+    fn act(&mut self, row: &Row, permit: &Permit<Act>) {
+        // What a search found, the row states; what comes of it, the rules decide again.
+        let found = recorded::recalled(row);
+        let is_recall = permit.command().action.as_str() == RECALL;
+        self.answer::<ActStep>(row, |state, profile| {
+            if is_recall {
+                decide_recall(state, profile, permit, &found)
+            } else {
+                decide_act(state, profile, permit)
+            }
+        });
+    }
+
+    fn turn(&mut self, row: &Row, permit: &Permit<Turn>) {
+        if self.depth != Depth::Everything {
+            return;
+        }
+        let policy = self.policy;
+        let Some(before) = self.before(row).cloned() else { return };
+        let mut now = decide_turn(&before, &policy.profile, permit);
+        let workspace = self.workspace;
+        let told = match recorded::telling(row) {
+            Ok(Some(telling)) => {
+                let again = Again {
+                    policy,
+                    facts: &|command| facts(policy, workspace, command),
+                    principal: Principal::new(&row.principal),
+                    agent: &permit.command().agent,
+                    before: &before,
+                    turn: &now,
+                };
+                self.report.told += 1;
+                retell(&again, &telling)
+            }
+            Ok(None) => Ok(now.response.clone()),
+            Err(error) => {
+                let (what, recorded) = ("telling", "a telling".to_owned());
+                Err(Difference { what, recorded, now: format!("cannot be read: {error}") })
+            }
         };
-        Facts {
-            kill_switch: Some(KillSwitch::Off),
-            rate: Some(Rate::Within),
-            targets: Some(self.workspace.facts(command.targets())),
-            opa: None,
-            intent,
+        match told {
+            Ok(response) => {
+                now.response = response;
+                self.answer::<TurnStep>(row, |_, _| now);
+            }
+            Err(Difference { what, recorded, now }) => {
+                self.report.steps += 1;
+                self.diverge(row, what, recorded, now);
+            }
         }
     }
 
     /// Decides the step again and compares it with the recorded one.
-    fn answer<S, C>(
-        &mut self,
-        row: &Row,
-        permit: &Permit<C>,
-        decide: fn(&AgentState, &life_agent_domain::profile::Profile, &Permit<C>) -> S,
-    ) where
+    fn answer<S>(&mut self, row: &Row, decide: impl FnOnce(&AgentState, &Profile) -> S)
+    where
         S: for<'de> Deserialize<'de> + Serialize + PartialEq,
     {
         if self.depth != Depth::Everything {
@@ -192,7 +228,7 @@ impl Player<'_> {
         }
         let policy = self.policy;
         let Some(state) = self.before(row) else { return };
-        let now = decide(state, &policy.profile, permit);
+        let now = decide(state, &policy.profile);
         let recorded = serde_json::from_str::<S>(row.data.get());
         self.report.steps += 1;
         if recorded.as_ref().ok() != Some(&now) {
@@ -239,6 +275,20 @@ impl Player<'_> {
             let (event_id, agent_id) = (row.id, row.agent_id.clone());
             self.report.divergences.push(Divergence { event_id, agent_id, what, recorded, now });
         }
+    }
+}
+
+fn facts(policy: &InForce, workspace: &Workspace, command: Command<'_>) -> Facts {
+    let intent = match command {
+        Command::Turn(turn) => Some(policy.profile.intent_of(&turn.input).to_owned()),
+        _ => None,
+    };
+    Facts {
+        kill_switch: Some(KillSwitch::Off),
+        rate: Some(Rate::Within),
+        targets: Some(workspace.facts(command.targets())),
+        opa: None,
+        intent,
     }
 }
 

@@ -1,11 +1,16 @@
 //! Retention: snapshots the agents that old rows still carry, then lets the journal remove those rows.
 
+use jiff::{SignedDuration, Timestamp};
 use life_agent_domain::ids::AgentId;
-use life_agent_observer::{Extra, Keep, Pruned, Snapshot, Work};
+use life_agent_observer::{Extra, Forget, Keep, Pruned, Snapshot, Work};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+/// How long turns of the queue are kept that have ended.
+const JOBS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long answers to calls with a key are kept.
+const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Agents snapshotted in one go.
 const AGENTS: usize = 256;
 
@@ -25,6 +30,26 @@ impl Engine {
             }
         }
         Ok(self.journal.prune(keep).await?)
+    }
+
+    /// Removes ended turns of the queue and answers to calls with a key that need not be kept.
+    pub async fn forget(&self) -> Result<(), EngineError> {
+        let before = |age: SignedDuration| format!("{:.6}", Timestamp::now() - age);
+        let forget = Forget {
+            jobs_before: before(JOBS_KEPT),
+            max_jobs: 100_000,
+            marks_before: before(ANSWERS_KEPT),
+            max_marks: 100_000,
+            max_bytes: 256 << 20,
+        };
+        loop {
+            let asked = forget.clone();
+            if !self.journal.read(move |reader| reader.forgettable(&asked)).await? {
+                return Ok(());
+            }
+            let extra = vec![Extra::Forget(Box::new(forget.clone()))];
+            self.journal.append(Work { extra, ..Work::default() })?.await?;
+        }
     }
 
     async fn keep_state(&self, agent: &AgentId) -> Result<(), EngineError> {

@@ -88,7 +88,8 @@ impl Engine {
             ..found.record.proposal
         };
         let entry = self.entry(caller, EventKind::PlanReviewed, None, data);
-        let work = Work { extra: vec![Extra::Proposal(proposal)], ..Work::of(entry) };
+        let extra = caller.marked(vec![Extra::Proposal(proposal)]);
+        let work = Work { extra, ..Work::of(entry) };
         self.journal.append(work)?.await?;
         self.plan_view(id).await
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use life_agent_observer::{ProposalRecord, Reader};
 use life_agent_plans::branch::{self, Branch, BranchError};
 use life_agent_plans::life::Status;
-use life_agent_plans::record::{Check, Stats};
+use life_agent_plans::record::{Check, DraftedBy, Stats};
 use life_agent_plans::stale::stale;
 use life_agent_plans::store::{Artifact, LoadError, Store};
 use life_agent_plans::tree::Tree;
@@ -69,6 +69,8 @@ pub struct PlanView {
     pub base_commit: Option<String>,
     /// Its record's path.
     pub artifact: String,
+    /// The model that wrote the edits, if the author left that to one.
+    pub drafted_by: Option<DraftedBy>,
     /// What was said about it.
     pub review: Option<Review>,
 }
@@ -82,6 +84,8 @@ pub(crate) struct PlanKept {
     /// [`Artifact::seal`]: what is approved and branched must be this very record.
     pub(crate) seal: String,
     pub(crate) stats: Stats,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) drafted_by: Option<DraftedBy>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) review: Option<Review>,
 }
@@ -149,6 +153,7 @@ impl Shelf {
             applied_policies: record.applied_policies,
             base_commit: record.base_commit,
             artifact: found.kept.artifact,
+            drafted_by: record.drafted_by,
             review: found.kept.review,
         })
     }

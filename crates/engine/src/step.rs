@@ -7,14 +7,19 @@ use life_agent_domain::gate::Permit;
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::profile::Profile;
 use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::rules::TurnStep;
 use life_agent_domain::state::AgentState;
-use life_agent_observer::{AgentStep, Snapshot, Work};
+use life_agent_observer::{AgentStep, Extra, Snapshot, Work};
 use serde::Serialize;
 
-use crate::answers::{GateNotes, Taken};
+use crate::agents::Slot;
+use crate::answers::{GateNotes, Source, Taken};
 use crate::engine::{Caller, Engine, row_data};
 use crate::error::EngineError;
+use crate::llm::{Done, Telling};
+use crate::memory::facts_extra;
 use crate::policy::InForce;
+use crate::told::Turned;
 
 /// How a permitted command becomes a step, and what that does to a state.
 pub(crate) struct Rules<C, S> {
@@ -34,21 +39,57 @@ struct StepData<'a, S> {
     #[serde(flatten)]
     notes: &'a GateNotes,
     policy_hash: &'a str,
+    #[serde(flatten)]
+    beside: Beside<'a>,
+}
+
+/// What else the row of a step states.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Beside<'a> {
+    Nothing {},
+    /// Of a turn that the model was asked to tell.
+    Told {
+        source: Source,
+        telling: &'a Telling,
+    },
+    /// Of an act that the model did in its agent's turn of this number.
+    ByModel {
+        by: &'static str,
+        turn: u64,
+    },
+}
+
+/// A turn that has been told, and all that was done in it.
+pub(crate) struct Told {
+    pub(crate) step: TurnStep,
+    /// Version and hash of the state after the turn itself.
+    pub(crate) settled: (u64, String),
+    pub(crate) acts: Vec<Done>,
+    pub(crate) telling: Telling,
+    pub(crate) source: Source,
+    /// The state that the turn was settled on.
+    pub(crate) before: AgentState,
+    /// The state after all of it.
+    pub(crate) state: AgentState,
+    pub(crate) extra: Vec<Extra>,
 }
 
 impl Engine {
-    /// Takes the next step of the permit's agent.
+    /// Takes the next step of the permit's agent; `extra` is kept together with its row.
     pub(crate) async fn take<C: Gated, S: Serialize>(
         &self,
         caller: &Caller,
         policy: &Arc<InForce>,
         permit: &Permit<C>,
         rules: &Rules<C, S>,
+        extra: Vec<Extra>,
     ) -> Result<Taken<S>, EngineError> {
         let agent = (rules.agent)(permit.command());
         let notes = GateNotes::from(permit.trace());
         let slot = self.agents.slot(agent);
         let (pending, step, state_version, state_hash) = {
+            let _shared = self.agents.share(&slot).await?;
             let mut held = self.agents.lock(agent, &slot).await?;
             let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
             let step = (rules.decide)(&loaded.state, &policy.profile, permit);
@@ -61,11 +102,14 @@ impl Engine {
                 state_hash: &state_hash,
                 notes: &notes,
                 policy_hash: &policy.snapshot.hash,
+                beside: Beside::Nothing {},
             })?;
+            let beside = facts_extra(agent, &loaded.state, &next).into_iter().chain(extra);
             let pending = self.journal.append(Work {
                 epoch: Some(loaded.epoch),
                 step: Some(AgentStep { version: next.version, turns: next.turns }),
-                snapshot: self.due(policy, &next).then(|| Snapshot::of(&next, &state_hash)),
+                snapshot: self.due(policy, next.version).then(|| Snapshot::of(&next, &state_hash)),
+                extra: caller.marked(beside.collect()),
                 ..Work::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
             })?;
             // Only what is queued counts: a full queue has left the agent as it was.
@@ -76,10 +120,85 @@ impl Engine {
         Ok(Taken { step, event_id, state_version, state_hash, notes })
     }
 
+    /// Takes the steps of a turn that has been told: all of them or none.
+    pub(crate) async fn take_told(
+        &self,
+        caller: &Caller,
+        policy: &Arc<InForce>,
+        agent: &AgentId,
+        slot: &Slot,
+        told: Told,
+        notes: GateNotes,
+    ) -> Result<Turned, EngineError> {
+        let Told { step, settled, acts, mut telling, source, before, state, extra } = told;
+        let turn = StepData {
+            step: &step,
+            state_version: settled.0,
+            state_hash: &settled.1,
+            notes: &notes,
+            policy_hash: &policy.snapshot.hash,
+            beside: Beside::Told { source, telling: &telling },
+        };
+        let entry = |kind, data| self.entry(caller, kind, Some(agent.clone()), data);
+        let mut entries = vec![entry(EventKind::Turn, row_data(&turn)?)];
+        for act in &acts {
+            let data = row_data(&StepData {
+                step: &act.step,
+                state_version: act.version,
+                state_hash: &act.hash,
+                notes: &act.notes,
+                policy_hash: &policy.snapshot.hash,
+                beside: Beside::ByModel { by: "model", turn: step.turn.number },
+            })?;
+            entries.push(entry(EventKind::Act, data));
+        }
+        let state_hash = acts.last().map_or(settled.1, |act| act.hash.clone());
+        let state_version = state.version;
+        let due = (settled.0..=state_version).any(|version| self.due(policy, version));
+        let snapshot = due.then(|| Snapshot::of(&state, &state_hash));
+        let pending = {
+            let mut held = self.agents.lock(agent, slot).await?;
+            let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
+            // Nobody else takes a step meanwhile; but a commit may have failed and taken back what
+            // this was built on.
+            if loaded.state != before {
+                return Err(EngineError::Unavailable);
+            }
+            let step = AgentStep { version: state_version, turns: state.turns };
+            let beside = facts_extra(agent, &before, &state).into_iter().chain(extra);
+            let pending = self.journal.append(Work {
+                entries,
+                epoch: Some(loaded.epoch),
+                step: Some(step),
+                snapshot,
+                extra: caller.marked(beside.collect()),
+            })?;
+            loaded.state = state;
+            pending
+        };
+        let rows = pending.await?.rows;
+        for (act, row) in acts.iter().zip(rows.iter().skip(1)) {
+            if let Some(call) = telling.steps.get_mut(act.call) {
+                call.step.event_id = Some(row.id);
+            }
+        }
+        Ok(Turned {
+            step,
+            event_id: rows.first().map_or(0, |row| row.id),
+            state_version,
+            state_hash,
+            notes,
+            source,
+            usage: telling.usage,
+            withheld: telling.withheld,
+            steps: telling.steps.into_iter().map(|kept| kept.step).collect(),
+        })
+    }
+
     /// The first step keeps the seed that the agent began with; later ones keep loading short.
-    fn due(&self, policy: &InForce, state: &AgentState) -> bool {
+    fn due(&self, policy: &InForce, version: u64) -> bool {
         let every = u64::from(policy.snapshot.policy.observer.snapshot_every.max(1));
-        state.version == 1 || state.version.is_multiple_of(every)
+        version == 1 || version.is_multiple_of(every)
     }
 
     pub(crate) fn entry(

@@ -28,7 +28,7 @@ async fn open(dir: &Path) -> Engine {
 }
 
 fn caller() -> Caller {
-    Caller { principal: Principal::new("tester"), request_id: "r-1".to_owned() }
+    Caller::new(Principal::new("tester"), "r-1".to_owned())
 }
 
 fn agent(id: &str) -> AgentId {
@@ -137,6 +137,7 @@ async fn a_plan_is_an_artifact_that_another_key_reviews() {
     let engine = open(dir.path()).await;
     std::fs::write(dir.path().join("plans/notes.md"), "one\ntwo\n").unwrap();
     let asked = |edits: Vec<Edit>| PlanAsked {
+        draft: true,
         intent: "say three".to_owned(),
         context: String::new(),
         request: PlanRequest { targets: vec!["plans/notes.md".to_owned()], edits, patch: None },
@@ -164,7 +165,7 @@ async fn a_plan_is_an_artifact_that_another_key_reviews() {
     std::fs::write(dir.path().join("plans/notes.md"), "changed\n").unwrap();
     assert!(engine.plan_view(&planned.id).await.unwrap().stale);
     let faulty = engine.plan(&caller(), asked(vec![edit])).await;
-    let Err(EngineError::PlanInvalid { code: "plan_invalid", faults }) = faulty else {
+    let Err(EngineError::PlanInvalid { code: "plan_invalid", faults, .. }) = faulty else {
         panic!("{faulty:?}")
     };
     assert_eq!(faults[0].code.as_str(), "search_not_found");

@@ -9,6 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::chain::{FIRST_PREV_HASH, Link};
 use crate::facts;
+use crate::forget;
+use crate::jobs;
+use crate::marks;
 use crate::work::{AgentStep, Extra, Head, Snapshot, Work};
 
 /// The end of the journal: what the next row goes on from.
@@ -34,7 +37,7 @@ impl Tip {
     /// The row that this entry becomes.
     fn next(&mut self, entry: Entry) -> Row {
         // A clock that was set back must not make rows look older than the ones before them.
-        let now = format!("{:.6}", Timestamp::now());
+        let now = now();
         if now > self.ts {
             self.ts = now;
         }
@@ -102,7 +105,7 @@ pub(crate) fn insert(
             }
         }
         for extra in work.extra {
-            put_extra(connection, extra, rows.first(), &stands)?;
+            put_extra(connection, extra, &rows, &stands)?;
         }
         written.push(rows);
     }
@@ -166,10 +169,10 @@ fn put_snapshot(
 fn put_extra(
     connection: &Connection,
     extra: Extra,
-    row: Option<&Row>,
+    rows: &[Row],
     stands: &HashMap<AgentId, Stand>,
 ) -> rusqlite::Result<()> {
-    match (extra, row) {
+    match (extra, rows.first()) {
         (Extra::Setting { key, value }, _) => {
             let sql = "INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)";
             connection.prepare_cached(sql)?.execute([key, value])?;
@@ -184,6 +187,13 @@ fn put_extra(
             }
         }
         (Extra::Facts(agent, change), _) => facts::put(connection, &agent, &change)?,
+        (Extra::Job(change), _) => jobs::put(connection, change, rows)?,
+        (Extra::Mark(mark), row) => {
+            let ts = row.map_or_else(now, |row| row.ts.clone());
+            marks::put(connection, &mark, &ts, row.map(|row| row.id))?;
+        }
+        (Extra::Answer(mark, answer), _) => marks::put_answer(connection, &mark, &now(), &answer)?,
+        (Extra::Forget(forget), _) => forget::put(connection, &forget)?,
         (Extra::Proposal(proposal), Some(row)) => {
             let sql = "INSERT INTO proposals (id, event_id, ts, status, intent, artifact, data)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -218,6 +228,10 @@ fn put_extra(
         (Extra::Proposal(_) | Extra::Usage(_), None) => {}
     }
     Ok(())
+}
+
+fn now() -> String {
+    format!("{:.6}", Timestamp::now())
 }
 
 /// Token counts come from a provider: a wild one must not fail the group.

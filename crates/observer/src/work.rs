@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 
 use crate::error::JournalError;
 use crate::facts::FactChange;
+use crate::forget::Forget;
+use crate::jobs::JobChange;
+use crate::marks::{Answer, Mark};
 
 /// Longest `data` of one row, in bytes.
 pub const MAX_DATA: usize = 4 * 1024 * 1024;
@@ -67,6 +70,14 @@ pub enum Extra {
     Snapshot(AgentId, Snapshot),
     /// What a step changes in the facts of its agent, for searching them.
     Facts(AgentId, FactChange),
+    /// What becomes of a turn that is taken later.
+    Job(JobChange),
+    /// The call that all of this comes from, if it may be repeated.
+    Mark(Mark),
+    /// What such a call was answered.
+    Answer(Mark, Answer),
+    /// Jobs and marks that need not be kept any longer.
+    Forget(Box<Forget>),
 }
 
 /// A change plan as the journal keeps it.
@@ -121,9 +132,14 @@ impl Work {
         if stepless && (self.step.is_some() || self.snapshot.is_some()) {
             return refuse("a step or its snapshot needs the entry of that step");
         }
-        let rowless = |extra: &Extra| matches!(extra, Extra::Proposal(_) | Extra::Usage(_));
+        let rowless = |extra: &Extra| {
+            matches!(
+                extra,
+                Extra::Proposal(_) | Extra::Usage(_) | Extra::Job(JobChange::Done { .. })
+            )
+        };
         if self.entries.is_empty() && self.extra.iter().any(rowless) {
-            return refuse("a proposal or a usage needs an entry");
+            return refuse("a proposal, a usage or a job that is done needs an entry");
         }
         Ok(())
     }

@@ -108,6 +108,32 @@ pub fn draft(
     })
 }
 
+/// A path, and the text of the file there; `None` where there is no file.
+pub type Present = (String, Option<String>);
+
+/// The files at these paths as they are, if a plan may touch them all. Quotes the workspace: redact it
+/// before anybody else sees it.
+pub fn present(
+    tree: &Tree,
+    paths: &[String],
+    admit: &dyn Admit,
+) -> Result<Vec<Present>, Vec<PlanFault>> {
+    let mut work = Work { tree, admit, files: BTreeMap::new(), faults: Vec::new(), read: 0 };
+    let mut files = Vec::new();
+    for path in paths {
+        if let Some(fault) = check::secrets_in_name(path, admit) {
+            // Without the name: it is what must not be repeated.
+            work.faults.push(fault);
+            continue;
+        }
+        match work.read_one(path) {
+            Ok((text, _)) => files.push((path.clone(), text)),
+            Err(fault) => work.faults.push(fault.file(path)),
+        }
+    }
+    if work.faults.is_empty() { Ok(files) } else { Err(work.faults) }
+}
+
 /// What is wrong with the targets that were named, apart from those that are touched anyway.
 fn targets_off_limits(proposal: &Proposal, admit: &dyn Admit) -> Vec<PlanFault> {
     let named: HashSet<_> = proposal.named().iter().map(String::as_str).collect();

@@ -76,6 +76,8 @@ codes! {
     LineEndings = "line_endings",
     /// An edit that cannot be carried out on any file.
     EditMalformed = "edit_malformed",
+    /// What the model wrote is not the edits that it was asked for.
+    DraftMalformed = "draft_malformed",
     /// The searched text does not occur.
     SearchNotFound = "search_not_found",
     /// The searched text occurs more than once.

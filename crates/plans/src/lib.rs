@@ -22,6 +22,7 @@ pub mod branch;
 mod check;
 mod diff;
 pub mod draft;
+pub mod drafting;
 pub mod edit;
 pub mod fault;
 pub mod git;

@@ -15,6 +15,8 @@ pub(crate) struct Letter<'a> {
     pub(crate) intent: &'a str,
     pub(crate) context: &'a str,
     pub(crate) base_commit: Option<&'a str>,
+    /// The model that wrote the diff, if one did.
+    pub(crate) drafted_by: Option<&'a str>,
 }
 
 /// The whole mail. The same letter and diff always give the same bytes.
@@ -31,6 +33,7 @@ pub(crate) fn write(letter: &Letter<'_>, diff: &str) -> String {
     let base = letter.base_commit;
     // Once for tools that read the mail, once for the commit's message, which `git am` keeps.
     let in_message = base.map(|base| format!("Base-commit: {base}\n")).unwrap_or_default();
+    let drafted = letter.drafted_by.map(|model| format!("Drafted-by: {}\n", printable(model)));
     format!(
         "From {zeros} Mon Sep 17 00:00:00 2001\n\
          From: {name} <{address}>\n\
@@ -41,13 +44,14 @@ pub(crate) fn write(letter: &Letter<'_>, diff: &str) -> String {
          Content-Transfer-Encoding: 8bit\n\
          \n\
          {body}Plan: {id}\n\
-         {in_message}---\n\
+         {drafted}{in_message}---\n\
          \n\
          {diff}{tail}",
         zeros = "0".repeat(40),
         name = encoded(&name),
         subject = encoded(&subject(letter)),
         id = letter.id,
+        drafted = drafted.unwrap_or_default(),
         tail = tail(base),
     )
 }
@@ -117,7 +121,18 @@ mod tests {
             intent,
             context,
             base_commit: Some("1234567890123456789012345678901234567890"),
+            drafted_by: None,
         }
+    }
+
+    #[test]
+    fn the_mail_names_the_model_that_wrote_the_diff() {
+        let drafted = Letter { drafted_by: Some("some/model\n---"), ..letter("Fix it", "why") };
+        let mail = write(&drafted, "");
+        assert!(
+            mail.contains("Plan: abcdefghijkl\nDrafted-by: some/model ---\nBase-commit: "),
+            "{mail}"
+        );
     }
 
     #[test]

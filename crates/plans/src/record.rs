@@ -13,6 +13,9 @@ pub struct Record {
     pub author: String,
     /// The request that made it.
     pub request_id: String,
+    /// The model that wrote the edits, if the author left that to one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drafted_by: Option<DraftedBy>,
     /// What the change is for.
     pub intent: String,
     /// What a reviewer should know.
@@ -34,6 +37,17 @@ pub struct Record {
     pub stats: Stats,
     /// What was checked, and with which result.
     pub checks: Vec<Check>,
+}
+
+/// Who wrote the edits of a plan whose author only said what they are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftedBy {
+    /// The provider's name for the model.
+    pub model: String,
+    /// How many drafts it took.
+    pub rounds: usize,
+    /// The journal's rows of the exchanges with it.
+    pub exchanges: Vec<u64>,
 }
 
 /// Where the patch is, and what proves that it is still the same.

@@ -10,7 +10,7 @@ use life_agent_domain::gate::Permit;
 
 use crate::draft::Draft;
 use crate::mail::{self, Letter};
-use crate::record::{PatchRef, Record, sha256_hex};
+use crate::record::{DraftedBy, PatchRef, Record, sha256_hex};
 
 /// Length of an id.
 const ID_LEN: usize = 12;
@@ -34,6 +34,8 @@ pub struct Meta {
     pub request_id: String,
     /// SHA-256 of the policy, in hex.
     pub policy_hash: String,
+    /// The model that wrote the edits, if one did.
+    pub drafted_by: Option<DraftedBy>,
 }
 
 /// A plan that is on disk.
@@ -243,6 +245,7 @@ fn record(draft: &Draft, permit: &Permit<PlanCommand>, meta: &Meta, stem: &str) 
         created: meta.created.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
         author: permit.principal().as_str().to_owned(),
         request_id: meta.request_id.clone(),
+        drafted_by: meta.drafted_by.clone(),
         intent: command.intent.clone(),
         context: command.context.clone(),
         targets: command.targets.clone(),
@@ -264,6 +267,7 @@ fn letter(record: &Record, created: Timestamp) -> Letter<'_> {
         intent: &record.intent,
         context: &record.context,
         base_commit: record.base_commit.as_deref(),
+        drafted_by: record.drafted_by.as_ref().map(|drafted| drafted.model.as_str()),
     }
 }
 

@@ -45,12 +45,24 @@ pub struct Llm {
     /// Longest answer, in tokens.
     #[garde(range(min = 1, max = 8192))]
     pub max_tokens: u32,
+    /// How long the model may take to tell a turn, all that it does on the way included.
+    #[garde(range(min = 1, max = 120))]
+    pub turn_seconds: u32,
+    /// How much of an agent's past exchanges goes with a turn, in tokens of about four bytes.
+    #[garde(range(max = 8192))]
+    pub history_tokens: u32,
 }
 
 impl Default for Llm {
     fn default() -> Self {
         // Groq withdrew its Llama 3.3 on 2026-08-16; this is what it names as the successor.
-        Self { model: "openai/gpt-oss-120b".to_owned(), temperature: 0.0, max_tokens: 2048 }
+        Self {
+            model: "openai/gpt-oss-120b".to_owned(),
+            temperature: 0.0,
+            max_tokens: 2048,
+            turn_seconds: 30,
+            history_tokens: 1024,
+        }
     }
 }
 

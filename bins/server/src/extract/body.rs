@@ -84,7 +84,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     plain && json && !parts.any(other_charset)
 }
 
-async fn arrived(payload: Payload) -> Result<BytesMut, ApiError> {
+/// The whole of a body, within size and time.
+pub(crate) async fn arrived(payload: Payload) -> Result<BytesMut, ApiError> {
     let message = "the body was not complete after 10 s; send it again without a pause";
     timeout(DEADLINE, all_of(payload))
         .await

@@ -4,8 +4,8 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{FromRequest, HttpRequest, web};
-use life_agent_engine::Caller;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use life_agent_engine::{Caller, Mark};
 
 use crate::app::AppState;
 use crate::errors::{ApiError, Code};
@@ -27,12 +27,13 @@ impl FromRequest for Authenticated {
 }
 
 /// Checks the key of a request.
-pub(super) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
+pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
     let key = presented(request.headers())?.ok_or_else(missing)?;
     let principal = state.keys.principal(key).ok_or_else(invalid)?.clone();
-    Ok(Authenticated(Caller { principal, request_id: request_id::of(request) }))
+    let idempotency = request.extensions().get::<Mark>().cloned();
+    Ok(Authenticated(Caller { principal, request_id: request_id::of(request), idempotency }))
 }
 
 /// The key that was sent, wherever it was sent. Several of them are no key: which one counts must

@@ -10,6 +10,9 @@ use super::request_id;
 use crate::app::AppState;
 use crate::errors::{ApiError, Code};
 
+/// In the extensions of an answer that has its envelope already.
+pub struct Whole;
+
 /// Replaces the body of an answer with an error status.
 pub async fn envelope<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -17,7 +20,8 @@ pub async fn envelope<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let response = next.call(request).await?;
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let whole = response.response().extensions().contains::<Whole>();
+    if whole || !status.is_client_error() && !status.is_server_error() {
         return Ok(response.map_into_left_body());
     }
     let body = body_of(&response);
@@ -49,7 +53,8 @@ fn leaves_body_unread<B>(response: &ServiceResponse<B>) -> bool {
     announced && matches!(response.status().as_u16(), 400 | 401 | 404 | 405 | 408 | 413 | 415)
 }
 
-fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {
+/// The body of an answer with an error status.
+pub fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {
     let id = request_id::of(response.request());
     let of_framework = ApiError::bare(Code::of_status(response.status()));
     let own = response.response().error().and_then(|error| error.as_error::<ApiError>());

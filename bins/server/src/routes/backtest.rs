@@ -60,7 +60,7 @@ impl Document for BacktestBody {
     post, path = "/policy/backtest", tag = "policy", operation_id = "backtest_policy",
     request_body(content = Option<BacktestBody>, example = json!({"path": "policies/valid.yaml", "after": 0, "limit": 1000})),
     responses((status = 200, body = schemas::ReplayReport, description = "What would be different.", example = json!({
-        "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "not_comparable": {},
+        "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "told": 0, "not_comparable": {},
         "now_denied": {"rules/no-shouting": 1}, "now_allowed": {}, "divergence_count": 1,
         "divergences": [{"event_id": 7, "agent_id": "hero", "what": "decision", "recorded": "allowed", "now": "denied by rules/no-shouting"}],
         "last": 120

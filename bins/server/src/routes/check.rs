@@ -50,6 +50,9 @@ pub struct CheckBody {
     edits: Option<Vec<Strict<Edit>>>,
     /// As in `/plan`.
     patch: Option<String>,
+    /// As in `/plan`; no model is asked here.
+    #[schema(value_type = bool, required = false)]
+    draft: Option<bool>,
     /// As in `/llm/chat`.
     #[schema(value_type = Vec<ChatMessage>, required = false)]
     messages: Option<Vec<Strict<ChatMessage>>>,
@@ -78,7 +81,7 @@ impl Document for CheckBody {
     type Checked = Asked;
     fn check(self, faults: &mut Faults) -> Option<Asked> {
         let kind = faults.required("kind", self.kind)?;
-        let of: [(&str, bool, &[Kind]); 16] = [
+        let of: [(&str, bool, &[Kind]); 17] = [
             ("agent_id", self.agent_id.is_some(), &[Kind::Act, Kind::Turn]),
             ("action", self.action.is_some(), &[Kind::Act]),
             ("payload", self.payload.is_some(), &[Kind::Act]),
@@ -90,6 +93,7 @@ impl Document for CheckBody {
             ("target_files", self.target_files.is_some(), &[Kind::Plan]),
             ("edits", self.edits.is_some(), &[Kind::Plan]),
             ("patch", self.patch.is_some(), &[Kind::Plan]),
+            ("draft", self.draft.is_some(), &[Kind::Plan]),
             ("messages", self.messages.is_some(), &[Kind::Chat]),
             ("model", self.model.is_some(), &[Kind::Chat]),
             ("temperature", self.temperature.is_some(), &[Kind::Chat]),
@@ -112,7 +116,7 @@ impl Document for CheckBody {
             }
             Kind::Plan => {
                 let Self { intent, context, target_paths, description, target_files, .. } = self;
-                let (edits, patch) = (self.edits, self.patch);
+                let (edits, patch, draft) = (self.edits, self.patch, self.draft);
                 let body = PlanBody {
                     intent,
                     context,
@@ -121,6 +125,7 @@ impl Document for CheckBody {
                     target_files,
                     edits,
                     patch,
+                    draft,
                 };
                 let asked = body.check(faults)?;
                 let targets = asked.request.read().targets();

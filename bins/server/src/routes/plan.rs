@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::record::Stats;
 use life_agent_engine::plans::request::PlanRequest;
-use life_agent_engine::{GateNotes, PlanAsked};
+use life_agent_engine::{GateNotes, PlanAsked, plans};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -50,6 +50,10 @@ pub struct PlanBody {
     pub edits: Option<Vec<Strict<Edit>>>,
     /// The same as a unified diff, as `git diff` prints it.
     pub patch: Option<String>,
+    /// Whether a model, if one is configured, writes the edits where there are targets and neither
+    /// edits nor a patch. Without it, such a plan is a statement of intent.
+    #[schema(value_type = bool, default = true, required = false)]
+    pub draft: Option<bool>,
 }
 
 impl Document for PlanBody {
@@ -73,7 +77,7 @@ impl Document for PlanBody {
         let targets = named.and_then(|paths| paths_of(field, paths, faults));
         let (intent, context) = about?;
         let request = PlanRequest { targets: targets?, edits, patch: self.patch };
-        Some(PlanAsked { intent, context, request })
+        Some(PlanAsked { intent, context, request, draft: self.draft.unwrap_or(true) })
     }
 }
 
@@ -117,6 +121,17 @@ fn paths_of(field: &str, paths: Vec<String>, faults: &mut Faults) -> Option<Vec<
     read.into_iter().collect()
 }
 
+/// The model that wrote the edits of a plan.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DraftedBy {
+    /// The provider's name for it.
+    model: String,
+    /// How many drafts it took, 1 to 3.
+    rounds: usize,
+    /// The rows of the exchanges with it.
+    exchanges: Vec<u64>,
+}
+
 /// A plan that is on the record.
 #[derive(Serialize, ToSchema)]
 struct PlanAnswer {
@@ -128,6 +143,9 @@ struct PlanAnswer {
     artifact: String,
     /// The diff; `null` for a statement of intent, which has neither edits nor a patch.
     patch: Option<String>,
+    /// The model that wrote the edits; `null` if the caller did.
+    #[schema(value_type = Option<DraftedBy>)]
+    drafted_by: Option<plans::record::DraftedBy>,
     /// How large it is.
     #[schema(value_type = schemas::Stats)]
     stats: Stats,
@@ -141,7 +159,8 @@ struct PlanAnswer {
 /// Plan a change
 ///
 /// Nothing in the workspace changes: the plan becomes an artifact that is reviewed and carried on by
-/// people. With neither edits nor a patch it is a statement of intent. Every fault is reported at once.
+/// people. With neither edits nor a patch a model writes the edits, if one is configured and `draft` is
+/// not `false`; else it is a statement of intent. Every fault is reported at once.
 #[utoipa::path(
     post, path = "/plan", tag = "plans", operation_id = "plan",
     request_body(content = PlanBody, example = json!({
@@ -151,7 +170,7 @@ struct PlanAnswer {
     responses((status = 200, body = PlanAnswer, description = "The plan is on the record.", example = json!({
         "status": "created", "id": "k3v5q2xw7abc", "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json",
         "patch": "diff --git a/plans/greeting.txt b/plans/greeting.txt\nnew file mode 100644\n",
-        "stats": {"files": 1, "added": 2, "removed": 0}, "event_id": 9,
+        "stats": {"files": 1, "added": 2, "removed": 0}, "drafted_by": null, "event_id": 9,
         "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
     }))),
 )]
@@ -165,6 +184,7 @@ pub async fn plan(
         id: planned.id,
         artifact: planned.artifact,
         patch: planned.patch,
+        drafted_by: planned.drafted_by,
         stats: planned.stats,
         event_id: planned.event_id,
         notes: planned.notes,

@@ -106,7 +106,7 @@ pub async fn plans(
         "stats": {"files": 1, "added": 2, "removed": 0}, "context": "", "target_files": ["plans/greeting.txt"],
         "stale": false, "stale_files": [], "has_patch": true, "checks": [], "policy_hash": "9f86d081…",
         "applied_policies": [], "base_commit": null,
-        "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json", "review": null
+        "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json", "drafted_by": null, "review": null
     }))),
 )]
 pub async fn plan_view(

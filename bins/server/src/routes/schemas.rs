@@ -73,8 +73,11 @@ pub(crate) struct AgentState {
     actions: BTreeMap<String, u64>,
     /// How it is.
     vitals: Vitals,
-    /// What it remembers, oldest first.
+    /// Its last turns, oldest first.
     memory: Vec<Memory>,
+    /// What it was told to keep in mind, oldest first; left out while there is nothing.
+    #[schema(required = false, nullable = false)]
+    facts: Vec<super::memory::Fact>,
 }
 
 /// Four measures of 0 to 100.
@@ -90,7 +93,7 @@ pub(crate) struct Vitals {
     stability: u8,
 }
 
-/// One thing an agent remembers.
+/// One turn as an agent remembers it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Memory {
     /// The state version that the step led to.
@@ -382,6 +385,8 @@ pub(crate) struct PlanView {
     base_commit: Option<String>,
     /// Its record's path.
     artifact: String,
+    /// The model that wrote the edits; `null` if the author did.
+    drafted_by: Option<super::plan::DraftedBy>,
     /// What was said about it.
     review: Option<PlanReview>,
 }
@@ -430,6 +435,8 @@ pub(crate) struct ReplayReport {
     decisions: u64,
     /// Steps whose answer and state were compared; a backtest compares decisions only.
     steps: u64,
+    /// Turns that were told again from the model's recorded answers; none in a backtest.
+    told: u64,
     /// Requests that cannot be compared, by why.
     not_comparable: BTreeMap<String, u64>,
     /// Requests that were allowed and would now be denied, by the gate and rule that would.

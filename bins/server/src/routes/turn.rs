@@ -1,17 +1,21 @@
 //! `POST /turn`: let an agent answer a text.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::http::header::{ACCEPT, Accept, Header};
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
 use life_agent_engine::domain::command::Turn;
 use life_agent_engine::domain::ids::AgentId;
 use life_agent_engine::domain::rules;
-use life_agent_engine::{GateNotes, Source, Turned};
+use life_agent_engine::{GateNotes, Source, TurnEvent, Turned};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::schemas;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::extract::{Body, Document, Faults};
+use crate::model_stream;
 
 /// Longest input, in characters.
 pub(super) const MAX_INPUT: usize = 8192;
@@ -44,20 +48,33 @@ pub struct TurnAnswer {
     status: &'static str,
     /// What was asked, without credentials.
     echo: TurnEcho,
-    /// The sentence that answers it.
+    /// What answers it.
     response: String,
     /// How it went.
     #[schema(value_type = schemas::TurnResult)]
     turn: rules::TurnResult,
     /// The number of its row in the journal.
     event_id: u64,
-    /// The state's version after it.
+    /// The state's version after it, and after what the model did in it.
     state_version: u64,
-    /// The state's hash after it.
+    /// The state's hash after that.
     state_hash: String,
     /// Who told it: `offline` for the rules, `llm` for a model.
     #[schema(value_type = String)]
     source: Source,
+    /// Tokens that the model used for it, all of its calls together; where there is a model and its
+    /// provider tells.
+    #[schema(value_type = schemas::Usage)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+    /// Why the rules' sentence stands where the text of the model should.
+    #[schema(value_type = Withheld)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<life_agent_engine::Withheld>,
+    /// What the model did on the way, in this order; none without a model.
+    #[schema(value_type = Vec<ToolStep>, required = false)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<life_agent_engine::ToolStep>,
     #[serde(flatten)]
     #[schema(value_type = schemas::GateNotes)]
     notes: GateNotes,
@@ -70,39 +87,159 @@ struct TurnEcho {
     input: String,
 }
 
+/// Why the rules' sentence stands where the text of the model should.
+#[derive(Serialize, ToSchema)]
+struct Withheld {
+    /// The gate that refused the text; `turn` where the model told nothing.
+    gate: String,
+    /// The rule or pattern that decided.
+    #[schema(required = false, nullable = false)]
+    rule: Option<String>,
+    /// The error code that a chat would have got.
+    code: String,
+    /// Why, in a sentence.
+    message: String,
+}
+
+/// One call of a tool by the model; it has passed the gates, or not, like a caller's.
+#[derive(Serialize, ToSchema)]
+struct ToolStep {
+    /// `act`, `remember`, `recall`, `plan`, or `unknown`.
+    tool: String,
+    /// What it was called with, without credentials; a text where that is no JSON.
+    #[schema(value_type = Value)]
+    arguments: Value,
+    /// `allow`, `deny`, or `error` where it could not be read or done.
+    decision: String,
+    /// The error code, where it was not done.
+    #[schema(required = false, nullable = false)]
+    code: Option<String>,
+    /// What the model was told.
+    #[schema(value_type = Object, required = false)]
+    result: Value,
+    /// The row that records it.
+    #[schema(required = false, nullable = false)]
+    event_id: Option<u64>,
+}
+
+impl TurnAnswer {
+    /// The answer to the turn of an agent, whose id is without credentials here.
+    pub(super) fn of(agent_id: String, turned: Turned) -> Self {
+        let Turned { step, event_id, state_version, state_hash, notes, .. } = turned;
+        Self {
+            status: "ok",
+            echo: TurnEcho { agent_id, input: step.input },
+            response: step.response,
+            turn: step.turn,
+            event_id,
+            state_version,
+            state_hash,
+            source: turned.source,
+            usage: turned.usage.map(|usage| json!(usage)),
+            withheld: turned.withheld,
+            steps: turned.steps,
+            notes,
+        }
+    }
+}
+
 /// Let an agent answer a text
 ///
-/// Finds the intent, draws a d20 from the seeded generator and settles the outcome. The answer means
-/// that the turn is on the record.
+/// Finds the intent, draws a d20 from the seeded generator and settles the outcome. Where a model is
+/// configured it tells that outcome, which it cannot change, and may call tools on the way: each passes
+/// the gates like a call of yours. The answer means that the turn is on the record. With
+/// `Accept: text/event-stream` it comes while it is told: `delta` with more of the text in `content`,
+/// `tool` for what the model does, then `done` with the whole answer, or `error` with the envelope of
+/// errors; only `done` means that something has happened.
 #[utoipa::path(
     post, path = "/turn", tag = "agents", operation_id = "turn",
     request_body(content = TurnBody, example = json!({"agent_id": "hero", "input": "untersuche das Tor der Festung"})),
-    responses((status = 200, body = TurnAnswer, description = "The turn is on the record.", example = json!({
-        "status": "ok",
-        "echo": {"agent_id": "hero", "input": "untersuche das Tor der Festung"},
-        "response": "Processed turn 1 as `explore`: rolled 8 (+1) against 10, partial; energy -6.",
-        "turn": {"number": 1, "intent": "explore", "action": "explore", "roll": 8, "bonus": 1,
-                 "difficulty": 10, "outcome": "partial", "deltas": {"energy": -6}},
-        "event_id": 2, "state_version": 1, "state_hash": "9c1185a5…", "source": "offline",
-        "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
-    }))),
+    responses((status = 200, description = "The turn is on the record.", content(
+        (TurnAnswer = "application/json", example = json!({
+            "status": "ok",
+            "echo": {"agent_id": "hero", "input": "untersuche das Tor der Festung"},
+            "response": "Processed turn 1 as `explore`: rolled 8 (+1) against 10, partial; energy -6.",
+            "turn": {"number": 1, "intent": "explore", "action": "explore", "roll": 8, "bonus": 1,
+                     "difficulty": 10, "outcome": "partial", "deltas": {"energy": -6}},
+            "event_id": 2, "state_version": 1, "state_hash": "9c1185a5…", "source": "offline",
+            "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
+        })),
+        (String = "text/event-stream", example = json!("event: delta\ndata: {\"content\":\"The gate\"}\n\nevent: done\ndata: {}\n\n")),
+    ))),
 )]
 pub async fn turn(
     state: web::Data<AppState>,
     body: Body<TurnBody>,
-) -> Result<impl Responder, ApiError> {
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let agent_id = state.engine.redact(body.checked.agent.as_str());
-    let Turned { step, event_id, state_version, state_hash, notes } =
-        state.engine.turn(&body.caller, body.checked).await?;
-    Ok(HttpResponse::Ok().json(TurnAnswer {
-        status: "ok",
-        echo: TurnEcho { agent_id, input: step.input },
-        response: step.response,
-        turn: step.turn,
-        event_id,
-        state_version,
-        state_hash,
-        source: Source::Offline,
-        notes,
-    }))
+    if !wants_events(&request) {
+        let turned = state.engine.turn(&body.caller, body.checked).await?;
+        return Ok(HttpResponse::Ok().json(TurnAnswer::of(agent_id, turned)));
+    }
+    let events = state.engine.turn_events(&body.caller, body.checked).await?;
+    let teller = model_stream::Teller::new(&state, &request);
+    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
+        let (teller, agent_id) = (teller.clone(), agent_id.clone());
+        async move {
+            let (name, data) = match events.next().await? {
+                TurnEvent::Delta(text) => ("delta", json!({ "content": text }).to_string()),
+                TurnEvent::Tool(step) => ("tool", line(&step)),
+                TurnEvent::Done(turned) => ("done", line(&TurnAnswer::of(agent_id, *turned))),
+                TurnEvent::Failed(error) => ("error", teller.error(error)),
+            };
+            Some((Bytes::from(format!("event: {name}\ndata: {data}\n\n")), events))
+        }
+    })))
+}
+
+fn line(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+/// Whether the caller would rather have events than JSON: it names them, and JSON not at all, with less
+/// weight, or with the same weight after them.
+pub(crate) fn wants_events(request: &HttpRequest) -> bool {
+    if !request.headers().contains_key(ACCEPT) {
+        return false;
+    }
+    let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
+    let weight = |name: &str| {
+        let mut accepted = accepted.iter().enumerate();
+        let found = accepted.find(|(_, range)| range.item.essence_str() == name);
+        found.map(|(place, range)| (range.quality, std::cmp::Reverse(place)))
+    };
+    let events = weight("text/event-stream");
+    let wanted =
+        events.is_some_and(|(quality, _)| quality > actix_web::http::header::Quality::ZERO);
+    wanted && events > weight("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn events_are_sent_to_those_who_would_rather_have_them() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("text/event-stream, */*", true),
+            ("Text/Event-Stream;q=0.5", true),
+            ("text/event-stream, application/json", true),
+            ("application/json;q=0.9, text/event-stream", true),
+            ("application/json, text/event-stream", false),
+            ("application/json, text/event-stream;q=0.9", false),
+            ("text/event-stream;q=0", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("not a type", false),
+            ("", false),
+        ] {
+            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
+            assert_eq!(wants_events(&request), expected, "{accept}");
+        }
+        assert!(!wants_events(&TestRequest::default().to_http_request()));
+    }
 }

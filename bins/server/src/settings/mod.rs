@@ -59,7 +59,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 26] = [
+pub const ALL: [Setting; 29] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`"),
@@ -84,6 +84,9 @@ pub const ALL: [Setting; 26] = [
     plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
     plain("MAX_AGENTS_IN_MEMORY", Some("10000"), "NUMBER", "agents kept in memory; others are read from the journal"),
+    plain("AGENT_WAIT_SECONDS", Some("10"), "NUMBER", "how long a step waits for a turn of its agent that is under way; 0 to 60"),
+    plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that are taken at once; 1 to 64"),
+    plain("TURN_QUEUE", Some("1000"), "NUMBER", "turns that may be queued; 1 to 1000000"),
     plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; without it all"),
     plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; without it for good"),
 ];
@@ -137,6 +140,12 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// `MAX_AGENTS_IN_MEMORY`
     pub max_agents_in_memory: usize,
+    /// `AGENT_WAIT_SECONDS`
+    pub agent_wait: Duration,
+    /// `TURN_WORKERS`
+    pub turn_workers: usize,
+    /// `TURN_QUEUE`
+    pub turn_queue: usize,
     /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
     pub journal_keep: Vec<Keep>,
 }

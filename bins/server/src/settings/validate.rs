@@ -51,6 +51,9 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
             "a whole number from 1",
             at_least_one,
         )?,
+        agent_wait: read.one("AGENT_WAIT_SECONDS", "a number from 0 to 60", agent_wait)?,
+        turn_workers: read.one("TURN_WORKERS", "a number from 1 to 64", turn_workers)?,
+        turn_queue: read.one("TURN_QUEUE", "a number from 1 to 1000000", turn_queue)?,
         journal_keep: journal_keep(read)?,
     })
 }
@@ -114,6 +117,18 @@ fn journal_keep(read: Reader<'_>) -> Result<Vec<Keep>, SettingError> {
 
 fn model_timeout(text: &str) -> Option<Duration> {
     number(text).filter(|seconds| (1..=600).contains(seconds)).map(Duration::from_secs)
+}
+
+fn agent_wait(text: &str) -> Option<Duration> {
+    number(text).filter(|seconds| *seconds <= 60).map(Duration::from_secs)
+}
+
+fn turn_workers(text: &str) -> Option<usize> {
+    number(text).filter(|workers| (1..=64).contains(workers))
+}
+
+fn turn_queue(text: &str) -> Option<usize> {
+    number(text).filter(|turns| (1..=1_000_000).contains(turns))
 }
 
 fn workers(text: &str) -> Option<Option<usize>> {

@@ -192,8 +192,7 @@ impl Engine {
             }
         }
         let endpoint = "/v1/chat/completions";
-        let caller = caller.clone();
-        Ok(Exchange { caller, policy, permit, body, endpoint, begun })
+        Ok(Exchange::new(caller, policy, permit, body, endpoint, begun))
     }
 }
 

@@ -1,15 +1,18 @@
 //! One exchange with the model: from the permit over the answer's own gates to its row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use life_agent_domain::command::{Chat, Gated, Kind, Message};
-use life_agent_domain::gate::{Permit, evaluate};
+use life_agent_domain::command::{Chat, Gated, Kind, Message, Turn};
+use life_agent_domain::gate::{Permit, Trace, evaluate};
+use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::EventKind;
 use life_agent_groq::{ChatReply, Exchange as Kept, Model, Outcome, Usage};
 use life_agent_observer::{Extra, Work};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use super::texts::{clean, of_reply};
 use super::{Failure, Llm};
@@ -22,16 +25,93 @@ use crate::policy::InForce;
 /// Longest answer in JSON, in bytes: a row has room for it beside the request.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
-/// A conversation that has passed the gates, on its way to the model.
+/// What has passed the gates, on its way to the model.
 pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     pub(crate) policy: Arc<InForce>,
-    pub(crate) permit: Permit<Chat>,
-    /// What the provider is sent: the permitted conversation in its JSON, without credentials.
+    pub(super) leave: Leave,
+    /// What the provider is sent: what was permitted in its JSON, without credentials.
     pub(crate) body: Value,
     /// Which call it is, as the row states.
     pub(crate) endpoint: &'static str,
     pub(crate) begun: Instant,
+    /// When waiting for the model ends, besides at the stop of the service.
+    pub(super) until: Until,
+    /// What was paid for on the way here.
+    pub(super) spent: Vec<(String, Usage)>,
+}
+
+/// What lets the model be asked.
+pub(crate) enum Leave {
+    Chat(Permit<Chat>),
+    Turn(Permit<Turn>),
+}
+
+impl From<Permit<Chat>> for Leave {
+    fn from(permit: Permit<Chat>) -> Self {
+        Leave::Chat(permit)
+    }
+}
+
+impl From<Permit<Turn>> for Leave {
+    fn from(permit: Permit<Turn>) -> Self {
+        Leave::Turn(permit)
+    }
+}
+
+impl Leave {
+    pub(super) fn trace(&self) -> &Trace {
+        match self {
+            Leave::Chat(permit) => permit.trace(),
+            Leave::Turn(permit) => permit.trace(),
+        }
+    }
+
+    /// What the gates judged, as messages.
+    fn messages(&self) -> Cow<'_, [Message]> {
+        match self {
+            Leave::Chat(permit) => Cow::Borrowed(&permit.command().messages),
+            Leave::Turn(permit) => {
+                let content = permit.command().input.clone();
+                Cow::Owned(vec![Message { role: "user".to_owned(), content }])
+            }
+        }
+    }
+
+    fn agent(&self) -> Option<AgentId> {
+        match self {
+            Leave::Chat(_) => None,
+            Leave::Turn(permit) => Some(permit.command().agent.clone()),
+        }
+    }
+}
+
+/// What ends the wait for the model.
+#[derive(Default)]
+pub(crate) struct Until {
+    /// The time that all of it may take, and when it is up.
+    pub(crate) deadline: Option<(Duration, tokio::time::Instant)>,
+    /// Somebody wants it no more.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Until {
+    async fn up(&self) -> Failure {
+        let late = async {
+            match self.deadline {
+                Some((whole, at)) => {
+                    tokio::time::sleep_until(at).await;
+                    whole
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Failure::cancelled(),
+            whole = late => Failure::late(whole),
+        }
+    }
 }
 
 /// An answer that has passed the gates and is on the record.
@@ -102,13 +182,45 @@ impl Engine {
 }
 
 impl Exchange {
+    pub(crate) fn new(
+        caller: &Caller,
+        policy: Arc<InForce>,
+        permit: impl Into<Leave>,
+        body: Value,
+        endpoint: &'static str,
+        begun: Instant,
+    ) -> Self {
+        let (caller, leave) = (caller.clone(), permit.into());
+        let (until, spent) = (Until::default(), Vec::new());
+        Self { caller, policy, leave, body, endpoint, begun, until, spent }
+    }
+
     async fn whole(self, engine: &Engine) -> Result<Answered, EngineError> {
-        let llm = engine.llm()?;
-        let answer = engine.exchanges.unless_stopped(llm.client.chat_raw(self.body.clone())).await;
-        match answer {
-            Some(Ok(reply)) => self.admit(engine, reply).await,
-            Some(Err(error)) => Err(self.failed(engine, error.into()).await),
-            None => Err(self.failed(engine, Failure::stopping()).await),
+        let reply = self.ask(engine).await?;
+        self.admit(engine, reply).await
+    }
+
+    /// What the model answers, as it came. A failure is on the record.
+    pub(super) async fn ask(&self, engine: &Engine) -> Result<Value, EngineError> {
+        let answer = engine.llm()?.client.chat_raw(self.body.clone());
+        match self.in_time(engine, answer).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(self.failed(engine, error.into()).await),
+            Err(failure) => Err(self.failed(engine, failure).await),
+        }
+    }
+
+    /// What the model answers, unless something ends the wait for it.
+    pub(super) async fn in_time<T>(
+        &self,
+        engine: &Engine,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = engine.exchanges.stopped() => Err(Failure::stopping()),
+            failure = self.until.up() => Err(failure),
+            answer = answer => Ok(answer),
         }
     }
 
@@ -127,7 +239,8 @@ impl Exchange {
             Ok(_) => return Err(self.failed(engine, too_long()).await),
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
-        let permit = self.judge(engine, of_reply(&reply), readable.usage).await?;
+        let extra = self.usage(&readable.model, readable.usage);
+        let permit = self.judge(engine, of_reply(&reply), extra).await?;
         let kept = Kept::new(self.body.clone(), Ok(reply), self.policy.chain.redactor());
         let Outcome::Reply(reply) = kept.outcome else {
             return Err(self.failed(engine, Failure::unusable("the answer was lost")).await);
@@ -147,18 +260,20 @@ impl Exchange {
             answer: &answer_notes,
         };
         let extra = self.usage(&reply.model, reply.usage);
+        let extra = self.caller.marked(extra);
         let event_id = self.record(engine, told, &kept.digest, extra).await?;
         engine.meters.done(Kind::Chat, self.begun);
-        let notes = GateNotes::from(self.permit.trace());
+        let notes = GateNotes::from(self.leave.trace());
         Ok(Answered { reply, event_id, notes, answer_notes })
     }
 
-    /// Sends texts of the model through the chain. A refusal is recorded, with what the answer cost.
+    /// Sends texts of the model through the chain. A refusal is recorded, with what the answer cost in
+    /// `extra`.
     pub(super) async fn judge(
         &self,
         engine: &Engine,
         messages: Vec<Message>,
-        usage: Option<Usage>,
+        extra: Vec<Extra>,
     ) -> Result<Permit<Chat>, EngineError> {
         let answer = Chat { messages };
         let facts = engine.facts(&self.caller, &self.policy, answer.view(), Metered::No).await?;
@@ -170,7 +285,6 @@ impl Exchange {
         };
         denial.refusal.message =
             format!("the model's answer was refused and is withheld: {}", denial.refusal.message);
-        let extra = self.usage(self.model(), usage);
         Err(engine.denied_with(&self.caller, policy, *denial, extra).await)
     }
 
@@ -184,7 +298,8 @@ impl Exchange {
         let message = redactor.redact(&failure.error.to_string()).into_owned();
         let told = Told::Failed { error: failure.label, message };
         let digest = Kept::digest_of(self.body.clone(), redactor);
-        match self.record(engine, told, &digest, Vec::new()).await {
+        let spent = self.spent.iter().flat_map(|(model, usage)| self.usage(model, Some(*usage)));
+        match self.record(engine, told, &digest, spent.collect()).await {
             Ok(_) => failure.error,
             Err(error) => error,
         }
@@ -199,23 +314,23 @@ impl Exchange {
     ) -> Result<u64, EngineError> {
         let mut parameters = self.body.as_object().cloned().unwrap_or_default();
         let sent = parameters.remove("messages").unwrap_or_default();
-        let messages = &self.permit.command().messages;
-        let are_texts = serde_json::to_value(messages).is_ok_and(|judged| judged == sent);
+        let messages = self.leave.messages();
+        let are_texts = serde_json::to_value(&messages).is_ok_and(|judged| judged == sent);
         let data = row_data(&ChatData {
             outcome,
             endpoint: self.endpoint,
-            messages,
+            messages: &messages,
             sent_messages: (!are_texts).then_some(&sent),
             parameters,
             digest,
-            notes: &GateNotes::from(self.permit.trace()),
+            notes: &GateNotes::from(self.leave.trace()),
             policy_hash: &self.policy.snapshot.hash,
         })?;
-        let entry = engine.entry(&self.caller, EventKind::Chat, None, data);
+        let entry = engine.entry(&self.caller, EventKind::Chat, self.leave.agent(), data);
         Ok(engine.journal.append(Work { extra, ..Work::of(entry) })?.await?.id)
     }
 
-    fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<Extra> {
+    pub(super) fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<Extra> {
         let model = if model.is_empty() { self.model() } else { model };
         let model = self.policy.chain.redactor().redact(model).into_owned();
         let used = |usage: Usage| {

@@ -1,16 +1,14 @@
 //! A streamed exchange: a task reads the model, gates what comes and records it; readers may leave.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
-use life_agent_groq::{Assembly, Chunks, Model};
+use life_agent_groq::{Assembly, Model};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::Both;
 use super::exchange::{Answered, Exchange, MAX_ANSWER, too_long};
 use super::texts::clean;
 use super::window::Window;
-use super::{Both, Failure};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -27,6 +25,14 @@ pub(crate) enum Piece {
     Done(Box<Answered>),
     /// It ends here, and nothing comes after this.
     Failed(EngineError),
+}
+
+/// What is heard of an answer while it comes.
+pub(super) enum Heard<'c> {
+    /// A chunk, as it came.
+    Chunk(&'c Value),
+    /// More of one of its texts that may go on, redacted.
+    Text(&'static str, String),
 }
 
 /// The pieces of one answer, the first of which has come. Dropping it does not end the exchange.
@@ -76,13 +82,21 @@ impl Exchange {
         engine: &Engine,
         out: &UnboundedSender<Piece>,
     ) -> Result<Answered, EngineError> {
-        let asked = engine.llm()?.client.stream_raw(self.body.clone());
-        let chunks = match engine.exchanges.unless_stopped(asked).await {
-            Some(Ok(chunks)) => chunks,
-            Some(Err(error)) => return Err(self.failed(engine, error.into()).await),
-            None => return Err(self.failed(engine, Failure::stopping()).await),
+        let (mut window, mut begun) = (Window::default(), false);
+        let redactor = engine.llm()?.redactor(&self.policy);
+        let mut hear = |heard: Heard<'_>| {
+            let piece = match heard {
+                Heard::Chunk(_) if begun => return,
+                Heard::Chunk(chunk) => {
+                    begun = true;
+                    Piece::Begun(head(chunk, &redactor))
+                }
+                Heard::Text(field, text) => Piece::Text(field, text),
+            };
+            // A caller that has left is told nothing; the record has it.
+            let _ = out.send(piece);
         };
-        let (window, reply) = self.read(engine, chunks, out).await?;
+        let reply = self.ask_streamed(engine, &mut window, &mut hear).await?;
         let answered = self.admit(engine, reply).await?;
         let message = answered.reply.raw.pointer("/choices/0/message").unwrap_or(&Value::Null);
         let Some(rest) = window.rest(message) else {
@@ -96,27 +110,31 @@ impl Exchange {
         Ok(answered)
     }
 
-    /// Reads the answer to its end and lets go what may go on the way.
-    async fn read(
+    /// Asks, reads the answer to its end and lets go what may go on the way. What has been read of an
+    /// answer before this one may be in the window already.
+    pub(super) async fn ask_streamed(
         &self,
         engine: &Engine,
-        mut chunks: Chunks,
-        out: &UnboundedSender<Piece>,
-    ) -> Result<(Window, Value), EngineError> {
-        let policy = Arc::clone(&self.policy);
-        let redactor = Both(&engine.llm()?.key, policy.chain.redactor());
-        let (mut window, mut assembly, mut begun) = (Window::default(), Assembly::default(), false);
+        window: &mut Window,
+        hear: &mut (dyn FnMut(Heard<'_>) + Send),
+    ) -> Result<Value, EngineError> {
+        let llm = engine.llm()?;
+        let redactor = llm.redactor(&self.policy);
+        let mut chunks = match self.in_time(engine, llm.client.stream_raw(self.body.clone())).await
+        {
+            Ok(Ok(chunks)) => chunks,
+            Ok(Err(error)) => return Err(self.failed(engine, error.into()).await),
+            Err(failure) => return Err(self.failed(engine, failure).await),
+        };
+        let mut assembly = Assembly::default();
         loop {
-            let chunk = match engine.exchanges.unless_stopped(chunks.next()).await {
-                Some(Some(Ok(chunk))) => chunk,
-                Some(Some(Err(error))) => return Err(self.failed(engine, error.into()).await),
-                Some(None) => break,
-                None => return Err(self.failed(engine, Failure::stopping()).await),
+            let chunk = match self.in_time(engine, chunks.next()).await {
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Some(Err(error))) => return Err(self.failed(engine, error.into()).await),
+                Ok(None) => break,
+                Err(failure) => return Err(self.failed(engine, failure).await),
             };
-            if !begun {
-                begun = true;
-                let _ = out.send(Piece::Begun(head(&chunk, &redactor)));
-            }
+            hear(Heard::Chunk(&chunk));
             assembly.push(&chunk);
             window.push(&chunk);
             if window.len() > MAX_ANSWER {
@@ -124,9 +142,9 @@ impl Exchange {
             }
             if window.is_due() {
                 // The permit is for the text so far, of which a part is let go now.
-                self.judge(engine, window.messages(&engine.llm()?.key), None).await?;
+                self.judge(engine, window.messages(&llm.key), Vec::new()).await?;
                 for (field, text) in window.release(&redactor) {
-                    let _ = out.send(Piece::Text(field, text));
+                    hear(Heard::Text(field, text));
                 }
             }
         }
@@ -134,7 +152,7 @@ impl Exchange {
         for (name, text) in window.others() {
             reply["choices"][0]["message"][name] = Value::from(text);
         }
-        Ok((window, reply))
+        Ok(reply)
     }
 }
 

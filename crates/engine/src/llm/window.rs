@@ -19,6 +19,9 @@ const STEP: usize = 64;
 /// The texts of a message that are passed on as they come; a stream's other fields wait for its end.
 const FIELDS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"];
 
+/// Between the texts of several answers that make one.
+pub(super) const BETWEEN_ANSWERS: &str = "\n\n";
+
 /// The texts of one answer by the field they belong to.
 #[derive(Default)]
 pub(super) struct Window {
@@ -27,6 +30,10 @@ pub(super) struct Window {
     come: usize,
     /// What had come at the last look.
     looked_at: usize,
+    /// Whether what comes next belongs to another answer than what came before.
+    divided: bool,
+    /// Whether what is said beside the content is of no concern here.
+    content_only: bool,
 }
 
 #[derive(Default)]
@@ -37,16 +44,31 @@ struct Field {
 }
 
 impl Window {
+    /// Over nothing but the contents of answers.
+    pub(super) fn of_contents() -> Self {
+        Self { content_only: true, ..Self::default() }
+    }
+
     /// Takes in a chunk.
     pub(super) fn push(&mut self, chunk: &Value) {
-        for name in FIELDS {
+        for name in FIELDS.into_iter().filter(|name| !self.content_only || *name == "content") {
             let said =
                 chunk.pointer("/choices/0/delta").and_then(|delta| delta.get(name)?.as_str());
             if let Some(said) = said.filter(|said| !said.is_empty()) {
+                let field = self.fields.entry(name).or_default();
+                if name == "content" && std::mem::take(&mut self.divided) && !field.text.is_empty()
+                {
+                    field.text.push_str(BETWEEN_ANSWERS);
+                }
                 self.come += said.len();
-                self.fields.entry(name).or_default().text.push_str(said);
+                field.text.push_str(said);
             }
         }
+    }
+
+    /// One more answer is to come, whose content goes on where the one before ended.
+    pub(super) fn divide(&mut self) {
+        self.divided = true;
     }
 
     /// Bytes that have come.

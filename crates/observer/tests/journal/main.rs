@@ -7,6 +7,7 @@ mod durability;
 mod facts;
 mod failure;
 mod follow;
+mod jobs;
 mod kill;
 mod opening;
 mod reading;

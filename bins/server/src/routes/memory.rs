@@ -1,0 +1,92 @@
+//! `GET /memory`: what an agent keeps in mind.
+
+use actix_web::{HttpResponse, Responder, web};
+use life_agent_engine::domain::facts::{self, MAX_FACTS};
+use life_agent_engine::domain::ids::AgentId;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+
+/// Longest query, in characters.
+const MAX_QUERY: usize = 256;
+
+/// Whose facts are asked for, and which.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct MemoryQuery {
+    /// Whose.
+    #[param(value_type = String)]
+    agent_id: AgentId,
+    /// Words to look for; a fact fits that has a word beginning like one of them. Without it, all facts.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 256)]
+    q: Option<String>,
+    /// At most so many, 1 to 64.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 64)]
+    limit: usize,
+}
+
+impl Parameters for MemoryQuery {
+    const NAMES: &'static [&'static str] = &["agent_id", "q", "limit"];
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+        let agent_id = given.agent_id("agent_id", faults);
+        let agent_id = faults.required("agent_id", agent_id);
+        let must = format!("must have at most {MAX_QUERY} characters");
+        let short = |text: &str| (text.chars().count() <= MAX_QUERY).then(|| text.to_owned());
+        let q = given.parsed("q", &must, faults, short);
+        let limit = given.limit(MAX_FACTS, MAX_FACTS, faults);
+        Some(Self { agent_id: agent_id?, q, limit })
+    }
+}
+
+/// What an agent keeps in mind.
+#[derive(Serialize, ToSchema)]
+struct MemoryAnswer {
+    agent_id: String,
+    /// Oldest first; with `q`, the best fit first.
+    facts: Vec<Fact>,
+}
+
+/// One thing that an agent keeps in mind.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Fact {
+    /// The state's version that keeping it led to; no two facts of an agent share one.
+    version: u64,
+    /// How many turns the agent had taken by then.
+    turn: u64,
+    /// The fact, in one line of at most 240 characters.
+    text: String,
+    /// How often it was recalled, or told again; those that were used least are forgotten first.
+    uses: u64,
+}
+
+impl From<facts::Fact> for Fact {
+    fn from(fact: facts::Fact) -> Self {
+        let facts::Fact { version, turn, text, uses } = fact;
+        Self { version, turn, text, uses }
+    }
+}
+
+/// What an agent keeps in mind
+///
+/// An act `remember` with a `text` in its payload adds a fact; so may the model that tells a turn.
+/// Looking does not count as using. An agent keeps 64 facts.
+#[utoipa::path(
+    get, path = "/memory", tag = "agents", operation_id = "memory", params(MemoryQuery),
+    responses((status = 200, body = MemoryAnswer, description = "The facts.", example = json!({
+        "agent_id": "hero",
+        "facts": [{"version": 4, "turn": 3, "text": "the gate opens at dawn", "uses": 1}]
+    }))),
+)]
+pub async fn memory(
+    state: web::Data<AppState>,
+    _: Authenticated,
+    query: Query<MemoryQuery>,
+) -> Result<impl Responder, ApiError> {
+    let Query(MemoryQuery { agent_id, q, limit }) = query;
+    let facts = state.engine.memory(&agent_id, q.as_deref(), limit).await?;
+    let facts = facts.into_iter().map(Fact::from).collect();
+    Ok(HttpResponse::Ok().json(MemoryAnswer { agent_id: agent_id.into(), facts }))
+}

@@ -1,0 +1,64 @@
+//! What agents keep in mind: listed, searched, and followed by the index.
+
+use std::collections::BTreeSet;
+
+use life_agent_domain::facts::Fact;
+use life_agent_domain::ids::AgentId;
+use life_agent_domain::state::AgentState;
+use life_agent_observer::{Extra, FactChange};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// The facts of an agent, oldest first, or the up to `limit` that fit a query, the best fit first.
+    /// Looking does not count as using them.
+    pub async fn memory(
+        &self,
+        agent: &AgentId,
+        query: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Fact>, EngineError> {
+        let Some(query) = query else {
+            let mut facts = self.state(agent).await?.facts;
+            facts.truncate(limit);
+            return Ok(facts);
+        };
+        let found = self.find_facts(agent, query, limit).await?;
+        let facts = self.state(agent).await?.facts;
+        let fact = |version| facts.iter().find(|fact| fact.version == version).cloned();
+        Ok(found.into_iter().filter_map(fact).collect())
+    }
+
+    /// The versions of the facts that fit a query, the best fit first.
+    pub(crate) async fn find_facts(
+        &self,
+        agent: &AgentId,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, EngineError> {
+        let (agent, query) = (agent.clone(), query.to_owned());
+        let found = move |reader: &life_agent_observer::Reader| {
+            reader.search_facts(agent.as_str(), &query, limit)
+        };
+        Ok(self.journal.read(found).await?)
+    }
+}
+
+/// What the index must follow after steps that led from one state to the other.
+pub(crate) fn facts_extra(agent: &AgentId, before: &AgentState, after: &AgentState) -> Vec<Extra> {
+    // Facts of one version have one text.
+    let versions = |state: &AgentState| -> BTreeSet<u64> {
+        state.facts.iter().map(|fact| fact.version).collect()
+    };
+    let (had, has) = (versions(before), versions(after));
+    if had == has {
+        return Vec::new();
+    }
+    let new = after.facts.iter().filter(|fact| !had.contains(&fact.version));
+    let change = FactChange {
+        kept: new.map(|fact| (fact.version, fact.text.clone())).collect(),
+        forgotten: had.difference(&has).copied().collect(),
+    };
+    vec![Extra::Facts(agent.clone(), change)]
+}
