@@ -18,12 +18,15 @@ pub mod policy;
 pub(crate) mod schemas;
 pub mod state;
 pub mod turn;
+pub mod ui;
 
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
 
 use crate::errors::{ApiError, Code};
+use crate::middleware::in_flight::in_flight;
 
 /// Every path there is. A handler with `Authenticated` or `Body` in its signature is closed to callers
 /// without a key; the others are open.
@@ -34,9 +37,12 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/readyz", get(health::readyz));
     at(config, "/metrics", get(metrics::metrics));
     at(config, "/openapi.json", get(docs::openapi_json));
+    at(config, "/openapi-actions.json", get(docs::openapi_actions_json));
     at(config, "/docs", get(docs::page));
     at(config, "/docs/{file}", get(docs::file));
-    at(config, "/", get(docs::home));
+    at(config, "/ui", get(ui::page));
+    at(config, "/ui/{file:.*}", get(ui::file));
+    at(config, "/", get(ui::home));
     // Agents.
     at(config, "/act", post(act::act));
     at(config, "/turn", post(turn::turn));
@@ -66,6 +72,14 @@ pub fn configure(config: &mut ServiceConfig) {
     config.default_service(web::to(unmatched));
 }
 
+/// The paths whose requests are bounded in number.
+#[rustfmt::skip]
+pub const BOUNDED: [&str; 15] = [
+    "/act", "/turn", "/check", "/state", "/plan", "/plans", "/plans/{id}", "/plans/{id}/patch",
+    "/plans/{id}/review", "/journal", "/policy/validate", "/policy/reload", "/policy/backtest",
+    "/llm/chat", "/v1/chat/completions",
+];
+
 type Routes = Vec<(Method, Route)>;
 
 fn at(config: &mut ServiceConfig, path: &str, routes: Routes) {
@@ -73,10 +87,20 @@ fn at(config: &mut ServiceConfig, path: &str, routes: Routes) {
     let resource = routes.into_iter().fold(Resource::new(path), |resource, (method, route)| {
         resource.route(route.method(method))
     });
-    config.service(resource.default_service(web::to(move || {
+    let resource = resource.default_service(web::to(move || {
         let refused = ApiError::method_not_allowed(&methods);
         async move { Err::<HttpResponse, _>(refused) }
-    })));
+    }));
+    match BOUNDED.iter().find(|bounded| **bounded == path) {
+        Some(path) => {
+            config.service(
+                resource.wrap(from_fn(move |request, next| in_flight(path, request, next))),
+            );
+        }
+        None => {
+            config.service(resource);
+        }
+    }
 }
 
 fn only<F, Args>(method: Method, handler: F) -> Routes

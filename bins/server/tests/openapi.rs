@@ -71,6 +71,7 @@ async fn real_answers_have_the_shapes_that_the_document_describes() {
         keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
         metrics: metrics::start(&stopping),
         openapi: web::Bytes::new(),
+        openapi_actions: web::Bytes::new(),
         allowed_origins: Vec::new(),
         started: Instant::now(),
         stopping: stopping.clone(),

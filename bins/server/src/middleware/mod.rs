@@ -3,4 +3,5 @@
 pub mod access;
 pub mod envelope;
 pub mod headers;
+pub mod in_flight;
 pub mod request_id;
