@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use anyhow::Context;
+use life_agent_server::openapi;
 use serde_json::Value;
 
 use crate::root;
 
-/// `docs/openapi.yaml`.
+/// `docs/openapi.yaml`, and `docs/openapi-actions.yaml`, its part for GPT Actions.
 pub(crate) fn openapi(check: bool) -> anyhow::Result<()> {
-    let text = life_agent_server::openapi::document(None).to_yaml()?;
-    write("docs/openapi.yaml", &text, check)
+    let document = openapi::document(None);
+    write("docs/openapi.yaml", &document.to_yaml()?, check)?;
+    let actions = openapi::actions::actions(&document)?;
+    write("docs/openapi-actions.yaml", &serde_yaml::to_string(&actions)?, check)
 }
 
 /// `policy/policy.schema.json` and `policy/agent.schema.json`.

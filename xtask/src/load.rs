@@ -1,7 +1,7 @@
 //! Measures the release build under load, over HTTP, with everything on: gates, journal, durable commits.
 
-mod histogram;
-mod server;
+pub(crate) mod histogram;
+pub(crate) mod server;
 mod watch;
 
 use std::path::PathBuf;
@@ -75,4 +75,9 @@ fn steps(agents: u64, seconds: u64, connections: u64) -> anyhow::Result<()> {
     let milliseconds = |q| commits.quantile(q) * 1000.0;
     println!("  commit: p50 {:.2} ms, p99 {:.2} ms", milliseconds(0.5), milliseconds(0.99));
     Ok(())
+}
+
+/// A thousand readers of `/events`, as `Watch` measures them unless told otherwise.
+pub(crate) fn subscribers() -> anyhow::Result<()> {
+    watch::run(1_000, 500, 10)
 }

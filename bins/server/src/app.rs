@@ -19,6 +19,7 @@ use crate::middleware::access::access;
 use crate::middleware::envelope::envelope;
 use crate::middleware::headers::headers;
 use crate::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
+use crate::middleware::in_flight::InFlight;
 use crate::middleware::request_id::{X_REQUEST_ID, request_id};
 use crate::routes;
 
@@ -32,12 +33,16 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// The OpenAPI document, rendered once.
     pub openapi: web::Bytes,
+    /// The part of it for GPT Actions, rendered once.
+    pub openapi_actions: web::Bytes,
     /// Browser origins that may call.
     pub allowed_origins: Vec<String>,
     /// When the service started.
     pub started: std::time::Instant,
     /// Cancelled when the service begins to stop; event streams end then.
     pub stopping: CancellationToken,
+    /// Bounds what is under way.
+    pub in_flight: InFlight,
     /// One permit: a backtest reads and judges a long stretch of the journal.
     pub backtesting: Arc<Semaphore>,
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand, ValueHint};
 
-use crate::commands::{self, Task};
+use crate::commands::{self, CommandResult, Task};
 use crate::serve;
-use crate::settings::{self, ALL, Found, Inputs, SettingError};
+use crate::settings::{self, ALL, Found, Inputs, Setting, SettingError, Settings};
 
 const EXAMPLES: &str = "\
 Settings are read from defaults, life-agent.toml (or --config FILE), .env, the environment and
@@ -17,10 +17,14 @@ flags; later wins. In the file a setting is written in lower case: port = 8000
 Examples:
   life-agent                                  serve on http://127.0.0.1:8000, print a key for this run
   API_KEY=change-me life-agent --port 9000    serve with a key of yours on another port
+  life-agent check                            what would stop a start? changes nothing
   life-agent --config staging.toml config     print the effective settings, secrets masked
   life-agent audit verify                     recompute the journal's chain
   life-agent replay --policy new.yaml         what would another policy have said?
-  life-agent backup copy.db                   copy the journal, also while it is being written";
+  life-agent backup copy.db                   copy the journal, also while it is being written
+
+Exit code of the service: 0 it was asked to end and did, 1 it could not start or failed, 2 wrong
+arguments. Of a command: 0 all is well, 1 it ran and found something, 2 it could not run.";
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -28,7 +32,7 @@ pub fn main() -> ExitCode {
     if let Ok(task) = Task::from_arg_matches(&matches) {
         return commands::end(run_task(&matches, &task));
     }
-    match run(&matches) {
+    match serve(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("life-agent: {error}");
@@ -37,51 +41,73 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_task(matches: &ArgMatches, task: &Task) -> commands::CommandResult {
-    let read = || settings::settings(&settings::read(&inputs(matches)?)?);
-    let settings = read().map_err(|error: SettingError| error.to_string())?;
-    commands::run(task, serve::engine_config(&settings))
+fn serve(matches: &ArgMatches) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(serve::serve(typed(&found(matches)?)?)?)
 }
 
-fn run(matches: &ArgMatches) -> Result<(), Box<dyn std::error::Error>> {
-    let found = settings::read(&inputs(matches)?)?;
-    let settings = settings::settings(&found)?;
-    match matches.subcommand_name() {
-        Some("config") => print!("{}", effective(&found)),
-        _ => serve::serve(settings)?,
+fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
+    let found = || found(matches).map_err(|error| error.to_string());
+    let settings =
+        || -> Result<Settings, String> { typed(&found()?).map_err(|error| error.to_string()) };
+    match task {
+        Task::Completions(options) => commands::completions::run(options, command()),
+        Task::Config(options) => {
+            let found = found()?;
+            // A value that does not fit is no setting in force.
+            typed(&found).map_err(|error| error.to_string())?;
+            commands::config::run(options, &found)
+        }
+        Task::Check(options) => commands::check::run(options, settings()),
+        Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
+        Task::Work(work) => commands::run(work, serve::engine_config(&settings()?)),
     }
-    Ok(())
+}
+
+fn found(matches: &ArgMatches) -> Result<BTreeMap<&'static str, Found>, SettingError> {
+    settings::read(&inputs(matches)?)
+}
+
+fn typed(found: &BTreeMap<&'static str, Found>) -> Result<Settings, SettingError> {
+    settings::settings(found)
 }
 
 fn command() -> Command {
-    let command = Command::new("life-agent")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Serves agents over HTTP, each step under policy and on the record")
-        .after_help(EXAMPLES)
-        .arg(
+    let command =
+        Command::new("life-agent").version(env!("CARGO_PKG_VERSION")).after_help(EXAMPLES).arg(
             Arg::new("config")
                 .long("config")
                 .value_name("FILE")
                 .global(true)
+                .help_heading("Settings")
                 .value_parser(clap::value_parser!(PathBuf))
+                .value_hint(ValueHint::FilePath)
                 .help("Read settings from FILE in place of life-agent.toml"),
-        )
-        .subcommand(Command::new("config").about("Print the effective settings, secrets masked"));
-    let command = Task::augment_subcommands(command);
-    ALL.iter().fold(command, |command, setting| {
-        let default = match setting.default {
-            Some(default) => format!("default: {default}"),
-            None => "no default".to_owned(),
-        };
-        command.arg(
-            Arg::new(setting.name)
-                .long(setting.flag())
-                .value_name(setting.value)
-                .global(true)
-                .allow_hyphen_values(true)
-                .help(format!("{} [{}; {default}]", setting.meaning, setting.name)),
-        )
-    })
+        );
+    // After the commands, which bring a sentence of their own.
+    let command = Task::augment_subcommands(command)
+        .about("Serves agents over HTTP, each step under policy and on the record");
+    ALL.iter().fold(command, |command, setting| command.arg(flag(setting)))
+}
+
+fn flag(setting: &Setting) -> Arg {
+    let default = match setting.default {
+        Some(default) => format!("default: {default}"),
+        None => "no default".to_owned(),
+    };
+    let hint = match setting.value {
+        "FILE" => ValueHint::FilePath,
+        "DIR" => ValueHint::DirPath,
+        "URL" => ValueHint::Url,
+        _ => ValueHint::Other,
+    };
+    Arg::new(setting.name)
+        .long(setting.flag())
+        .value_name(setting.value)
+        .global(true)
+        .help_heading("Settings")
+        .allow_hyphen_values(true)
+        .value_hint(hint)
+        .help(format!("{} [{}; {default}]", setting.meaning, setting.name))
 }
 
 fn inputs(matches: &ArgMatches) -> Result<Inputs, SettingError> {
@@ -93,18 +119,6 @@ fn inputs(matches: &ArgMatches) -> Result<Inputs, SettingError> {
     })?;
     let file = matches.get_one::<PathBuf>("config").cloned();
     Ok(Inputs { dir, file, env: std::env::vars_os().collect(), flags })
-}
-
-/// The settings as a list, with where each is from.
-fn effective(found: &BTreeMap<&'static str, Found>) -> String {
-    let line = |setting: &settings::Setting| match found.get(setting.name) {
-        None => format!("{} is not set\n", setting.name),
-        Some(Found { from, .. }) if setting.secret => {
-            format!("{} = ********  ({from})\n", setting.name)
-        }
-        Some(Found { text, from }) => format!("{} = {text}  ({from})\n", setting.name),
-    };
-    ALL.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -164,7 +164,8 @@ impl ApiError {
         self
     }
 
-    fn retry_after(self, seconds: u64) -> Self {
+    /// The same with `Retry-After`.
+    pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(header::RETRY_AFTER, seconds.into())
     }
 

@@ -19,7 +19,7 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens of a call, as OpenTelemetry advises for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("actions_total", "requests carried out, by kind"),
     ("policy_denied_total", "requests that a gate refused, by reason"),
     ("policy_reload_total", "policies brought into force or rejected"),
@@ -28,6 +28,7 @@ const COUNTERS: [(&str, &str); 8] = [
     ("llm_retries_total", "further attempts at calls of the model"),
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
+    ("overload_refused_total", "connections and requests that there was no room for, by reason"),
 ];
 const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
     ("act_seconds", "from the call to its durable answer, by kind"),
@@ -90,6 +91,8 @@ fn install() -> PrometheusHandle {
     describe_gauge!("journal_queue_rows", "pieces of work that wait for their commit");
     describe_histogram!("gen_ai_client_token_usage", "tokens of a call, by type");
     describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
+    describe_gauge!("http_connections", "open connections");
+    describe_gauge!("http_requests_in_flight", "requests under way, by route");
     describe_gauge!("sse_subscribers", "open event streams");
     describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);

@@ -1,11 +1,12 @@
 //! The OpenAPI 3.1 document, from the handlers' own descriptions and the one table of errors.
 
+pub mod actions;
 mod headers;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -54,6 +55,7 @@ const GATED: [Code; 8] = [
         llm::chat, llm::status, completions::completions,
         meta::meta, kill_switch::kill_switch, kill_switch::set_kill_switch,
         health::healthz, health::readyz, metrics::metrics, docs::openapi_json,
+        docs::openapi_actions_json,
     ),
     components(schemas(schemas::Error)),
     security(("api_key" = []), ("bearer" = [])),
@@ -65,7 +67,7 @@ const GATED: [Code; 8] = [
         (name = "model", description = "The language model, gated."),
         (name = "service", description = "Health, metrics, the kill switch."),
     ),
-    modifiers(&Security, &Headers, &Errors, &Strictness),
+    modifiers(&Security, &OptionalBodies, &Headers, &Errors, &Strictness),
 )]
 struct Documented;
 
@@ -86,6 +88,29 @@ impl Modify for Security {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("api_key", key);
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Says of a body that may be left out just that; `null`, which utoipa would allow, is not taken.
+struct OptionalBodies;
+
+impl Modify for OptionalBodies {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.values_mut();
+        let bodies = items.flat_map(|item| &mut item.post).flat_map(|post| &mut post.request_body);
+        for body in bodies {
+            let RefOr::T(body) = body else { continue };
+            body.content.values_mut().for_each(without_null);
+        }
+    }
+}
+
+fn without_null(media: &mut RefOr<Content>) {
+    let RefOr::T(media) = media else { return };
+    if let Some(RefOr::T(Schema::OneOf(choice))) = &media.schema
+        && let Some(reference) = choice.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+    {
+        media.schema = Some(reference.clone());
     }
 }
 

@@ -20,14 +20,20 @@ pub(crate) mod schemas;
 pub mod state;
 pub mod turn;
 pub mod turns;
+pub mod ui;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+use actix_web::{
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route,
+};
 
 use crate::errors::{ApiError, Code};
 use crate::middleware::idempotency;
+use crate::middleware::in_flight::in_flight;
 
 /// Every path there is. A handler with `Authenticated` or `Body` in its signature is closed to callers
 /// without a key; the others are open.
@@ -38,9 +44,12 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/readyz", get(health::readyz));
     at(config, "/metrics", get(metrics::metrics));
     at(config, "/openapi.json", get(docs::openapi_json));
+    at(config, "/openapi-actions.json", get(docs::openapi_actions_json));
     at(config, "/docs", get(docs::page));
     at(config, "/docs/{file}", get(docs::file));
-    at(config, "/", get(docs::home));
+    at(config, "/ui", get(ui::page));
+    at(config, "/ui/{file:.*}", get(ui::file));
+    at(config, "/", get(ui::home));
     // Agents.
     once(config, "/act", post(act::act));
     once(config, "/turn", both(turns::queued(), post(turn::turn)));
@@ -72,15 +81,41 @@ pub fn configure(config: &mut ServiceConfig) {
     config.default_service(web::to(unmatched));
 }
 
+/// The paths whose requests are bounded in number.
+#[rustfmt::skip]
+pub const BOUNDED: [&str; 17] = [
+    "/act", "/turn", "/turns/{id}", "/check", "/state", "/memory", "/plan", "/plans", "/plans/{id}", "/plans/{id}/patch",
+    "/plans/{id}/review", "/journal", "/policy/validate", "/policy/reload", "/policy/backtest",
+    "/llm/chat", "/v1/chat/completions",
+];
+
 type Routes = Vec<(Method, Route)>;
 
 fn at(config: &mut ServiceConfig, path: &str, routes: Routes) {
-    config.service(resource(path, routes));
+    bounded(config, path, resource(path, routes));
 }
 
 /// A path whose `POST` acts: with an `Idempotency-Key` it does so once.
 fn once(config: &mut ServiceConfig, path: &str, routes: Routes) {
-    config.service(resource(path, routes).wrap(from_fn(idempotency::once)));
+    bounded(config, path, resource(path, routes).wrap(from_fn(idempotency::once)));
+}
+
+fn bounded<T, B>(config: &mut ServiceConfig, path: &str, resource: Resource<T>)
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    match BOUNDED.iter().find(|bounded| **bounded == path) {
+        Some(path) => config
+            .service(resource.wrap(from_fn(move |request, next| in_flight(path, request, next)))),
+        None => config.service(resource),
+    };
 }
 
 fn resource(path: &str, routes: Routes) -> Resource {

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::AppState;
 use crate::keys::{KeyNeeded, Keys};
 use crate::logging::{self, LogError};
+use crate::middleware::in_flight::InFlight;
 use crate::routes::turns;
 use crate::settings::Settings;
-use crate::{metrics, openapi, policy_watch, retention, shutdown, start_message, wire};
+use crate::{metrics, openapi, policy_watch, retention, routes, shutdown, start_message, wire};
 
 /// Why the service could not start, or did not end well: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum ServeError {
     /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// More connections than the system has descriptors for.
+    #[error(transparent)]
+    Connections(#[from] wire::TooManyConnections),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another HOST or PORT")]
     Listen {
@@ -58,36 +62,40 @@ pub fn serve(settings: Settings) -> Result<(), ServeError> {
     let _log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
     let address = (settings.host, settings.port).into();
     let failed = |error| ServeError::Listen { address, error };
+    let max_connections = wire::max_connections(settings.max_connections)?;
     // Before the journal, so that a second start by mistake leaves no trace in it.
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let message = start_message::text(bound, &settings, made_key.as_ref());
-    actix_web::rt::System::new().block_on(run(settings, keys, listener, &message))
+    actix_web::rt::System::new().block_on(run(settings, keys, listener, max_connections, &message))
 }
 
 async fn run(
     settings: Settings,
     keys: Keys,
     listener: TcpListener,
+    max_connections: usize,
     message: &str,
 ) -> Result<(), ServeError> {
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the handles that it gets when it opens.
     let metrics = metrics::start(&stopping);
     let engine = Engine::open(engine_config(&settings)).await?;
+    let document = openapi::document(settings.public_server_url.as_deref());
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys,
         metrics,
-        openapi: serde_json::to_vec(&openapi::document(settings.public_server_url.as_deref()))?
-            .into(),
+        openapi: serde_json::to_vec(&document)?.into(),
+        openapi_actions: serde_json::to_vec(&openapi::actions::actions(&document)?)?.into(),
         allowed_origins: settings.allowed_origins.clone(),
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
+        in_flight: InFlight::new(settings.max_in_flight, &routes::BOUNDED),
         backtesting: Arc::new(Semaphore::new(1)),
     });
     engine.start_queue(turns::WORDING).await.map_err(|_| ServeError::Queue)?;
-    let server = wire::listen(listener, settings.workers, state)?;
+    let server = wire::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
     shutdown::stop_exchanges_in_time(engine.clone(), stopping.clone());
     let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));

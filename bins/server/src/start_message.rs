@@ -18,13 +18,15 @@ pub fn text(bound: SocketAddr, settings: &Settings, made_key: Option<&SecretStri
                 "key for this run (set API_KEY for one that stays): {key}\n\
                  try it:\n  \
                  curl -s {base}/turn -H 'X-API-Key: {key}' -H 'Content-Type: application/json' \
-                 -d '{{\"agent_id\":\"hero\",\"input\":\"explore the gate of the fortress\"}}'\n"
+                 -d '{{\"agent_id\":\"hero\",\"input\":\"explore the gate of the fortress\"}}'\n\
+                 dashboard, opened with this key: {base}/ui#key={key}\n"
             );
         }
         None => {
             let names: Vec<_> = settings.keys.iter().map(|key| key.name.as_str()).collect();
             text += &format!(
-                "send one of the configured keys as X-API-Key: {}\ntry it:\n  curl -s {base}/readyz\n",
+                "send one of the configured keys as X-API-Key: {}\ntry it:\n  curl -s {base}/readyz\n\
+                 dashboard: {base}/ui\n",
                 names.join(", ")
             );
         }
@@ -40,7 +42,7 @@ pub fn print(text: &str) {
 }
 
 /// The address as a client on this machine can use it.
-fn reachable(bound: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -2,10 +2,11 @@
 //!
 //! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise.
 //! When it cannot read a request it answers by itself, without body and headers, before any
-//! middleware. And it waits without end for the rest of a body that nobody reads. All three can only be
-//! mended here.
+//! middleware. And it waits without end for the rest of a body that nobody reads, and of any head but a
+//! connection's first. All of it can only be mended here.
 
 mod answer;
+mod crowd;
 mod framing;
 mod server;
 
@@ -18,21 +19,24 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+pub use crowd::{TooManyConnections, max_connections};
 use framing::Framing;
 pub use server::listen;
 
-/// How long a body may be on its way before the connection ends. Whoever reads bodies gives up earlier
-/// and says so; this is for those that nobody reads.
-const BODY_DEADLINE: Duration = Duration::from_secs(12);
+/// How long a head or a body may be on its way before the connection ends. Whoever reads bodies, and the
+/// parser with a connection's first head, gives up after 10 s and says so; this is for all others.
+const DEADLINE: Duration = Duration::from_secs(12);
 
 /// A connection of which each byte is looked at in passing.
 pub struct Wire<S = TcpStream> {
     io: S,
     framing: Framing,
-    /// Runs while a body is on its way.
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// Runs while a head or a body is on its way, with the number of that.
+    deadline: Option<(u64, Pin<Box<Sleep>>)>,
     /// What goes out in place of a bare error, how much of it has, and how many bytes it stands for.
     answer: Option<Replacement>,
+    /// The connection's place among all that are open.
+    _place: Option<crowd::Place>,
 }
 
 struct Replacement {
@@ -44,7 +48,12 @@ struct Replacement {
 impl<S> Wire<S> {
     /// Looks at a connection from its first byte on.
     pub fn new(io: S) -> Self {
-        Self { io, framing: Framing::default(), deadline: None, answer: None }
+        Self { io, framing: Framing::default(), deadline: None, answer: None, _place: None }
+    }
+
+    /// The same, holding a place among all connections until it ends.
+    fn in_place(io: S, place: crowd::Place) -> Self {
+        Self { _place: Some(place), ..Self::new(io) }
     }
 }
 
@@ -58,7 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) else {
             // Over time, it is as if the caller had hung up.
             return match &mut self.deadline {
-                Some(deadline) => deadline.as_mut().poll(context).map(Ok),
+                Some((_, deadline)) => deadline.as_mut().poll(context).map(Ok),
                 None => Poll::Pending,
             };
         };
@@ -66,10 +75,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         if let Some(arrived) = buffer.filled_mut().get_mut(before..) {
             self.framing.spoil_bare_line_feeds(arrived);
         }
-        match (self.framing.in_body(), &self.deadline) {
-            (true, None) => self.deadline = Some(Box::pin(sleep(BODY_DEADLINE))),
-            (false, Some(_)) => self.deadline = None,
-            _ => {}
+        match (self.framing.unfinished(), &self.deadline) {
+            (Some(part), Some((timed, _))) if part == *timed => {}
+            (Some(part), _) => self.deadline = Some((part, Box::pin(sleep(DEADLINE)))),
+            (None, _) => self.deadline = None,
         }
         Poll::Ready(Ok(()))
     }
@@ -157,6 +166,45 @@ mod tests {
         let mut read = Vec::new();
         wire.read_to_end(&mut read).await.unwrap();
         assert!(read.ends_with(b"abc"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_in_ends_the_connection_whichever_it_is() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut wire = Wire::new(server);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let trickle = tokio::spawn(async move {
+            let mut sent = 0;
+            while client.write_all(b"x").await.is_ok() {
+                sent += 1;
+                sleep(Duration::from_secs(1)).await;
+            }
+            sent
+        });
+        let mut read = Vec::new();
+        wire.read_to_end(&mut read).await.unwrap();
+        drop(wire);
+        let sent = trickle.await.unwrap();
+        assert!((11..=14).contains(&sent), "{sent} bytes in as many seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_overlap_each_have_their_own_time() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut wire = Wire::new(server);
+        // Each write ends one request and begins the next, so that at no moment nothing is under way.
+        let pipeline = tokio::spawn(async move {
+            client.write_all(b"GET").await.unwrap();
+            for _ in 0..30 {
+                client.write_all(b" / HTTP/1.1\r\n\r\nGET").await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+            }
+            client.write_all(b" / HTTP/1.1\r\n\r\n").await.unwrap();
+        });
+        let mut read = String::new();
+        wire.read_to_string(&mut read).await.unwrap();
+        pipeline.await.unwrap();
+        assert_eq!(read.matches("GET /").count(), 31);
     }
 
     #[actix_web::test]

@@ -193,14 +193,218 @@ async fn a_wrong_argument_is_explained() {
 async fn help_shows_how_each_command_is_used() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
-        &["audit", "verify"][..],
+        &[][..],
+        &["config"],
+        &["check"],
+        &["healthcheck"],
+        &["completions"],
+        &["audit", "verify"],
         &["audit", "head"],
         &["audit", "export"],
         &["replay"],
         &["backup"],
         &["policy", "check"],
+        &["plan", "list"],
+        &["plan", "show"],
+        &["plan", "check"],
+        &["plan", "branch"],
     ] {
         let help = says(&dir, 0, &[command, &["--help"]].concat());
         assert!(help.contains("Example"), "{command:?}: {help}");
+        assert!(help.contains("Exit code"), "{command:?}: {help}");
     }
+}
+
+/// What a check says about one thing, and its exit code.
+#[track_caller]
+fn checked(dir: &TempDir, code: i32, arguments: &[&str], check: &str) -> (String, String) {
+    let report = json(dir, code, &[&["check", "--json"], arguments].concat());
+    assert_eq!(report["ok"], code == 0, "{report}");
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|found| found["check"] == check);
+    let found = found.unwrap_or_else(|| panic!("no `{check}` in {report}"));
+    let text = |name: &str| found[name].as_str().unwrap().to_owned();
+    (text("result"), text("message"))
+}
+
+fn names(dir: &TempDir) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(dir.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn check_finds_nothing_where_a_start_would_go_well_and_leaves_nothing_behind() {
+    let dir = played().await;
+    let before = names(&dir);
+    let said = says(&dir, 0, &["check", "--port", "0"]);
+    assert!(said.ends_with("it would start\n"), "{said}");
+    assert!(!said.contains('\u{1b}'), "no colours in a pipe: {said:?}");
+    let (result, message) = checked(&dir, 0, &["--port", "0"], "journal");
+    assert_eq!(result, "ok");
+    assert!(message.contains("7 rows"), "{message}");
+    assert_eq!(names(&dir), before);
+}
+
+#[tokio::test]
+async fn check_makes_nothing_in_an_empty_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    says(&dir, 0, &["check", "--port", "0"]);
+    assert_eq!(names(&dir).len(), 0);
+}
+
+#[tokio::test]
+async fn check_names_everything_that_would_stop_a_start() {
+    let dir = played().await;
+    std::fs::write(dir.path().join("bad.yaml"), "version: \"1\"\nallowed_dirs: []\n").unwrap();
+    std::fs::write(dir.path().join("letter.db"), "this is no database at all").unwrap();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = holder.local_addr().unwrap().port().to_string();
+    let lock = std::fs::File::create(dir.path().join("agent.db.lock")).unwrap();
+    for (arguments, check, word) in [
+        (&["--port", "x"][..], "settings", "PORT"),
+        (&["--host", "0.0.0.0", "--port", "0"], "keys", "API_KEY"),
+        (&["--policy-path", "bad.yaml"], "policy", "allowed_dirs"),
+        (&["--db-path", "letter.db"], "journal", "not an SQLite database"),
+        (&["--db-path", "no/such/agent.db"], "journal", "no/such"),
+        (&["--workspace-dir", "nowhere"], "workspace", "nowhere"),
+        (&["--plans-dir", "letter.db/plans"], "plans", "PLANS_DIR"),
+        (&["--log-file", "letter.db/app.log"], "log", "LOG_FILE"),
+        (&["--port", &busy], "address", &busy),
+    ] {
+        let (result, message) = checked(&dir, 1, arguments, check);
+        assert_eq!(result, "fault", "{arguments:?}: {message}");
+        assert!(message.contains(word), "{arguments:?}: {message}");
+    }
+    lock.lock().unwrap();
+    let (_, message) = checked(&dir, 1, &["--port", "0"], "journal");
+    assert!(message.contains("another process"), "{message}");
+}
+
+#[tokio::test]
+async fn check_warns_of_what_its_operator_may_not_want_and_shows_no_key() {
+    let dir = played().await;
+    for (arguments, check, word) in [
+        (&["--api-tokens", "ci=hush-hush"][..], "keys", "`ci`"),
+        (&["--kill-switch", "on"], "switch", "refused"),
+        (&["--groq-api-key", "hush-hush"], "model", "gsk_"),
+        (
+            &["--groq-api-key", "hush-hush", "--groq-base-url", "http://models.example"],
+            "model",
+            "unencrypted",
+        ),
+        (&["--policy-path", "nowhere.yaml"], "policy", "built-in"),
+    ] {
+        let (result, message) = checked(&dir, 0, &[arguments, &["--port", "0"]].concat(), check);
+        assert_eq!(result, "warning", "{arguments:?}: {message}");
+        assert!(message.contains(word) && !message.contains("hush"), "{arguments:?}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn healthcheck_ends_with_1_where_nobody_answers_as_a_service_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let unhealthy = |arguments: &[&str], word: &str| {
+        let output = run(&dir, &[&["healthcheck", "--timeout", "1"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+    };
+    unhealthy(&["--port", "0"], "PORT");
+    unhealthy(&["--port", "x"], "PORT");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    unhealthy(&["--port", &port], "nobody answers");
+    let other = std::thread::spawn(move || {
+        // The first is the connection that was never answered above.
+        for stream in silent.incoming().take(2) {
+            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"220 mail.example\r\n");
+        }
+    });
+    unhealthy(&["--port", &port], "nobody answers");
+    other.join().unwrap();
+}
+
+#[tokio::test]
+async fn healthcheck_says_what_a_service_that_is_not_ready_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = service.local_addr().unwrap().port().to_string();
+    let answers = [
+        "HTTP/1.1 200 OK\r\n\r\n{}",
+        "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\":{\"message\":\"the disk is full\"}}",
+    ];
+    let asked = std::thread::spawn(move || {
+        answers.map(|answer| {
+            let (mut stream, _) = service.accept().unwrap();
+            let mut line = String::new();
+            let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+            while !line.ends_with("\r\n\r\n") {
+                std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+            }
+            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        })
+    });
+    let output = run(&dir, &["healthcheck", "--port", &port]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("503") && said.contains("the disk is full"), "{said}");
+    assert_eq!(asked.join().unwrap(), ["/healthz", "/readyz"]);
+}
+
+#[tokio::test]
+async fn config_prints_json_without_secrets_for_every_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = json(&dir, 0, &["config", "--json", "--api-key", "hush", "--port", "9000"]);
+    let of = |name: &str| settings.as_array().unwrap().iter().find(|s| s["name"] == name).unwrap();
+    assert_eq!(
+        (&of("PORT")["value"], &of("PORT")["from"]),
+        (&"9000".into(), &"the command line".into())
+    );
+    assert_eq!((&of("API_KEY")["secret"], &of("OPA_URL")["value"]), (&true.into(), &Value::Null));
+    assert!(!settings.to_string().contains("hush"), "{settings}");
+    assert_eq!(settings.as_array().unwrap().len(), life_agent_server::settings::ALL.len());
+}
+
+#[tokio::test]
+async fn completions_know_every_command_in_every_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = says(&dir, 0, &["completions", shell]);
+        for word in ["healthcheck", "audit", "verify", "rate-limit-rps"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+    }
+    assert!(says(&dir, 2, &["completions", "tcsh"]).contains("bash"));
+}
+
+#[tokio::test]
+async fn the_example_of_an_env_file_names_every_setting_and_is_one_that_can_be_used() {
+    let example = include_str!("../../../.env.example");
+    // A setting stands at the beginning of its line, or behind the `#` that leaves it out.
+    let setting = |line: &str| {
+        let (name, value) = line.strip_prefix('#').unwrap_or(line).split_once('=')?;
+        let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        named.then(|| (name.to_owned(), value.to_owned()))
+    };
+    let found: Vec<_> = example.lines().filter_map(setting).collect();
+    let known = &life_agent_server::settings::ALL;
+    let names = |settings: &[(String, String)]| -> Vec<String> {
+        settings.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let mut expected: Vec<_> = known.iter().map(|setting| setting.name.to_owned()).collect();
+    let mut named = names(&found);
+    expected.sort();
+    named.sort();
+    assert_eq!(named, expected);
+    for (name, value) in &found {
+        let default = known.iter().find(|setting| setting.name == name).unwrap().default;
+        let fits = default.is_none_or(|default| default == value);
+        assert!(fits, "{name} is shown as `{value}`, its default is {default:?}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), example).unwrap();
+    says(&dir, 0, &["config"]);
 }

@@ -11,9 +11,10 @@ use actix_web::{test, web};
 use life_agent_engine::{Config, Engine};
 use life_agent_server::app::{AppState, create_app};
 use life_agent_server::keys::Keys;
+use life_agent_server::middleware::in_flight::InFlight;
 use life_agent_server::routes::turns::WORDING;
 use life_agent_server::settings::NamedKey;
-use life_agent_server::{metrics, openapi};
+use life_agent_server::{metrics, openapi, routes};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -148,9 +149,11 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
         metrics: metrics::start(&stopping),
         openapi: web::Bytes::new(),
+        openapi_actions: web::Bytes::new(),
         allowed_origins: Vec::new(),
         started: Instant::now(),
         stopping,
+        in_flight: InFlight::new(64, &routes::BOUNDED),
         backtesting: Arc::new(Semaphore::new(1)),
     })
 }

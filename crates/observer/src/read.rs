@@ -1,7 +1,7 @@
 //! Reads what a journal keeps beside its rows: agents, their states, proposals, settings.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use life_agent_domain::state::AgentState;
 use r2d2::PooledConnection;
@@ -83,7 +83,22 @@ impl Reader {
         if !path.is_file() {
             return Err(failed("there is no such file".to_owned()));
         }
-        let connection = open_for_reading(path)
+        Self::inspected(path, open_for_reading(path))
+    }
+
+    /// Opens the file of a journal that nobody writes to as long as this lives, and makes none of the
+    /// files that SQLite keeps beside a journal in use.
+    pub fn open_idle(path: &Path) -> Result<Self, JournalError> {
+        // What is in the log is in no other file; SQLite must look at both.
+        if !path.is_file() || log_of(path).metadata().is_ok_and(|log| log.len() > 0) {
+            return Self::open(path);
+        }
+        Self::inspected(path, open_frozen(path))
+    }
+
+    fn inspected(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Self, JournalError> {
+        let failed = |why: String| JournalError::open(path, why);
+        let connection = opened
             .map_err(|error| failed(format!("{}; look at its permissions", words(&error))))?;
         match schema::inspect(&connection).map_err(failed)? {
             Found::Journal(schema::VERSION) => Ok(Self(Handle::Own(connection))),
@@ -187,25 +202,33 @@ fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     });
-    opened.or_else(|error| {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let absolute = path.canonicalize().ok();
-        let text = absolute.as_deref().and_then(Path::to_str);
-        match (error.sqlite_error_code(), text) {
-            (Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly), Some(text))
-                if std::fs::metadata(&log).map_or(0, |log| log.len()) == 0 =>
-            {
-                let name = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-                let flags = file::read_only() | OpenFlags::SQLITE_OPEN_URI;
-                let uri = format!("file:{name}?immutable=1");
-                let connection = Connection::open_with_flags(uri, flags)?;
-                file::configure_reader(&connection)?;
-                Ok(connection)
-            }
-            _ => Err(error),
+    opened.or_else(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+            if log_of(path).metadata().map_or(0, |log| log.len()) == 0 =>
+        {
+            open_frozen(path).map_err(|_| error)
         }
+        _ => Err(error),
     })
+}
+
+/// The write-ahead log beside a database, which lies where the file itself does.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    log.into()
+}
+
+/// Opens a file that is promised not to change.
+fn open_frozen(path: &Path) -> rusqlite::Result<Connection> {
+    let absolute = path.canonicalize().ok();
+    let text = absolute.as_deref().and_then(Path::to_str);
+    let text = text.ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let name = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = file::read_only() | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    file::configure_reader(&connection)?;
+    Ok(connection)
 }
 
 fn agent_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<AgentRecord> {

@@ -219,6 +219,11 @@ impl TestApp {
         self.setup.settings.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Adds an argument to the next start.
+    pub(crate) fn flag_for_next_start(&mut self, flag: &str) {
+        self.setup.flags.push(flag.to_owned());
+    }
+
     /// SIGTERM, and what it ends with.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
@@ -290,7 +295,7 @@ async fn spawn(
 }
 
 /// A client of this test's own: its connections live on the test's runtime.
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     // Nothing here speaks TLS, but the workspace's reqwest is built with it: without a provider it
     // does not start, and without this promise it reads the system's certificates for every test.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -12,7 +12,8 @@ mod sse;
 mod tree;
 
 pub(crate) use answer::Answer;
-pub(crate) use app::TestApp;
+pub(crate) use app::{TestApp, client};
+pub(crate) use binary::path as binary;
 pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
 pub(crate) use model::{LENIENT, PROVIDER_KEY, chat, model_setup, with_model};

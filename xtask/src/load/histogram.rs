@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 /// Upper bounds with how many values lie at or below each, and the sum of all values.
+#[derive(Clone)]
 pub(crate) struct Histogram {
     buckets: Vec<(f64, f64)>,
     sum: f64,
@@ -11,18 +12,34 @@ pub(crate) struct Histogram {
 impl Histogram {
     /// Finds the one without labels.
     pub(crate) fn read(metrics: &str, name: &str) -> anyhow::Result<Self> {
+        Self::with_label(metrics, name, "")
+    }
+
+    /// Finds the one with this label, written as in `kind="turn"`.
+    pub(crate) fn with_label(metrics: &str, name: &str, label: &str) -> anyhow::Result<Self> {
+        let comma = if label.is_empty() { "" } else { "," };
+        let start = format!("{name}_bucket{{{label}{comma}le=\"");
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
         let bucket = |line: &str| {
-            let bound =
-                line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?.split('"').next()?;
+            let bound = line.strip_prefix(&start)?.split('"').next()?;
             let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
             Some((bound, value(line)?))
         };
         let buckets: Vec<_> = metrics.lines().filter_map(bucket).collect();
-        let sum = format!("{name}_sum ");
+        let labels = if label.is_empty() { String::new() } else { format!("{{{label}}}") };
+        let sum = format!("{name}_sum{labels} ");
         let sum = metrics.lines().find(|line| line.starts_with(&sum)).and_then(value);
         anyhow::ensure!(!buckets.is_empty(), "there is no histogram `{name}`");
         Ok(Self { buckets, sum: sum.with_context(|| format!("`{name}` has no sum"))? })
+    }
+
+    /// What was added since an earlier look at the same one.
+    pub(crate) fn since(mut self, earlier: &Self) -> Self {
+        for ((_, now), (_, then)) in self.buckets.iter_mut().zip(&earlier.buckets) {
+            *now -= then;
+        }
+        self.sum -= earlier.sum;
+        self
     }
 
     fn count(&self) -> f64 {
@@ -61,5 +78,14 @@ mod tests {
         let histogram = Histogram::read(text, "t").unwrap();
         assert_eq!((histogram.mean(), histogram.quantile(0.75)), (1.5, 2.0));
         assert!(Histogram::read(text, "u").is_err());
+        assert_eq!(histogram.since(&Histogram::read(text, "t").unwrap()).quantile(0.5), 0.0);
+    }
+
+    #[test]
+    fn one_of_several_is_found_by_its_label() {
+        let text = "t_bucket{kind=\"a\",le=\"1\"} 4\nt_bucket{kind=\"b\",le=\"1\"} 8\n\
+                    t_sum{kind=\"a\"} 2\nt_sum{kind=\"b\"} 8\n";
+        let mean = |kind| Histogram::with_label(text, "t", kind).map(|histogram| histogram.mean());
+        assert_eq!((mean("kind=\"a\"").unwrap(), mean("kind=\"b\"").unwrap()), (0.5, 1.0));
     }
 }

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::root;
 
+/// The service, as cargo builds it.
+const BINARY: &str = "target/release/life-agent";
+
 /// The key that it takes.
 pub(crate) const KEY: &str = "a-key-for-measurements";
 
@@ -22,11 +25,32 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with the shipped policy and without a rate limit.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let binary = root().join("target/release/life-agent").canonicalize();
-        let binary = binary.context("build it: `cargo build --release -p life-agent-server`")?;
+        Self::with(&[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let usual = [("PORT", "0"), ("API_KEY", KEY), ("RATE_LIMIT_RPS", "0")];
+        Self::run(BINARY, usual.iter().chain(settings).copied())
+    }
+
+    /// The bare echo, which also stands in for a model's provider.
+    pub(crate) fn bare() -> anyhow::Result<Self> {
+        Self::run("target/release/examples/bare_echo", std::iter::empty())
+    }
+
+    fn run<'a>(
+        binary: &str,
+        settings: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> anyhow::Result<Self> {
+        let built = root().join(binary).canonicalize();
+        let binary = built.with_context(|| {
+            format!(
+                "`{binary}` is not there; `cargo build --release -p life-agent-server` builds it"
+            )
+        })?;
         let folder = tempfile::tempdir()?;
         std::fs::create_dir(folder.path().join("plans"))?;
-        let settings = [("PORT", "0"), ("API_KEY", KEY), ("RATE_LIMIT_RPS", "0")];
         let mut command = Command::new(binary);
         command.env_clear().envs(settings).env("POLICY_PATH", root().join("policy/policy.yaml"));
         command.current_dir(folder.path()).stdout(Stdio::piped());
@@ -41,11 +65,54 @@ impl Server {
 
     /// `/metrics`, head and all.
     pub(crate) fn metrics(&self) -> anyhow::Result<String> {
+        self.get("/metrics")
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<String> {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
+        ))
+    }
+
+    fn ask(&self, request: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(self.addr)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)
+    }
+
+    /// One act that succeeds.
+    pub(crate) fn act(&self) -> anyhow::Result<()> {
+        let body = r#"{"agent_id":"one","action":"rest"}"#;
+        let request = format!(
+            "POST /act HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.ask(&request)?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        Ok(())
+    }
+
+    /// Whether it says that it is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// The number of the journal's last row.
+    pub(crate) fn rows(&self) -> anyhow::Result<u64> {
+        let answer = self.get("/journal/head")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let head: serde_json::Value = serde_json::from_str(body)?;
+        head["id"].as_u64().with_context(|| format!("no row number in `{body}`"))
+    }
+
+    /// The value of one series of `/metrics`, written as Prometheus writes it.
+    pub(crate) fn counted(&self, series: &str) -> anyhow::Result<f64> {
+        let text = self.metrics()?;
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).with_context(|| format!("there is no series `{series}`"))
     }
 
     /// A line of `/proc/<pid>/status`, in KB.

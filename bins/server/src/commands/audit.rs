@@ -1,13 +1,14 @@
 //! `life-agent audit`: verify the journal's chain, show its head, export its rows.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use life_agent_engine::observer::{Head, Reader, Verdict};
 
-use super::{CommandResult, FOUND, print_json, progress_bar};
+use super::terminal::{print_json, progress_bar};
+use super::{CommandResult, FOUND};
 
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
@@ -21,11 +22,13 @@ pub enum Audit {
         Exit code: 0 whole, 1 broken, 2 could not be read")]
     Verify(Verify),
     /// Show the number and the hash of the last row, to keep them elsewhere.
-    #[command(after_help = "Example:\n  life-agent audit head >> heads-kept-elsewhere.txt")]
-    Head(OneDb),
+    #[command(after_help = "Example:\n  life-agent audit head >> heads-kept-elsewhere.txt\n\n\
+        Exit code: 0 shown, 2 could not be read")]
+    Head(ShowHead),
     /// Write rows to standard output, each as one line of JSON.
     #[command(after_help = "Examples:\n  life-agent audit export > journal.jsonl\n  \
-        life-agent audit export --after 1041 | gzip > more.jsonl.gz")]
+        life-agent audit export --after 1041 | gzip > more.jsonl.gz\n\n\
+        Exit code: 0 all of them are written, 2 could not be read or written")]
     Export(Export),
 }
 
@@ -35,6 +38,16 @@ pub struct OneDb {
     /// The journal; DB_PATH if not given.
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
+}
+
+/// Options of `audit head`.
+#[derive(Debug, Args)]
+pub struct ShowHead {
+    #[command(flatten)]
+    db: OneDb,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `audit verify`.
@@ -80,18 +93,52 @@ pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
     };
     match audit {
         Audit::Verify(options) => verify(&open(&options.db)?, options),
-        Audit::Head(db) => {
-            let Head { id, hash } = open(db)?.head().map_err(|error| error.to_string())?;
-            say!("{id}:{hash}");
+        Audit::Head(options) => {
+            let head = open(&options.db)?.head().map_err(|error| error.to_string())?;
+            if options.json {
+                print_json(&serde_json::json!({"id": head.id, "hash": head.hash}))?;
+            } else {
+                say!("{}:{}", head.id, head.hash);
+            }
             Ok(ExitCode::SUCCESS)
         }
-        Audit::Export(options) => {
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            let exported = open(&options.db)?.export(options.after, &mut out);
-            exported.map_err(|error| error.to_string())?;
-            out.flush().map_err(|error| error.to_string())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Audit::Export(options) => export(&open(&options.db)?, options.after),
+    }
+}
+
+fn export(reader: &Reader, after: u64) -> CommandResult {
+    let last = reader.head().map_err(|error| error.to_string())?.id;
+    let bar = progress_bar(last.saturating_sub(after), "rows");
+    let out = std::io::stdout();
+    if out.is_terminal() {
+        // The rows themselves show how far it is.
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let mut out = std::io::BufWriter::new(Lines { out: out.lock(), bar: &bar });
+    let exported = reader.export(after, &mut out);
+    let written = out.flush();
+    drop(out);
+    bar.finish_and_clear();
+    exported.map_err(|error| error.to_string())?;
+    written.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Counts lines on their way.
+struct Lines<'a, W> {
+    out: W,
+    bar: &'a indicatif::ProgressBar,
+}
+
+impl<W: Write> Write for Lines<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        let lines = bytes.iter().take(written).filter(|byte| **byte == b'\n').count();
+        self.bar.inc(lines as u64);
+        Ok(written)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 

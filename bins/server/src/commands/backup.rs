@@ -7,23 +7,35 @@ use clap::Args;
 use life_agent_engine::observer::Reader;
 
 use super::CommandResult;
+use super::terminal::{print_json, spinner};
 
 /// Options of `backup`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  life-agent backup /var/backups/agent-$(date +%F).db")]
+#[command(after_help = "Example:\n  life-agent backup /var/backups/agent-$(date +%F).db\n\n\
+    Exit code: 0 copied, 2 could not be read or written")]
 pub struct Backup {
     /// The file to write; it must not exist.
     file: PathBuf,
     /// The journal; DB_PATH if not given.
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
+    /// Print the head of the copy as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs it.
 pub fn run(options: &Backup, default_db: &Path) -> CommandResult {
     let words = |error: life_agent_engine::observer::JournalError| error.to_string();
     let reader = Reader::open(options.db.as_deref().unwrap_or(default_db)).map_err(words)?;
-    let head = reader.backup(&options.file).map_err(words)?;
+    let spinner = spinner("copying");
+    let copied = reader.backup(&options.file);
+    spinner.finish_and_clear();
+    let head = copied.map_err(words)?;
+    if options.json {
+        print_json(&serde_json::json!({"id": head.id, "hash": head.hash}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     say!("{} rows up to {}:{}", options.file.display(), head.id, head.hash);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,28 +1,30 @@
-//! The commands beside serving. Each reads the journal or the policy and changes neither.
+//! The commands beside serving. Each reads the journal, the policy or the settings and changes none.
 //!
 //! Exit codes that scripts can use: 0 for "all is well", 1 for "it ran, and found something", 2 for "it
 //! could not run".
 
-/// Prints a line. Whoever has closed the pipe has seen what they wanted.
+/// Prints a line for a person.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout().lock(), $($text)*);
-    }};
+    ($($text:tt)*) => { $crate::commands::print_line(&format!($($text)*)) };
 }
 
 pub mod audit;
 pub mod backup;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod healthcheck;
 pub mod plan;
 pub mod policy;
 pub mod replay;
+mod terminal;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
 use life_agent_engine::Config;
+
+use terminal::{print_line, visible};
 
 /// It ran, and found something.
 pub const FOUND: u8 = 1;
@@ -35,6 +37,22 @@ pub type CommandResult = Result<ExitCode, String>;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Task {
+    /// Print the effective settings, secrets masked.
+    Config(config::PrintConfig),
+    /// Find what would stop a start: settings, keys, policy, journal, folders, port.
+    Check(check::Check),
+    /// Ask the running service whether it is well; for containers.
+    Healthcheck(healthcheck::Healthcheck),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+    /// What needs an engine's configuration.
+    #[command(flatten)]
+    Work(Work),
+}
+
+/// The commands that work on the journal, the policy or the plans.
+#[derive(Debug, Subcommand)]
+pub enum Work {
     /// Verify the journal, show its head, export its rows.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -51,40 +69,20 @@ pub enum Task {
 }
 
 /// Runs a command.
-pub fn run(task: &Task, config: Config) -> CommandResult {
-    match task {
-        Task::Audit(audit) => audit::run(audit, &config.db_path),
-        Task::Replay(options) => replay::run(options, config),
-        Task::Backup(options) => backup::run(options, &config.db_path),
-        Task::Policy(policy) => policy::run(policy, config),
-        Task::Plan(plan) => plan::run(plan, &config),
+pub fn run(work: &Work, config: Config) -> CommandResult {
+    match work {
+        Work::Audit(audit) => audit::run(audit, &config.db_path),
+        Work::Replay(options) => replay::run(options, config),
+        Work::Backup(options) => backup::run(options, &config.db_path),
+        Work::Policy(policy) => policy::run(policy, config),
+        Work::Plan(plan) => plan::run(plan, &config),
     }
 }
 
 /// Ends a command: what could not run is said on standard error.
 pub fn end(result: CommandResult) -> ExitCode {
     result.unwrap_or_else(|why| {
-        eprintln!("life-agent: {why}");
+        eprintln!("life-agent: {}", visible(&why));
         ExitCode::from(FAILED)
     })
-}
-
-/// A bar on standard error; nothing where nobody watches.
-fn progress_bar(total: u64, what: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total);
-    let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {what} {{eta}}");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Prints a value as one JSON document.
-fn print_json(value: &impl serde::Serialize) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
-    say!("{text}");
-    Ok(())
 }

@@ -5,23 +5,32 @@
 
 use std::process::{Command, ExitCode};
 
+use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
 use life_agent_engine::observer::Reader;
 use life_agent_engine::plans::branch::{Branch, BranchError};
 use life_agent_engine::plans::life::Status;
 use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, ShelfBranchError};
 
-use super::{CommandResult, FAILED, FOUND, print_json};
+use super::terminal::{print_json, print_styled, spinner};
+use super::{CommandResult, FAILED, FOUND};
 
 /// What to do with plans.
 #[derive(Debug, Subcommand)]
 pub enum Plan {
     /// List plans, newest first.
+    #[command(after_help = "Examples:\n  life-agent plan list\n  \
+        life-agent plan list --status approved --json\n\n\
+        Exit code: 0 listed, 2 could not be read")]
     List(List),
     /// Show one plan and its diff.
+    #[command(after_help = "Examples:\n  life-agent plan show k3v5q2xw7abc\n  \
+        life-agent plan show k3v5q2xw7abc --json\n\n\
+        Exit code: 0 shown, 2 could not be read")]
     Show(Show),
     /// Check that a plan is as it was written and still applies.
-    #[command(after_help = "Exit code: 0 it applies, 1 it does not, 2 could not be read")]
+    #[command(after_help = "Example:\n  life-agent plan check k3v5q2xw7abc\n\n\
+        Exit code: 0 it applies, 1 it does not, 2 could not be read")]
     Check(One),
     /// Make the branch `plan/<id>` of an approved plan.
     ///
@@ -104,7 +113,8 @@ pub fn run(plan: &Plan, config: &Config) -> CommandResult {
             } else {
                 show(&view);
                 if let Some(diff) = shelf.diff(&reader, &options.id).map_err(words)? {
-                    print!("\n{diff}");
+                    say!("");
+                    print_styled(&diff, colour);
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -112,6 +122,18 @@ pub fn run(plan: &Plan, config: &Config) -> CommandResult {
         Plan::Check(one) => check(&shelf, &reader, &one.id),
         Plan::Branch(options) => branch(&shelf, &reader, options, config),
     }
+}
+
+/// Added and removed lines, and where they are.
+fn colour(line: &str) -> Style {
+    let colour = match line.as_bytes() {
+        [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => return Style::new().bold(),
+        [b'+', ..] => AnsiColor::Green,
+        [b'-', ..] => AnsiColor::Red,
+        [b'@', b'@', ..] => AnsiColor::Cyan,
+        _ => return Style::new(),
+    };
+    colour.on_default()
 }
 
 fn words(error: EngineError) -> String {
@@ -163,14 +185,20 @@ fn check(shelf: &Shelf, reader: &Reader, id: &str) -> CommandResult {
 
 fn branch(shelf: &Shelf, reader: &Reader, options: &MakeBranch, config: &Config) -> CommandResult {
     let view = shelf.view(reader, &options.id).map_err(words)?;
-    let made = match shelf.branch(reader, &options.id) {
+    let busy = spinner("git");
+    let branched = shelf.branch(reader, &options.id);
+    busy.finish_and_clear();
+    let made = match branched {
         Ok(made) => made,
         Err(ShelfBranchError::Branch(refused)) => return refuse(&refused),
         Err(ShelfBranchError::Plan(error)) => return Err(error.to_string()),
     };
     say!("{} at {:.12}, on {:.12}", made.name, made.commit, made.base);
     let Some(remote) = &options.push else { return Ok(ExitCode::SUCCESS) };
-    if let Err(refused) = shelf.push(&options.id, remote) {
+    let busy = spinner("git push");
+    let pushed = shelf.push(&options.id, remote);
+    busy.finish_and_clear();
+    if let Err(refused) = pushed {
         return refuse(&refused);
     }
     say!("pushed to {remote}");

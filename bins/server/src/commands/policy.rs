@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use life_agent_engine::{Config, OpenError};
 
-use super::{CommandResult, FOUND, print_json};
+use super::terminal::print_json;
+use super::{CommandResult, FOUND};
 
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]

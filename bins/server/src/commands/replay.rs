@@ -9,7 +9,8 @@ use life_agent_engine::domain::ids::AgentId;
 use life_agent_engine::observer::Reader;
 use life_agent_engine::{Config, ReplayReport};
 
-use super::{CommandResult, FOUND, print_json, progress_bar};
+use super::terminal::{print_json, progress_bar};
+use super::{CommandResult, FOUND};
 
 /// Divergences that are printed one by one.
 const SHOWN: usize = 20;

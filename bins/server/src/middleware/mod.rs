@@ -4,4 +4,5 @@ pub mod access;
 pub mod envelope;
 pub mod headers;
 pub mod idempotency;
+pub mod in_flight;
 pub mod request_id;

@@ -32,7 +32,7 @@ impl Document for CompletionBody {
 struct CompletionRequest {
     /// The conversation, oldest first. `content` is a text or a list of parts of type `text`; images,
     /// audio and files are refused.
-    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 256)]
+    #[schema(value_type = Vec<CompletionMessage>, min_items = 1, max_items = 256)]
     messages: Vec<Value>,
     /// The provider's name for the model; the policy's without it.
     #[schema(min_length = 1, max_length = 128)]
@@ -57,6 +57,17 @@ struct CompletionRequest {
     /// The form of the answer.
     #[schema(value_type = Object)]
     response_format: Option<Value>,
+}
+
+/// A message as OpenAI describes it; fields that are not named here pass through.
+#[derive(Serialize, ToSchema)]
+struct CompletionMessage {
+    /// Who speaks.
+    #[schema(pattern = "^(system|developer|user|assistant|tool|function)$")]
+    role: String,
+    /// A text, or a list of parts of type `text`.
+    #[schema(value_type = Option<Value>)]
+    content: Option<Value>,
 }
 
 /// A chat completion as OpenAI describes it, with all that the provider sent.

@@ -1,4 +1,4 @@
-//! `GET /docs`, `GET /openapi.json`, `GET /`: the calls, for people and for programs.
+//! `GET /docs`, `GET /openapi.json`: the calls, for people and for programs.
 
 use std::sync::Arc;
 
@@ -25,6 +25,17 @@ pub async fn openapi_json(state: web::Data<AppState>) -> impl Responder {
     HttpResponse::Ok().content_type("application/json").body(state.openapi.clone())
 }
 
+/// The OpenAPI document for a custom GPT
+///
+/// The part that GPT Actions can import, within their limits.
+#[utoipa::path(
+    get, path = "/openapi-actions.json", tag = "service", operation_id = "openapi_actions_json", security(),
+    responses((status = 200, body = Object, description = "The document.", example = json!({"openapi": "3.1.0"}))),
+)]
+pub async fn openapi_actions_json(state: web::Data<AppState>) -> impl Responder {
+    HttpResponse::Ok().content_type("application/json").body(state.openapi_actions.clone())
+}
+
 /// Swagger UI.
 pub async fn page() -> impl Responder {
     HttpResponse::Ok()
@@ -49,9 +60,4 @@ pub async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
         answer.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
     Ok(answer.content_type(file.content_type).body(file.bytes.into_owned()))
-}
-
-/// Until there is a dashboard, the page with all the calls is the best beginning.
-pub async fn home() -> impl Responder {
-    HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "/docs")).finish()
 }

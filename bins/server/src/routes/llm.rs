@@ -48,7 +48,7 @@ pub struct ChatBody {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct ChatMessage {
     /// `system`, `user` or `assistant`.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, pattern = "^(system|user|assistant)$")]
     pub role: Option<String>,
     /// What was said.
     #[schema(required, nullable = false, min_length = 1, max_length = 65536)]

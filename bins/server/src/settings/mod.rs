@@ -59,7 +59,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 29] = [
+pub const ALL: [Setting; 31] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`"),
@@ -83,6 +83,8 @@ pub const ALL: [Setting; 29] = [
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
     plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
+    plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "connections that may be open; 0 is what the limit on open files leaves room for, at most 10000"),
+    plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "requests to one path that may be under way; one more is told to come back"),
     plain("MAX_AGENTS_IN_MEMORY", Some("10000"), "NUMBER", "agents kept in memory; others are read from the journal"),
     plain("AGENT_WAIT_SECONDS", Some("10"), "NUMBER", "how long a step waits for a turn of its agent that is under way; 0 to 60"),
     plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that are taken at once; 1 to 64"),
@@ -138,6 +140,10 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// `WORKERS`; none for one a core.
     pub workers: Option<usize>,
+    /// `MAX_CONNECTIONS`; none for as many as there is room for.
+    pub max_connections: Option<usize>,
+    /// `MAX_IN_FLIGHT`
+    pub max_in_flight: usize,
     /// `MAX_AGENTS_IN_MEMORY`
     pub max_agents_in_memory: usize,
     /// `AGENT_WAIT_SECONDS`

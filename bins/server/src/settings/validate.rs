@@ -46,6 +46,12 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         log_file: read.one("LOG_FILE", "a path or `-`", log_file)?,
         log_level: read.one("LOG_LEVEL", "`ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`", level)?,
         workers: read.one("WORKERS", "a number from 0 to 512", workers)?,
+        max_connections: read.one(
+            "MAX_CONNECTIONS",
+            "a whole number; 0 is as many as there is room for",
+            or_chosen,
+        )?,
+        max_in_flight: read.one("MAX_IN_FLIGHT", "a whole number from 1", at_least_one)?,
         max_agents_in_memory: read.one(
             "MAX_AGENTS_IN_MEMORY",
             "a whole number from 1",
@@ -137,6 +143,11 @@ fn workers(text: &str) -> Option<Option<usize>> {
         n @ 1..=512 => Some(Some(n)),
         _ => None,
     }
+}
+
+/// 0 leaves the choice to the service.
+fn or_chosen(text: &str) -> Option<Option<usize>> {
+    number(text).map(|n| (n > 0).then_some(n))
 }
 
 fn path(text: &str) -> Option<PathBuf> {

@@ -1,4 +1,5 @@
-//! Finds the answers that the HTTP parser gives by itself, and gives them what every answer has.
+//! Answers from below HTTP: finds those that the parser gives by itself, and gives them what every answer
+//! has.
 
 use actix_web::http::StatusCode;
 
@@ -22,20 +23,34 @@ pub(super) fn bare_error(bytes: &[u8]) -> Option<usize> {
     (failed && bodyless && !known && !empty_line).then_some(start)
 }
 
+/// The answer to a connection that there is no place for.
+pub(super) fn no_place() -> Vec<u8> {
+    enveloped(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\r\n")
+}
+
 /// The same answer with the envelope and the headers.
 pub(super) fn enveloped(head: &[u8]) -> Vec<u8> {
     let head = String::from_utf8_lossy(head);
     let status = status(&head).unwrap_or(StatusCode::BAD_REQUEST);
-    let message = match status {
+    let (code, message) = match status {
         StatusCode::REQUEST_TIMEOUT => {
-            "the request did not arrive in time; send it without a pause"
+            (Code::RequestTimeout, "the request did not arrive in time; send it without a pause")
         }
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers are too large; send less",
-        _ => "the request cannot be read as HTTP/1.1; mind line ends, headers and lengths",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            (Code::of_status(status), "the headers are too large; send less")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => (
+            Code::Overloaded,
+            "there are as many connections as the service takes; try again later",
+        ),
+        _ => (
+            Code::of_status(status),
+            "the request cannot be read as HTTP/1.1; mind line ends, headers and lengths",
+        ),
     };
     let id = request_id::fresh();
     access::unread(&id, status.as_u16());
-    let error = ApiError::new(Code::of_status(status), message);
+    let error = ApiError::new(code, message);
     let body = serde_json::to_string(&error.envelope(&id)).unwrap_or_default();
     let kept = head.lines().filter(|line| !line.is_empty() && !line.starts_with("content-length:"));
     let mut answer: String = kept.map(|line| format!("{line}\r\n")).collect();

@@ -16,6 +16,10 @@ pub(super) struct Framing {
     line: Vec<u8>,
     length: u64,
     chunked: bool,
+    /// Whether the head that is next has begun to arrive.
+    begun: bool,
+    /// How many heads and bodies have come to their end.
+    ended: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +53,21 @@ impl Framing {
         }
     }
 
-    /// Whether the last byte was followed by more of the same request's body.
-    pub(super) fn in_body(&self) -> bool {
-        !matches!(self.state, State::Head | State::Lost)
+    /// The number of the head or body that has begun to arrive and has not ended; none between requests.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        let waiting = match self.state {
+            State::Head => self.begun,
+            State::Lost => false,
+            _ => true,
+        };
+        waiting.then_some(self.ended)
     }
 
     fn skip(&mut self, left: u64, arrived: usize) -> usize {
         let passed = usize::try_from(left).unwrap_or(usize::MAX).min(arrived);
         let left = left - passed as u64;
         self.state = match (self.state, left) {
-            (State::Body(_), 0) => State::Head,
+            (State::Body(_), 0) => self.body_ended(),
             (State::Body(_), left) => State::Body(left),
             (_, 0) => State::ChunkSize,
             (_, left) => State::Chunk(left),
@@ -68,6 +77,7 @@ impl Framing {
 
     /// Takes bytes up to the end of the line under way, if that has arrived.
     fn line(&mut self, bytes: &mut [u8]) -> usize {
+        self.begun |= self.state == State::Head;
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
         let room = MAX_LINE.saturating_sub(self.line.len());
@@ -103,12 +113,19 @@ impl Framing {
                 Some(size) => State::Chunk(size.saturating_add(2)),
                 None => State::Lost,
             },
-            (State::Trailers, true) => State::Head,
+            (State::Trailers, true) => self.body_ended(),
             (state, _) => state,
         };
     }
 
+    fn body_ended(&mut self) -> State {
+        self.ended += 1;
+        State::Head
+    }
+
     fn head_ended(&mut self) -> State {
+        self.begun = false;
+        self.ended += 1;
         let (length, chunked) =
             (std::mem::take(&mut self.length), std::mem::take(&mut self.chunked));
         match (chunked, length) {
@@ -173,6 +190,22 @@ mod tests {
             assert_eq!(passed(&head("\r\n"), 97), head("\r\n"));
             assert_eq!(passed(&head("\n"), 97), head("\0"));
         }
+    }
+
+    #[test]
+    fn what_has_begun_is_unfinished_until_its_end() {
+        let mut framing = Framing::default();
+        let mut after = |text: &str| {
+            framing.spoil_bare_line_feeds(&mut text.as_bytes().to_vec());
+            framing.unfinished()
+        };
+        assert_eq!(after(""), None);
+        assert_eq!(after("POST /a HT"), Some(0));
+        assert_eq!(after("TP/1.1\r\ncontent-length: 2\r\n"), Some(0));
+        assert_eq!(after("\r\n"), Some(1), "the body is another thing to wait for");
+        assert_eq!(after("{}"), None);
+        assert_eq!(after("GET / HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(after("GET / HTTP/1.1\r\n\r\nGET"), Some(4), "the next one has its own time");
     }
 
     proptest! {

@@ -1,9 +1,9 @@
 //! The HTTP server over [`Wire`]; what `actix_web::HttpServer` does, on connections of ours.
 
-use std::future::ready;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -14,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio_util::sync::CancellationToken;
 
 use super::Wire;
+use super::crowd::Crowd;
 use crate::app::{AppState, create_app};
 
 /// How long a request head may take to arrive.
@@ -33,15 +34,21 @@ fn probing() -> TcpKeepalive {
 }
 
 /// Serves on a listener until the state's `stopping` is cancelled; the listener then closes, idle
-/// connections end, and requests in flight are answered.
+/// connections end, and requests in flight are answered. Takes up to `max_connections` at a time and tells
+/// others so.
 pub fn listen(
     listener: TcpListener,
     workers: Option<usize>,
+    max_connections: usize,
     state: web::Data<AppState>,
 ) -> std::io::Result<Server> {
     let stopping = state.stopping.clone();
-    let builder =
-        Server::build().shutdown_timeout(GRACE).shutdown_signal(stopping.clone().cancelled_owned());
+    let crowd = Crowd::new(max_connections);
+    let builder = Server::build()
+        .shutdown_timeout(GRACE)
+        .shutdown_signal(stopping.clone().cancelled_owned())
+        // Ours is the limit that counts; beyond actix's, connections would wait without a word.
+        .max_concurrent_connections(usize::MAX - 1);
     let builder = workers.into_iter().fold(builder, ServerBuilder::workers);
     let server = builder.listen("http", listener, move || {
         let stopping: CancellationToken = stopping.clone();
@@ -54,12 +61,20 @@ pub fn listen(
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
             .finish(app);
-        fn_service(|io: TcpStream| {
-            // Answers are small and written at once: waiting to fill a packet only delays them.
-            let _ = io.set_nodelay(true);
-            let _ = SockRef::from(&io).set_tcp_keepalive(&probing());
-            let peer = io.peer_addr().ok();
-            ready(Ok((Wire::new(io), Protocol::Http1, peer)))
+        let crowd = crowd.clone();
+        fn_service(move |io: TcpStream| {
+            let crowd = crowd.clone();
+            async move {
+                // Answers are small and written at once: waiting to fill a packet only delays them.
+                let _ = io.set_nodelay(true);
+                let Some(place) = crowd.place() else {
+                    crowd.refuse(io).await;
+                    return Err(DispatchError::DisconnectTimeout);
+                };
+                let _ = SockRef::from(&io).set_tcp_keepalive(&probing());
+                let peer = io.peer_addr().ok();
+                Ok((Wire::in_place(io, place), Protocol::Http1, peer))
+            }
         })
         .and_then(http)
     });

@@ -1,0 +1,90 @@
+//! Bounds how many requests to a path are under way: one too many is refused at once, its body unread.
+//!
+//! Each path has a bound of its own, so that turns that wait for a model keep no act out. Health, metrics,
+//! the kill switch and event streams have none: an operator needs them most when everything else is busy.
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use metrics::{Counter, Gauge, counter, gauge};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::app::AppState;
+use crate::errors::{ApiError, Code};
+
+/// What is under way on each bounded path; one for all workers.
+pub struct InFlight {
+    paths: Vec<(&'static str, Semaphore, Gauge)>,
+    refused: Counter,
+}
+
+/// One request under way.
+struct Place<'a> {
+    gauge: &'a Gauge,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.gauge.decrement(1);
+    }
+}
+
+impl InFlight {
+    /// Up to `max` requests to each of these paths.
+    pub fn new(max: usize, paths: &[&'static str]) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        let bound = |path: &&'static str| {
+            let gauge = gauge!("http_requests_in_flight", "route" => *path);
+            gauge.set(0);
+            (*path, Semaphore::new(max), gauge)
+        };
+        let refused = counter!("overload_refused_total", "reason" => "in_flight");
+        Self { paths: paths.iter().map(bound).collect(), refused }
+    }
+
+    /// A place for one more request to this path, unless it has as many as it may.
+    fn place(&self, path: &'static str) -> Option<Place<'_>> {
+        let (_, semaphore, gauge) = self.paths.iter().find(|(bounded, ..)| *bounded == path)?;
+        let permit = semaphore.try_acquire().ok()?;
+        gauge.increment(1);
+        Some(Place { gauge, _permit: permit })
+    }
+}
+
+/// Lets a request to `path` through if there is room, and holds its place until its answer is there.
+pub async fn in_flight<B: MessageBody>(
+    path: &'static str,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let state = request.app_data::<web::Data<AppState>>().cloned();
+    let bounds = state.as_ref().map(|state| &state.in_flight);
+    let Some(_place) = bounds.and_then(|bounds| bounds.place(path)) else {
+        bounds.inspect(|bounds| bounds.refused.increment(1));
+        let refused = ApiError::new(
+            Code::Overloaded,
+            "as many requests as may wait here are under way; try again later",
+        );
+        let refused = request.error_response(refused.retry_after(1));
+        return Ok(refused.map_into_boxed_body().map_into_right_body());
+    };
+    next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_has_as_many_places_as_were_given_and_gets_them_back() {
+        let bounds = InFlight::new(2, &["/a", "/b"]);
+        let held = [bounds.place("/a"), bounds.place("/a")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(bounds.place("/a").is_none());
+        assert!(bounds.place("/b").is_some());
+        drop(held);
+        assert!(bounds.place("/a").is_some());
+    }
+}

@@ -1,0 +1,133 @@
+//! `GET /ui` and the files below it: the dashboard, out of the binary.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, Responder, web};
+
+use crate::errors::{ApiError, Code};
+
+/// As strict as the page of the calls, and stricter: with trusted types required and none allowed, the
+/// browser itself refuses to make markup out of text, wherever the text came from.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// Every file of the dashboard but the page itself, by its path below `/ui/`.
+        const FILES: &[(&str, &[u8])] =
+            &[$(($name, include_bytes!(concat!("../../ui/", $name)))),*];
+    };
+}
+
+const PAGE: &str = include_str!("../../ui/index.html");
+
+files![
+    "agent.js",
+    "api.js",
+    "app.css",
+    "app.js",
+    "chart.js",
+    "detail.js",
+    "diff.js",
+    "dom.js",
+    "events.js",
+    "feed.js",
+    "history.js",
+    "i18n.js",
+    "icon.svg",
+    "lang/de.js",
+    "lang/en.js",
+    "marks.js",
+    "policy.js",
+    "prometheus.js",
+    "steps.js",
+    "switch.js",
+    "text.js",
+    "vendor/uplot/LICENSE",
+    "vendor/uplot/uPlot.esm.js",
+    "vendor/uplot/uPlot.min.css",
+    "views.css",
+    "views/agents.js",
+    "views/gates.js",
+    "views/health.js",
+    "views/live.js",
+    "views/plans.js",
+];
+
+/// The dashboard. Open to all: it holds nothing until whoever reads it brings a key.
+pub async fn page() -> impl Responder {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .body(PAGE)
+}
+
+/// A file of the dashboard, by its name in the table; no path leads anywhere else.
+pub async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let (name, content) = FILES
+        .iter()
+        .find(|(known, _)| *known == name.as_str())
+        .ok_or_else(|| ApiError::new(Code::NotFound, "there is no such file; the page is `/ui`"))?;
+    Ok(HttpResponse::Ok().content_type(content_type(name)).body(*content))
+}
+
+/// The beginning for people.
+pub async fn home() -> impl Responder {
+    HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "/ui")).finish()
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn names_below(folder: &Path, root: &Path, names: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                names_below(&path, root, names);
+            } else {
+                names.insert(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
+        let mut there = BTreeSet::new();
+        names_below(&root, &root, &mut there);
+        assert!(there.remove("index.html"));
+        let served: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(served, there);
+    }
+
+    #[test]
+    fn nothing_of_our_own_is_written_inline_or_loaded_from_elsewhere() {
+        let ours = FILES.iter().filter(|(name, _)| !name.starts_with("vendor/"));
+        let texts = ours.map(|(name, content)| (*name, std::str::from_utf8(content).unwrap()));
+        for (name, text) in texts.chain([("index.html", PAGE)]) {
+            for banned in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "http:", "https:"]
+            {
+                // A namespace is a name, not an address.
+                let text = text.replace("http://www.w3.org/2000/svg", "");
+                assert!(!text.contains(banned), "`{banned}` in {name}");
+            }
+        }
+        for banned in ["<style", " style=", " onclick=", "<script>"] {
+            assert!(!PAGE.contains(banned), "`{banned}` in the page");
+        }
+    }
+}

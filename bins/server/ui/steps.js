@@ -1,0 +1,139 @@
+// Steps out of rows: what was asked, what the gates said and what came of it stand in one place.
+
+import { line } from "./text.js";
+
+/** Steps that are kept; older ones lie in the journal. */
+export const KEPT = 500;
+/** Longest text of a step in the list. */
+const TEXT = 280;
+/** Rows of one step that are remembered. */
+const ROWS = 32;
+
+const KIND = {
+  "obs.turn": "turn", "obs.act": "act", "obs.plan": "plan", "plan.created": "plan",
+  "plan.reviewed": "review", "llm.chat": "chat", "policy.reload": "policy", "policy.rejected": "policy",
+  "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
+  "service.stopped": "service", "journal.pruned": "service",
+};
+
+/** The kinds that steps have. */
+export const KINDS = ["turn", "act", "plan", "review", "chat", "policy", "switch", "service"];
+/** What can become of a step. */
+export const OUTCOMES = ["allowed", "observed", "denied", "failed", "note"];
+
+/** The last steps, by arrival. `onChange(step, isNew)` and `onGone(step)` tell of every change. */
+export class Steps extends EventTarget {
+  #steps = new Map();
+  #byRequest = new Map();
+  #next = 0;
+
+  get all() {
+    return [...this.#steps.values()];
+  }
+
+  get(key) {
+    return this.#steps.get(key);
+  }
+
+  /** Takes a row in; gives the step it belongs to. */
+  add(given, id, size) {
+    // Nothing that the service writes, but a page must stand whatever comes.
+    const row = typeof given?.kind === "string" && typeof (given.data ?? {}) === "object" ? given : null;
+    const request = row?.request_id ? `${row.principal}\n${row.request_id}` : null;
+    let step = request ? this.#byRequest.get(request) : undefined;
+    // A caller may send the same request id again and again: that is a step each time.
+    if (step && beginsAnew(step, row)) step = undefined;
+    if (!step) {
+      step = { key: ++this.#next, rows: [], agent: "", request: "", result: [], wouldDeny: [], findings: 0, score: 0 };
+      this.#steps.set(step.key, step);
+      if (request) this.#byRequest.set(request, step);
+      step.requestKey = request;
+    }
+    apply(step, row, id, size);
+    this.dispatchEvent(new CustomEvent("step", { detail: { step, row } }));
+    this.#bound();
+    return step;
+  }
+
+  #bound() {
+    while (this.#steps.size > KEPT) {
+      const [oldest, step] = this.#steps.entries().next().value;
+      this.#steps.delete(oldest);
+      if (this.#byRequest.get(step.requestKey) === step) this.#byRequest.delete(step.requestKey);
+      this.dispatchEvent(new CustomEvent("gone", { detail: { step } }));
+    }
+  }
+}
+
+function beginsAnew(step, row) {
+  const kinds = step.rows.map((known) => known.kind);
+  if (row.kind.startsWith("obs.")) return kinds.some((kind) => kind.startsWith("obs."));
+  if (row.kind === "gate.denied") return kinds.includes("gate.denied") && !kinds.some((kind) => kind === "llm.chat");
+  return step.rows.length >= ROWS;
+}
+
+function apply(step, row, id, size) {
+  step.last = id;
+  step.first ??= id;
+  if (step.rows.length < ROWS) step.rows.push({ id, kind: row?.kind ?? "?" });
+  if (!row) {
+    const result = size > 1e6 ? [{ tooLong: size }] : [{ text: "?" }];
+    Object.assign(step, { ts: new Date(), kind: "note", outcome: "note", result });
+    return;
+  }
+  const data = row.data ?? {};
+  step.ts ??= new Date(row.ts);
+  step.agent ||= line(row.agent_id ?? "", 64);
+  step.principal ??= line(row.principal, 64);
+  step.requestId ??= line(row.request_id, 128);
+  const denied = row.kind === "gate.denied";
+  const kind = denied ? kindOfDenied(data.kind) : KIND[row.kind] ?? "note";
+  // What the model said on the way of a turn is part of the turn.
+  if (!step.kind || step.kind === "chat") step.kind = kind;
+  step.score = Math.max(step.score, Number(data.score) || 0);
+  step.findings = Math.max(step.findings, data.findings?.length ?? 0);
+  step.wouldDeny = [...new Set([...step.wouldDeny, ...texts(data.would_deny)])].slice(0, 8);
+  step.request ||= line(requestOf(row.kind, denied ? data.request ?? {} : data), TEXT);
+  if (denied) Object.assign(step, { reason: line(data.reason, 64), gate: line(data.gate, 64), rule: line(data.rule ?? "", 80) });
+  const came = resultOf(row.kind, data);
+  if (came) step.result.push(came);
+  step.outcome = outcomeOf(step, row.kind, data);
+}
+
+function kindOfDenied(kind) {
+  return KINDS.includes(kind) ? kind : "note";
+}
+
+function texts(list) {
+  return Array.isArray(list) ? list.map((text) => line(text, 80)) : [];
+}
+
+function requestOf(kind, data) {
+  if (kind === "policy.reload" || kind === "policy.rejected") return data.path ?? "";
+  if (kind.startsWith("kill_switch")) return data.reason ?? "";
+  if (kind === "plan.reviewed") return data.note ?? "";
+  return data.input ?? data.intent ?? data.messages?.at?.(-1)?.content ?? data.action ?? "";
+}
+
+/** What came of it, in parts that the view puts into words. */
+function resultOf(kind, data) {
+  const said = (text) => ({ text: line(text, TEXT) });
+  switch (kind) {
+    case "obs.turn": return { outcome: data.turn?.outcome, deltas: data.turn?.deltas ?? {}, ...said(data.response) };
+    case "obs.act": return { act: line(data.action, 64), deltas: data.deltas ?? {} };
+    case "obs.plan": return null;
+    case "plan.created": return { plan: line(data.id, 64), stats: data.stats };
+    case "plan.reviewed": return { plan: line(data.id, 64), decision: data.decision };
+    case "llm.chat": return said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "");
+    case "gate.denied": return said(data.message);
+    case "policy.rejected": return { faults: data.faults?.length ?? 0 };
+    default: return { event: kind };
+  }
+}
+
+function outcomeOf(step, kind, data) {
+  if (kind === "gate.denied" && !step.rows.some((row) => row.kind.startsWith("obs."))) return "denied";
+  if (kind === "policy.rejected" || (kind === "llm.chat" && data.error)) return "failed";
+  if (["policy", "switch", "service", "note"].includes(step.kind)) return "note";
+  return step.wouldDeny.length > 0 ? "observed" : "allowed";
+}

@@ -1,0 +1,125 @@
+// Health: how the service does, drawn from `/metrics`; and the kill switch, at a distance.
+
+import { get, text } from "../api.js";
+import { Chart } from "../chart.js";
+import { fill, h } from "../dom.js";
+import { bytes, number, seconds, t } from "../i18n.js";
+import { buckets, parse, quantile, sum } from "../prometheus.js";
+import { switchPanel } from "../switch.js";
+
+const EVERY = 5000;
+/** Scrapes that the charts go back: ten minutes. */
+const KEPT = 120;
+/** What this page itself asks for all the time, and streams, which last as long as they last. */
+const ours = ({ route = "" }) => route !== "/metrics" && route !== "/events" && !route.startsWith("/ui");
+
+export function health(session) {
+  const stop = new AbortController();
+  const tiles = h("dl", { class: "tiles" });
+  const told = h("p", { class: "muted", role: "status" }, t("health.first"));
+  const perSecond = (value) => number(value, 2);
+  const charts = {
+    rate: new Chart({ caption: t("health.rate"), series: [t("health.all"), t("health.failed")], format: perSecond }),
+    latency: new Chart({ caption: t("health.latency"), series: ["p50", "p95", "p99"], format: seconds }),
+    commit: new Chart({ caption: t("health.commit"), series: ["p50", "p99"], format: seconds }),
+    tokens: new Chart({ caption: t("health.tokens"), series: [t("health.prompt"), t("health.completion"), t("health.model_errors")], format: perSecond }),
+  };
+  const points = [];
+  let [before, busy] = [null, false];
+
+  async function scrape() {
+    // A page that nobody looks at asks for nothing.
+    if (busy || document.hidden) return;
+    busy = true;
+    try {
+      const now = { at: Date.now() / 1000, samples: parse(await text("metrics")) };
+      const model = await get("llm/status", {}, stop.signal);
+      if (before) {
+        points.push(point(before, now));
+        if (points.length > KEPT) points.shift();
+        draw();
+      }
+      before = now;
+      fill(tiles, tilesOf(now.samples, points.at(-1), model));
+      told.textContent = points.length === 0 ? t("health.first") : t("health.about");
+    } catch (error) {
+      if (error.name !== "AbortError") told.textContent = error.message || t("error.unreachable");
+      // What was counted before a restart says nothing about after.
+      before = null;
+    } finally {
+      busy = false;
+    }
+  }
+
+  function draw() {
+    const x = points.map((one) => one.at);
+    const of = (...names) => [x, ...names.map((name) => points.map((one) => one[name]))];
+    const last = points.at(-1);
+    charts.rate.set(of("rate", "failed"), [perSecond(last.rate), perSecond(last.failed)]);
+    charts.latency.set(of("p50", "p95", "p99"), [last.p50, last.p95, last.p99].map(seconds));
+    charts.commit.set(of("commit50", "commit99"), [last.commit50, last.commit99].map(seconds));
+    charts.tokens.set(of("prompt", "completion", "modelErrors"), [last.prompt, last.completion, last.modelErrors].map(perSecond));
+  }
+
+  const timer = setInterval(scrape, EVERY);
+  const soon = setTimeout(scrape, 1200);
+  document.addEventListener("visibilitychange", scrape, { signal: stop.signal });
+  scrape();
+  const kill = switchPanel(session, stop.signal);
+  return {
+    element: h("div", { class: "stack" }, h("section", { class: "panel", "aria-label": t("health.title") }, tiles, told,
+      h("div", { class: "halves" }, Object.values(charts).map((chart) => chart.element))), kill),
+    destroy() {
+      stop.abort();
+      clearInterval(timer);
+      clearTimeout(soon);
+      Object.values(charts).forEach((chart) => chart.destroy());
+    },
+  };
+}
+
+/** What happened between two scrapes. */
+function point(before, now) {
+  const span = Math.max(0.001, now.at - before.at);
+  const grown = (name, where) => Math.max(0, sum(now.samples, name, where) - sum(before.samples, name, where)) / span;
+  const quantiles = (name, where) => {
+    const [from, to] = [buckets(before.samples, name, where), buckets(now.samples, name, where)];
+    return (q) => quantile(q, from, to);
+  };
+  const answered = quantiles("http_request_seconds", ours);
+  const committed = quantiles("journal_commit_seconds");
+  const tokens = (type) => grown("llm_tokens_total", (labels) => labels.type === type);
+  return {
+    at: now.at,
+    rate: grown("http_requests_total", ours),
+    failed: grown("http_requests_total", (labels) => ours(labels) && labels.status?.startsWith("5")),
+    p50: answered(0.5), p95: answered(0.95), p99: answered(0.99),
+    commit50: committed(0.5), commit99: committed(0.99),
+    prompt: tokens("prompt"), completion: tokens("completion"),
+    modelErrors: grown("gen_ai_client_operation_duration_seconds_count", (labels) => Boolean(labels.error_type)),
+  };
+}
+
+function tilesOf(samples, last, model) {
+  const total = (name) => sum(samples, name);
+  const started = total("process_start_time_seconds");
+  const breaker = model.breaker && model.breaker !== "closed" ? ` · ${t(`breaker.${model.breaker}`)}` : "";
+  const rows = [
+    ["health.tile_rate", last ? number(last.rate, 1) : "–"],
+    ["health.tile_p99", seconds(last?.p99)],
+    ["health.tile_commit", seconds(last?.commit99)],
+    ["health.tile_denied", number(total("policy_denied_total"))],
+    ["health.tile_errors", number(total("journal_errors_total"))],
+    ["health.tile_streams", number(total("sse_subscribers"))],
+    ["health.tile_memory", bytes(total("process_resident_memory_bytes"))],
+    ["health.tile_up", started > 0 ? uptime(Date.now() / 1000 - started) : "–"],
+    ["health.tile_model", model.configured ? `${model.model_default}${breaker}` : t("health.no_model")],
+    ["health.tile_tokens", number(total("llm_tokens_total"))],
+  ];
+  return rows.map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value)));
+}
+
+function uptime(total) {
+  const [days, hours, minutes] = [Math.floor(total / 86400), Math.floor(total / 3600) % 24, Math.floor(total / 60) % 60];
+  return days > 0 ? t("health.days", { days, hours }) : t("health.hours", { hours, minutes });
+}

@@ -1,0 +1,95 @@
+//! Times `act` without HTTP and without the wait for the disk: `cargo run --release -p life-agent-engine
+//! --example in_process [CALLS]`. Prints one line of JSON.
+//!
+//! An act is a future. What is timed is the sum of the moments in which it is polled: policy in force,
+//! facts, all gates, the agent's lock, the decision, the state's hash, the row's JSON, the hand-over to the
+//! journal, and after the commit the answer. What lies between two polls is not: the journal's thread (the
+//! row's chain hash, SQLite, the disk) and being woken. That thread's processor time for each row, system
+//! calls included, stands beside; it is an upper bound for what the chain costs, and nobody waits for the
+//! work of one row when many share a commit.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use life_agent_engine::domain::command::Act;
+use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
+use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::{Caller, Config, Engine};
+
+type Failed = Box<dyn std::error::Error>;
+
+/// Acts before the clock starts: the agent is read from the journal, statements are prepared.
+const WARM_UP: usize = 1_000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failed> {
+    let calls: usize = std::env::args().nth(1).map_or(Ok(50_000), |calls| calls.parse())?;
+    let folder = tempfile::tempdir()?;
+    let config = Config { rate_limit_rps: 0, ..Config::below(folder.path()) };
+    let engine = Engine::open(config).await?;
+    for _ in 0..WARM_UP {
+        act(&engine).await?;
+    }
+    let journal = journal_seconds();
+    let mut polled = Vec::with_capacity(calls);
+    let mut waited = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let begun = Instant::now();
+        let spent = act(&engine).await?;
+        polled.push(spent);
+        waited.push(begun.elapsed());
+    }
+    let row = (journal_seconds() - journal) / calls as f64;
+    polled.sort_unstable();
+    waited.sort_unstable();
+    println!(
+        "{}",
+        serde_json::json!({
+            "calls": calls,
+            "act_p50_us": at(&polled, 50), "act_p99_us": at(&polled, 99),
+            "durable_p50_us": at(&waited, 50), "durable_p99_us": at(&waited, 99),
+            "journal_thread_us_per_row": row * 1e6,
+        })
+    );
+    engine.close().await?;
+    Ok(())
+}
+
+/// One act; how long it was polled.
+async fn act(engine: &Engine) -> Result<Duration, Failed> {
+    let caller = Caller::new(Principal::new("bench"), "bench-1".to_owned());
+    let act = Act {
+        agent: AgentId::new("hero")?,
+        action: ActionName::new("explore")?,
+        payload: Payload::default(),
+    };
+    let mut acting = pin!(engine.act(&caller, act));
+    let mut spent = Duration::ZERO;
+    let done = poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = acting.as_mut().poll(context);
+        spent += begun.elapsed();
+        polled
+    });
+    done.await?;
+    Ok(spent)
+}
+
+/// Microseconds below which so many in a hundred lie.
+fn at(sorted: &[Duration], percent: usize) -> f64 {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).map_or(0.0, |duration| duration.as_secs_f64() * 1e6)
+}
+
+/// Processor time of the journal's thread so far, from `/proc/self/task/*/schedstat`; 0 where there is none.
+fn journal_seconds() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let of_journal = |path: &std::path::Path| {
+        let name = std::fs::read_to_string(path.join("comm")).ok()?;
+        let stat = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanoseconds: f64 = stat.split(' ').next()?.parse().ok()?;
+        (name.trim() == "journal").then_some(nanoseconds / 1e9)
+    };
+    tasks.filter_map(|task| of_journal(&task.path())).sum()
+}

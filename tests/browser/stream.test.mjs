@@ -1,0 +1,104 @@
+// The key, the stream through restarts, and rows that mean harm.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { KEY, Server, assertClean, launch, open } from "./support.mjs";
+
+let [browser, server] = [];
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.end();
+});
+
+test("the key is asked for once, kept for the tab and forgotten on demand", async () => {
+  const page = await open(browser, server, { key: null });
+  await page.getByLabel("API key").fill(KEY);
+  await page.keyboard.press("Enter");
+  await page.locator('[data-state="live"]').waitFor();
+  await page.reload();
+  await page.locator('[data-state="live"]').waitFor();
+  assertClean(page, server);
+  await page.getByRole("button", { name: "Forget key" }).click();
+  await page.getByLabel("API key").waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length + document.cookie.length), 0);
+});
+
+test("a wrong key is said to be wrong", async () => {
+  const page = await open(browser, server, { key: null });
+  await page.getByLabel("API key").fill("wrong");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").waitFor();
+  assert.match(await page.getByRole("alert").innerText(), /does not know this key/);
+});
+
+test("the link that a start without keys prints opens the dashboard, and leaves no key in the address", async () => {
+  const keyless = await Server.start({});
+  try {
+    const link = /dashboard[^\n]*?(http\S+)/.exec(keyless.printed)[1];
+    const page = await open(browser, keyless, { key: null });
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.locator('[data-state="live"]').waitFor();
+    assert.equal(page.url(), `${keyless.address}/ui#/live`);
+    const key = link.split("#key=")[1];
+    assert.ok(key.length >= 32);
+    assert.deepEqual(page.asked.filter((url) => url.includes(key) && !url.includes("#")), []);
+    await page.goto(`${keyless.address}/`);
+    await page.locator('[data-state="live"]').waitFor();
+  } finally {
+    await keyless.end();
+  }
+});
+
+test("after a restart the stream goes on by itself, says so, and has lost nothing", async () => {
+  const page = await open(browser, server);
+  await server.call("/turn", { agent_id: "before", input: "rest" });
+  await page.locator(".feed li", { hasText: "before" }).waitFor();
+  await server.restart(() => page.locator('[data-state="waiting"]').waitFor());
+  await server.call("/turn", { agent_id: "after", input: "rest" });
+  await page.locator(".feed li", { hasText: "after" }).waitFor();
+  await page.getByText(/Live again after .*, nothing lost/).waitFor();
+  // The stop and the start are rows too: every number is there, and each once.
+  const { id } = await server.call("/journal/head");
+  const ids = await page.locator(".row-id").allInnerTexts();
+  assert.deepEqual(ids.map((text) => Number(text.slice(1))), Array.from({ length: id }, (_, n) => id - n));
+});
+
+test("markup, turned text and huge rows in the journal are shown as what they are", async () => {
+  const evil = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\u202egnp.exe';
+  const row = (id, data, agent_id = evil) => ({ id, ts: "2026-11-23T00:00:00Z", kind: "obs.turn", agent_id, principal: evil,
+    request_id: `r${id}`, data, prev_hash: "0".repeat(64), hash: "1".repeat(64) });
+  const rows = [row(900001, { input: evil, response: evil, turn: { outcome: evil, deltas: { [evil]: evil } }, would_deny: [evil] }),
+    row(900002, { input: "x".repeat(4_000_000) }), row(900003, { input: "y".repeat(600_000) }, "long"),
+    { id: 900004, kind: 7, data: null }, row(900005, { input: "still alive" }, "last")];
+  const body = ["retry: 5000\nid: 900000\n\nevent: ready\ndata: {\"after\":900000}\n\n",
+    ...rows.map((each) => `id: ${each.id}\nevent: obs.turn\ndata: ${JSON.stringify(each)}\n\n`), "id: 900006\nevent: x\ndata: {broken\n\n"].join("");
+  const page = await open(browser, server, { key: null });
+  await page.route("**/events", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.getByLabel("API key").fill(KEY);
+  await page.keyboard.press("Enter");
+  await page.locator(".feed li", { hasText: "still alive" }).waitFor();
+  const feed = await page.locator(".feed").innerText();
+  assert.match(feed, /<img src=x onerror/);
+  assert.match(feed, /⟨U\+202E⟩/);
+  assert.match(feed, /a row of 4 MB, too long to show here/);
+  assert.ok(feed.length < 20_000, `${feed.length} characters on the page`);
+  assert.equal(await page.evaluate(() => window.harmed), undefined);
+  assert.equal(await page.locator("#app img:not(.brand img), #app script").count(), 0);
+  assert.deepEqual(page.faults, []);
+});
+
+test("the page keeps five hundred steps, however many come", async () => {
+  const page = await open(browser, server);
+  await Promise.all(Array.from({ length: 8 }, async (_, worker) => {
+    for (let n = 0; n < 75; n++) await server.call("/act", { agent_id: `many-${worker}`, action: "rest" });
+  }));
+  const { id } = await server.call("/journal/head");
+  await page.locator(".row-id", { hasText: `#${id}` }).waitFor();
+  assert.equal(await page.locator(".feed li").count(), 500);
+  assertClean(page, server);
+});

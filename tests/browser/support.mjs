@@ -1,0 +1,125 @@
+// A server of its own for each test file, and pages that are watched: what they log, ask for and send.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+export const KEY = "test-key-of-the-browser-suite";
+/** Another key: who made a plan may not approve it. */
+export const REVIEWER = "test-key-of-the-reviewer";
+
+const modules = createRequire(join(ROOT, "target/browser/"));
+const { chromium } = modules("playwright-core");
+const axe = modules.resolve("axe-core/axe.min.js");
+
+/** A running server. */
+export class Server {
+  static async start(settings = { API_TOKENS: `author=${KEY},reviewer=${REVIEWER}` }) {
+    const server = new Server();
+    server.base = await mkdtemp(join(tmpdir(), "life-agent-browser-"));
+    server.folder = join(server.base, "work");
+    await mkdir(join(server.folder, "plans"), { recursive: true });
+    for (const folder of ["policy", "policies"]) await cp(join(ROOT, folder), join(server.folder, folder), { recursive: true });
+    server.settings = settings;
+    await server.run(0);
+    return server;
+  }
+
+  /** Starts the process; `printed` is what it says. */
+  async run(port) {
+    const env = { PATH: process.env.PATH, RATE_LIMIT_RPS: "0", PORT: String(port), ...this.settings };
+    this.child = spawn(process.env.LIFE_AGENT_BIN, [], { cwd: this.folder, env, stdio: ["ignore", "pipe", "ignore"] });
+    this.gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.printed = "";
+    await new Promise((resolve, reject) => {
+      this.child.once("error", reject);
+      this.child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${this.printed}`)));
+      this.child.stdout.on("data", (chunk) => {
+        this.printed += chunk;
+        // The last line of the message: everything is said.
+        if (/every call.*\n/.test(this.printed)) resolve();
+      });
+    });
+    this.address = /http:\/\/[\d.:]+/.exec(this.printed)[0];
+  }
+
+  async stop() {
+    this.child.kill("SIGTERM");
+    await this.gone;
+  }
+
+  /** Ends it and starts it again at the same address. */
+  async restart(meanwhile = async () => {}) {
+    const port = new URL(this.address).port;
+    await this.stop();
+    await meanwhile();
+    await this.run(port);
+  }
+
+  async end() {
+    await this.stop();
+    await rm(this.base, { recursive: true });
+  }
+
+  file(path, content) {
+    return writeFile(join(this.folder, path), content);
+  }
+
+  async call(path, body, key = KEY) {
+    const options = body && { method: "POST", body: JSON.stringify(body) };
+    const answer = await fetch(this.address + path, { headers: { "X-API-Key": key, "Content-Type": "application/json" }, ...options });
+    return answer.json();
+  }
+}
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+
+/** A page in a fresh context, opened with a key. `page.faults` is what no page may have. */
+export async function open(browser, server, { view = "live", key = KEY, ...context } = {}) {
+  const tab = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 900 }, ...context });
+  const page = await tab.newPage();
+  page.setDefaultTimeout(15_000);
+  page.faults = [];
+  page.asked = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.faults.push(message.text()));
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  page.on("request", (request) => page.asked.push(request.url()));
+  await page.goto(`${server.address}/ui${key ? `#key=${key}` : ""}`);
+  if (key) {
+    await page.locator('[data-state="live"]').waitFor();
+    if (view !== "live") await go(page, view);
+  }
+  return page;
+}
+
+/** Another view, by its link. */
+export async function go(page, view) {
+  await page.locator(`nav a[data-view="${view}"]`).click();
+  await page.locator(`nav a[data-view="${view}"][aria-current="page"]`).waitFor();
+}
+
+/** Nothing was logged, and nothing was asked of anyone else. */
+export function assertClean(page, server) {
+  assert.deepEqual(page.faults, []);
+  assert.deepEqual(page.asked.filter((url) => !url.startsWith(`${server.address}/`) && !url.startsWith("data:")), []);
+  assert.deepEqual(page.asked.filter((url) => url.includes(KEY)), [], "no key in an address that is asked for");
+}
+
+/** What axe finds serious or critical. */
+export async function seriousFaults(page) {
+  // Over the protocol, which the page's policy does not bind; nothing of it is let into the page otherwise.
+  const source = await (await import("node:fs/promises")).readFile(axe, "utf8");
+  const session = await page.context().newCDPSession(page);
+  await session.send("Runtime.evaluate", { expression: source });
+  const { result, exceptionDetails } = await session.send("Runtime.evaluate", {
+    expression: "axe.run().then((found) => JSON.stringify(found.violations))", awaitPromise: true, returnByValue: true,
+  });
+  assert.equal(exceptionDetails, undefined);
+  return JSON.parse(result.value).filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
+}

@@ -1,0 +1,167 @@
+//! What a call of the model costs more through the service, and through LiteLLM's proxy, than without
+//! either: the same stand-in provider, the same prompt, in turns.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::Scale;
+use super::report::{Section, aimed, time};
+use super::wrk::{Measured, Run, median};
+use crate::load::histogram::Histogram;
+use crate::load::server::Server;
+use crate::root;
+
+/// How long the proxy may take to serve.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
+    let provider = Server::bare()?;
+    let base = format!("http://{}/v1", provider.addr);
+    let ours = Server::with(&[("GROQ_API_KEY", "a-key-of-nobody"), ("GROQ_BASE_URL", &base)])?;
+    let proxy = Proxy::start(&base);
+    let mut section = Section::new("chat");
+    section.line(&format!(
+        "`POST /v1/chat/completions` with a kilobyte each way, medians of {} runs of {} s each in turns. \
+         Added is what lies over the provider's own time; for the service the commit is taken off too.",
+        scale.runs, scale.seconds
+    ));
+    let mut rows = Vec::new();
+    for connections in [1, 8] {
+        let run = Run { kind: "chat", agents: 8, connections, seconds: scale.seconds };
+        let through = proxy.as_ref().ok().map(|proxy| proxy.addr);
+        rows.extend(compared(run, scale.runs, provider.addr, &ours, through)?);
+    }
+    let head = [
+        "connections",
+        "through",
+        "p50",
+        "p99",
+        "added p50",
+        "added p99",
+        "wanted",
+        "times ours (p50)",
+    ];
+    section.table(&head, &rows);
+    if let Err(why) = proxy {
+        section.line(&format!("\nLiteLLM's proxy was not measured: {why:#}."));
+    }
+    Ok(section)
+}
+
+fn compared(
+    run: Run<'_>,
+    runs: usize,
+    provider: SocketAddr,
+    ours: &Server,
+    proxy: Option<SocketAddr>,
+) -> anyhow::Result<Vec<Vec<String>>> {
+    let (mut direct, mut served, mut proxied) = (Vec::new(), Vec::new(), Vec::new());
+    let warm_up = Run { seconds: 1, ..run };
+    for addr in [Some(provider), Some(ours.addr), proxy].into_iter().flatten() {
+        let warm = warm_up.on(addr)?;
+        anyhow::ensure!(warm.refused + warm.lost == 0.0, "{addr} does not answer: {warm:?}");
+    }
+    let commits = || Histogram::read(&ours.metrics()?, "journal_commit_seconds");
+    let before = commits()?;
+    for _ in 0..runs {
+        direct.push(run.on(provider)?);
+        served.push(run.on(ours.addr)?);
+        proxied.extend(proxy.map(|addr| run.on(addr)).transpose()?);
+    }
+    let commits = commits()?.since(&before);
+    let commit = |q| commits.quantile(q) * 1e6;
+    let (direct, served) = (median(&direct), median(&served));
+    let connections = run.connections.to_string();
+    let added = (
+        (served.p50 - direct.p50 - commit(0.5)).max(0.0),
+        (served.p99 - direct.p99 - commit(0.99)).max(0.0),
+    );
+    let row = |name: &str, measured: Measured, rest: [String; 4]| {
+        let shown = [connections.clone(), name.to_owned(), time(measured.p50), time(measured.p99)];
+        shown.into_iter().chain(rest).collect::<Vec<_>>()
+    };
+    let mut rows = vec![
+        row("nothing", direct, Default::default()),
+        row(
+            &format!("life-agent (commit {}, {})", time(commit(0.5)), time(commit(0.99))),
+            served,
+            [
+                aimed(&time(added.0), added.0 < 300.0),
+                aimed(&time(added.1), added.1 < 1_000.0),
+                "300 µs, 1 ms".to_owned(),
+                String::new(),
+            ],
+        ),
+    ];
+    if !proxied.is_empty() {
+        let proxied = median(&proxied);
+        let (p50, p99) = (proxied.p50 - direct.p50, proxied.p99 - direct.p99);
+        // With the commit in it: what callers wait for.
+        let times = p50 / (served.p50 - direct.p50).max(1.0);
+        let rest =
+            [time(p50), time(p99), String::new(), aimed(&format!("{times:.0} ×"), times >= 30.0)];
+        rows.push(row("LiteLLM's proxy", proxied, rest));
+    }
+    Ok(rows)
+}
+
+/// LiteLLM's proxy in a Python environment below `target`; ends when it is dropped.
+struct Proxy {
+    child: Child,
+    addr: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Proxy {
+    fn start(base: &str) -> anyhow::Result<Self> {
+        let binary = installed()?;
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("litellm.yaml");
+        std::fs::write(
+            &config,
+            format!(
+                "model_list:\n  - model_name: openai/gpt-oss-120b\n    litellm_params:\n      \
+                 model: openai/gpt-oss-120b\n      api_base: {base}\n      api_key: nobody\n"
+            ),
+        )?;
+        // Freed at once and taken by the proxy, which cannot choose a port by itself.
+        let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(binary);
+        command.arg("--config").arg(&config).args(["--host", "127.0.0.1", "--port"]);
+        command.arg(addr.port().to_string()).current_dir(folder.path());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut proxy = Self { child, addr, _folder: folder };
+        let begun = Instant::now();
+        while TcpStream::connect(addr).is_err() {
+            anyhow::ensure!(proxy.child.try_wait()?.is_none(), "it ended at its start");
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "it does not serve");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(proxy)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes the environment once.
+fn installed() -> anyhow::Result<std::path::PathBuf> {
+    let folder = root().join("target/litellm");
+    let binary = folder.join("bin/litellm");
+    if !binary.exists() {
+        let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status();
+        anyhow::ensure!(made.is_ok_and(|made| made.success()), "`python3 -m venv` failed");
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "litellm[proxy]"]);
+        let installed = pip.status().context("there is no pip")?;
+        anyhow::ensure!(installed.success(), "`pip install 'litellm[proxy]'` failed");
+    }
+    Ok(binary.canonicalize()?)
+}

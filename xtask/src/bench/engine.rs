@@ -1,0 +1,70 @@
+//! `act` in process; the example in `crates/engine` says what is timed and what is not.
+
+use serde::Deserialize;
+
+use super::Scale;
+use super::report::{Section, aimed, time};
+use super::wrk::middle;
+use crate::said_by_cargo;
+
+#[derive(Deserialize)]
+struct Figures {
+    calls: u64,
+    act_p50_us: f64,
+    act_p99_us: f64,
+    durable_p50_us: f64,
+    durable_p99_us: f64,
+    journal_thread_us_per_row: f64,
+}
+
+pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
+    let calls = scale.calls.to_string();
+    let run = || -> anyhow::Result<Figures> {
+        let said = said_by_cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "-p",
+            "life-agent-engine",
+            "--example",
+            "in_process",
+            "--",
+            &calls,
+        ])?;
+        Ok(serde_json::from_str(&said)?)
+    };
+    let runs = (0..scale.runs).map(|_| run()).collect::<anyhow::Result<Vec<_>>>()?;
+    let of = |pick: fn(&Figures) -> f64| middle(runs.iter().map(pick).collect());
+    let mut section = Section::new("engine");
+    let calls = runs.first().map_or(0, |run| run.calls);
+    section.line(&format!("Medians of {} runs of {calls} acts, one after the other.", scale.runs));
+    let (p50, p99) = (of(|run| run.act_p50_us), of(|run| run.act_p99_us));
+    let row = |what: &str, p50: String, p99: String, wanted: &str| {
+        vec![what.to_owned(), p50, p99, wanted.to_owned()]
+    };
+    section.table(
+        &["", "p50", "p99", "wanted"],
+        &[
+            row(
+                "`act`, without the journal's thread and the disk",
+                aimed(&time(p50), p50 <= 6.0),
+                aimed(&time(p99), p99 <= 25.0),
+                "6 µs, 25 µs",
+            ),
+            row(
+                "until it is durable, each in a commit of its own",
+                time(of(|run| run.durable_p50_us)),
+                time(of(|run| run.durable_p99_us)),
+                "",
+            ),
+            row(
+                "processor time of the journal's thread for a row, mean",
+                time(of(|run| run.journal_thread_us_per_row)),
+                String::new(),
+                "",
+            ),
+        ],
+    );
+    Ok(section)
+}

@@ -1,0 +1,77 @@
+//! The service against actix-web alone with the same JSON, in turns, so that both see the same machine.
+
+use super::Scale;
+use super::report::{Section, aimed, count, time};
+use super::wrk::{Measured, Run, median, middle};
+use crate::load::histogram::Histogram;
+use crate::load::server::Server;
+
+/// Endpoint and the share of the bare rate that it is to reach at 32 connections.
+const AIMS: [(&str, f64); 4] = [("act", 0.5), ("turn", 0.5), ("check", 0.8), ("state", 0.8)];
+
+pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
+    let mut section = Section::new("http");
+    let mut rows = Vec::new();
+    for agents in [1, 1_000] {
+        for (kind, aim) in AIMS {
+            for connections in [1, 32, 256] {
+                let run = Run { kind, agents, connections, seconds: scale.seconds };
+                rows.push(row(run, scale.runs, aim)?);
+            }
+        }
+    }
+    section.line(&format!(
+        "Medians of {} runs of {} s each, bare and ours in turns, `RATE_LIMIT_RPS=0`. The ratio is the \
+         median of the runs' ratios. A commit's p99 is the service's own \
+         `journal_commit_seconds`.",
+        scale.runs, scale.seconds
+    ));
+    let head = [
+        "call",
+        "agents",
+        "connections",
+        "bare, a second",
+        "ours, a second",
+        "ratio",
+        "bare p50, p99",
+        "ours p50, p99",
+        "commit p99",
+        "p99 within 3 × bare + commit",
+    ];
+    section.table(&head, &rows);
+    Ok(section)
+}
+
+fn row(run: Run<'_>, runs: usize, aim: f64) -> anyhow::Result<Vec<String>> {
+    let (bare, ours) = (Server::bare()?, Server::start()?);
+    let warm_up = Run { seconds: 1, ..run };
+    warm_up.on(bare.addr)?;
+    warm_up.on(ours.addr)?;
+    let (mut of_bare, mut of_ours) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        of_bare.push(run.on(bare.addr)?);
+        of_ours.push(run.on(ours.addr)?);
+    }
+    let ratio = middle(of_bare.iter().zip(&of_ours).map(|(b, o)| o.rate / b.rate).collect());
+    let (bare, measured) = (median(&of_bare), median(&of_ours));
+    let metrics = ours.metrics()?;
+    let commit = Histogram::read(&metrics, "journal_commit_seconds")
+        .map_or(0.0, |commits| commits.quantile(0.99) * 1e6);
+    let failed: f64 = of_ours.iter().map(|run| run.refused + run.lost).sum();
+    anyhow::ensure!(failed == 0.0, "{failed} requests of `{}` failed", run.kind);
+    let shown = format!("{ratio:.2}");
+    let latency = |measured: Measured| format!("{}, {}", time(measured.p50), time(measured.p99));
+    let within = measured.p99 <= 3.0 * bare.p99 + commit;
+    Ok(vec![
+        format!("`/{}`", run.kind),
+        count(run.agents as f64),
+        run.connections.to_string(),
+        count(bare.rate),
+        count(measured.rate),
+        if run.connections == 32 { aimed(&shown, ratio >= aim) } else { shown },
+        latency(bare),
+        latency(measured),
+        time(commit),
+        aimed(&format!("{:.1} ×", measured.p99 / bare.p99), within),
+    ])
+}

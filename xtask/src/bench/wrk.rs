@@ -1,0 +1,92 @@
+//! One run of `wrk` and what it measured.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::load::server::KEY;
+use crate::root;
+
+/// What is asked of a server.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// `act`, `turn`, `check` or `state`.
+    pub(super) kind: &'a str,
+    pub(super) agents: u64,
+    pub(super) connections: u64,
+    pub(super) seconds: u64,
+}
+
+/// What came of it. Times in microseconds, from a request's first byte to its answer's last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Measured {
+    /// Answers a second, refusals included.
+    pub(super) rate: f64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    /// Answers that are no success, in all.
+    pub(super) refused: f64,
+    /// Requests without an answer.
+    pub(super) lost: f64,
+}
+
+impl Run<'_> {
+    /// Runs it; blocks for its seconds.
+    pub(super) fn on(&self, addr: SocketAddr) -> anyhow::Result<Measured> {
+        let threads = self.connections.min(2);
+        let mut wrk = Command::new("wrk");
+        wrk.args([format!("-t{threads}"), format!("-c{}", self.connections)]);
+        wrk.args([format!("-d{}s", self.seconds), "--timeout".to_owned(), "30s".to_owned()]);
+        wrk.arg("-s").arg(root().join("xtask/load/mix.lua")).arg(format!("http://{addr}"));
+        wrk.args(["--", KEY, self.kind, &self.agents.to_string()]);
+        let output = wrk.output().context("`wrk` does not start; install it (Debian: `wrk`)")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        read(&said).with_context(|| format!("wrk measured nothing: {said}"))
+    }
+}
+
+fn read(said: &str) -> Option<Measured> {
+    let line = said.lines().find_map(|line| line.strip_prefix("MEASURED "))?;
+    let numbers: Option<Vec<f64>> = line.split(' ').map(|number| number.parse().ok()).collect();
+    let [rate, p50, p99, refused, lost] = *numbers?.as_slice() else { return None };
+    Some(Measured { rate, p50, p99, refused, lost })
+}
+
+/// The median of each number over several runs.
+pub(super) fn median(runs: &[Measured]) -> Measured {
+    let of = |pick: fn(&Measured) -> f64| middle(runs.iter().map(pick).collect());
+    Measured {
+        rate: of(|run| run.rate),
+        p50: of(|run| run.p50),
+        p99: of(|run| run.p99),
+        refused: of(|run| run.refused),
+        lost: of(|run| run.lost),
+    }
+}
+
+/// The value in the middle; of an even number of values the upper of the two. 0 of none.
+pub(super) fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_the_script_is_read() {
+        let measured = read("Running 1s test\nMEASURED 1000.5 20.0 90.0 3 0\n").unwrap();
+        assert_eq!((measured.rate, measured.p99, measured.refused), (1000.5, 90.0, 3.0));
+        assert!(read("MEASURED 1 2\n").is_none());
+        assert!(read("").is_none());
+    }
+
+    #[test]
+    fn a_median_is_taken_of_each_number_by_itself() {
+        let run = |rate, p99| Measured { rate, p99, ..Measured::default() };
+        let median = median(&[run(1.0, 9.0), run(3.0, 7.0), run(2.0, 8.0)]);
+        assert_eq!((median.rate, median.p99), (2.0, 8.0));
+    }
+}

@@ -1,0 +1,246 @@
+//! The OpenAPI document as a page: no script, so that it opens anywhere and can be searched as text.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::escaped;
+
+/// The page's body.
+pub(super) fn body(document: &Value) -> String {
+    let mut out = String::from(
+        "<h1>Every call</h1>\n<p>Made from the code, as the service describes itself at \
+         <code>/openapi.json</code>. The same as a file: <a href=\"openapi.yaml\">openapi.yaml</a>, and for a \
+         custom GPT <a href=\"openapi-actions.yaml\">openapi-actions.yaml</a>. A running service lets you try \
+         the calls at <code>/docs</code>.</p>\n<p>Send a key as <code>X-API-Key: KEY</code> or \
+         <code>Authorization: Bearer KEY</code>. Every error has the shape \
+         <a href=\"#schema-Error\">Error</a>.</p>\n",
+    );
+    let tags = || list(&document["tags"]).iter();
+    let all = operations(document);
+    let of_tag = |tag: &Value| {
+        let tag = tag["name"].clone();
+        all.iter().filter(move |(_, _, operation)| list(&operation["tags"]).contains(&tag))
+    };
+    out.push_str("<nav aria-label=\"Calls\" class=\"calls\">\n");
+    for tag in tags() {
+        let _ = write!(out, "<h2>{}</h2>\n<ul>\n", text(&tag["name"]));
+        for (method, path, operation) in of_tag(tag) {
+            let id = text(&operation["operationId"]);
+            let _ =
+                writeln!(out, "<li><a href=\"#{id}\"><b>{method}</b> {}</a></li>", escaped(path));
+        }
+        out.push_str("</ul>\n");
+    }
+    out.push_str("</nav>\n");
+    for tag in tags() {
+        let _ = write!(
+            out,
+            "<h2 id=\"tag-{0}\">{0}</h2>\n<p>{1}</p>\n",
+            text(&tag["name"]),
+            text(&tag["description"])
+        );
+        for (method, path, operation) in of_tag(tag) {
+            call(&mut out, method, path, operation);
+        }
+    }
+    out.push_str("<h2 id=\"schemas\">Shapes</h2>\n");
+    for (name, schema) in map(&document["components"]["schemas"]) {
+        shape(&mut out, name, schema);
+    }
+    out
+}
+
+fn operations(document: &Value) -> Vec<(String, &str, &Value)> {
+    map(&document["paths"])
+        .flat_map(|(path, item)| {
+            map(item)
+                .map(move |(method, operation)| (method.to_uppercase(), path.as_str(), operation))
+        })
+        .collect()
+}
+
+fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
+    let id = text(&operation["operationId"]);
+    let _ = write!(
+        out,
+        "<section id=\"{id}\" class=\"call\">\n<h3><span class=\"method\">{method}</span> \
+         <code>{}</code></h3>\n<p class=\"summary\">{}</p>\n",
+        escaped(path),
+        text(&operation["summary"])
+    );
+    if let Some(said) = operation["description"].as_str() {
+        let _ = writeln!(out, "<p>{}</p>", coded(said));
+    }
+    if operation["security"] == Value::Array(Vec::new()) {
+        out.push_str("<p class=\"note\">Open: no key is needed.</p>\n");
+    }
+    let parameters = list(&operation["parameters"]);
+    if !parameters.is_empty() {
+        out.push_str("<h4>Parameters</h4>\n");
+        let rows = parameters.iter().map(|parameter| {
+            let name = format!("{} ({})", text(&parameter["name"]), text(&parameter["in"]));
+            (name, parameter["required"] == true, &parameter["schema"], &parameter["description"])
+        });
+        table(out, rows);
+    }
+    let body = &operation["requestBody"]["content"]["application/json"];
+    if !body.is_null() {
+        let _ = writeln!(out, "<h4>Body: {}</h4>", kind(&body["schema"]));
+        example(out, &body["example"]);
+    }
+    for (status, response) in map(&operation["responses"]).filter(|(s, _)| s.starts_with('2')) {
+        for (media, content) in map(&response["content"]) {
+            let _ = writeln!(
+                out,
+                "<h4>{status}: {}</h4>\n<p>{} <code>{media}</code></p>",
+                kind(&content["schema"]),
+                coded(response["description"].as_str().unwrap_or_default())
+            );
+            example(out, &content["example"]);
+        }
+    }
+    let errors: Vec<_> =
+        map(&operation["responses"]).filter(|(status, _)| !status.starts_with('2')).collect();
+    if !errors.is_empty() {
+        out.push_str("<details><summary>Errors</summary>\n<dl>\n");
+        for (status, response) in errors {
+            let said = response["description"].as_str().unwrap_or_default();
+            let _ = writeln!(out, "<dt>{status}</dt><dd>{}</dd>", coded(said));
+        }
+        out.push_str("</dl>\n</details>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+fn shape(out: &mut String, name: &str, schema: &Value) {
+    let _ = writeln!(out, "<section id=\"schema-{name}\" class=\"shape\">\n<h3>{name}</h3>");
+    if let Some(said) = schema["description"].as_str() {
+        let _ = writeln!(out, "<p>{}</p>", coded(said));
+    }
+    fields(out, schema);
+    for (word, said) in [("allOf", "All of"), ("oneOf", "One of")] {
+        for part in list(&schema[word]) {
+            let _ = writeln!(out, "<p>{said}: {}</p>", kind(part));
+            fields(out, part);
+        }
+    }
+    if !list(&schema["enum"]).is_empty() {
+        let _ = writeln!(out, "<p>{}</p>", kind(schema));
+    }
+    out.push_str("</section>\n");
+}
+
+fn fields(out: &mut String, schema: &Value) {
+    let required = list(&schema["required"]);
+    let mut rows = map(&schema["properties"])
+        .map(|(name, field)| {
+            let needed = required.iter().any(|needed| needed == name);
+            (name.clone(), needed, field, &field["description"])
+        })
+        .peekable();
+    if rows.peek().is_some() {
+        table(out, rows);
+    }
+}
+
+fn table<'a>(out: &mut String, rows: impl Iterator<Item = (String, bool, &'a Value, &'a Value)>) {
+    out.push_str(
+        "<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr><th>name</th><th>type</th><th>meaning</th></tr></thead>\n<tbody>\n",
+    );
+    for (name, required, schema, said) in rows {
+        let needed = if required { " <span class=\"needed\">required</span>" } else { "" };
+        let _ = writeln!(
+            out,
+            "<tr><td><code>{}</code>{needed}</td><td>{}</td><td>{}</td></tr>",
+            escaped(&name),
+            kind(schema),
+            coded(said.as_str().unwrap_or_default())
+        );
+    }
+    out.push_str("</tbody>\n</table></div>\n");
+}
+
+/// A schema in a few words.
+fn kind(schema: &Value) -> String {
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        return format!("<a href=\"#schema-{name}\">{name}</a>");
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    if schema.get("items").is_some() {
+        return format!("list of {}", kind(&schema["items"]));
+    }
+    let values: Vec<_> =
+        list(&schema["enum"]).iter().map(|value| format!("<code>{}</code>", text(value))).collect();
+    if !values.is_empty() {
+        return values.join(", ");
+    }
+    let named = match &schema["type"] {
+        Value::Array(types) => types.iter().map(text).collect::<Vec<_>>().join(" or "),
+        Value::String(one) => escaped(one),
+        _ => "anything".to_owned(),
+    };
+    let bounds = [("minimum", "from"), ("maximum", "to"), ("maxLength", "at most")]
+        .iter()
+        .filter_map(|(key, word)| Some(format!(" {word} {}", schema.get(*key)?)));
+    named + &bounds.collect::<String>()
+}
+
+fn example(out: &mut String, value: &Value) {
+    let shown = match value {
+        Value::Null => return,
+        Value::String(one) => one.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    };
+    let _ = writeln!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", escaped(&shown));
+}
+
+/// Text in which backticks mark code.
+fn coded(said: &str) -> String {
+    let part = |(index, part): (usize, &str)| {
+        let part = escaped(part);
+        if index % 2 == 1 { format!("<code>{part}</code>") } else { part }
+    };
+    said.split('`').enumerate().map(part).collect()
+}
+
+fn text(value: &Value) -> String {
+    escaped(value.as_str().unwrap_or_default())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn map(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_document_says_cannot_become_markup() {
+        let document = json!({
+            "tags": [{"name": "t", "description": "d"}],
+            "paths": {"/x": {"get": {
+                "tags": ["t"], "operationId": "x", "summary": "<b>", "description": "`<i>` & so",
+                "responses": {"200": {"description": "ok", "content": {"application/json": {
+                    "schema": {"$ref": "#/components/schemas/S"}, "example": {"a": "</pre>"}}}}},
+            }}},
+            "components": {"schemas": {"S": {"type": "object", "properties": {"a": {"type": "string"}}}}},
+        });
+        let page = body(&document);
+        for expected in
+            ["&lt;b&gt;", "<code>&lt;i&gt;</code> &amp; so", "&lt;/pre&gt;", "href=\"#schema-S\""]
+        {
+            assert!(page.contains(expected), "{expected}: {page}");
+        }
+        assert!(!page.contains("<i>"), "{page}");
+    }
+}

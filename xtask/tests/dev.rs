@@ -1,0 +1,57 @@
+//! `cargo xtask dev`, with a script in the server's place and one in cargo's.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Says how it was started, and that it was asked to end.
+const SERVER: &str = "#!/bin/sh\ntrap 'echo stopped; exit 0' TERM\n\
+                      echo \"started $HOST $PORT $API_KEY $LOG_FILE\"\nwhile :; do sleep 0.05; done\n";
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// A copy of xtask beside the server's stand-in, with a cargo that ends like this.
+fn dev(dir: &TempDir, cargo_ends_with: u8, arguments: &[&str]) -> Command {
+    let xtask = dir.path().join("xtask");
+    std::fs::copy(env!("CARGO_BIN_EXE_xtask"), &xtask).unwrap();
+    script(&dir.path().join("life-agent"), SERVER);
+    script(&dir.path().join("cargo"), &format!("#!/bin/sh\nexit {cargo_ends_with}\n"));
+    let mut command = Command::new(xtask);
+    command.env("CARGO", dir.path().join("cargo")).arg("dev").args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn it_runs_the_server_as_asked_and_ends_it_when_it_is_interrupted() {
+    for (signal, reload) in [(Signal::INT, &["--reload"][..]), (Signal::TERM, &[])] {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = ["--host", "127.0.0.1", "--port", "4321", "--api-key", "k", "--log-file", "-"];
+        let mut child = dev(&dir, 0, &[&flags[..], reload].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "started 127.0.0.1 4321 k -");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "stopped");
+        assert!(child.wait().unwrap().success());
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 3, "the copy it ran from is gone");
+    }
+}
+
+#[test]
+fn it_starts_nothing_that_does_not_build() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dev(&dir, 101, &[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("does not build"), "{said}");
+    assert_eq!(output.stdout, b"", "nothing was started");
+}
