@@ -83,8 +83,14 @@ mod tests {
 
     #[test]
     fn a_fact_is_one_short_line() {
-        assert_eq!(found(&json!({"text": " the\tgate\r\n opens\u{0} "})).unwrap(), "the gate opens");
-        assert_eq!(found(&json!({"text": "ä".repeat(999)})).unwrap().chars().count(), MAX_FACT_CHARS);
+        assert_eq!(
+            found(&json!({"text": " the\tgate\r\n opens\u{0} "})).unwrap(),
+            "the gate opens"
+        );
+        assert_eq!(
+            found(&json!({"text": "ä".repeat(999)})).unwrap().chars().count(),
+            MAX_FACT_CHARS
+        );
         for none in [json!({}), json!({"text": 1}), json!({"text": " \n"}), json!({"fact": "x"})] {
             assert_eq!(found(&none), None, "{none}");
         }
