@@ -1,13 +1,15 @@
 //! One log line and two metrics for every request. Neither holds a path or a key as it was sent.
 
-use std::time::Instant;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use metrics::{counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::request_id;
 
@@ -25,8 +27,7 @@ pub async fn access<B: MessageBody>(
     let request = response.request();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let (method, status) = (label(request.method()), response.status().as_u16());
-    histogram!("http_request_seconds", "route" => route.clone()).record(elapsed);
-    count(method, route.clone(), status);
+    let route = measure(Series { method, route, status }, elapsed);
     tracing::info!(
         request_id = request_id::of(request),
         method,
@@ -40,14 +41,44 @@ pub async fn access<B: MessageBody>(
 
 /// The same for a request that could not be read at all.
 pub fn unread(request_id: &str, status: u16) {
-    count("other", UNMATCHED.to_owned(), status);
+    counter("other", UNMATCHED.to_owned(), status).increment(1);
     tracing::info!(request_id, route = UNMATCHED, status, "answered what could not be read");
 }
 
-fn count(method: &'static str, route: String, status: u16) {
+/// Requests that are counted together. There are few: routes are ours, other methods are one.
+#[derive(PartialEq, Eq, Hash)]
+struct Series {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+thread_local! {
+    /// The handles of what was counted before: finding them by their labels costs more than counting.
+    static HANDLES: RefCell<HashMap<Series, (Counter, Histogram)>> = RefCell::default();
+}
+
+/// Counts and times; gives the route back.
+fn measure(series: Series, elapsed: Duration) -> String {
+    HANDLES.with_borrow_mut(|handles| {
+        if let Some((requests, seconds)) = handles.get(&series) {
+            requests.increment(1);
+            seconds.record(elapsed);
+            return series.route;
+        }
+        let route = series.route.clone();
+        let requests = counter(series.method, route.clone(), series.status);
+        let seconds = histogram!("http_request_seconds", "route" => route.clone());
+        requests.increment(1);
+        seconds.record(elapsed);
+        handles.insert(series, (requests, seconds));
+        route
+    })
+}
+
+fn counter(method: &'static str, route: String, status: u16) -> Counter {
     let status = status.to_string();
     counter!("http_requests_total", "method" => method, "route" => route, "status" => status)
-        .increment(1);
 }
 
 /// The method as a label: callers may invent methods, and each would be a series of its own.
