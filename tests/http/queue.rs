@@ -8,7 +8,9 @@ use rand::RngExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Credential, LENIENT, Setup, TestApp, credentials, model_setup};
+use crate::support::{
+    Answer, Credential, LENIENT, Setup, TestApp, credentials, model_setup, with_model,
+};
 
 /// What a turn says whose model never answers.
 const HOLD: &str = "hold the gate";
@@ -262,6 +264,26 @@ async fn an_answer_that_was_not_kept_is_found_in_the_row() {
     let id = queue(&app, "hero", "explore the keep").await;
     let done = until(&app, &id, "done").await;
     // As a kill between the row and the answer would leave it.
+    app.stop().await;
+    let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
+    assert_eq!(db.execute("UPDATE jobs SET result = NULL", []).unwrap(), 1);
+    drop(db);
+    app.start_again().await;
+    assert_eq!(look(&app, &id).await, done);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_model_told_and_that_was_not_kept_is_found_in_the_rows() {
+    let script = vec![
+        Reply::tool_call("act", r#"{"action": "rest"}"#),
+        Reply::tool_call("remember", r#"{"text": "the keep is empty"}"#),
+        Reply::tool_call("recall", "{"),
+        Reply::text("All is quiet."),
+    ];
+    let (_provider, mut app) = with_model(script).await;
+    let id = queue(&app, "hero", "explore the keep").await;
+    let done = until(&app, &id, "done").await;
+    assert_eq!(done["result"]["steps"].as_array().unwrap().len(), 3, "{done}");
     app.stop().await;
     let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
     assert_eq!(db.execute("UPDATE jobs SET result = NULL", []).unwrap(), 1);

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use completion::{Completion, CompletionEvent, CompletionEvents};
+pub(crate) use dialogue::MAX_CALLS;
 pub(crate) use draft::{Drafted, Undrafted};
 pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use retell::{Again, Difference, retell};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use life_agent_domain::command::Turn;
 use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::record::{EventKind, Row};
 use life_agent_observer::{Extra, JobChange, JobRecord, JobStatus, NewJob, Work};
 use metrics::{Gauge, Histogram, gauge, histogram};
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Caller, Engine, now};
 use crate::error::EngineError;
 use crate::facts::Metered;
+use crate::llm::MAX_CALLS;
 use crate::told::Turned;
 use crate::turn::How;
 use lanes::{Lanes, Next, TakenBack};
@@ -39,8 +41,8 @@ pub struct Wording {
 pub struct QueuedTurn {
     /// Where it stands.
     pub job: JobRecord,
-    /// The data of its row, where the process ended before the answer was kept.
-    pub row: Option<Box<RawValue>>,
+    /// Its row and those of what the model did in it, where the process ended before the answer was kept.
+    pub rows: Vec<Row>,
 }
 
 /// The turns that wait and those that are being taken.
@@ -139,7 +141,7 @@ impl Engine {
             input: input.clone(),
             created: now(),
         };
-        let queued = QueuedTurn { job: record(&job), row: None };
+        let queued = QueuedTurn { job: record(&job), rows: Vec::new() };
         let (engine, agent, id) = (self.clone(), job.agent.clone(), job.id.clone());
         let extra = vec![Extra::Job(JobChange::Queued(Box::new(job)))];
         let work = Work { extra: caller.marked_job(extra, &id), ..Work::default() };
@@ -177,12 +179,18 @@ impl Engine {
                 return Ok(None);
             };
             let unanswered = job.event_id.filter(|_| job.result.is_none());
-            let row = match unanswered {
-                Some(id) => reader.page(id - 1, 1, &Default::default())?.rows.into_iter().next(),
-                None => None,
+            let mut rows = match unanswered {
+                Some(id) => reader.page(id - 1, 1 + MAX_CALLS, &Default::default())?.rows,
+                None => Vec::new(),
             };
-            let row = row.filter(|row| Some(row.id) == job.event_id).map(|row| row.data.clone());
-            Ok(Some(QueuedTurn { job, row }))
+            // The request of a queued turn makes no other rows right behind its turn's.
+            let of_turn = |row: &Row| {
+                row.request_id == job.request_id
+                    && row.agent_id.as_deref() == Some(job.agent_id.as_str())
+                    && (Some(row.id) == job.event_id || row.kind == EventKind::Act.as_str())
+            };
+            rows.truncate(rows.iter().take_while(|row| of_turn(row)).count());
+            Ok(Some(QueuedTurn { job, rows }))
         });
         let unknown = "there is no such turn; those that have ended are kept for 7 days";
         found.await?.ok_or_else(|| EngineError::NotFound(unknown.to_owned()))

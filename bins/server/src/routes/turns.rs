@@ -5,6 +5,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, Route, guard, web};
 use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::domain::record::Row;
 use life_agent_engine::observer::JobStatus;
 use life_agent_engine::{Engine, EngineError, QueuedTurn, Turned, Wording};
 use serde::Serialize;
@@ -22,7 +23,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const RESPOND_ASYNC: &str = "respond-async";
 
 /// What of a turn's row is no part of its answer.
-const NOT_ANSWERED: [&str; 3] = ["input", "policy_hash", "telling"];
+const NOT_ANSWERED: [&str; 2] = ["input", "policy_hash"];
 
 /// How the queue words what callers are answered.
 pub const WORDING: Wording = Wording { turned, failed };
@@ -56,10 +57,10 @@ pub struct TurnLater {
 
 impl From<QueuedTurn> for TurnLater {
     fn from(queued: QueuedTurn) -> Self {
-        let QueuedTurn { job, row } = queued;
+        let QueuedTurn { job, rows } = queued;
         let result = job.result.clone().or_else(|| {
-            let answer = answer_of_row(&job.agent_id, &job.input, job.event_id?, &row?);
-            to_raw_value(&answer?).ok()
+            let answer = answer_of_rows(&job.agent_id, &job.input, &rows)?;
+            to_raw_value(&answer).ok()
         });
         Self {
             status: job.status.as_str(),
@@ -160,15 +161,51 @@ fn failed(engine: &Engine, error: EngineError) -> Box<RawValue> {
     to_raw_value(&error.kept()).unwrap_or_default()
 }
 
-/// The answer to a turn whose process ended before it had worded one: what the row keeps of it.
-fn answer_of_row(agent_id: &str, input: &str, event_id: u64, row: &RawValue) -> Option<Value> {
-    let mut answer: Map<String, Value> = serde_json::from_str(row.get()).ok()?;
+/// The answer to a turn whose process ended before it had worded one: what its row keeps of it, and those
+/// of what the model did in it, which led to another state.
+fn answer_of_rows(agent_id: &str, input: &str, rows: &[Row]) -> Option<Value> {
+    let data = |row: &Row| serde_json::from_str::<Map<String, Value>>(row.data.get()).ok();
+    let (turn, acts) = rows.split_first()?;
+    let mut answer = data(turn)?;
+    let mut telling = answer.remove("telling").unwrap_or_default();
     answer.retain(|name, _| !NOT_ANSWERED.contains(&name.as_str()));
     answer.insert("status".to_owned(), "ok".into());
     answer.insert("echo".to_owned(), json!({ "agent_id": agent_id, "input": input }));
-    answer.insert("event_id".to_owned(), event_id.into());
+    answer.insert("event_id".to_owned(), turn.id.into());
     answer.entry("source").or_insert_with(|| "offline".into());
+    if let Some(last) = acts.last() {
+        let last = data(last)?;
+        let after = ["state_version", "state_hash"];
+        answer.extend(
+            after.into_iter().filter_map(|name| Some((name.to_owned(), last.get(name)?.clone()))),
+        );
+    }
+    for name in ["usage", "withheld"] {
+        let told = telling.get_mut(name).map(Value::take).filter(|told| !told.is_null());
+        answer.extend(told.map(|told| (name.to_owned(), told)));
+    }
+    let steps = telling.get_mut("steps").and_then(Value::as_array_mut).map(std::mem::take);
+    let steps = answered_steps(steps.unwrap_or_default(), acts);
+    if !steps.is_empty() {
+        answer.insert("steps".to_owned(), steps.into());
+    }
     Some(answer.into())
+}
+
+/// The calls of a turn as they are answered. Those that were acts have the rows in their order.
+fn answered_steps(steps: Vec<Value>, acts: &[Row]) -> Vec<Value> {
+    let mut acts = acts.iter();
+    let answered = |mut step: Value| {
+        let done = step["decision"] == "allow" && step["tool"] != "plan";
+        if let Some(act) = done.then(|| acts.next()).flatten() {
+            step["event_id"] = act.id.into();
+        }
+        if let Value::Object(fields) = &mut step {
+            fields.retain(|name, _| !["found", "momentary"].contains(&name.as_str()));
+        }
+        step
+    };
+    steps.into_iter().map(answered).collect()
 }
 
 #[cfg(test)]
