@@ -61,6 +61,7 @@ mod state;
 mod support;
 mod turn;
 mod turn_llm;
+mod turn_llm_busy;
 mod turn_llm_faults;
 mod turn_llm_replay;
 mod turn_llm_stream;

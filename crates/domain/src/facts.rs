@@ -40,6 +40,17 @@ pub fn fact_in(payload: &Payload) -> Option<String> {
     (!fact.is_empty()).then_some(fact)
 }
 
+/// Whether a fact holds a word that begins like one of the query's: what the journal's index finds, for
+/// facts that are not in it yet.
+pub fn fits(fact: &str, query: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let held = words(fact);
+    words(query).iter().any(|word| held.iter().any(|held| held.starts_with(word.as_str())))
+}
+
 /// Keeps a fact. One that is known already counts as used; where there is no room, those that were used
 /// least go, the oldest of them first.
 pub(crate) fn keep(facts: &mut Vec<Fact>, fact: Fact) {
@@ -93,6 +104,20 @@ mod tests {
         );
         for none in [json!({}), json!({"text": 1}), json!({"text": " \n"}), json!({"fact": "x"})] {
             assert_eq!(found(&none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_fact_fits_by_the_beginning_of_a_word() {
+        let fact = "The gate opens at dawn";
+        for (query, expected) in [
+            ("GATES gate", true),
+            ("when does it op?", true),
+            ("pens", false),
+            ("", false),
+            ("?", false),
+        ] {
+            assert_eq!(fits(fact, query), expected, "{query}");
         }
     }
 

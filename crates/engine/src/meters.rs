@@ -35,6 +35,11 @@ impl Meters {
         self.seconds[kind as usize].record(begun.elapsed());
     }
 
+    /// So many acts were done by the model in a turn, which is timed as a whole.
+    pub(crate) fn acts_in_turn(&self, acts: usize) {
+        self.actions[Kind::Act as usize].increment(acts as u64);
+    }
+
     /// A request passed the gates.
     pub(crate) fn permitted(&self, trace: &Trace) {
         if let Some(reason) = would_deny(trace) {

@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -213,7 +212,7 @@ impl Seen {
 #[derive(Debug)]
 pub struct StandIn {
     base_url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<watch::Sender<Vec<Seen>>>,
     open: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
@@ -234,7 +233,7 @@ impl StandIn {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let base_url = format!("http://{}/v1", listener.local_addr()?);
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(watch::Sender::new(Vec::new()));
         let (count, open) = watch::channel(0);
         let (answer, requests) = (Arc::new(answer), Arc::clone(&seen));
         let task = tokio::spawn(async move {
@@ -246,12 +245,11 @@ impl StandIn {
                     count.send_modify(|open| *open += 1);
                     let mut stream = BufReader::new(stream);
                     if let Ok(request) = read(&mut stream).await {
-                        let reply = {
-                            let mut requests = requests.lock();
-                            let reply = answer(requests.len(), &request);
+                        let mut reply = Answer::hang_up();
+                        requests.send_modify(|requests| {
+                            reply = answer(requests.len(), &request);
                             requests.push(request);
-                            reply
-                        };
+                        });
                         // Clients that leave early are part of the game.
                         let _ = reply.send(&mut stream).await;
                     }
@@ -269,7 +267,13 @@ impl StandIn {
 
     /// What it was sent so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().clone()
+        self.seen.borrow().clone()
+    }
+
+    /// Waits until it was sent so many requests.
+    pub async fn until_seen(&self, requests: usize) {
+        // An error means that the stand-in has stopped: there will be no more.
+        let _ = self.seen.subscribe().wait_for(|seen| seen.len() >= requests).await;
     }
 
     /// Waits until so many connections are open.

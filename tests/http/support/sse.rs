@@ -95,12 +95,16 @@ impl Events {
 
     /// The next event that is one.
     pub(crate) async fn next(&mut self) -> Event {
-        loop {
-            let event = self.block().await.expect("the stream ended");
-            if event.name.is_some() {
-                return event;
+        let named = async {
+            loop {
+                let event = self.block().await.expect("the stream ended");
+                if event.name.is_some() {
+                    return event;
+                }
             }
-        }
+        };
+        // Keepalives alone would hold a test up for ever.
+        tokio::time::timeout(2 * DEADLINE, named).await.expect("no event came, only keepalives")
     }
 
     /// The next `count` events.

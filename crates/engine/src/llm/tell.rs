@@ -127,8 +127,10 @@ impl Engine {
             exchange.spent.iter().flat_map(|(model, used)| exchange.usage(model, Some(*used))),
         );
         let done = Told { step, settled, acts, telling, source, before, state, extra };
+        let acts = done.acts.len();
         let turned = self.take_told(caller, policy, &agent, &slot, done, notes).await?;
         self.meters.done(Kind::Turn, begun);
+        self.meters.acts_in_turn(acts);
         if let (Some(window), Some(events), Source::Llm) = (window, events, source) {
             release_rest(&window, &events, &turned.step.response);
         }
@@ -325,7 +327,9 @@ impl Teller<'_> {
             Ok(permit) => {
                 if let Some(query) = &query {
                     let agent = &permit.command().agent;
-                    found = engine.find_facts(agent, query, MAX_RECALLED).await?;
+                    found = self.working.new_facts(query);
+                    found.extend(engine.find_facts(agent, query, MAX_RECALLED).await?);
+                    found.truncate(MAX_RECALLED);
                 }
                 let found = query.is_some().then_some(found.as_slice());
                 step = step.done(self.working.act(&permit, found, self.telling.steps.len()));

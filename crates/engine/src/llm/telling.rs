@@ -2,7 +2,7 @@
 //! and replay share it.
 
 use life_agent_domain::command::Act;
-use life_agent_domain::facts::Fact;
+use life_agent_domain::facts::{self, Fact};
 use life_agent_domain::gate::{Permit, Reason};
 use life_agent_domain::profile::Profile;
 use life_agent_domain::rules::{
@@ -145,6 +145,14 @@ impl<'p> Working<'p> {
         let mut state = before.clone();
         apply_turn(&mut state, turn);
         Self { profile, state, acts: Vec::new() }
+    }
+
+    /// The facts of this turn that fit a query, by version; the journal's index has them only once the
+    /// turn is on the record.
+    pub(super) fn new_facts(&self, query: &str) -> Vec<u64> {
+        let new = self.acts.first().map_or(u64::MAX, |first| first.version);
+        let facts = self.state.facts.iter().filter(|fact| fact.version >= new);
+        facts.filter(|fact| facts::fits(&fact.text, query)).map(|fact| fact.version).collect()
     }
 
     pub(crate) fn state(&self) -> &AgentState {
