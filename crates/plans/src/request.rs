@@ -10,6 +10,14 @@ use crate::patch::{self, FilePatch};
 pub const MAX_PATCH_BYTES: usize = 1024 * 1024;
 /// Most edits of a request; each may copy a whole file.
 pub const MAX_EDITS: usize = 1000;
+/// Longest intent, in characters.
+pub const MAX_INTENT: usize = 1024;
+/// Longest context, in characters.
+pub const MAX_CONTEXT: usize = 65_536;
+/// Most targets of one plan.
+pub const MAX_TARGETS: usize = 256;
+/// Longest target, in characters.
+pub const MAX_PATH: usize = 1024;
 
 /// What a caller asks for. With neither edits nor a patch it is a statement of intent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

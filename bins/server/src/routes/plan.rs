@@ -3,7 +3,9 @@
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::record::Stats;
-use life_agent_engine::plans::request::PlanRequest;
+use life_agent_engine::plans::request::{
+    MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest,
+};
 use life_agent_engine::{GateNotes, PlanAsked, plans};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,15 +14,6 @@ use super::schemas;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::extract::{Body, Document, Faults, Strict};
-
-/// Longest intent, in characters.
-const MAX_INTENT: usize = 1024;
-/// Longest context, in characters.
-const MAX_CONTEXT: usize = 65_536;
-/// Most targets of one plan.
-const MAX_TARGETS: usize = 256;
-/// Longest target, in characters.
-const MAX_PATH: usize = 1024;
 
 const BOTH_FORMS: &str = "give `intent`, `context` and `target_paths`, or the older `description` \
                           and `target_files`, not both";

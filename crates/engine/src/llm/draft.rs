@@ -73,6 +73,8 @@ impl Engine {
         let whole = self.llm()?.timeout.saturating_mul(PATIENCE);
         let deadline = Some((whole, tokio::time::Instant::now() + whole));
         let until = Until { deadline, ..Until::default() };
+        // Only the plan is what a call with a key has done; the draft's exchanges are not.
+        let caller = &Caller::new(caller.principal.clone(), caller.request_id.clone());
         let drafting =
             Drafting { engine: self, caller, policy, targets, until, takes_schema: true };
         drafting.rounds(plan).await

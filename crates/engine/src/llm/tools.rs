@@ -6,21 +6,13 @@ use life_agent_domain::ids::{ActionName, AgentId};
 use life_agent_domain::payload::Payload;
 use life_agent_groq::FunctionCall;
 use life_agent_plans::edit::Edit;
-use life_agent_plans::request::PlanRequest;
+use life_agent_plans::request::{MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::plan::PlanAsked;
 
-/// Longest intent of a plan, in characters; as for callers.
-const MAX_INTENT: usize = 1024;
-/// Longest context of a plan, in characters.
-const MAX_CONTEXT: usize = 65_536;
-/// Most targets of a plan.
-const MAX_TARGETS: usize = 256;
-/// Longest target of a plan, in characters.
-const MAX_PATH: usize = 1024;
 /// Longest query of a recall, in characters.
 const MAX_QUERY: usize = 1024;
 
