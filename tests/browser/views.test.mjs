@@ -35,7 +35,7 @@ test("live shows a step as it happens: what was asked, what the gates said, what
   await page.locator("dialog .raw").nth(1).waitFor();
   assert.match(await page.locator("dialog").innerText(), /follows #\d+[\s\S]*leads to #\d+[\s\S]*"prev_hash"/);
   await page.keyboard.press("Escape");
-  assert.equal(await page.locator("dialog").count(), 0);
+  await page.locator("dialog").waitFor({ state: "detached" });
   assertClean(page, server);
 });
 
@@ -69,11 +69,13 @@ test("agents shows vitals, memory and the way a turn goes", async () => {
   await page.locator(".pick a", { hasText: "painter" }).click();
   await page.getByRole("heading", { name: "painter" }).waitFor();
   await page.locator(".plot canvas").waitFor();
-  await page.locator(".memory", { hasText: "learn the colours" }).waitFor();
+  await page.locator(".memory").first().getByText("learn the colours").waitFor();
   await page.getByLabel("What the agent is told").fill("rest a while");
   await page.getByRole("button", { name: "Take a turn" }).click();
   await page.locator(".answer", { hasText: "Processed turn 2" }).waitFor();
-  await page.locator(".memory", { hasText: "rest a while" }).waitFor();
+  await page.locator(".memory").first().getByText("rest a while").waitFor();
+  await page.getByLabel("Search the facts").fill("nothing like this");
+  await page.locator(".memory").nth(1).getByText("Nothing remembered yet.").waitFor();
   const { state } = await server.call("/state?agent_id=painter");
   const shown = await page.locator(".meter").first().innerText();
   assert.match(shown, new RegExp(`Energy\\s+${state.vitals.energy}$`));

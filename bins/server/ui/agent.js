@@ -159,32 +159,42 @@ function refused(error) {
 let described = null;
 const hasMemory = () => (described ??= get("openapi.json").then((document) => Boolean(document.paths?.["/memory"]), () => false));
 
-/** What it remembers: facts, where the service keeps them, else the lines of its state. */
+/** What it remembers: the lines of its state and, where the service keeps facts, those too. */
 function memoryPanel(id, signal) {
-  const list = h("ol", { class: "memory", reversed: true });
-  const search = h("input", { type: "search", autocomplete: "off", on: { input: () => later() } });
-  const searchField = field(t("agent.memory_find"), search);
-  searchField.hidden = true;
-  const element = h("section", { class: "panel" }, h("h2", {}, t("agent.memory")), searchField, list);
-  let [timer, state] = [0, null];
+  const lines = h("ol", { class: "memory", reversed: true });
+  const facts = h("ol", { class: "memory" });
+  const search = h("input", { type: "search", maxlength: 200, autocomplete: "off", on: { input: () => later() } });
+  const keeps = h("div", { class: "stack", hidden: true }, h("h3", {}, t("agent.facts")), field(t("agent.facts_find"), search), facts);
+  let [timer, asked] = [0, 0];
+  signal.addEventListener("abort", () => clearTimeout(timer));
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => draw(), 250);
+    timer = setTimeout(drawFacts, 250);
   };
 
-  async function draw() {
-    let remembered = state.memory.map(({ version, text }) => ({ version, text })).reverse();
-    if (await hasMemory()) {
-      searchField.hidden = false;
-      const answer = await get("memory", { agent_id: id, q: search.value.trim() }, signal).catch(() => null);
-      if (signal.aborted) return;
-      remembered = answer?.facts?.map((fact) => ({ ...fact, note: t("agent.uses", { n: number(fact.uses ?? 0) }) })) ?? remembered;
+  async function drawFacts() {
+    if (!(await hasMemory())) return;
+    const mine = ++asked;
+    try {
+      const answer = await get("memory", { agent_id: id, q: search.value.trim() }, signal);
+      // An answer to what was typed before is late.
+      if (mine !== asked) return;
+      keeps.hidden = false;
+      fill(facts, entries(answer.facts ?? [], (fact) => `v${fact.version} · ${t("agent.uses", { n: number(fact.uses ?? 0) })}`));
+    } catch (error) {
+      if (error.name !== "AbortError") fill(facts, h("li", { class: "muted" }, error.message || t("error.unreachable")));
     }
-    fill(list, remembered.length === 0 ? h("li", { class: "muted" }, t("agent.memory_none"))
-      : remembered.map((entry) => h("li", {}, h("small", { class: "muted" }, `v${entry.version}${entry.note ? ` · ${entry.note}` : ""}`), h("bdi", {}, short(entry.text, 600)))));
   }
-  return { element, refresh(newState) {
-    state = newState;
-    draw();
-  } };
+  return {
+    element: h("section", { class: "panel" }, h("h2", {}, t("agent.memory")), lines, keeps),
+    refresh(state) {
+      fill(lines, entries(state.memory.toReversed(), (entry) => `v${entry.version}`));
+      drawFacts();
+    },
+  };
+}
+
+function entries(list, note) {
+  if (list.length === 0) return h("li", { class: "muted" }, t("agent.memory_none"));
+  return list.map((entry) => h("li", {}, h("small", { class: "muted" }, note(entry)), h("bdi", {}, short(entry.text, 600))));
 }

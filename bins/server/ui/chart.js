@@ -8,7 +8,8 @@ const HEIGHT = 170;
 
 /**
  * A chart below a caption. `series` are labels; colours go by their order. `stacked` draws bars on top
- * of each other; `time` reads x as seconds since 1970; `format` writes y values; `range` fixes y.
+ * of each other; `time` reads x as seconds since 1970; `span` is the least that x covers, up to its last;
+ * `format` writes y values; `range` fixes y.
  */
 export class Chart {
   #options;
@@ -78,7 +79,7 @@ export class Chart {
     if (width === 0) return;
     const css = getComputedStyle(document.documentElement);
     const colour = (name) => css.getPropertyValue(`--${name}`).trim();
-    const { format, time, stacked, range, series } = this.#options;
+    const { format, time, stacked, range, series, span } = this.#options;
     const ink = { stroke: colour("muted"), font: "12px system-ui, sans-serif" };
     const grid = { stroke: colour("line"), width: 1 };
     const drawn = series.map((label, index) => ({
@@ -95,7 +96,7 @@ export class Chart {
       legend: { show: false },
       cursor: { show: false },
       padding: [10, 12, 0, 0],
-      scales: { x: { time }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
+      scales: { x: { time, range: (_, min, max) => [span ? Math.min(min, max - span) : min, max] }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
       axes: [
         { ...ink, grid: { show: false }, ticks: { show: false }, space: 80, size: 30,
           values: (_, splits, __, ___, step) => splits.map((at) => (time ? tick(new Date(at * 1000), step) : Number.isInteger(at) ? number(at) : "")) },

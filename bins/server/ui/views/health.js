@@ -10,6 +10,8 @@ import { switchPanel } from "../switch.js";
 const EVERY = 5000;
 /** Scrapes that the charts go back: ten minutes. */
 const KEPT = 120;
+/** Seconds that the charts show at least, however short they have been drawn. */
+const SPAN = 120;
 /** What this page itself asks for all the time, and streams, which last as long as they last. */
 const ours = ({ route = "" }) => route !== "/metrics" && route !== "/events" && !route.startsWith("/ui");
 
@@ -19,10 +21,10 @@ export function health(session) {
   const told = h("p", { class: "muted", role: "status" }, t("health.first"));
   const perSecond = (value) => number(value, 2);
   const charts = {
-    rate: new Chart({ caption: t("health.rate"), series: [t("health.all"), t("health.failed")], format: perSecond }),
-    latency: new Chart({ caption: t("health.latency"), series: ["p50", "p95", "p99"], format: seconds }),
-    commit: new Chart({ caption: t("health.commit"), series: ["p50", "p99"], format: seconds }),
-    tokens: new Chart({ caption: t("health.tokens"), series: [t("health.prompt"), t("health.completion"), t("health.model_errors")], format: perSecond }),
+    rate: new Chart({ caption: t("health.rate"), series: [t("health.all"), t("health.failed")], format: perSecond, span: SPAN }),
+    latency: new Chart({ caption: t("health.latency"), series: ["p50", "p95", "p99"], format: seconds, span: SPAN }),
+    commit: new Chart({ caption: t("health.commit"), series: ["p50", "p99"], format: seconds, span: SPAN }),
+    tokens: new Chart({ caption: t("health.tokens"), series: [t("health.prompt"), t("health.completion"), t("health.model_errors")], format: perSecond, span: SPAN }),
   };
   const points = [];
   let [before, busy] = [null, false];
