@@ -17,6 +17,7 @@
 )]
 
 mod act;
+mod actions;
 mod audit;
 mod auth;
 mod browser;
@@ -29,6 +30,7 @@ mod events;
 mod first_ten_minutes;
 mod full_disk;
 mod gone_readers;
+mod grafana;
 mod health;
 mod idempotency;
 mod journal;
@@ -57,6 +59,7 @@ mod restart;
 mod retention;
 mod settings;
 mod shutdown;
+mod site;
 mod state;
 mod support;
 mod turn;

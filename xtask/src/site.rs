@@ -64,7 +64,7 @@ fn guide(markdown: &str) -> anyhow::Result<String> {
 fn rendered(markdown: &str) -> anyhow::Result<String> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut events: Vec<_> = Parser::new_ext(markdown, options).collect();
-    let mut heading = None;
+    let (mut heading, mut leads_out) = (None, false);
     for at in 0..events.len() {
         match &events[at] {
             Event::Start(Tag::Heading { .. }) => heading = Some((at, String::new())),
@@ -80,15 +80,29 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
                     *id = Some(slug(&said).into());
                 }
             }
+            // Marks for programs, such as the ones between which figures are renewed.
+            Event::Html(text) if text.starts_with("<!--") && text.trim_end().ends_with("-->") => {
+                events[at] = Event::Text("".into());
+            }
             Event::Html(text) | Event::InlineHtml(text) => {
                 anyhow::bail!("`{}`: raw HTML; write Markdown", text.trim());
             }
             _ => {}
         }
-        if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) =
-            &mut events[at]
-        {
-            *dest_url = linked(dest_url)?;
+        match &mut events[at] {
+            // The site has `docs/` alone: what leads to the rest of the repository stays as text.
+            Event::Start(Tag::Link { dest_url, .. }) if dest_url.starts_with("../") => {
+                leads_out = true;
+                events[at] = Event::Text("".into());
+            }
+            Event::End(TagEnd::Link) if leads_out => {
+                leads_out = false;
+                events[at] = Event::Text("".into());
+            }
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                *dest_url = linked(dest_url)?;
+            }
+            _ => {}
         }
     }
     let mut text = String::new();
@@ -179,6 +193,8 @@ mod tests {
     fn headings_have_the_ids_that_github_gives_them() {
         let page = rendered("# The `kill` switch, on\n\n[a](#x)\n").unwrap();
         assert!(page.contains(r#"<h1 id="the-kill-switch-on">"#), "{page}");
+        let page = rendered("see [the file](../x.rs), [a](gates.md)\n").unwrap();
+        assert!(page.contains("see the file, <a href=\"gates.html\">a</a>"), "{page}");
         assert!(rendered("<script>x</script>\n").is_err());
     }
 

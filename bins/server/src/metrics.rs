@@ -93,6 +93,7 @@ fn install() -> PrometheusHandle {
     describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
     describe_gauge!("http_connections", "open connections");
     describe_gauge!("http_requests_in_flight", "requests under way, by route");
+    describe_gauge!("kill_switch_on", "1 while everything that acts is refused");
     describe_gauge!("sse_subscribers", "open event streams");
     describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);

@@ -180,7 +180,7 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
         "plan_view" | "plan_patch" | "review_plan" => {
             codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
         }
-        "state" | "journal" | "events" | "plans" => {
+        "state" | "memory" | "journal" | "events" | "plans" => {
             codes.extend([Code::ValidationError, Code::JournalUnavailable]);
         }
         "check" => codes.push(Code::JournalUnavailable),

@@ -12,4 +12,4 @@ pub use caller::Authenticated;
 pub(crate) use caller::authenticate;
 pub use faults::Faults;
 pub use json::{Document, Strict};
-pub use query::{Given, Parameters, Query};
+pub use query::{Given, MAX_ROW, Parameters, Query};

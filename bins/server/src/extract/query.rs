@@ -10,6 +10,9 @@ use life_agent_engine::observer::Filter;
 use super::faults::Faults;
 use crate::errors::ApiError;
 
+/// The largest number that a row may have: SQLite's, and what the document's `int64` says.
+pub const MAX_ROW: u64 = i64::MAX.unsigned_abs();
+
 /// The checked parameters of a call.
 #[derive(Debug)]
 pub struct Query<P>(pub P);
@@ -50,7 +53,8 @@ impl Given {
 
     /// A row's number.
     pub fn row(&self, name: &str, faults: &mut Faults) -> Option<u64> {
-        self.parsed(name, "must be the number of a row", faults, |text| text.parse().ok())
+        let row = |text: &str| text.parse().ok().filter(|row| *row <= MAX_ROW);
+        self.parsed(name, "must be the number of a row", faults, row)
     }
 
     /// An agent's id.

@@ -19,6 +19,9 @@ pub(super) const ACTING: [&str; 8] = [
     "reload_policy",
 ];
 
+/// A key as it is, or as a String of RFC 9651: in quotes, with escapes.
+const KEY: &str = r#"^([!#-~][!-~]{0,127}|"([!#-\[\]-~]|\\["\\]){1,128}")$"#;
+
 /// Describes `Idempotency-Key`, and `Prefer` on `POST /turn` with the answer that it leads to.
 pub(super) struct Headers;
 
@@ -31,21 +34,20 @@ impl Modify for Headers {
                 let meaning = "Names this call, so that it can be sent again: with the same key and \
                                body it acts once and is answered the same for 24 hours. Not with a \
                                streamed answer.";
-                add(operation, "Idempotency-Key", meaning, 1, 130);
+                add(operation, "Idempotency-Key", meaning, Some(KEY));
             }
             if id == "turn" {
                 let meaning = "`respond-async` queues the turn and answers 202 at once; other \
                                preferences are ignored.";
-                add(operation, "Prefer", meaning, 1, 1024);
+                add(operation, "Prefer", meaning, None);
                 operation.responses.responses.insert("202".to_owned(), queued().into());
             }
         }
     }
 }
 
-fn add(operation: &mut Operation, name: &str, meaning: &str, least: usize, most: usize) {
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    let schema = text.min_length(Some(least)).max_length(Some(most)).build();
+fn add(operation: &mut Operation, name: &str, meaning: &str, pattern: Option<&str>) {
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).build();
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

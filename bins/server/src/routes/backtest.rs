@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::schemas;
 use crate::app::AppState;
 use crate::errors::{ApiError, Code};
-use crate::extract::{Body, Document, Faults};
+use crate::extract::{Body, Document, Faults, MAX_ROW};
 
 const USUAL_LIMIT: usize = 10_000;
 const MAX_LIMIT: usize = 100_000;
@@ -46,6 +46,9 @@ impl Document for BacktestBody {
         let limit = self.limit.unwrap_or(USUAL_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             faults.add("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
+        }
+        if self.after.is_some_and(|after| after > MAX_ROW) {
+            faults.add("after", "must be the number of a row");
         }
         let source = super::policy::source("policy", self.path, self.policy, faults)?;
         Some(Backtest { source, after: self.after.unwrap_or(0), limit })

@@ -2,6 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, Responder, web};
+use metrics::gauge;
 
 use crate::app::AppState;
 use crate::metrics::render;
@@ -13,6 +14,7 @@ use crate::metrics::render;
         example = json!("# TYPE actions_total counter\nactions_total{kind=\"turn\"} 3\n"))),
 )]
 pub async fn metrics(state: web::Data<AppState>) -> impl Responder {
+    gauge!("kill_switch_on").set(if state.engine.kill_switch().on { 1.0 } else { 0.0 });
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
         .body(render(&state.metrics))

@@ -19,10 +19,10 @@ const MAX_LIMIT: usize = 1000;
 #[into_params(parameter_in = Query)]
 pub struct StateQuery {
     /// One agent; without it, the list of all.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     agent_id: Option<AgentId>,
     /// In the list, go on after this agent.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     after: Option<AgentId>,
     /// In the list, at most so many, 1 to 1,000.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]

@@ -1,0 +1,81 @@
+//! The pages of `docs/`: every link that stays there leads somewhere, and nothing comes from elsewhere.
+
+use std::path::{Path, PathBuf};
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").canonicalize().unwrap()
+}
+
+fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, end, found);
+        } else if path.extension().is_some_and(|extension| extension == end) {
+            found.push(path);
+        }
+    }
+}
+
+/// The links of a page: what stands in `href`, `src` and, in Markdown, in the parentheses of a link.
+fn links(text: &str, markdown: bool) -> Vec<&str> {
+    let starts: &[(&str, char)] =
+        if markdown { &[("](", ')')] } else { &[("href=\"", '"'), ("src=\"", '"')] };
+    let of = |&(start, end): &(&str, char)| -> Vec<&str> {
+        text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
+    };
+    starts.iter().flat_map(of).collect()
+}
+
+#[test]
+fn every_link_that_stays_here_leads_somewhere() {
+    let mut checked = 0;
+    for (end, markdown) in [("html", false), ("md", true)] {
+        let mut pages = Vec::new();
+        files(&docs(), end, &mut pages);
+        for page in pages {
+            let text = std::fs::read_to_string(&page).unwrap();
+            for link in links(&text, markdown) {
+                if link.starts_with("https://") || link.starts_with("mailto:") {
+                    continue;
+                }
+                let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+                let target =
+                    if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+                let target = target.canonicalize();
+                let target = target.unwrap_or_else(|_| panic!("{}: `{link}`", page.display()));
+                // Guides may name files of the repository, of which the site shows the text alone.
+                let root = docs();
+                let root = if markdown { root.parent().unwrap() } else { &root };
+                assert!(target.starts_with(root), "{}: `{link}` leads out", page.display());
+                if !fragment.is_empty() && !markdown {
+                    let there = std::fs::read_to_string(&target).unwrap();
+                    let id = format!("id=\"{fragment}\"");
+                    assert!(there.contains(&id), "{}: `{link}`", page.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[test]
+fn the_pages_load_nothing_from_elsewhere_and_run_nothing() {
+    let mut pages = Vec::new();
+    files(&docs(), "html", &mut pages);
+    assert!(pages.len() > 8, "{}", pages.len());
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let name = page.display();
+        assert!(text.contains("default-src 'none'; style-src 'self'; img-src 'self'"), "{name}");
+        for forbidden in
+            ["<script", "<style", " style=\"", " onclick", " onload", "<iframe", "src=\"http"]
+        {
+            assert!(!text.contains(forbidden), "`{forbidden}` in {name}");
+        }
+        assert!(!text.contains("<link rel=\"stylesheet\" href=\"http"), "{name}");
+    }
+    // Without this file GitHub Pages would render the guides a second time.
+    assert!(docs().join(".nojekyll").exists());
+}
