@@ -27,6 +27,8 @@ function request()
     return wrk.format("GET", "/state?agent_id=agent-" .. agent, { ["X-API-Key"] = key })
   end
   local headers = { ["X-API-Key"] = key, ["Content-Type"] = "application/json" }
+  -- What OpenAI's clients send, and the only thing that other proxies take.
+  if kind == "chat" then headers["Authorization"] = "Bearer " .. key end
   local path = kind == "chat" and "/v1/chat/completions" or "/" .. kind
   return wrk.format("POST", path, headers, string.format(bodies[kind], agent, n))
 end

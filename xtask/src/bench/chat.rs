@@ -14,6 +14,8 @@ use crate::load::histogram::Histogram;
 use crate::load::server::Server;
 use crate::root;
 
+/// The proxy's key: it does not start with one that could be guessed.
+const PROXY_KEY: &str = "sk-4c1b0f6a92d7e35880ab6cf1d29e7743b5f0189ac64e2d7f";
 /// How long the proxy may take to serve.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -60,16 +62,19 @@ fn compared(
 ) -> anyhow::Result<Vec<Vec<String>>> {
     let (mut direct, mut served, mut proxied) = (Vec::new(), Vec::new(), Vec::new());
     let warm_up = Run { seconds: 1, ..run };
-    for addr in [Some(provider), Some(ours.addr), proxy].into_iter().flatten() {
-        let warm = warm_up.on(addr)?;
-        anyhow::ensure!(warm.refused + warm.lost == 0.0, "{addr} does not answer: {warm:?}");
+    let warm_ups = [warm_up.on(provider), warm_up.on(ours.addr)]
+        .into_iter()
+        .chain(proxy.map(|addr| warm_up.with_key(addr, PROXY_KEY)));
+    for warm in warm_ups {
+        let warm = warm?;
+        anyhow::ensure!(warm.refused + warm.lost == 0.0, "not all is answered: {warm:?}");
     }
     let commits = || Histogram::read(&ours.metrics()?, "journal_commit_seconds");
     let before = commits()?;
     for _ in 0..runs {
         direct.push(run.on(provider)?);
         served.push(run.on(ours.addr)?);
-        proxied.extend(proxy.map(|addr| run.on(addr)).transpose()?);
+        proxied.extend(proxy.map(|addr| run.with_key(addr, PROXY_KEY)).transpose()?);
     }
     let commits = commits()?.since(&before);
     let commit = |q| commits.quantile(q) * 1e6;
@@ -132,6 +137,7 @@ impl Proxy {
         let mut command = Command::new(binary);
         command.arg("--config").arg(&config).args(["--host", "127.0.0.1", "--port"]);
         command.arg(addr.port().to_string()).current_dir(folder.path());
+        command.env("LITELLM_MASTER_KEY", PROXY_KEY);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut proxy = Self { child, addr, _folder: folder };
         let begun = Instant::now();

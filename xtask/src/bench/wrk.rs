@@ -34,12 +34,17 @@ pub(super) struct Measured {
 impl Run<'_> {
     /// Runs it; blocks for its seconds.
     pub(super) fn on(&self, addr: SocketAddr) -> anyhow::Result<Measured> {
+        self.with_key(addr, KEY)
+    }
+
+    /// The same where another key is asked for.
+    pub(super) fn with_key(&self, addr: SocketAddr, key: &str) -> anyhow::Result<Measured> {
         let threads = self.connections.min(2);
         let mut wrk = Command::new("wrk");
         wrk.args([format!("-t{threads}"), format!("-c{}", self.connections)]);
         wrk.args([format!("-d{}s", self.seconds), "--timeout".to_owned(), "30s".to_owned()]);
         wrk.arg("-s").arg(root().join("xtask/load/mix.lua")).arg(format!("http://{addr}"));
-        wrk.args(["--", KEY, self.kind, &self.agents.to_string()]);
+        wrk.args(["--", key, self.kind, &self.agents.to_string()]);
         let output = wrk.output().context("`wrk` does not start; install it (Debian: `wrk`)")?;
         let said = String::from_utf8_lossy(&output.stdout);
         read(&said).with_context(|| format!("wrk measured nothing: {said}"))
