@@ -12,6 +12,7 @@ use actix_web::middleware::Next;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::request_id;
+use crate::logging::Answered;
 
 /// The route of requests that no route is for.
 const UNMATCHED: &str = "unmatched";
@@ -28,14 +29,9 @@ pub async fn access<B: MessageBody>(
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let (method, status) = (label(request.method()), response.status().as_u16());
     let route = measure(Series { method, route, status }, elapsed);
-    tracing::info!(
-        request_id = request_id::of(request),
-        method,
-        route,
-        status,
-        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let request_id = request_id::of(request);
+    Answered { request_id: &request_id, method, route: &route, status, micros }.log();
     Ok(response)
 }
 
