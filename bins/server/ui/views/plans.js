@@ -14,7 +14,7 @@ const WIDE = 1000;
 
 export function plans(session, argument) {
   const stop = new AbortController();
-  let [listed, next, status, chosen] = [[], null, "", null];
+  let [listed, next, status, chosen, failed] = [[], null, "", null, false];
   const list = h("ul", { class: "pick", role: "list" });
   const count = h("p", { class: "muted", role: "status" });
   const side = h("div", { class: "side" });
@@ -45,9 +45,13 @@ export function plans(session, argument) {
       ` ${stats(plan.stats)} · ${line(plan.author, 40)} · ${moment(new Date(plan.created))}`)))));
   }
 
-  async function show(id) {
+  async function show(id, anew = false) {
+    // The one that is there already stays: somebody may be writing a note to it.
+    const there = id && id === chosen && !anew && !failed;
     chosen = id;
     draw();
+    if (there) return;
+    failed = false;
     if (!id) {
       fill(side, h("p", { class: "empty" }, t("plans.choose")));
       return;
@@ -57,12 +61,13 @@ export function plans(session, argument) {
       const patch = plan.has_patch ? await fetchText(`plans/${encodeURIComponent(id)}/patch`) : null;
       if (chosen === id) fill(side, planPanel(plan, patch, () => reviewed(id)));
     } catch (error) {
+      failed = true;
       if (error.name !== "AbortError") fill(side, h("p", { class: "alert bad" }, error.message || t("error.unreachable")));
     }
   }
 
   async function reviewed(id) {
-    await Promise.all([read(false), show(id)]);
+    await Promise.all([read(false), show(id, true)]);
     session.announce(t("plans.reviewed"));
     side.querySelector("h2")?.focus();
   }
