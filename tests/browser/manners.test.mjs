@@ -23,7 +23,7 @@ after(async () => {
 });
 
 /** Waits until a view has what it shows. */
-const filled = { live: ".feed li", agents: ".plot canvas", gates: ".hash", plans: ".diff", health: ".tiles dd" };
+const filled = { live: ".feed li", agents: ".plot canvas", gates: ".hash", plans: ".diff", health: ".legend li" };
 
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [1280, 400]) {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createServer } from "node:http";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -13,13 +14,16 @@ export const KEY = "test-key-of-the-browser-suite";
 /** Another key: who made a plan may not approve it. */
 export const REVIEWER = "test-key-of-the-reviewer";
 
+/** The settings that know both. */
+export const KEYS = { API_TOKENS: `author=${KEY},reviewer=${REVIEWER}` };
+
 const modules = createRequire(join(ROOT, "target/browser/"));
 const { chromium } = modules("playwright-core");
 const axe = modules.resolve("axe-core/axe.min.js");
 
 /** A running server. */
 export class Server {
-  static async start(settings = { API_TOKENS: `author=${KEY},reviewer=${REVIEWER}` }) {
+  static async start(settings = KEYS) {
     const server = new Server();
     server.base = await mkdtemp(join(tmpdir(), "life-agent-browser-"));
     server.folder = join(server.base, "work");
@@ -76,6 +80,44 @@ export class Server {
     return answer.json();
   }
 }
+
+/** A model provider that answers with what `script` holds, in its order; an answer may be a promise. */
+export class Provider {
+  static async start() {
+    const provider = new Provider();
+    provider.script = [];
+    provider.server = createServer(async (request, response) => {
+      for await (const _ of request);
+      const message = await provider.script.shift();
+      if (message === undefined) {
+        response.writeHead(400, { "Content-Type": "application/json" }).end('{"error":{"message":"the script is at its end"}}');
+        return;
+      }
+      const finish = message.tool_calls ? "tool_calls" : "stop";
+      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({
+        id: "chatcmpl-1", object: "chat.completion", created: 1795000000, model: "openai/gpt-oss-120b",
+        choices: [{ index: 0, message: { role: "assistant", ...message }, finish_reason: finish }],
+        usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 },
+      }));
+    });
+    await new Promise((resolve) => provider.server.listen(0, "127.0.0.1", resolve));
+    return provider;
+  }
+
+  /** Settings of a server whose model this is. */
+  get settings() {
+    return { GROQ_API_KEY: "provider-key-of-the-suite", GROQ_BASE_URL: `http://127.0.0.1:${this.server.address().port}/v1` };
+  }
+
+  end() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+/** What a provider says, and a tool that it calls. */
+export const says = (content) => ({ content });
+export const calls = (name, given) => ({ tool_calls: [{ id: "call_1", type: "function", function: { name, arguments: JSON.stringify(given) } }] });
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 

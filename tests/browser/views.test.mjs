@@ -75,7 +75,7 @@ test("agents shows vitals, memory and the way a turn goes", async () => {
   await page.locator(".answer", { hasText: "Processed turn 2" }).waitFor();
   await page.locator(".memory").first().getByText("rest a while").waitFor();
   await page.getByLabel("Search the facts").fill("nothing like this");
-  await page.locator(".memory").nth(1).getByText("Nothing remembered yet.").waitFor();
+  await page.locator(".memory").nth(1).getByText("No fact fits.").waitFor();
   const { state } = await server.call("/state?agent_id=painter");
   const shown = await page.locator(".meter").first().innerText();
   assert.match(shown, new RegExp(`Energy\\s+${state.vitals.energy}$`));

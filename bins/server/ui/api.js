@@ -62,9 +62,14 @@ export async function get(path, params = {}, signal = undefined) {
   return answer.json();
 }
 
-export async function post(path, body) {
-  const headers = { "Content-Type": "application/json" };
+export async function post(path, body, more = {}) {
+  const headers = { "Content-Type": "application/json", ...more };
   return (await open(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+/** Takes something back. */
+export async function remove(path) {
+  return (await open(path, { method: "DELETE" })).json();
 }
 
 export async function text(path) {

@@ -5,6 +5,7 @@ import { fill, h } from "./dom.js";
 import { number, tick } from "./i18n.js";
 
 const HEIGHT = 170;
+const WHOLE = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 /**
  * A chart below a caption. `series` are labels; colours go by their order. `stacked` draws bars on top
@@ -95,15 +96,24 @@ export class Chart {
       height: HEIGHT,
       legend: { show: false },
       cursor: { show: false },
-      padding: [10, 12, 0, 0],
-      scales: { x: { time, range: (_, min, max) => [span ? Math.min(min, max - span) : min, max] }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
+      // Room for half of the last time below the axis.
+      padding: [10, time ? 32 : 12, 0, 0],
+      scales: { x: { time, range: (_, min, max) => across(min, max, time, span) }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
       axes: [
         { ...ink, grid: { show: false }, ticks: { show: false }, space: 80, size: 30,
           values: (_, splits, __, ___, step) => splits.map((at) => (time ? tick(new Date(at * 1000), step) : Number.isInteger(at) ? number(at) : "")) },
-        { ...ink, grid, ticks: { show: false }, size: 62, values: (_, splits) => splits.map(format) },
+        // What is stacked is counted: there is nothing between whole numbers.
+        { ...ink, grid, ticks: { show: false }, size: 62, incrs: stacked ? WHOLE : undefined, values: (_, splits) => splits.map(format) },
       ],
       series: [{}, ...(stacked ? drawn.reverse() : drawn)],
     };
     this.#plot = new uPlot(options, this.#drawn(), this.#host);
   }
+}
+
+/** What x covers: at least `span`, up to now where there is nothing yet, and never nothing. */
+function across(min, max, time, span = 0) {
+  const last = max ?? (time ? Date.now() / 1000 : 1);
+  const first = Math.min(min ?? last, last - span);
+  return first < last ? [first, last] : [first, last + 1];
 }

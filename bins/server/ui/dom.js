@@ -58,7 +58,7 @@ export function table(caption, heads, rows, numeric = []) {
   const head = heads.map((text, column) => h("th", { scope: "col", class: side(column) }, text));
   const body = rows.map((cells) => h("tr", {}, cells.map((cell, column) => h("td", { class: side(column) }, cell))));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
+    h("table", { class: heads.length > 3 ? "wide" : null }, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
 }
 
 /** Name and value pairs. */

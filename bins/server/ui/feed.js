@@ -15,6 +15,9 @@ export function resultText(step) {
     if (part.plan) return `${part.plan} +${part.stats?.added ?? 0} −${part.stats?.removed ?? 0}`;
     const deltas = Object.entries(part.deltas ?? {}).slice(0, 8).map(([name, by]) => `${word("vital", name)} ${signed(Number(by) || 0)}`);
     if (part.outcome) return [word("roll", part.outcome), ...deltas].join(", ");
+    if (part.withheld) return t("feed.withheld");
+    if (part.refused) return tn("feed.refused", part.refused);
+    if (part.act && part.byModel) return [part.act, ...deltas].join(" ");
     if (part.act) return deltas.join(", ") || t("feed.no_change");
     return part.text ?? "";
   }).filter(Boolean).join(" · ");

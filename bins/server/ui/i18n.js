@@ -33,9 +33,9 @@ export function number(value, digits = 0) {
   return new Intl.NumberFormat(lang, { maximumFractionDigits: digits }).format(value);
 }
 
-/** A change, with its sign. */
+/** A change, with its sign: a minus, which is as wide as the plus, and no hyphen. */
 export function signed(value) {
-  return new Intl.NumberFormat(lang, { signDisplay: "exceptZero" }).format(value);
+  return new Intl.NumberFormat(lang, { signDisplay: "exceptZero" }).format(value).replace("-", "−");
 }
 
 /** Seconds as a person reads them: 840 µs, 12 ms, 1.4 s. */

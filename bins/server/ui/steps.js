@@ -43,30 +43,60 @@ export class Steps extends EventTarget {
     let step = request ? this.#byRequest.get(request) : undefined;
     // A caller may send the same request id again and again: that is a step each time.
     if (step && beginsAnew(step, row)) step = undefined;
+    const before = row ? this.#onTheWay(step, request, row) : [];
     if (!step) {
       step = { key: ++this.#next, rows: [], agent: "", request: "", result: [], wouldDeny: [], findings: 0, score: 0 };
       this.#steps.set(step.key, step);
       if (request) this.#byRequest.set(request, step);
       step.requestKey = request;
     }
+    before.forEach((part) => this.#absorb(part, step));
     apply(step, row, id, size);
     this.dispatchEvent(new CustomEvent("step", { detail: { step, row } }));
     this.#bound();
     return step;
   }
 
+  /** Steps apart from this one that turn out to be the model's way to the turn of this row. */
+  #onTheWay(step, request, row) {
+    const ids = rowsOnTheWay(row);
+    if (ids.length === 0) return [];
+    return this.all.filter((other) => other !== step && other.requestKey === request && other.rows.some(({ id }) => ids.includes(id)));
+  }
+
+  #absorb(part, step) {
+    step.rows = [...part.rows, ...step.rows].sort((a, b) => a.id - b.id).slice(0, ROWS);
+    step.result = [...part.result, ...step.result];
+    [step.ts, step.first] = [part.ts, Math.min(part.first, step.first ?? part.first)];
+    this.#remove(part);
+  }
+
+  #remove(step) {
+    this.#steps.delete(step.key);
+    if (this.#byRequest.get(step.requestKey) === step) this.#byRequest.delete(step.requestKey);
+    this.dispatchEvent(new CustomEvent("gone", { detail: { step } }));
+  }
+
   #bound() {
     while (this.#steps.size > KEPT) {
-      const [oldest, step] = this.#steps.entries().next().value;
-      this.#steps.delete(oldest);
-      if (this.#byRequest.get(step.requestKey) === step) this.#byRequest.delete(step.requestKey);
-      this.dispatchEvent(new CustomEvent("gone", { detail: { step } }));
+      this.#remove(this.#steps.values().next().value);
     }
   }
 }
 
+/** Rows of what the model did before the turn that it tells, as far as they have numbers of their own. */
+function rowsOnTheWay(row) {
+  const steps = row.kind === "obs.turn" ? row.data?.telling?.steps : null;
+  return Array.isArray(steps) ? steps.map((step) => step?.event_id).filter(Number.isInteger) : [];
+}
+
 function beginsAnew(step, row) {
   const kinds = step.rows.map((known) => known.kind);
+  // What the model does in a turn is part of it: acts come after its row, plans and refusals before.
+  if (row.data?.by === "model") return !kinds.includes("obs.turn");
+  const ids = rowsOnTheWay(row);
+  if (step.rows.some(({ id }) => ids.includes(id))) return false;
+  if (row.kind === "obs.turn" && row.data?.telling?.withheld && kinds.at(-1) === "gate.denied") return false;
   if (row.kind.startsWith("obs.")) return kinds.some((kind) => kind.startsWith("obs."));
   if (row.kind === "gate.denied") return kinds.includes("gate.denied") && !kinds.some((kind) => kind === "llm.chat");
   return step.rows.length >= ROWS;
@@ -88,15 +118,15 @@ function apply(step, row, id, size) {
   step.requestId ??= line(row.request_id, 128);
   const denied = row.kind === "gate.denied";
   const kind = denied ? kindOfDenied(data.kind) : KIND[row.kind] ?? "note";
-  // What the model said on the way of a turn is part of the turn.
+  // What the model said and did on the way to a turn is part of the turn.
   if (!step.kind || step.kind === "chat") step.kind = kind;
+  if (kind === "turn" && step.kind !== "turn") Object.assign(step, { kind, request: "", result: step.result.filter((part) => part.plan) });
   step.score = Math.max(step.score, Number(data.score) || 0);
   step.findings = Math.max(step.findings, data.findings?.length ?? 0);
   step.wouldDeny = [...new Set([...step.wouldDeny, ...texts(data.would_deny)])].slice(0, 8);
   step.request ||= line(requestOf(row.kind, denied ? data.request ?? {} : data), TEXT);
   if (denied) Object.assign(step, { reason: line(data.reason, 64), gate: line(data.gate, 64), rule: line(data.rule ?? "", 80) });
-  const came = resultOf(row.kind, data);
-  if (came) step.result.push(came);
+  step.result.push(...resultOf(row.kind, data));
   step.outcome = outcomeOf(step, row.kind, data);
 }
 
@@ -119,16 +149,26 @@ function requestOf(kind, data) {
 function resultOf(kind, data) {
   const said = (text) => ({ text: line(text, TEXT) });
   switch (kind) {
-    case "obs.turn": return { outcome: data.turn?.outcome, deltas: data.turn?.deltas ?? {}, ...said(data.response) };
-    case "obs.act": return { act: line(data.action, 64), deltas: data.deltas ?? {} };
-    case "obs.plan": return null;
-    case "plan.created": return { plan: line(data.id, 64), stats: data.stats };
-    case "plan.reviewed": return { plan: line(data.id, 64), decision: data.decision };
-    case "llm.chat": return said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "");
-    case "gate.denied": return said(data.message);
-    case "policy.rejected": return { faults: data.faults?.length ?? 0 };
-    default: return { event: kind };
+    case "obs.turn": return turned(data, said);
+    case "obs.act": return [{ act: line(data.action, 64), byModel: data.by === "model", deltas: data.deltas ?? {} }];
+    case "obs.plan": return [];
+    case "plan.created": return [{ plan: line(data.id, 64), stats: data.stats }];
+    case "plan.reviewed": return [{ plan: line(data.id, 64), decision: data.decision }];
+    case "llm.chat": return [said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "")];
+    case "gate.denied": return [said(data.message)];
+    case "policy.rejected": return [{ faults: data.faults?.length ?? 0 }];
+    default: return [{ event: kind }];
   }
+}
+
+/** Of a turn: how it went, what the model told, and what of the model was refused. */
+function turned({ turn, response, source, telling }, said) {
+  const parts = [{ outcome: turn?.outcome, deltas: turn?.deltas ?? {}, ...said(response) }];
+  if (source === "llm") parts.push(said(response));
+  if (telling?.withheld) parts.push({ withheld: true });
+  const refused = Array.isArray(telling?.steps) ? telling.steps.filter((step) => step?.decision === "deny").length : 0;
+  if (refused > 0) parts.push({ refused });
+  return parts;
 }
 
 function outcomeOf(step, kind, data) {

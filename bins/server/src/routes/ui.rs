@@ -38,6 +38,8 @@ files![
     "lang/de.js",
     "lang/en.js",
     "marks.js",
+    "memory.js",
+    "next.js",
     "policy.js",
     "prometheus.js",
     "steps.js",

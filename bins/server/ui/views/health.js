@@ -123,5 +123,6 @@ function tilesOf(samples, last, model) {
 
 function uptime(total) {
   const [days, hours, minutes] = [Math.floor(total / 86400), Math.floor(total / 3600) % 24, Math.floor(total / 60) % 60];
-  return days > 0 ? t("health.days", { days, hours }) : t("health.hours", { hours, minutes });
+  if (days > 0) return t("health.days", { days, hours });
+  return hours > 0 ? t("health.hours", { hours, minutes }) : t("health.minutes", { minutes });
 }
