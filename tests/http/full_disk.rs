@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use std::time::Duration;
+
+use life_agent_groq::testing::{Answer as Reply, Seen, StandIn};
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::support::{Setup, assert_chained};
+use crate::support::{Answer, Setup, TestApp, assert_chained, model_setup};
 
 /// A tmpfs of two megabytes; gone when it is dropped.
 struct SmallDisk(PathBuf);
@@ -81,4 +85,90 @@ async fn a_full_disk_refuses_steps_half_applies_none_and_heals_by_itself() {
     let rows = app.journal().await;
     assert_chained(&rows);
     assert_eq!(rows.iter().filter(|row| row.kind == "obs.act").count(), done + 1);
+}
+
+fn queued(app: &TestApp, agent: &str, input: &str) -> RequestBuilder {
+    let body = json!({"agent_id": agent, "input": input});
+    app.request(Method::POST, "/turn").header("Prefer", "respond-async").json(&body)
+}
+
+/// What was accepted is taken in order or has failed without a trace, what was refused is not there, and
+/// none of it waits for a restart.
+#[tokio::test]
+async fn a_full_disk_holds_the_queue_up_and_the_queue_goes_on_by_itself() {
+    let reply = |_: usize, seen: &Seen| {
+        let held = seen.body.to_string().contains("hold the gate");
+        if held { Reply::silence() } else { Reply::text("So it went.") }
+    };
+    let mut provider = StandIn::answering(reply).await.unwrap();
+    let setup = model_setup(&provider).set("DB_PATH", "disk/agent.db").set("TURN_WORKERS", "1");
+    let Some(disk) = SmallDisk::mount(setup.folder().join("disk")) else {
+        eprintln!("SKIPPED: no file system can be mounted here");
+        return;
+    };
+    let app = setup.start().await;
+    let id = |answer: &Answer| answer.ok()["id"].as_str().unwrap().to_owned();
+    let held = id(&Answer::of(queued(&app, "a", "hold the gate")).await);
+    provider.until_open(1).await;
+    disk.fill();
+    let mut accepted = Vec::new();
+    // What a long one leaves free would be enough for a short one.
+    for length in [4_000, 400, 4] {
+        let mut refused = 0;
+        while refused < 5 {
+            assert!(accepted.len() < 500, "the disk never was full");
+            let input = format!("turn {:03} {}", accepted.len(), "x".repeat(length));
+            let answer = Answer::of(queued(&app, "a", &input)).await;
+            if answer.status == 202 {
+                accepted.push((id(&answer), input));
+            } else {
+                answer.error(503, "journal_unavailable");
+                refused += 1;
+            }
+        }
+    }
+    let look = async |id: &str| app.get(&format!("/turns/{id}")).await.ok();
+    assert_eq!(look(&held).await["status"], "running", "what is there can be read");
+    let errors = async || app.metric("journal_errors_total").await.unwrap();
+    let before = errors().await;
+    let cancelled = Answer::of(app.request(Method::DELETE, &format!("/turns/{held}"))).await;
+    assert_eq!(cancelled.status, 202, "{cancelled:?}");
+    // It ends now, and has nowhere to write that down: neither its exchange nor, twice, its end.
+    let in_vain = async {
+        while errors().await < before + 3.0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), in_vain).await.expect("it was to try again");
+    assert_eq!(look(&held).await["status"], "running");
+    disk.free();
+    accepted.push((id(&Answer::of(queued(&app, "a", "at last")).await), "at last".to_owned()));
+
+    let ended = async |id: &str| loop {
+        let found = look(id).await;
+        if found.get("finished").is_some() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let ended = async |id: &str| {
+        tokio::time::timeout(Duration::from_secs(30), ended(id))
+            .await
+            .expect("the queue stands still")
+    };
+    assert_eq!(ended(&held).await["status"], "cancelled");
+    let mut done = Vec::new();
+    for (id, input) in &accepted {
+        let found = ended(id).await;
+        match found["status"].as_str() {
+            Some("done") => done.push(input.as_str()),
+            _ => assert_eq!(found["error"]["code"], "journal_unavailable", "{found}"),
+        }
+    }
+    assert_eq!(done.last(), Some(&"at last"));
+    let rows = app.journal_of("&kind=obs.turn").await;
+    let taken: Vec<_> = rows.iter().map(|row| row.json()["input"].clone()).collect();
+    assert_eq!(taken, done);
+    assert_eq!(app.state("a").await["version"], done.len());
+    assert_chained(&app.journal().await);
 }

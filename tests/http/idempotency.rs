@@ -177,6 +177,30 @@ async fn a_call_that_did_nothing_leaves_its_key_free() {
     once(&app, "/act", "key-4", &act("d")).await.ok();
 }
 
+/// Asking the model is on the record too, but it is not what the call was for.
+#[tokio::test]
+async fn a_plan_that_the_model_could_not_draft_leaves_its_key_free() {
+    let create = |path: &str| {
+        let edits = json!([{"op": "create", "path": path, "content": "# Harbour\n"}]);
+        Reply::text(&json!({ "edits": edits }).to_string())
+    };
+    let (astray, good) = ("plans/elsewhere.md", "plans/harbour.md");
+    let script = vec![create(astray), create(astray), create(astray), create(good)];
+    let (_provider, app) = with_model(script).await;
+    let plan = json!({"intent": "describe the harbour", "target_paths": [good]});
+    let faulty = once(&app, "/plan", "key-1", &plan).await;
+    assert!(faulty.status >= 400, "{faulty:?}");
+    assert_eq!(app.journal_of("&kind=llm.chat").await.len(), 3);
+    let planned = once(&app, "/plan", "key-1", &plan).await;
+    assert_eq!(
+        (planned.status, planned.header("Idempotency-Replayed")),
+        (200, None),
+        "{planned:?}"
+    );
+    assert_same(&planned, &once(&app, "/plan", "key-1", &plan).await);
+    assert_eq!(app.journal_of("&kind=llm.chat").await.len(), 4);
+}
+
 #[tokio::test]
 async fn a_key_is_its_callers_own() {
     let app = Setup::new().set("API_TOKENS", "other=another-key").start().await;

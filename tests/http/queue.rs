@@ -61,6 +61,15 @@ async fn until(app: &TestApp, id: &str, status: &str) -> Value {
     asked.unwrap_or_else(|_| panic!("turn {id} did not become {status}"))
 }
 
+/// Starts again as after a kill between the rows of each turn and its answer.
+async fn forget_answers(app: &mut TestApp) {
+    app.stop().await;
+    let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
+    assert_eq!(db.execute("UPDATE jobs SET result = NULL", []).unwrap(), 1);
+    drop(db);
+    app.start_again().await;
+}
+
 async fn inputs(app: &TestApp, agent: &str) -> Vec<String> {
     let rows = app.journal_of(&format!("&kind=obs.turn&agent_id={agent}")).await;
     rows.iter().map(|row| row.json()["input"].as_str().unwrap().to_owned()).collect()
@@ -263,12 +272,7 @@ async fn an_answer_that_was_not_kept_is_found_in_the_row() {
     let mut app = TestApp::start().await;
     let id = queue(&app, "hero", "explore the keep").await;
     let done = until(&app, &id, "done").await;
-    // As a kill between the row and the answer would leave it.
-    app.stop().await;
-    let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
-    assert_eq!(db.execute("UPDATE jobs SET result = NULL", []).unwrap(), 1);
-    drop(db);
-    app.start_again().await;
+    forget_answers(&mut app).await;
     assert_eq!(look(&app, &id).await, done);
 }
 
@@ -284,12 +288,41 @@ async fn an_answer_that_a_model_told_and_that_was_not_kept_is_found_in_the_rows(
     let id = queue(&app, "hero", "explore the keep").await;
     let done = until(&app, &id, "done").await;
     assert_eq!(done["result"]["steps"].as_array().unwrap().len(), 3, "{done}");
-    app.stop().await;
-    let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
-    assert_eq!(db.execute("UPDATE jobs SET result = NULL", []).unwrap(), 1);
-    drop(db);
-    app.start_again().await;
+    forget_answers(&mut app).await;
     assert_eq!(look(&app, &id).await, done);
+}
+
+/// Request ids are the callers' to choose, so one says nothing about whose row it is.
+#[tokio::test]
+async fn an_act_with_the_same_request_id_is_no_part_of_the_turn_before_it() {
+    let script = vec![Reply::tool_call("act", r#"{"action": "rest"}"#), Reply::text("Quiet.")];
+    let (_provider, mut app) = with_model(script).await;
+    let named = |path| app.request(Method::POST, path).header("X-Request-Id", "mine");
+    let turn = json!({"agent_id": "hero", "input": "explore the keep"});
+    let queued = named("/turn").header("Prefer", "respond-async").json(&turn);
+    let id = Answer::of(queued).await.ok()["id"].as_str().unwrap().to_owned();
+    let done = until(&app, &id, "done").await;
+    Answer::of(named("/act").json(&json!({"agent_id": "hero", "action": "rest"}))).await.ok();
+    forget_answers(&mut app).await;
+    assert_eq!(look(&app, &id).await, done);
+}
+
+#[tokio::test]
+async fn a_queued_turn_waits_for_its_agent_as_long_as_it_is_busy() {
+    let reply = |nth: usize, _: &life_agent_groq::testing::Seen| {
+        let told = Reply::text("The dawn comes.");
+        if nth == 0 { told.slowly(Duration::from_millis(5)) } else { told }
+    };
+    let mut provider = StandIn::answering(reply).await.unwrap();
+    // Whatever finds the agent busy is refused at once.
+    let app = model_setup(&provider).set("AGENT_WAIT_SECONDS", "0").start().await;
+    let body = json!({"agent_id": "a", "input": "wait for the dawn"});
+    let under_way = tokio::spawn(app.request(Method::POST, "/turn").json(&body).send());
+    provider.until_open(1).await;
+    let id = queue(&app, "a", "and now?").await;
+    until(&app, &id, "done").await;
+    assert_eq!(under_way.await.unwrap().unwrap().status(), 200);
+    assert_eq!(inputs(&app, "a").await, ["wait for the dawn", "and now?"]);
 }
 
 /// Turns of three agents are queued without end while the process is killed again and again. What was

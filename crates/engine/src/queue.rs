@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use life_agent_domain::command::Turn;
 use life_agent_domain::ids::{AgentId, Principal};
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::record::Row;
 use life_agent_observer::{Extra, JobChange, JobRecord, JobStatus, NewJob, Work};
 use metrics::{Gauge, Histogram, gauge, histogram};
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use crate::engine::{Caller, Engine, now};
 use crate::error::EngineError;
 use crate::facts::Metered;
 use crate::llm::MAX_CALLS;
+use crate::step::is_by_model;
 use crate::told::Turned;
 use crate::turn::How;
 use lanes::{Lanes, Next, TakenBack};
@@ -183,13 +184,10 @@ impl Engine {
                 Some(id) => reader.page(id - 1, 1 + MAX_CALLS, &Default::default())?.rows,
                 None => Vec::new(),
             };
-            // The request of a queued turn makes no other rows right behind its turn's.
-            let of_turn = |row: &Row| {
-                row.request_id == job.request_id
-                    && row.agent_id.as_deref() == Some(job.agent_id.as_str())
-                    && (Some(row.id) == job.event_id || row.kind == EventKind::Act.as_str())
-            };
-            rows.truncate(rows.iter().take_while(|row| of_turn(row)).count());
+            // They were appended together: what the model did stands right behind its turn.
+            let turn = rows.first().is_some_and(|row| Some(row.id) == job.event_id);
+            let acts = rows.iter().skip(1).take_while(|row| is_by_model(row)).count();
+            rows.truncate(if turn { 1 + acts } else { 0 });
             Ok(Some(QueuedTurn { job, rows }))
         });
         let unknown = "there is no such turn; those that have ended are kept for 7 days";

@@ -6,11 +6,11 @@ use life_agent_domain::command::Gated;
 use life_agent_domain::gate::Permit;
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::profile::Profile;
-use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::record::{Entry, EventKind, Row};
 use life_agent_domain::rules::TurnStep;
 use life_agent_domain::state::AgentState;
 use life_agent_observer::{AgentStep, Extra, Snapshot, Work};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::agents::Slot;
 use crate::answers::{GateNotes, Source, Taken};
@@ -43,6 +43,9 @@ struct StepData<'a, S> {
     beside: Beside<'a>,
 }
 
+/// Who did an act that no caller asked for.
+const MODEL: &str = "model";
+
 /// What else the row of a step states.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -58,6 +61,16 @@ enum Beside<'a> {
         by: &'static str,
         turn: u64,
     },
+}
+
+/// Whether a row is an act of the model's.
+pub(crate) fn is_by_model(row: &Row) -> bool {
+    #[derive(Deserialize)]
+    struct Done {
+        by: Option<String>,
+    }
+    let done = serde_json::from_str::<Done>(row.data.get());
+    row.kind == EventKind::Act.as_str() && done.is_ok_and(|done| done.by.as_deref() == Some(MODEL))
 }
 
 /// A turn that has been told, and all that was done in it.
@@ -148,7 +161,7 @@ impl Engine {
                 state_hash: &act.hash,
                 notes: &act.notes,
                 policy_hash: &policy.snapshot.hash,
-                beside: Beside::ByModel { by: "model", turn: step.turn.number },
+                beside: Beside::ByModel { by: MODEL, turn: step.turn.number },
             })?;
             entries.push(entry(EventKind::Act, data));
         }

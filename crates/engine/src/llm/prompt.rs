@@ -11,6 +11,9 @@ use life_agent_groq::ChatMessage;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::tools::PLAN;
+use crate::told::Decision;
+
 /// Rows that an agent's own record is made from.
 pub(crate) const RECORD_ROWS: usize = 50;
 /// Turns that are looked at for the last exchanges.
@@ -32,7 +35,8 @@ const PREFACE: &str = "The turn to tell, as data:";
 pub(crate) struct OwnRecord {
     /// Steps and denials looked at.
     rows: usize,
-    /// How many of them were denials, answers of the model that were withheld included.
+    /// How many denials there were in them: answers of the model that were withheld and plans of its that
+    /// were refused included.
     denials: usize,
     /// The mean of their scores, 0 for harmless to 1 for surely hostile.
     mean_score: f64,
@@ -58,6 +62,20 @@ struct Noted {
 struct NotedTelling {
     latency_ms: u64,
     withheld: Option<serde::de::IgnoredAny>,
+    steps: Vec<NotedStep>,
+}
+
+#[derive(Deserialize)]
+struct NotedStep {
+    tool: String,
+    decision: Decision,
+}
+
+impl NotedStep {
+    /// The row of a refused act is its agent's own; that of a refused plan names no agent.
+    fn is_refused_plan(&self) -> bool {
+        self.tool == PLAN && self.decision == Decision::Deny
+    }
 }
 
 /// Everything that a turn is told from.
@@ -108,18 +126,19 @@ impl Scene<'_> {
 /// How an agent has fared, from its last steps and denials, oldest first.
 pub(crate) fn own_record(rows: &[Row]) -> OwnRecord {
     let noted: Vec<_> = rows.iter().map(|row| (row, noted(row))).collect();
-    let withheld =
-        |noted: &Noted| noted.telling.as_ref().is_some_and(|told| told.withheld.is_some());
-    let denied =
-        |(row, noted): &&(&Row, Noted)| row.kind == EventKind::Denied.as_str() || withheld(noted);
+    let told = noted.iter().filter_map(|(_, noted)| noted.telling.as_ref());
+    let in_turns = told.clone().map(|told| {
+        let refused = told.steps.iter().filter(|step| step.is_refused_plan());
+        usize::from(told.withheld.is_some()) + refused.count()
+    });
+    let denied = noted.iter().filter(|(row, _)| row.kind == EventKind::Denied.as_str()).count();
     let scores: Vec<_> = noted.iter().map(|(_, noted)| noted.score).collect();
     let (earlier, later) = scores.split_at(scores.len() / 2);
     let trend = if earlier.is_empty() { 0.0 } else { mean(later) - mean(earlier) };
-    let took = noted.iter().filter_map(|(_, noted)| Some(noted.telling.as_ref()?.latency_ms));
-    let took: Vec<_> = took.collect();
+    let took: Vec<_> = told.clone().map(|told| told.latency_ms).collect();
     OwnRecord {
         rows: rows.len(),
-        denials: noted.iter().filter(denied).count(),
+        denials: denied + in_turns.sum::<usize>(),
         mean_score: hundredths(mean(&scores)),
         score_trend: hundredths(trend),
         mean_latency_ms: took.iter().sum::<u64>().checked_div(took.len() as u64),

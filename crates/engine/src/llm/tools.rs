@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::plan::PlanAsked;
 
+/// The tool that proposes a change to files.
+pub(super) const PLAN: &str = "plan";
 /// Longest query of a recall, in characters.
 const MAX_QUERY: usize = 1024;
 
@@ -94,7 +96,7 @@ pub(crate) fn offered() -> Vec<Value> {
             &["query"],
         ),
         tool(
-            "plan",
+            PLAN,
             "Propose a change to files. People review it; nothing is changed by it.",
             json!({
                 "intent": text("what the change is for, in one line"),
@@ -117,7 +119,7 @@ fn tool(name: &str, about: &str, properties: Value, required: &[&str]) -> Value 
 
 /// The name under which a call is shown: that of a tool there is, or `unknown`.
 pub(crate) fn shown_name(call: &FunctionCall) -> &'static str {
-    let names = ["act", REMEMBER, RECALL, "plan"];
+    let names = ["act", REMEMBER, RECALL, PLAN];
     names.into_iter().find(|name| *name == call.name).unwrap_or("unknown")
 }
 
@@ -141,7 +143,7 @@ pub(crate) fn read(agent: &AgentId, call: &FunctionCall) -> Result<Asked, String
             let RecallArguments { query } = arguments(call)?;
             recall(agent, &query)
         }
-        "plan" => plan(arguments(call)?),
+        PLAN => plan(arguments(call)?),
         _ => {
             Err("there is no such tool; there are `act`, `remember`, `recall` and `plan`"
                 .to_owned())

@@ -88,6 +88,11 @@ fn an_agent_knows_its_denials_scores_and_latency() {
         ),
         row(EventKind::Act, &json!({"score": "not a number"})),
     ];
+    // Refused acts have rows of their agent's own; a refused plan's names no agent.
+    let refused = |tool: &str| json!({"tool": tool, "decision": "deny"});
+    let steps = json!([refused("plan"), refused("act"), {"tool": "plan", "decision": "allow"}]);
+    let planning = row(EventKind::Turn, &json!({"telling": {"latency_ms": 1, "steps": steps}}));
+    assert_eq!(own_record(&[planning]).denials, 1);
     let expected = OwnRecord {
         rows: 5,
         denials: 2,
