@@ -20,35 +20,81 @@ async fn it_is_open_and_names_the_public_address() {
     assert_eq!(actions(&app).await["servers"], json!([{"url": "https://life-agent.example.com"}]));
 }
 
+/// The longest query that a call of the document allows: its lists at their largest limit.
+fn largest(path: &str, parameters: &[Value]) -> String {
+    let value = |parameter: &Value| match parameter["name"].as_str().unwrap() {
+        "limit" => parameter["schema"]["maximum"].to_string(),
+        "max_chars" => parameter["schema"]["enum"][0].to_string(),
+        "agent_id" => format!("{:0>64}", 1),
+        other => panic!("{path}: no value for `{other}`"),
+    };
+    let needed = parameters.iter().filter(|p| p["in"] == "query" && p["required"] == true);
+    let query: Vec<_> =
+        needed.map(|p| format!("{}={}", p["name"].as_str().unwrap(), value(p))).collect();
+    format!("{path}?{}", query.join("&"))
+}
+
 #[tokio::test]
 async fn the_largest_pages_that_it_allows_are_short_enough_on_a_full_journal() {
     let app = TestApp::start().await;
-    // As long as an input may be, and with characters that JSON writes as two.
-    let long = "explore \"the\" gate; ".repeat(500).chars().take(8192).collect::<String>();
+    // As long as they may be, of characters that JSON writes as two; the last payload as one row that is
+    // too long by itself.
+    let input = "explore \"the\" gate; ".repeat(500).chars().take(8192).collect::<String>();
+    let agent = |n: u32| format!("{n:0>64}");
     for n in 0..220 {
-        let agent = format!("{n:0>64}");
-        let input = if n < 12 { long.as_str() } else { "explore" };
-        app.post("/turn", &json!({"agent_id": agent, "input": input})).await.ok();
+        let input = if n < 12 { input.as_str() } else { "explore" };
+        app.post("/turn", &json!({"agent_id": agent(n), "input": input})).await.ok();
     }
-    let intent = "i".repeat(1024);
+    for n in 0..64 {
+        let fact = format!("{n} {}", "\"\\".repeat(118));
+        let act = json!({"agent_id": agent(1), "action": "remember", "payload": {"text": fact}});
+        app.post("/act", &act).await.ok();
+    }
+    let payload = json!({"x": "y".repeat(65_000)});
+    for _ in 0..4 {
+        let act = json!({"agent_id": agent(2), "action": "rest", "payload": payload});
+        app.post("/act", &act).await.ok();
+    }
+    let intent = "\"".repeat(1024);
     for _ in 0..60 {
         app.post("/plan", &json!({"intent": intent, "target_paths": ["plans/a.md"]})).await.ok();
     }
     let document = actions(&app).await;
-    let mut lists = 0;
+    let mut lists = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
-        let Some(limit) = parameters.iter().find(|parameter| parameter["name"] == "limit") else {
+        if !parameters.iter().any(|parameter| parameter["name"] == "limit") {
             continue;
-        };
-        let needs = parameters.iter().any(|p| p["name"] == "agent_id" && p["required"] == true);
-        let agent = if needs { format!("&agent_id={:0>64}", 1) } else { String::new() };
-        let most = &limit["schema"]["maximum"];
-        let answer = app.get(&format!("{path}?limit={most}{agent}")).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        let length = answer.text().chars().count();
-        assert!(length < LONGEST, "{path}: {length}");
-        lists += 1;
+        }
+        let mut asked = largest(path, &parameters);
+        // Page after page, as a GPT is told to go on.
+        let (mut pages, mut next) = (0, Value::Null);
+        while pages == 0 || (path == "/journal" && next != Value::Null) {
+            let answer = app.get(&asked).await;
+            let length = answer.text().chars().count();
+            assert!(length < LONGEST, "{asked}: {length}");
+            next = answer.ok()["next"].clone();
+            asked = format!("{}&after={next}", largest(path, &parameters));
+            pages += 1;
+        }
+        lists.push((path.as_str(), pages));
     }
-    assert!(lists >= 3, "{lists}");
+    let pages = lists.iter().find(|(path, _)| *path == "/journal").unwrap().1;
+    assert!(pages > 7, "{lists:?}");
+    assert!(lists.len() >= 4, "{lists:?}");
+}
+
+#[tokio::test]
+async fn a_diff_that_is_too_long_is_refused_with_its_length() {
+    let app = TestApp::start().await;
+    let plan = |content: String| json!({"intent": "i", "edits": [{"op": "create", "path": "plans/a.md", "content": content}]});
+    let long = app.post("/plan", &plan(format!("{}\n", "word ".repeat(40)).repeat(700))).await.ok();
+    let short = app.post("/plan", &plan("line\n".repeat(30))).await.ok();
+    let patch = |plan: &Value| format!("/plans/{}/patch", plan["id"].as_str().unwrap());
+    let answer = app.get(&format!("{}?max_chars=90000", patch(&long))).await;
+    assert_eq!(answer.fault_paths("validation_error"), ["max_chars"]);
+    assert!(answer.text().contains("characters"), "{answer:?}");
+    assert!(app.get(&patch(&long)).await.text().len() > 140_000);
+    let answer = app.get(&format!("{}?max_chars=90000", patch(&short))).await;
+    assert_eq!((answer.status, answer.text()), (200, short["patch"].as_str().unwrap().to_owned()));
 }

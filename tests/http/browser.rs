@@ -1,4 +1,4 @@
-//! The dashboard in a real browser: runs `tests/browser/*.test.mjs` with Node and Chromium.
+//! The dashboard and the pages of `docs/` in a real browser: runs `tests/browser/*.test.mjs` with Node and Chromium.
 //!
 //! They are skipped, which is said, where Node, Chromium or the packages below `target/browser` are not
 //! there; `LIFE_AGENT_NEED_BROWSER=1` makes that a failure. `.ci/run` installs all three.

@@ -104,6 +104,32 @@ async fn rows_are_found_by_kind_and_agent() {
 }
 
 #[tokio::test]
+async fn a_page_ends_before_it_is_too_long_and_no_row_is_lost() {
+    let app = lived_in().await;
+    let payload = json!({"x": "y".repeat(5_000)});
+    app.post("/act", &json!({"agent_id": "long", "action": "rest", "payload": payload})).await.ok();
+    app.act("a", "rest").await;
+    let total = ids(&app.get("/journal").await.ok()).len() as u64;
+    for most in [1_000, 2_000, 100_000] {
+        let (mut seen, mut left_out, mut after) = (Vec::new(), Vec::new(), Value::from(0));
+        while after != Value::Null {
+            let answer = app.get(&format!("/journal?after={after}&max_chars={most}")).await;
+            assert!(answer.text().chars().count() <= most, "{answer:?}");
+            let page = answer.ok();
+            seen.extend(ids(&page));
+            let named = page["left_out"].as_array().cloned().unwrap_or_default();
+            left_out.extend(named.iter().map(|id| id.as_u64().unwrap()));
+            after = page["next"].clone();
+        }
+        assert_eq!(left_out.contains(&(total - 1)), most < 5_000, "{left_out:?}");
+        assert_eq!(left_out.is_empty(), most > 5_000, "{left_out:?}");
+        seen.extend(left_out);
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=total).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_question_that_makes_no_sense_is_refused_by_name() {
     let app = TestApp::start().await;
     for query in [
@@ -112,6 +138,7 @@ async fn a_question_that_makes_no_sense_is_refused_by_name() {
         "limit=0",
         "limit=x",
         "limit=1000000",
+        "max_chars=999",
         "kind=nothing.like.it",
         "agent_id=a%2Fb",
     ] {

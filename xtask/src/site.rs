@@ -107,8 +107,9 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // A wide table scrolls by itself, not with its page.
+    // What is wide scrolls by itself, not with its page, and by keyboard.
     Ok(text
+        .replace("<pre>", "<pre tabindex=\"0\">")
         .replace("<table>", "<div class=\"wide\" tabindex=\"0\"><table>")
         .replace("</table>", "</table></div>"))
 }

@@ -177,8 +177,12 @@ fn codes_of(operation: &Operation) -> Vec<Code> {
         "cancel_turn" => {
             codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
         }
-        "plan_view" | "plan_patch" | "review_plan" => {
+        "plan_view" | "review_plan" => {
             codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
+        }
+        "plan_patch" => {
+            codes.extend([Code::ValidationError, Code::NotFound, Code::Conflict]);
+            codes.push(Code::JournalUnavailable);
         }
         "state" | "memory" | "journal" | "events" | "plans" => {
             codes.extend([Code::ValidationError, Code::JournalUnavailable]);

@@ -1,6 +1,7 @@
 //! The query of a URL: each parameter known, given once, and right.
 
 use std::future::{Ready, ready};
+use std::ops::RangeInclusive;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -12,6 +13,8 @@ use crate::errors::ApiError;
 
 /// The largest number that a row may have: SQLite's, and what the document's `int64` says.
 pub const MAX_ROW: u64 = i64::MAX.unsigned_abs();
+/// What `max_chars` may be.
+const MAX_CHARS: RangeInclusive<usize> = 1_000..=1_000_000;
 
 /// The checked parameters of a call.
 #[derive(Debug)]
@@ -70,9 +73,23 @@ impl Given {
 
     /// `limit`, from 1 to `most`.
     pub fn limit(&self, usual: usize, most: usize, faults: &mut Faults) -> usize {
-        let must = format!("must be a number from 1 to {most}");
-        let within = |text: &str| text.parse().ok().filter(|limit| (1..=most).contains(limit));
-        self.parsed("limit", &must, faults, within).unwrap_or(usual)
+        self.number("limit", 1..=most, faults).unwrap_or(usual)
+    }
+
+    /// `max_chars`: how long an answer may be, in characters, for readers that take no longer ones.
+    pub fn max_chars(&self, faults: &mut Faults) -> Option<usize> {
+        self.number("max_chars", MAX_CHARS, faults)
+    }
+
+    fn number(
+        &self,
+        name: &str,
+        range: RangeInclusive<usize>,
+        faults: &mut Faults,
+    ) -> Option<usize> {
+        let must = format!("must be a number from {} to {}", range.start(), range.end());
+        let within = |text: &str| text.parse().ok().filter(|number| range.contains(number));
+        self.parsed(name, &must, faults, within)
     }
 
     /// `kind` and `agent_id` together.

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 /// Stands where nobody has said under which address the service is reached; reserved, so nobody's.
 pub const PLACEHOLDER: &str = "https://life-agent.example.com";
 
+/// The fields of an act's payload in its schema.
+const PAYLOAD: &str = "/properties/payload/properties";
+
 /// An operation that a GPT may call.
 struct Offered {
     id: &'static str,
@@ -39,18 +42,19 @@ const OFFERED: &[Offered] = &[
     ),
     acts(
         "act",
-        "Call it when the user names one action exactly, such as `rest` or `explore`. For free text call \
-         `turn`. The answer says what it cost and gained.",
+        "Call it when the user names one action exactly, such as `rest` or `explore`, or wants a fact kept: \
+         `remember` with its `text` in `payload`. For free text call `turn`. The answer says what it cost and \
+         gained.",
     ),
     reads(
         "state",
-        "Call it for questions about how an agent is: vitals, memory, what it has done. It changes \
+        "Call it for questions about how an agent is: vitals, its last turns, how often it did what. It changes \
          nothing. With `agent_id` you get that agent, without it the list of all agents.",
     ),
     reads(
         "memory",
-        "Call it for questions about what an agent has lived through, when `state` does not go back far \
-         enough. It changes nothing.",
+        "Call it for what an agent keeps in mind: facts that it was told to remember. Look for words with \
+         `q`, or leave it out for all facts. It changes nothing.",
     ),
     reads(
         "check",
@@ -67,11 +71,15 @@ const OFFERED: &[Offered] = &[
         "plan_view",
         "Call it for one drafted change: its checks, its review, whether it is stale.",
     ),
-    reads("plan_patch", "Call it to show the diff of a drafted change."),
+    reads(
+        "plan_patch",
+        "Call it to show the diff of a drafted change. One that is too long is refused; people read it in \
+         the dashboard.",
+    ),
     reads(
         "journal",
         "Call it for what happened, in order. Filter by `agent_id` and `kind`, such as `obs.turn` or \
-         `gate.denied`. Go on with `next` as `after`. If an answer is too large, ask for fewer.",
+         `gate.denied`. Go on with `next` as `after`. Records in `left_out` are too long to be shown.",
     ),
     reads("journal_head", "Call it for the number and hash of the last record."),
     reads("meta", "Call it for the version, the uptime and the policy in force."),
@@ -87,11 +95,14 @@ const OFFERED: &[Offered] = &[
     reads("llm_status", "Call it to learn whether a language model is set up behind the service."),
 ];
 
-/// The largest `limit` of each list, so that an answer stays under 100,000 characters: a turn's row has up
-/// to 8,192 of input, a plan's up to 1,024 of intent, an agent's up to 64 of name.
-const LIMITS: &[(&str, u64)] = &[("journal", 5), ("plans", 50), ("state", 200)];
+/// The largest `limit` of each list, so that an answer stays under 100,000 characters: a plan has up to
+/// 1,024 of intent, which JSON may write with six each, a fact up to 240, an agent's name up to 64. The
+/// journal's rows have no such bound, so its pages end at `MAX_CHARS`.
+const LIMITS: &[(&str, u64)] = &[("journal", 50), ("memory", 64), ("plans", 15), ("state", 200)];
 /// For lists that are not in the table.
 const USUAL_LIMIT: u64 = 20;
+/// What `max_chars` is, wherever a call has it.
+const MAX_CHARS: u64 = 90_000;
 
 /// The document for GPT Actions, in the order in which people read it.
 #[derive(Debug, Serialize)]
@@ -124,6 +135,11 @@ fn derived(whole: &Value) -> Actions {
         }
     }
     paths.values_mut().for_each(|item| simplify(item, &schemas));
+    let mut schemas = used(&paths, &schemas);
+    // ChatGPT sends no field that is not described, and of a payload's the rules know this one.
+    if let Some(payload) = schemas.get_mut("ActBody").and_then(|act| act.pointer_mut(PAYLOAD)) {
+        payload["text"] = json!({"type": "string", "description": "The fact, for `remember`."});
+    }
     Actions {
         openapi: "3.1.0",
         info: json!({
@@ -134,7 +150,7 @@ fn derived(whole: &Value) -> Actions {
         }),
         servers: [json!({ "url": server.unwrap_or(PLACEHOLDER) })],
         components: json!({
-            "schemas": used(&paths, &schemas),
+            "schemas": schemas,
             // One way only: ChatGPT takes no choice of schemes. There: API key, auth type Bearer.
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         }),
@@ -168,11 +184,12 @@ fn offered(operation: &Value) -> Option<Value> {
     Some(seen)
 }
 
-/// Success, without its streamed form, and one shape for everything else.
+/// Success, without its streamed form, and one shape for everything else. 202 is what only the header
+/// `Prefer` leads to, which a GPT cannot send.
 fn answers(responses: &Value) -> Value {
     let mut kept = Map::new();
     for (status, response) in responses.as_object().into_iter().flatten() {
-        if !status.starts_with('2') {
+        if !status.starts_with('2') || status == "202" {
             continue;
         }
         let mut response = response.clone();
@@ -197,13 +214,18 @@ fn answers(responses: &Value) -> Value {
     Value::Object(kept)
 }
 
-/// `limit` becomes small, and required: without it the service would choose a larger page.
+/// `limit` becomes small, and required, since without it the service would choose a larger page; so does
+/// `max_chars`, which leaves no choice.
 fn bounded(id: &str, mut parameter: Value) -> Value {
     if parameter["name"] == "limit" {
         let most = LIMITS.iter().find(|(of, _)| *of == id).map_or(USUAL_LIMIT, |(_, most)| *most);
         parameter["required"] = true.into();
         parameter["description"] = format!("At most so many of a list, 1 to {most}.").into();
         parameter["schema"] = json!({"type": "integer", "minimum": 1, "maximum": most});
+    } else if parameter["name"] == "max_chars" {
+        parameter["required"] = true.into();
+        parameter["description"] = format!("Always {MAX_CHARS}.").into();
+        parameter["schema"] = json!({"type": "integer", "enum": [MAX_CHARS], "default": MAX_CHARS});
     }
     parameter
 }

@@ -24,7 +24,7 @@ pub struct EventsQuery {
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     kind: (),
     /// Events of this agent.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     agent_id: (),
     #[param(ignore)]

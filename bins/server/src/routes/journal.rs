@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::EngineError;
 use life_agent_engine::domain::record::Row;
-use life_agent_engine::observer::Filter;
+use life_agent_engine::observer::{Filter, Page};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,6 +14,10 @@ use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
 
 const USUAL_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+/// What an answer has beside its rows, in characters: its keys and `next`.
+const AROUND: usize = 64;
+/// A number of a row with its comma, in characters.
+const NUMBER: usize = 20;
 
 /// Which rows are asked for.
 #[derive(Debug, IntoParams)]
@@ -25,12 +29,16 @@ pub struct JournalQuery {
     /// At most so many, 1 to 1,000.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     limit: usize,
+    /// Ends the page before it is longer than this, in characters, 1,000 to 1,000,000. A row that is longer by
+    /// itself is named in `left_out`.
+    #[param(value_type = Option<u64>, minimum = 1000, maximum = 1_000_000)]
+    max_chars: Option<usize>,
     /// Rows of this kind; a `*` at the end stands for any ending, as in `obs.*`.
     #[param(value_type = Option<String>)]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     kind: (),
     /// Rows of this agent.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     agent_id: (),
     #[param(ignore)]
@@ -38,11 +46,12 @@ pub struct JournalQuery {
 }
 
 impl Parameters for JournalQuery {
-    const NAMES: &'static [&'static str] = &["after", "limit", "kind", "agent_id"];
+    const NAMES: &'static [&'static str] = &["after", "limit", "max_chars", "kind", "agent_id"];
     fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
         Some(Self {
             after: given.row("after", faults).unwrap_or(0),
             limit: given.limit(USUAL_LIMIT, MAX_LIMIT, faults),
+            max_chars: given.max_chars(faults),
             filter: given.filter(faults)?,
             kind: (),
             agent_id: (),
@@ -57,6 +66,46 @@ struct JournalAnswer {
     events: Vec<Row>,
     /// What to ask for as `after` to get further rows that are there already; none at the end.
     next: Option<u64>,
+    /// Rows of this page that are longer than `max_chars` by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<u64>,
+}
+
+impl JournalAnswer {
+    fn whole(page: Page) -> Self {
+        Self { events: page.rows, next: page.next, left_out: Vec::new() }
+    }
+
+    /// The page up to where it would have more characters than `most`. What would never fit is left out by
+    /// number, so that a reader gets past it and knows.
+    fn within(page: Page, most: usize) -> Self {
+        let alone = most.saturating_sub(AROUND);
+        let mut room = alone;
+        let mut answer = Self { events: Vec::new(), next: None, left_out: Vec::new() };
+        let mut last = None;
+        for row in page.rows {
+            let length = length(&row);
+            let fits = length <= alone;
+            let needed = if fits { length } else { NUMBER };
+            if needed > room {
+                return Self { next: last, ..answer };
+            }
+            room -= needed;
+            last = Some(row.id);
+            if fits {
+                answer.events.push(row);
+            } else {
+                answer.left_out.push(row.id);
+            }
+        }
+        Self { next: page.next, ..answer }
+    }
+}
+
+/// How many characters a row takes in a list.
+fn length(row: &Row) -> usize {
+    let text = serde_json::to_string(row);
+    text.map_or(usize::MAX, |text| text.chars().count().saturating_add(1))
 }
 
 /// The record, a page at a time
@@ -76,10 +125,13 @@ pub async fn journal(
     _: Authenticated,
     query: Query<JournalQuery>,
 ) -> Result<impl Responder, ApiError> {
-    let Query(JournalQuery { after, limit, filter, .. }) = query;
+    let Query(JournalQuery { after, limit, max_chars, filter, .. }) = query;
     let read = state.engine.journal().read(move |reader| reader.page(after, limit, &filter)).await;
     let page = read.map_err(EngineError::from)?;
-    Ok(HttpResponse::Ok().json(JournalAnswer { events: page.rows, next: page.next }))
+    Ok(HttpResponse::Ok().json(match max_chars {
+        Some(most) => JournalAnswer::within(page, most),
+        None => JournalAnswer::whole(page),
+    }))
 }
 
 /// Where the record ends

@@ -18,10 +18,10 @@ const MAX_QUERY: usize = 256;
 #[into_params(parameter_in = Query)]
 pub struct MemoryQuery {
     /// Whose.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     agent_id: AgentId,
     /// Words to look for; a fact fits that has a word beginning like one of them. Without it, all facts.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 256)]
+    #[param(value_type = Option<String>, max_length = 256)]
     q: Option<String>,
     /// At most so many, 1 to 64.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 64)]

@@ -21,7 +21,7 @@ const MAX_NOTE: usize = 4096;
 #[into_params(parameter_in = Query)]
 pub struct PlansQuery {
     /// `created`, `approved`, `rejected` or `branched`; without it, all.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(created|approved|rejected|branched)?$")]
     status: Option<Status>,
     /// Plans that were made before this row.
     before: Option<u64>,
@@ -50,6 +50,23 @@ struct PlansAnswer {
     plans: Vec<PlanSummary>,
     /// What to ask for as `before` to get older plans.
     next: Option<u64>,
+}
+
+/// How a diff is asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PatchQuery {
+    /// Refuses a diff that is longer than this, in characters, 1,000 to 1,000,000; a part of one would be
+    /// another change.
+    #[param(value_type = Option<u64>, minimum = 1000, maximum = 1_000_000)]
+    max_chars: Option<usize>,
+}
+
+impl Parameters for PatchQuery {
+    const NAMES: &'static [&'static str] = &["max_chars"];
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+        Some(Self { max_chars: given.max_chars(faults) })
+    }
 }
 
 /// What a reviewer says.
@@ -122,7 +139,7 @@ pub async fn plan_view(
 /// A statement of intent has none, which is 404.
 #[utoipa::path(
     get, path = "/plans/{id}/patch", tag = "plans", operation_id = "plan_patch",
-    params(("id" = String, Path, description = "The plan.")),
+    params(("id" = String, Path, description = "The plan."), PatchQuery),
     responses((status = 200, body = String, content_type = "text/x-diff", description = "The diff, as `git diff` prints it.",
         example = json!("diff --git a/plans/greeting.txt b/plans/greeting.txt\n"))),
 )]
@@ -130,10 +147,17 @@ pub async fn plan_patch(
     state: web::Data<AppState>,
     _: Authenticated,
     id: web::Path<String>,
+    query: Query<PatchQuery>,
 ) -> Result<impl Responder, ApiError> {
     let patch = state.engine.plan_patch(&id).await?.ok_or_else(|| {
         ApiError::new(Code::NotFound, "the plan is a statement of intent and has no patch")
     })?;
+    let length = patch.chars().count();
+    let mut faults = Faults::default();
+    if query.0.max_chars.is_some_and(|most| length > most) {
+        faults.add("max_chars", format!("the diff has {length} characters; read it without this"));
+    }
+    faults.result(Some(()))?;
     Ok(HttpResponse::Ok().content_type("text/x-diff; charset=utf-8").body(patch))
 }
 

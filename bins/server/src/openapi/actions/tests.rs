@@ -127,7 +127,30 @@ fn every_list_has_a_small_limit_that_must_be_given() {
             }
         }
     }
-    assert!(lists >= 3, "{lists}");
+    assert!(lists >= 4, "{lists}");
+}
+
+#[test]
+fn what_can_be_long_is_bounded_in_characters() {
+    let document = document_of(None);
+    let bounded: Vec<_> = operations(&document)
+        .into_iter()
+        .filter_map(|operation| {
+            let parameters = operation["parameters"].as_array()?;
+            let bound = parameters.iter().find(|parameter| parameter["name"] == "max_chars")?;
+            assert_eq!(bound["required"], true);
+            assert_eq!(bound["schema"]["enum"], json!([90_000]));
+            operation["operationId"].as_str()
+        })
+        .collect();
+    assert_eq!(bounded, ["journal", "plan_patch"]);
+}
+
+#[test]
+fn a_gpt_can_have_facts_remembered() {
+    let document = document_of(None);
+    let payload = &document["components"]["schemas"]["ActBody"]["properties"]["payload"];
+    assert_eq!(payload["properties"]["text"]["type"], "string", "{payload}");
 }
 
 #[test]
@@ -144,7 +167,7 @@ fn what_the_whole_document_may_gain_does_not_get_in() {
     whole["paths"]["/turns/{id}"] = json!({ "delete": removal });
     let gained = serde_json::to_value(derived(&whole)).unwrap();
     let text = gained.to_string();
-    for absent in ["Idempotency-Key", "text/event-stream", "remove_turn"] {
+    for absent in ["Idempotency-Key", "Prefer", "\"202\"", "text/event-stream", "remove_turn"] {
         assert!(!text.contains(absent), "{absent}");
     }
     assert_eq!(operations(&gained).len(), operations(&document_of(None)).len());

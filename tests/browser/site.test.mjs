@@ -1,0 +1,98 @@
+// The pages of docs/ as GitHub Pages serves them, below a folder of its own: each is clean, fits and reads well.
+
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { ROOT, launch, seriousFaults } from "./support.mjs";
+
+const DOCS = join(ROOT, "docs");
+const TYPES = { ".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".yaml": "text/yaml", ".json": "application/json" };
+let [browser, server, site, pages] = [];
+
+before(async () => {
+  server = createServer(async (request, response) => {
+    const path = new URL(request.url, "http://x").pathname;
+    const name = path.startsWith("/life-agent/") ? path.slice("/life-agent/".length) || "index.html" : "..";
+    const content = name.includes("..") ? null : await readFile(join(DOCS, name)).catch(() => null);
+    response.writeHead(content ? 200 : 404, { "Content-Type": TYPES[extname(name)] ?? "text/plain" });
+    response.end(content);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  site = `http://127.0.0.1:${server.address().port}/life-agent/`;
+  const guides = (await readdir(join(DOCS, "guides"))).map((name) => `guides/${name}`);
+  pages = ["", "reference.html", ...guides];
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+async function watched(context) {
+  const tab = await browser.newContext(context);
+  const page = await tab.newPage();
+  page.faults = [];
+  page.on("console", (message) => page.faults.push(message.text()));
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(site) || page.faults.push(`asks for ${request.url()}`));
+  page.on("response", (response) => response.ok() || page.faults.push(`${response.status()} ${response.url()}`));
+  return page;
+}
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [1280, 400]) {
+    test(`every page is clean, ${colorScheme}, ${width} wide, and nothing runs off it`, async () => {
+      const page = await watched({ colorScheme, viewport: { width, height: 850 } });
+      const pictures = join(ROOT, "target/browser/pictures");
+      await mkdir(pictures, { recursive: true });
+      assert.ok(pages.length > 12, pages.join());
+      for (const path of pages) {
+        await page.goto(site + path);
+        assert.equal(await page.locator("h1").count(), 1, path);
+        assert.equal(await page.evaluate(() => document.styleSheets.length), 1, path);
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${path} is too wide`);
+        assert.deepEqual(await seriousFaults(page), [], path);
+        if (!path.startsWith("guides/")) {
+          const name = path.replace(".html", "") || "index";
+          await page.screenshot({ path: join(pictures, `site-${name}-${colorScheme}-${width}.png`) });
+        }
+      }
+      assert.deepEqual(page.faults, []);
+      await page.context().close();
+    });
+  }
+}
+
+test("from the first page a click leads to every guide and every call, and from there back", async () => {
+  const page = await watched({ viewport: { width: 1280, height: 900 } });
+  await page.goto(site);
+  const linked = await page.locator(".guides a").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  assert.deepEqual(linked.toSorted(), pages.filter((path) => path.startsWith("guides/")).toSorted());
+  for (const path of linked) {
+    await page.locator(`.guides a[href="${path}"]`).click();
+    await page.waitForURL(site + path);
+    await page.locator(".bar .name").click();
+    await page.waitForURL(`${site}index.html`);
+  }
+  await page.locator("nav a", { hasText: "Calls" }).click();
+  await page.waitForURL(`${site}reference.html`);
+  await page.locator('.calls a[href="#turn"]').click();
+  const call = page.locator("section#turn");
+  assert.ok((await call.boundingBox()).y < 900, "it is in sight");
+  for (const said of ["Idempotency-Key (header)", "Prefer (header)", "202: TurnLater"]) {
+    await call.getByText(said, { exact: true }).first().waitFor();
+  }
+  assert.deepEqual(page.faults, []);
+});
+
+test("the pages also open from a folder, with their style", async () => {
+  const page = await (await browser.newContext()).newPage();
+  const faults = [];
+  page.on("console", (message) => faults.push(message.text()));
+  await page.goto(pathToFileURL(join(DOCS, "guides/gates.html")).href);
+  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("main")).maxWidth), "1024px");
+  assert.deepEqual(faults, []);
+});
