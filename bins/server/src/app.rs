@@ -15,12 +15,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::Keys;
-use crate::middleware::access::access;
-use crate::middleware::envelope::envelope;
-use crate::middleware::headers::headers;
+use crate::middleware::cors::WithOrigin;
 use crate::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
 use crate::middleware::in_flight::InFlight;
-use crate::middleware::request_id::{X_REQUEST_ID, request_id};
+use crate::middleware::manners;
+use crate::middleware::request_id::X_REQUEST_ID;
 use crate::routes;
 
 /// What handlers share; one for all workers.
@@ -66,11 +65,8 @@ pub fn create_app(
         .configure(routes::configure)
         // Innermost: a handler that panics is an error like any other, with its envelope.
         .wrap(CatchPanic::default())
-        .wrap(cors)
-        .wrap(from_fn(envelope))
-        .wrap(from_fn(headers))
-        .wrap(from_fn(access))
-        .wrap(from_fn(request_id))
+        .wrap(WithOrigin(cors))
+        .wrap(from_fn(manners))
 }
 
 /// Exact origins only. Keys travel in headers, so credentials (cookies) stay off.

@@ -1,20 +1,23 @@
 //! The log: JSON lines with the request's id, in a file that is rotated by size, or on standard error.
 
+mod request;
+
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
-use jiff::Timestamp;
-use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use self::request::Lines;
+pub use self::request::{Answered, carried, within};
 
 /// A file that has grown beyond this, in bytes, is rotated.
 const MAX_BYTES: usize = 1_000_000;
@@ -32,49 +35,6 @@ pub struct LogError {
     error: std::io::Error,
 }
 
-/// Where lines about requests go, unless the level silences them.
-static REQUESTS: OnceLock<NonBlocking> = OnceLock::new();
-
-/// The line about one request.
-#[derive(Debug, Serialize)]
-pub struct Answered<'a> {
-    /// Its id.
-    pub request_id: &'a str,
-    /// Its method, or `other`.
-    pub method: &'static str,
-    /// The route that it took, not its path.
-    pub route: &'a str,
-    /// The status of its answer.
-    pub status: u16,
-    /// What it took, in microseconds.
-    pub micros: u64,
-}
-
-impl Answered<'_> {
-    /// Logs it. There is one such line for every request, and on its way through `tracing` it cost as much
-    /// as the gates; the line is the same.
-    pub fn log(&self) {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            timestamp: String,
-            level: &'static str,
-            message: &'static str,
-            #[serde(flatten)]
-            request: &'a Answered<'a>,
-            target: &'static str,
-        }
-        let Some(log) = REQUESTS.get() else { return };
-        let timestamp = format!("{:.6}", Timestamp::now());
-        let (level, message, target) = ("INFO", "answered", module_path!());
-        let line = Line { timestamp, level, message, request: self, target };
-        if let Ok(mut line) = serde_json::to_vec(&line) {
-            line.push(b'\n');
-            // It only queues; there is nothing to be done about a log that has ended.
-            let _ = log.clone().write_all(&line);
-        }
-    }
-}
-
 /// Keeps the log going; dropping it writes out what is queued.
 #[derive(Debug)]
 pub struct Log(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
@@ -86,16 +46,14 @@ pub fn start(file: Option<&Path>, level: LevelFilter) -> Result<Log, LogError> {
         None => non_blocking(std::io::stderr()),
     };
     if level >= LevelFilter::INFO {
-        let _ = REQUESTS.set(writer.clone());
+        request::log_answers(&writer);
     }
     // Libraries may show requests with their headers, and so keys, in their finer levels.
     let quiet = level.min(LevelFilter::WARN);
     let filter = Targets::new().with_target("life_agent", level).with_default(quiet);
     let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
+        .event_format(Lines(tracing_subscriber::fmt::format().json().flatten_event(true)))
+        .fmt_fields(JsonFields::new())
         .with_writer(writer);
     // A second start in one process, as in tests, goes on with the first log.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();

@@ -33,7 +33,7 @@ pub struct Teller {
 impl Teller {
     /// For the answer to a request.
     pub fn new(state: &web::Data<AppState>, request: &HttpRequest) -> Self {
-        Self { state: state.clone(), request_id: request_id::of(request) }
+        Self { state: state.clone(), request_id: request_id::of(request).as_ref().to_owned() }
     }
 
     /// The one envelope, in one line.

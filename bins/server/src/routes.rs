@@ -39,6 +39,13 @@ use crate::middleware::in_flight::in_flight;
 /// without a key; the others are open.
 #[rustfmt::skip]
 pub fn configure(config: &mut ServiceConfig) {
+    // They are tried in this order, so what is called most stands first: agents.
+    once(config, "/act", post(act::act));
+    once(config, "/turn", both(turns::queued(), post(turn::turn)));
+    at(config, "/turns/{id}", both(get(turns::queued_turn), only(Method::DELETE, turns::cancel_turn)));
+    at(config, "/check", post(check::check));
+    at(config, "/state", get(state::state));
+    at(config, "/memory", get(memory::memory));
     // Open: health, metrics and documentation.
     at(config, "/healthz", get(health::healthz));
     at(config, "/readyz", get(health::readyz));
@@ -50,13 +57,6 @@ pub fn configure(config: &mut ServiceConfig) {
     at(config, "/ui", get(ui::page));
     at(config, "/ui/{file:.*}", get(ui::file));
     at(config, "/", get(ui::home));
-    // Agents.
-    once(config, "/act", post(act::act));
-    once(config, "/turn", both(turns::queued(), post(turn::turn)));
-    at(config, "/turns/{id}", both(get(turns::queued_turn), only(Method::DELETE, turns::cancel_turn)));
-    at(config, "/check", post(check::check));
-    at(config, "/state", get(state::state));
-    at(config, "/memory", get(memory::memory));
     // Changes to the workspace.
     once(config, "/plan", post(plan::plan));
     at(config, "/plans", get(plans::plans));

@@ -1,15 +1,21 @@
 //! The draw: a fair d20 that depends on nothing but seed, agent and version.
 
+use std::sync::LazyLock;
+
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::ids::AgentId;
 
+/// BLAKE3 after its context, which is the same for every draw.
+static DRAW: LazyLock<blake3::Hasher> =
+    LazyLock::new(|| blake3::Hasher::new_derive_key("life-agent 2026 d20 draw v1"));
+
 /// A number of 1 to 20 for the step that follows `version`. ChaCha20 (RFC 8439 core) is seeded with
 /// BLAKE3 in its key-derivation mode over seed, version and agent, so that draws of different agents
 /// and steps are independent and nobody can steer them without knowing the seed.
 pub fn d20(seed: u64, agent: &AgentId, version: u64) -> u8 {
-    let mut hasher = blake3::Hasher::new_derive_key("life-agent 2026 d20 draw v1");
+    let mut hasher = DRAW.clone();
     hasher.update(&seed.to_le_bytes());
     hasher.update(&version.to_le_bytes());
     hasher.update(agent.as_str().as_bytes());

@@ -17,6 +17,7 @@ pub mod facts;
 pub mod fault;
 pub mod gate;
 pub mod ids;
+pub mod intents;
 pub mod narrate;
 pub mod payload;
 pub mod profile;

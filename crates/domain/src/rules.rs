@@ -123,7 +123,10 @@ pub fn apply_turn(state: &mut AgentState, step: &TurnStep) {
         state.count(action);
     }
     state.vitals = state.vitals.after(step.turn.deltas);
-    let said: String = step.input.chars().take(MAX_MEMORY_CHARS - 40).collect();
+    let said = match step.input.char_indices().nth(MAX_MEMORY_CHARS - 40) {
+        Some((end, _)) => step.input.get(..end).unwrap_or_default(),
+        None => &step.input,
+    };
     state.remember(format!("{} ({}): {said}", step.turn.intent, step.turn.outcome.as_str()));
 }
 
@@ -143,7 +146,7 @@ pub(crate) fn act_step(state: &AgentState, profile: &Profile, act: &Act) -> ActS
 }
 
 pub(crate) fn turn_step(state: &AgentState, profile: &Profile, turn: &Turn) -> TurnStep {
-    let intent = profile.intent_of(&turn.input);
+    let intent = profile.intents.of(&turn.input);
     let (name, action) = match profile.action_of(intent) {
         Some((name, action)) => (Some(name.to_owned()), action.clone()),
         None => (None, Action { difficulty: 1, effects: Deltas::default() }),

@@ -14,11 +14,12 @@ use quick_cache::{DefaultHashBuilder, UnitWeighter};
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::answers::Present;
 use crate::error::EngineError;
 
 /// An agent's state as the last queued step left it, and the journal's epoch that it belongs to.
 pub(crate) struct Loaded {
-    pub(crate) state: AgentState,
+    pub(crate) present: Present,
     pub(crate) epoch: u64,
 }
 
@@ -109,10 +110,10 @@ impl Agents {
     }
 
     /// The present state, without taking a step.
-    pub(crate) async fn state(&self, agent: &AgentId) -> Result<AgentState, EngineError> {
+    pub(crate) async fn present(&self, agent: &AgentId) -> Result<Present, EngineError> {
         let slot = self.slot(agent);
         let held = self.lock(agent, &slot).await?;
-        held.as_ref().map(|loaded| loaded.state.clone()).ok_or(EngineError::Unavailable)
+        held.as_ref().map(|loaded| loaded.present.clone()).ok_or(EngineError::Unavailable)
     }
 
     async fn load(&self, agent: &AgentId) -> Result<Loaded, EngineError> {
@@ -121,14 +122,14 @@ impl Agents {
         // Steps of a caller that has gone away may still be queued.
         self.journal.barrier().await?;
         let (agent, seed) = (agent.clone(), self.seed);
-        let state = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
-        Ok(Loaded { state, epoch })
+        let present = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
+        Ok(Loaded { present, epoch })
     }
 }
 
 /// The state that the last snapshot and the rows after it give. Each row states the hash of the state
 /// it led to: where they differ, the journal was changed behind our back and nothing is built on it.
-fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<AgentState, JournalError> {
+fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<Present, JournalError> {
     let mut stated = None;
     let (mut state, after) = match reader.snapshot(agent.as_str())? {
         Some(snapshot) => {
@@ -141,11 +142,12 @@ fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<AgentState, Jo
         let hash = apply_row(&mut state, &row).map_err(|error| corrupt(agent, row.id, &error))?;
         stated = Some((row.id, hash));
     }
+    let state_hash = state.hash();
     match stated {
-        Some((id, hash)) if hash != state.hash() => {
+        Some((id, hash)) if hash != state_hash => {
             Err(corrupt(agent, id, &"the state it states is not the state it leads to"))
         }
-        _ => Ok(state),
+        _ => Ok(Present { state: Arc::new(state), state_hash }),
     }
 }
 

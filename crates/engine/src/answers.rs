@@ -1,8 +1,11 @@
 //! What the engine answers; the server serialises these as they are.
 
+use std::sync::Arc;
+
 use life_agent_domain::command::{Act, Chat, Plan, Turn};
 use life_agent_domain::gate::{Finding, Trace};
 use life_agent_domain::rules::ActStep;
+use life_agent_domain::state::AgentState;
 use serde::Serialize;
 
 /// What the gates noted about a request that passed.
@@ -27,6 +30,15 @@ impl From<&Trace> for GateNotes {
             would_deny: trace.would_deny().into_iter().map(str::to_owned).collect(),
         }
     }
+}
+
+/// An agent as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// Its state; whoever asks shares it until the next step.
+    pub state: Arc<AgentState>,
+    /// The state's hash.
+    pub state_hash: String,
 }
 
 /// A step that is on the record.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use life_agent_domain::ids::{AgentId, Principal};
 use life_agent_domain::record::EventKind;
-use life_agent_domain::state::AgentState;
 use life_agent_observer::{Journal, Work};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::agents::Agents;
-use crate::answers::{AgentSummary, Meta};
+use crate::answers::{AgentSummary, Meta, Present};
 use crate::config::{Config, OpaMode};
 use crate::error::{EngineError, OpenError};
 use crate::idempotency::{Calls, Mark};
@@ -169,8 +168,8 @@ impl Engine {
     }
 
     /// An agent's state; an agent that nobody has used yet has its initial one.
-    pub async fn state(&self, agent: &AgentId) -> Result<AgentState, EngineError> {
-        self.agents.state(agent).await
+    pub async fn state(&self, agent: &AgentId) -> Result<Present, EngineError> {
+        self.agents.present(agent).await
     }
 
     /// Agents in the order of their ids, after one of them (none: from the first).

@@ -28,7 +28,7 @@ impl Engine {
             Metered::No => Rate::Within,
         };
         let intent = match command {
-            Command::Turn(turn) => Some(policy.profile.intent_of(&turn.input).to_owned()),
+            Command::Turn(turn) => Some(policy.profile.intents.of(&turn.input).to_owned()),
             _ => None,
         };
         let targets = if command.targets().is_empty() {

@@ -42,7 +42,7 @@ mod workspace;
 
 pub use answers::{
     Acted, AgentSummary, Asked, Checked, GateNotes, KillSwitchStatus, Meta, PolicyInForce,
-    PolicyReport, PolicySource, Source,
+    PolicyReport, PolicySource, Present, Source,
 };
 pub use chat::{ChatAsked, ChatEvent, ChatEvents, Chatted, LlmStatus};
 pub use config::{Config, LlmConfig, OpaMode};

@@ -20,13 +20,13 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Fact>, EngineError> {
         let Some(query) = query else {
-            let mut facts = self.state(agent).await?.facts;
-            facts.truncate(limit);
-            return Ok(facts);
+            let present = self.state(agent).await?;
+            return Ok(present.state.facts.iter().take(limit).cloned().collect());
         };
         let found = self.find_facts(agent, query, limit).await?;
-        let facts = self.state(agent).await?.facts;
-        let fact = |version| facts.iter().find(|fact| fact.version == version).cloned();
+        let present = self.state(agent).await?;
+        let facts = present.state.facts.iter();
+        let fact = |version| facts.clone().find(|fact| fact.version == version).cloned();
         Ok(found.into_iter().filter_map(fact).collect())
     }
 
@@ -45,17 +45,18 @@ impl Engine {
     }
 }
 
-/// What the index must follow after steps that led from one state to the other.
-pub(crate) fn facts_extra(agent: &AgentId, before: &AgentState, after: &AgentState) -> Vec<Extra> {
-    // Facts of one version have one text.
-    let versions = |state: &AgentState| -> BTreeSet<u64> {
-        state.facts.iter().map(|fact| fact.version).collect()
-    };
-    let (had, has) = (versions(before), versions(after));
-    if had == has {
+/// The facts of a state by their versions; facts of one version have one text.
+pub(crate) fn fact_versions(state: &AgentState) -> BTreeSet<u64> {
+    state.facts.iter().map(|fact| fact.version).collect()
+}
+
+/// What the index must follow after steps that led from a state with these facts to another one.
+pub(crate) fn facts_extra(agent: &AgentId, had: &BTreeSet<u64>, now: &AgentState) -> Vec<Extra> {
+    let has = fact_versions(now);
+    if *had == has {
         return Vec::new();
     }
-    let new = after.facts.iter().filter(|fact| !had.contains(&fact.version));
+    let new = now.facts.iter().filter(|fact| !had.contains(&fact.version));
     let change = FactChange {
         kept: new.map(|fact| (fact.version, fact.text.clone())).collect(),
         forgotten: had.difference(&has).copied().collect(),

@@ -280,7 +280,7 @@ impl Player<'_> {
 
 fn facts(policy: &InForce, workspace: &Workspace, command: Command<'_>) -> Facts {
     let intent = match command {
-        Command::Turn(turn) => Some(policy.profile.intent_of(&turn.input).to_owned()),
+        Command::Turn(turn) => Some(policy.profile.intents.of(&turn.input).to_owned()),
         _ => None,
     };
     Facts {

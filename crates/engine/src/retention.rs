@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use life_agent_domain::ids::AgentId;
 use life_agent_observer::{Extra, Forget, Keep, Pruned, Snapshot, Work};
 
+use crate::answers::Present;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -53,8 +54,8 @@ impl Engine {
     }
 
     async fn keep_state(&self, agent: &AgentId) -> Result<(), EngineError> {
-        let state = self.agents.state(agent).await?;
-        let snapshot = Snapshot::of(&state, &state.hash());
+        let Present { state, state_hash } = self.agents.present(agent).await?;
+        let snapshot = Snapshot::of(&state, &state_hash);
         let extra = vec![Extra::Snapshot(agent.clone(), snapshot)];
         self.journal.append(Work { extra, ..Work::default() })?.await?;
         Ok(())

@@ -12,12 +12,12 @@ use life_agent_domain::state::AgentState;
 use life_agent_observer::{AgentStep, Extra, Snapshot, Work};
 use serde::{Deserialize, Serialize};
 
-use crate::agents::Slot;
-use crate::answers::{GateNotes, Source, Taken};
+use crate::agents::{Loaded, Slot};
+use crate::answers::{GateNotes, Present, Source, Taken};
 use crate::engine::{Caller, Engine, row_data};
 use crate::error::EngineError;
 use crate::llm::{Done, Telling};
-use crate::memory::facts_extra;
+use crate::memory::{fact_versions, facts_extra};
 use crate::policy::InForce;
 use crate::told::Turned;
 
@@ -82,7 +82,7 @@ pub(crate) struct Told {
     pub(crate) telling: Telling,
     pub(crate) source: Source,
     /// The state that the turn was settled on.
-    pub(crate) before: AgentState,
+    pub(crate) before: Arc<AgentState>,
     /// The state after all of it.
     pub(crate) state: AgentState,
     pub(crate) extra: Vec<Extra>,
@@ -104,30 +104,34 @@ impl Engine {
         let (pending, step, state_version, state_hash) = {
             let _shared = self.agents.share(&slot).await?;
             let mut held = self.agents.lock(agent, &slot).await?;
-            let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
-            let step = (rules.decide)(&loaded.state, &policy.profile, permit);
-            let mut next = loaded.state.clone();
-            (rules.apply)(&mut next, &step);
-            let state_hash = next.hash();
+            // Before anything is changed: a full queue leaves the agent as it was. If something else
+            // goes wrong the state is gone from here, and read again from the journal.
+            let place = self.journal.reserve()?;
+            let Loaded { present, epoch } = held.take().ok_or(EngineError::Unavailable)?;
+            let Present { mut state, .. } = present;
+            let had = fact_versions(&state);
+            let step = (rules.decide)(&state, &policy.profile, permit);
+            (rules.apply)(Arc::make_mut(&mut state), &step);
+            let (version, state_hash) = (state.version, state.hash());
             let data = row_data(&StepData {
                 step: &step,
-                state_version: next.version,
+                state_version: version,
                 state_hash: &state_hash,
                 notes: &notes,
                 policy_hash: &policy.snapshot.hash,
                 beside: Beside::Nothing {},
             })?;
-            let beside = facts_extra(agent, &loaded.state, &next).into_iter().chain(extra);
-            let pending = self.journal.append(Work {
-                epoch: Some(loaded.epoch),
-                step: Some(AgentStep { version: next.version, turns: next.turns }),
-                snapshot: self.due(policy, next.version).then(|| Snapshot::of(&next, &state_hash)),
+            let beside = facts_extra(agent, &had, &state).into_iter().chain(extra);
+            let pending = place.append(Work {
+                epoch: Some(epoch),
+                step: Some(AgentStep { version, turns: state.turns }),
+                snapshot: self.due(policy, version).then(|| Snapshot::of(&state, &state_hash)),
                 extra: caller.marked(beside.collect()),
                 ..Work::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
             })?;
-            // Only what is queued counts: a full queue has left the agent as it was.
-            loaded.state = next;
-            (pending, step, loaded.state.version, state_hash)
+            let present = Present { state, state_hash: state_hash.clone() };
+            *held = Some(Loaded { present, epoch });
+            (pending, step, version, state_hash)
         };
         let event_id = pending.await?.id;
         Ok(Taken { step, event_id, state_version, state_hash, notes })
@@ -174,11 +178,12 @@ impl Engine {
             let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
             // Nobody else takes a step meanwhile; but a commit may have failed and taken back what
             // this was built on.
-            if loaded.state != before {
+            if loaded.present.state != before {
                 return Err(EngineError::Unavailable);
             }
             let step = AgentStep { version: state_version, turns: state.turns };
-            let beside = facts_extra(agent, &before, &state).into_iter().chain(extra);
+            let beside = facts_extra(agent, &fact_versions(&before), &state);
+            let beside = beside.into_iter().chain(extra);
             let pending = self.journal.append(Work {
                 entries,
                 epoch: Some(loaded.epoch),
@@ -186,7 +191,8 @@ impl Engine {
                 snapshot,
                 extra: caller.marked(beside.collect()),
             })?;
-            loaded.state = state;
+            let (state, state_hash) = (Arc::new(state), state_hash.clone());
+            loaded.present = Present { state, state_hash };
             pending
         };
         let rows = pending.await?.rows;

@@ -54,7 +54,8 @@ async fn state_and_hashes_survive_a_restart() {
     }
     let last = engine.act(&caller(), act("hero", "rest")).await.unwrap();
     let before = engine.state(&agent("hero")).await.unwrap();
-    assert_eq!((last.state_version, &last.state_hash), (261, &before.hash()));
+    assert_eq!((last.state_version, &last.state_hash), (261, &before.state.hash()));
+    assert_eq!(before.state_hash, last.state_hash);
     engine.close().await.unwrap();
 
     let engine = open(dir.path()).await;
@@ -63,7 +64,7 @@ async fn state_and_hashes_survive_a_restart() {
     assert_eq!(next.state_version, 262);
     // One row for the stop, one for the start.
     assert_eq!(next.event_id, last.event_id + 3);
-    assert_eq!(engine.state(&agent("nobody")).await.unwrap().version, 0);
+    assert_eq!(engine.state(&agent("nobody")).await.unwrap().state.version, 0);
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn an_agent_keeps_the_seed_it_began_with() {
     engine.close().await.unwrap();
     let engine = Engine::open(Config { seed: 7, ..config(dir.path()) }).await.unwrap();
     assert_eq!(engine.state(&agent("hero")).await.unwrap(), before);
-    assert_eq!(engine.state(&agent("other")).await.unwrap().seed, 7);
+    assert_eq!(engine.state(&agent("other")).await.unwrap().state.seed, 7);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -100,8 +101,8 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
     assert_eq!(agents.len(), 9);
     assert_eq!(agents.iter().map(|agent| agent.state_version).sum::<u64>(), 320);
     for summary in agents {
-        let state = engine.state(&agent(&summary.agent_id)).await.unwrap();
-        assert_eq!(state.version, summary.state_version);
+        let present = engine.state(&agent(&summary.agent_id)).await.unwrap();
+        assert_eq!(present.state.version, summary.state_version);
     }
     engine.close().await.unwrap();
     let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
@@ -194,7 +195,7 @@ async fn a_check_has_no_effect() {
     let checked = engine.check(&caller(), Asked::Plan(plan)).await.unwrap();
     assert_eq!((checked.decision, checked.code), ("deny", Some("path_forbidden")));
     assert_eq!(engine.journal().head(), head);
-    assert_eq!(engine.state(&agent("hero")).await.unwrap().version, 0);
+    assert_eq!(engine.state(&agent("hero")).await.unwrap().state.version, 0);
 }
 
 #[tokio::test]
@@ -269,7 +270,7 @@ async fn a_backtest_says_which_decisions_another_policy_would_turn_around() {
     let report = engine.backtest(PolicySource::Text(policy.to_owned()), 0, 1000).await.unwrap();
     assert_eq!(report.decisions, 3);
     assert_eq!(report.now_denied.iter().collect::<Vec<_>>(), [(&"rules/no-rest".to_owned(), &2)]);
-    assert_eq!(engine.state(&agent("hero")).await.unwrap().version, 3);
+    assert_eq!(engine.state(&agent("hero")).await.unwrap().state.version, 3);
 }
 
 #[tokio::test]

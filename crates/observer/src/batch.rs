@@ -34,13 +34,16 @@ impl Tip {
         Ok(last.optional()?.unwrap_or_else(none))
     }
 
-    /// The row that this entry becomes.
-    fn next(&mut self, entry: Entry) -> Row {
-        // A clock that was set back must not make rows look older than the ones before them.
-        let now = now();
+    /// From now on rows are recorded at this time. A clock that was set back must not make them look
+    /// older than the ones before them.
+    fn advance(&mut self, now: String) {
         if now > self.ts {
             self.ts = now;
         }
+    }
+
+    /// The row that this entry becomes.
+    fn next(&mut self, entry: Entry) -> Row {
         let id = self.head.id + 1;
         let agent_id: Option<String> = entry.agent.map(String::from);
         let kind = entry.kind.as_str();
@@ -83,6 +86,8 @@ pub(crate) fn insert(
     tip: &mut Tip,
     works: Vec<Work>,
 ) -> rusqlite::Result<Vec<Vec<Row>>> {
+    // Rows that share a commit are recorded at the same moment.
+    tip.advance(now());
     let mut stands: HashMap<AgentId, Stand> = HashMap::new();
     let mut written = Vec::with_capacity(works.len());
     for work in works {

@@ -57,7 +57,7 @@ impl Link<'_> {
 
     /// [`Link::hash`] as text.
     pub(crate) fn hash_text(&self) -> String {
-        self.hash().iter().map(|byte| char::from(*byte)).collect()
+        std::str::from_utf8(&self.hash()).unwrap_or_default().to_owned()
     }
 }
 

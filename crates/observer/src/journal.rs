@@ -126,12 +126,16 @@ impl Journal {
     /// Queues work and returns at once, so that it can be called under a lock: the order of calls is
     /// the order of rows. Dropping the [`Pending`] does not take the work back.
     pub fn append(&self, work: Work) -> Result<Pending, JournalError> {
-        work.check()?;
-        let (answer, pending) = oneshot::channel();
-        match self.0.queue.try_send(Command::Write(Box::new(work), answer)) {
-            Ok(()) => Ok(Pending(pending)),
-            Err(TrySendError::Full(_)) => Err(JournalError::Overloaded),
-            Err(TrySendError::Closed(_)) => Err(JournalError::Closed),
+        self.reserve()?.append(work)
+    }
+
+    /// A place in the queue, for work that must not be refused once it is made. The order is that of
+    /// [`Place::append`].
+    pub fn reserve(&self) -> Result<Place<'_>, JournalError> {
+        match self.0.queue.try_reserve() {
+            Ok(permit) => Ok(Place(permit)),
+            Err(TrySendError::Full(())) => Err(JournalError::Overloaded),
+            Err(TrySendError::Closed(())) => Err(JournalError::Closed),
         }
     }
 
@@ -250,6 +254,19 @@ struct Log;
 impl r2d2::HandleError<rusqlite::Error> for Log {
     fn handle_error(&self, error: rusqlite::Error) {
         tracing::error!(why = words(&error), "no connection to read the journal");
+    }
+}
+
+/// A place in the queue; given back when it is dropped.
+pub struct Place<'j>(mpsc::Permit<'j, Command>);
+
+impl Place<'_> {
+    /// See [`Journal::append`].
+    pub fn append(self, work: Work) -> Result<Pending, JournalError> {
+        work.check()?;
+        let (answer, pending) = oneshot::channel();
+        self.0.send(Command::Write(Box::new(work), answer));
+        Ok(Pending(pending))
     }
 }
 

@@ -36,7 +36,7 @@ pub use file::PageLimit;
 pub use filter::{BadKind, Filter};
 pub use forget::Forget;
 pub use jobs::{JobChange, JobRecord, JobStatus, NewJob, OpenJob};
-pub use journal::{Journal, Options, Pending};
+pub use journal::{Journal, Options, Pending, Place};
 pub use marks::{Answer, Mark, MarkRecord};
 pub use page::{MAX_PAGE_ROWS, Page};
 pub use read::{AgentRecord, ProposalRecord, Reader, StoredSnapshot};

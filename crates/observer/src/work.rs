@@ -122,7 +122,8 @@ impl Work {
             if [&entry.principal, &entry.request_id].iter().any(|name| has_control(name)) {
                 return refuse("a principal or request id holds a control character");
             }
-            if !data.starts_with('{') || data.contains(['\n', '\r']) || data.len() > MAX_DATA {
+            let one_line = memchr::memchr2(b'\n', b'\r', data.as_bytes()).is_none();
+            if !data.starts_with('{') || !one_line || data.len() > MAX_DATA {
                 return refuse(
                     "the data of a row must be a JSON object on one line, at most 4 MiB",
                 );
@@ -154,7 +155,8 @@ impl Work {
 }
 
 fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+    let in_ascii = text.bytes().any(|byte| byte.is_ascii_control());
+    in_ascii || !text.is_ascii() && text.chars().any(char::is_control)
 }
 
 impl Snapshot {

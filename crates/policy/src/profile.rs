@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use life_agent_domain::fault::Fault;
 use life_agent_domain::ids::ActionName;
-use life_agent_domain::profile::{Action, Intent, Keyword, Profile};
+use life_agent_domain::intents::{Intent, Intents, Keyword};
+use life_agent_domain::profile::{Action, Profile};
 use life_agent_domain::state::Deltas;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -98,7 +99,10 @@ pub fn compile_profile(text: &str) -> Result<Profile, Vec<Fault>> {
         faults.add("default_intent", message);
     }
     match faults.finish(text) {
-        None => Ok(Profile { voice: raw.voice, actions, intents, default_intent }),
+        None => {
+            let intents = Intents::new(intents, default_intent);
+            Ok(Profile { voice: raw.voice, actions, intents })
+        }
         Some(faults) => Err(faults),
     }
 }

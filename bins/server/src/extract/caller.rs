@@ -33,7 +33,11 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
     let key = presented(request.headers())?.ok_or_else(missing)?;
     let principal = state.keys.principal(key).ok_or_else(invalid)?.clone();
     let idempotency = request.extensions().get::<Mark>().cloned();
-    Ok(Authenticated(Caller { principal, request_id: request_id::of(request), idempotency }))
+    Ok(Authenticated(Caller {
+        principal,
+        request_id: request_id::of(request).as_ref().to_owned(),
+        idempotency,
+    }))
 }
 
 /// The key that was sent, wherever it was sent. Several of them are no key: which one counts must

@@ -1,5 +1,6 @@
 //! The query of a URL: each parameter known, given once, and right.
 
+use std::fmt;
 use std::future::{Ready, ready};
 use std::ops::RangeInclusive;
 
@@ -43,13 +44,13 @@ impl Given {
     pub fn parsed<T>(
         &self,
         name: &str,
-        must: &str,
+        must: impl fmt::Display,
         faults: &mut Faults,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let parsed = parse(self.text(name)?);
         if parsed.is_none() {
-            faults.add(name, must);
+            faults.add(name, must.to_string());
         }
         parsed
     }
@@ -87,9 +88,9 @@ impl Given {
         range: RangeInclusive<usize>,
         faults: &mut Faults,
     ) -> Option<usize> {
-        let must = format!("must be a number from {} to {}", range.start(), range.end());
+        let must = format_args!("must be a number from {} to {}", range.start(), range.end());
         let within = |text: &str| text.parse().ok().filter(|number| range.contains(number));
-        self.parsed(name, &must, faults, within)
+        self.parsed(name, must, faults, within)
     }
 
     /// `kind` and `agent_id` together.

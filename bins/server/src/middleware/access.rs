@@ -2,37 +2,25 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
-use actix_web::middleware::Next;
 use metrics::{Counter, Histogram, counter, histogram};
 
-use super::request_id;
 use crate::logging::Answered;
 
 /// The route of requests that no route is for.
 const UNMATCHED: &str = "unmatched";
 
-/// Counts, times and logs a request.
-pub async fn access<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let begun = Instant::now();
-    let response = next.call(request).await?;
-    let elapsed = begun.elapsed();
+/// Counts, times and logs an answer to the request of this id.
+pub(super) fn note<B>(response: &ServiceResponse<B>, id: &str, elapsed: Duration) {
     let request = response.request();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let (method, status) = (label(request.method()), response.status().as_u16());
     let route = measure(Series { method, route, status }, elapsed);
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    let request_id = request_id::of(request);
-    Answered { request_id: &request_id, method, route: &route, status, micros }.log();
-    Ok(response)
+    Answered { request_id: id, method, route: &route, status, micros }.log();
 }
 
 /// The same for a request that could not be read at all.

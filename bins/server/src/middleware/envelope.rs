@@ -1,10 +1,9 @@
 //! Puts the one envelope around every error, ours and the framework's.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 
 use super::request_id;
 use crate::app::AppState;
@@ -14,15 +13,13 @@ use crate::errors::{ApiError, Code};
 pub struct Whole;
 
 /// Replaces the body of an answer with an error status.
-pub async fn envelope<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
-    let response = next.call(request).await?;
+pub(super) fn put_around<B: MessageBody + 'static>(
+    response: ServiceResponse<B>,
+) -> ServiceResponse<EitherBody<B, BoxBody>> {
     let status = response.status();
     let whole = response.response().extensions().contains::<Whole>();
     if whole || !status.is_client_error() && !status.is_server_error() {
-        return Ok(response.map_into_left_body());
+        return response.map_into_left_body();
     }
     let body = body_of(&response);
     let close = leaves_body_unread(&response);
@@ -39,7 +36,7 @@ pub async fn envelope<B: MessageBody + 'static>(
         }
     }
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(ServiceResponse::new(request, answer).map_into_right_body())
+    ServiceResponse::new(request, answer).map_into_right_body()
 }
 
 /// Whether bytes of the request may still be on their way. A connection that waits for them would be

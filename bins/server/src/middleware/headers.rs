@@ -1,10 +1,6 @@
 //! The headers that every answer carries.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::middleware::Next;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// For answers that no browser should show as a page.
 pub const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -23,17 +19,11 @@ pub const ALWAYS: [(HeaderName, &str); 4] = [
 ];
 
 /// Puts them on; a page that has brought its own Content-Security-Policy keeps it.
-pub async fn headers<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let mut response = next.call(request).await?;
-    let headers = response.headers_mut();
+pub(super) fn put_on(headers: &mut HeaderMap) {
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE));
     }
-    Ok(response)
 }

@@ -13,12 +13,12 @@ use life_agent_engine::domain::fault::Fault;
 use life_agent_engine::observer::Answer;
 use life_agent_engine::{Claim, Effect, KeyedCall, Mark};
 use serde::Deserialize;
-use tracing::Instrument;
 
 use super::envelope::{Whole, body_of};
 use crate::app::AppState;
 use crate::errors::{ApiError, Code};
 use crate::extract::{Authenticated, arrived, authenticate};
+use crate::logging::carried;
 use crate::routes::turn::wants_events;
 
 /// The header.
@@ -52,7 +52,7 @@ pub async fn once(
         response.request().extensions_mut().remove::<Mark>();
         keep(response, mark).await
     };
-    match rt::spawn(whole.in_current_span()).await {
+    match rt::spawn(carried(whole)).await {
         Ok(answered) => answered,
         // A panic goes on to where those of calls without a key end.
         Err(broken) => match broken.try_into_panic() {

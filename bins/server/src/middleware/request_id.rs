@@ -1,11 +1,10 @@
 //! `X-Request-Id`: the caller's if it is one, else ours; on the answer, the log lines and the rows.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
-use tracing::Instrument;
+use std::rc::Rc;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, web};
 
 use crate::app::AppState;
 
@@ -14,12 +13,11 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 128;
 
 /// The id of a request, in its extensions.
-#[derive(Debug, Clone)]
-struct RequestId(String);
+struct RequestId(Rc<str>);
 
 /// The id of a request.
-pub fn of(request: &HttpRequest) -> String {
-    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+pub fn of(request: &HttpRequest) -> Rc<str> {
+    request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Rc::clone(&id.0))
 }
 
 /// An id that no other request has; later ones sort behind earlier ones.
@@ -27,24 +25,22 @@ pub fn fresh() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// Gives a request its id, and the answer the same.
-pub async fn request_id<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+/// Gives a request its id.
+pub(super) fn give(request: &ServiceRequest) -> Rc<str> {
     let mut given = request.headers().get_all(X_REQUEST_ID);
-    let id = match (given.next().and_then(acceptable), given.next()) {
-        (Some(id), None) if !holds_credential(&request, &id) => id,
-        _ => fresh(),
+    let id: Rc<str> = match (given.next().and_then(acceptable), given.next()) {
+        (Some(id), None) if !holds_credential(request, &id) => id.into(),
+        _ => fresh().into(),
     };
-    request.extensions_mut().insert(RequestId(id.clone()));
-    // At the level of errors, so that it is there whatever LOG_LEVEL is.
-    let span = tracing::error_span!("request", request_id = %id);
-    let mut response = next.call(request).instrument(span).await?;
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+    request.extensions_mut().insert(RequestId(Rc::clone(&id)));
+    id
+}
+
+/// Puts the id on an answer.
+pub(super) fn put_on(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
     }
-    Ok(response)
 }
 
 /// The id goes into logs and rows as it is, so a key in the wrong header must not become one.

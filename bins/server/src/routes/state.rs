@@ -1,9 +1,11 @@
 //! `GET /state`: one agent, or the list of all.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::domain::ids::AgentId;
 use life_agent_engine::domain::state::AgentState;
-use life_agent_engine::{AgentSummary, Meta};
+use life_agent_engine::{AgentSummary, Meta, Present};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -48,7 +50,7 @@ enum StateAnswer {
     One {
         agent_id: String,
         #[schema(value_type = schemas::AgentState)]
-        state: AgentState,
+        state: Arc<AgentState>,
         /// The hash of the state.
         state_hash: String,
     },
@@ -84,9 +86,8 @@ pub async fn state(
     let Query(StateQuery { agent_id, after, limit }) = query;
     let answer = match agent_id {
         Some(agent) => {
-            let known = state.engine.state(&agent).await?;
-            let state_hash = known.hash();
-            StateAnswer::One { agent_id: agent.into(), state: known, state_hash }
+            let Present { state, state_hash } = state.engine.state(&agent).await?;
+            StateAnswer::One { agent_id: agent.into(), state, state_hash }
         }
         None => {
             let agents = state.engine.agents(after.map(String::from), limit).await?;

@@ -12,7 +12,7 @@ const MAX_LINE: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: State,
-    /// The line under way, without its end.
+    /// What has arrived of a line whose end has not.
     line: Vec<u8>,
     length: u64,
     chunked: bool,
@@ -78,37 +78,53 @@ impl Framing {
     /// Takes bytes up to the end of the line under way, if that has arrived.
     fn line(&mut self, bytes: &mut [u8]) -> usize {
         self.begun |= self.state == State::Head;
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.keep(bytes);
+            return bytes.len();
+        };
+        let part = bytes.get(..end).unwrap_or_default();
+        let well_ended = if self.line.is_empty() {
+            // The usual case: the whole line is here, and nothing of it has to be kept.
+            part.split_last().filter(|(last, _)| **last == b'\r').map(|(_, line)| {
+                self.line_ended(line);
+            })
+        } else {
+            self.keep(part);
+            let mut line = std::mem::take(&mut self.line);
+            let well_ended = (line.pop() == Some(b'\r')).then(|| self.line_ended(&line));
+            line.clear();
+            self.line = line;
+            well_ended
+        };
+        if well_ended.is_none() {
+            if self.state == State::Head {
+                bytes[end] = 0;
+            }
+            // Within a chunked body the parser is strict by itself.
+            self.state = State::Lost;
+        }
+        end + 1
+    }
+
+    /// Keeps the beginning of a line until the rest arrives.
+    fn keep(&mut self, part: &[u8]) {
         let room = MAX_LINE.saturating_sub(self.line.len());
-        self.line.extend(part.iter().take(room));
+        self.line.extend_from_slice(part.get(..room).unwrap_or(part));
         // The last byte decides how the line ends, however long it is.
         if let (Some(last), true) = (part.last(), part.len() > room) {
             self.line.pop();
             self.line.push(*last);
         }
-        let Some(end) = end else { return bytes.len() };
-        if self.line.pop() == Some(b'\r') {
-            self.line_ended();
-        } else if self.state == State::Head {
-            bytes[end] = 0;
-            self.state = State::Lost;
-        } else {
-            // Within a chunked body the parser is strict by itself.
-            self.state = State::Lost;
-        }
-        self.line.clear();
-        end + 1
     }
 
-    fn line_ended(&mut self) {
-        self.state = match (self.state, self.line.is_empty()) {
+    fn line_ended(&mut self, line: &[u8]) {
+        self.state = match (self.state, line.is_empty()) {
             (State::Head, false) => {
-                self.note_header();
+                self.note_header(line);
                 State::Head
             }
             (State::Head, true) => self.head_ended(),
-            (State::ChunkSize, _) => match self.chunk_size() {
+            (State::ChunkSize, _) => match chunk_size(line) {
                 Some(0) => State::Trailers,
                 Some(size) => State::Chunk(size.saturating_add(2)),
                 None => State::Lost,
@@ -135,9 +151,12 @@ impl Framing {
         }
     }
 
-    fn note_header(&mut self) {
-        let Some((name, value)) =
-            std::str::from_utf8(&self.line).ok().and_then(|l| l.split_once(':'))
+    fn note_header(&mut self, line: &[u8]) {
+        // Only two names matter, and most lines do not begin like either.
+        if !matches!(line.first(), Some(b'C' | b'c' | b'T' | b't')) {
+            return;
+        }
+        let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(':'))
         else {
             return;
         };
@@ -147,12 +166,12 @@ impl Framing {
             self.chunked = value.to_ascii_lowercase().contains("chunked");
         }
     }
+}
 
-    fn chunk_size(&self) -> Option<u64> {
-        let line = std::str::from_utf8(&self.line).ok()?;
-        let size = line.split(';').next().unwrap_or(line).trim();
-        u64::from_str_radix(size, 16).ok()
-    }
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let line = std::str::from_utf8(line).ok()?;
+    let size = line.split(';').next().unwrap_or(line).trim();
+    u64::from_str_radix(size, 16).ok()
 }
 
 #[cfg(test)]

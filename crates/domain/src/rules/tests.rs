@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{ActionName, AgentId};
-use crate::profile::{Intent, Keyword};
+use crate::intents::{Intent, Intents, Keyword};
 use crate::state::{MAX_MEMORIES, Memory};
 
 fn profile() -> Profile {
@@ -26,12 +26,10 @@ fn profile() -> Profile {
             ("rest".to_owned(), action(5, rest)),
             ("ponder".to_owned(), action(1, ponder)),
         ]),
-        intents: vec![
-            intent("explore", "look*"),
-            intent("rest", "sleep*"),
-            intent("ponder", "think*"),
-        ],
-        default_intent: "ponder".to_owned(),
+        intents: Intents::new(
+            vec![intent("explore", "look*"), intent("rest", "sleep*"), intent("ponder", "think*")],
+            "ponder".to_owned(),
+        ),
     }
 }
 

@@ -85,7 +85,7 @@ impl Engine {
         let agent = permit.command().agent.clone();
         let slot = self.agents.slot(&agent);
         let _held = self.agents.hold(&slot).await?;
-        let before = self.agents.state(&agent).await?;
+        let before = self.agents.present(&agent).await?.state;
         let turn = decide_turn(&before, &policy.profile, &permit);
         let working = Working::after(&before, &turn, &policy.profile);
         let settled = (working.state().version, working.state().hash());

@@ -104,6 +104,9 @@ impl Compiled {
                 }
             }
         }
+        if spans.is_empty() {
+            return Vec::new();
+        }
         let found = spans.into_iter().zip(&self.patterns);
         found
             .flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern))

@@ -30,11 +30,13 @@ impl Default for Budget {
     }
 }
 
-type CachePool = Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>;
+/// What a pass works with: the states built up so far, and room for what it finds.
+type Scratch = (Cache, PatternSet);
+type ScratchPool = Pool<Scratch, Box<dyn Fn() -> Scratch + Send + Sync>>;
 
 /// Finds which of several expressions may be in a text: never too few, sometimes too many.
 pub(super) struct Prefilter {
-    automaton: Option<(DFA, CachePool)>,
+    automaton: Option<(DFA, ScratchPool)>,
     patterns: usize,
 }
 
@@ -49,7 +51,9 @@ impl Prefilter {
                 // Whatever comes of it, the steps it took are known from now on.
                 let _ = pass(&dfa, &mut warm, text.as_bytes(), &mut found, &mut unlimited);
             }
-            let create: Box<dyn Fn() -> Cache + Send + Sync> = Box::new(move || warm.clone());
+            let found = PatternSet::new(dfa.pattern_len());
+            let create: Box<dyn Fn() -> Scratch + Send + Sync> =
+                Box::new(move || (warm.clone(), found.clone()));
             (dfa, Pool::new(create))
         });
         Self { automaton, patterns: sources.len() }
@@ -57,13 +61,16 @@ impl Prefilter {
 
     /// The indexes of the expressions that may match; all of them where the pass was given up.
     pub(super) fn candidates(&self, text: &[u8], budget: &mut Budget) -> Vec<usize> {
-        let found = self.automaton.as_ref().and_then(|(dfa, caches)| {
-            let mut found = PatternSet::new(dfa.pattern_len());
-            pass(dfa, &mut caches.get(), text, &mut found, budget).ok().map(|()| found)
-        });
-        match found {
-            Some(found) => found.iter().map(|id| id.as_usize()).collect(),
-            None => (0..self.patterns).collect(),
+        let all = || (0..self.patterns).collect();
+        let Some((dfa, pool)) = &self.automaton else { return all() };
+        let mut scratch = pool.get();
+        let (cache, found) = &mut *scratch;
+        found.clear();
+        match pass(dfa, cache, text, found, budget) {
+            // Most texts: there is nothing to look through, and nothing is allocated.
+            Ok(()) if found.is_empty() => Vec::new(),
+            Ok(()) => found.iter().map(|id| id.as_usize()).collect(),
+            Err(GivenUp) => all(),
         }
     }
 }

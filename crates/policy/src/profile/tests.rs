@@ -36,7 +36,7 @@ fn the_shipped_profile_understands_german_and_english() {
         ("xyzzy", "ponder"),
         ("", "ponder"),
     ] {
-        assert_eq!(profile.intent_of(text), intent, "{text}");
+        assert_eq!(profile.intents.of(text), intent, "{text}");
         assert!(profile.action_of(intent).is_some(), "{intent}");
     }
 }

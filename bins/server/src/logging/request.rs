@@ -1,0 +1,182 @@
+//! What belongs to one request in the log: its id on every line, and the one line about its answer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::NonBlocking;
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+tokio::task_local! {
+    /// The id of the request that is being answered. A span would carry it as well; made and left for every
+    /// request, spans cost as much as the gates.
+    static ID: Rc<str>;
+}
+
+/// Answers a request; lines that are written meanwhile carry its id.
+pub async fn within<T>(id: Rc<str>, answering: impl Future<Output = T>) -> T {
+    ID.scope(id, answering).await
+}
+
+/// The same work for a task of its own, as part of the request that is being answered now.
+pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let id = ID.try_with(Rc::clone).unwrap_or_else(|_| "".into());
+    ID.scope(id, work)
+}
+
+/// JSON lines, with the id of the request that they are written in.
+pub(super) struct Lines(pub(super) Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
+        match ID.try_with(Rc::clone) {
+            // Ids are letters, digits and `._-`: nothing that JSON would have to escape.
+            Ok(id) if !id.is_empty() => writeln!(writer, "{open},\"request_id\":\"{id}\"}}"),
+            _ => writer.write_str(&line),
+        }
+    }
+}
+
+/// Where lines about answers go, unless the level silences them.
+static ANSWERS: OnceLock<NonBlocking> = OnceLock::new();
+
+/// From now on answers are logged there.
+pub(super) fn log_answers(to: &NonBlocking) {
+    // A second start in one process goes on with the first log.
+    let _ = ANSWERS.set(to.clone());
+}
+
+/// The line about one request.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// Its id.
+    pub request_id: &'a str,
+    /// Its method, or `other`.
+    pub method: &'static str,
+    /// The route that it took, not its path.
+    pub route: &'a str,
+    /// The status of its answer.
+    pub status: u16,
+    /// What it took, in microseconds.
+    pub micros: u64,
+}
+
+impl Answered<'_> {
+    /// Logs it. There is one such line for every request, and on its way through `tracing` it cost as much
+    /// as the gates; the line is the same.
+    pub fn log(&self) {
+        thread_local! {
+            /// A handle and a buffer for each thread: shared ones would go from core to core.
+            static LOG: RefCell<Option<(NonBlocking, Vec<u8>)>> = RefCell::default();
+        }
+        LOG.with_borrow_mut(|log| {
+            if log.is_none() {
+                *log = ANSWERS.get().map(|log| (log.clone(), Vec::new()));
+            }
+            if let Some((log, line)) = log {
+                line.clear();
+                self.write(line);
+                // It only queues; there is nothing to be done about a log that has ended.
+                let _ = log.write_all(line);
+            }
+        });
+    }
+
+    fn write(&self, line: &mut Vec<u8>) {
+        const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        let Self { request_id, method, route, status, micros } = *self;
+        // By hand, since nothing here has to be escaped: ids are letters, digits and `._-`, and the rest is
+        // ours. Neither the printer nor a buffer can fail.
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        let _ = MICROSECONDS.print_timestamp(&Timestamp::now(), &mut *line);
+        let _ = writeln!(
+            line,
+            "\",\"level\":\"INFO\",\"message\":\"answered\",\"request_id\":\"{request_id}\",\
+             \"method\":\"{method}\",\"route\":\"{route}\",\"status\":{status},\"micros\":{micros},\
+             \"target\":\"{}\"}}",
+            module_path!()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+    use tracing_subscriber::fmt::format::JsonFields;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn lines_carry_the_id_of_the_request_that_they_are_written_in() {
+        let written = Written::default();
+        let to = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .event_format(Lines(tracing_subscriber::fmt::format().json().flatten_event(true)))
+            .fmt_fields(JsonFields::new())
+            .with_writer(move || to.clone())
+            .finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        tracing::info!(n = 1, "outside");
+        let task = within("r-1".into(), async {
+            tracing::info!(n = 2, "inside");
+            actix_web::rt::spawn(carried(async { tracing::info!(n = 3, "in a task of its own") }))
+        });
+        task.await.await.unwrap();
+        let written = written.0.lock().unwrap();
+        let lines: Vec<Value> = std::str::from_utf8(&written)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let ids: Vec<_> = lines.iter().map(|line| line["request_id"].as_str()).collect();
+        assert_eq!(ids, [None, Some("r-1"), Some("r-1")], "{lines:?}");
+        assert_eq!((&lines[1]["n"], &lines[1]["message"]), (&2.into(), &"inside".into()));
+    }
+
+    #[test]
+    fn the_line_about_an_answer_is_json_with_all_there_is() {
+        let answered =
+            Answered { request_id: "r", method: "GET", route: "/a", status: 200, micros: 7 };
+        let mut line = Vec::new();
+        answered.write(&mut line);
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        let timestamp = line["timestamp"].as_str().unwrap();
+        assert!(timestamp.parse::<Timestamp>().is_ok() && timestamp.len() == 27, "{timestamp}");
+        assert_eq!((&line["status"], &line["micros"]), (&200.into(), &7.into()));
+        assert_eq!((&line["request_id"], &line["route"]), (&"r".into(), &"/a".into()));
+    }
+}
