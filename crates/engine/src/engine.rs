@@ -95,6 +95,7 @@ impl Engine {
     /// Opens the journal and the policy and records the start. Blocks on the file system; call it
     /// before serving.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
+        compile_patterns();
         let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
             .map_err(OpenError::at(&config.workspace_dir))?;
         let files = PolicyFiles::new(&config, workspace.clone());
@@ -202,6 +203,15 @@ impl Engine {
     /// Takes the secrets out of a text that comes from outside and is about to be logged or answered.
     pub fn redact(&self, text: &str) -> String {
         self.policy.in_force().chain.redactor().redact(text).into_owned()
+    }
+}
+
+/// Compiles the gates' patterns beside the rest of the start; a request that comes first waits for it. On a
+/// thread that ends: what compiling leaves behind in the allocator goes back with it.
+fn compile_patterns() {
+    let compile = std::thread::Builder::new().name("patterns".to_owned());
+    if let Err(error) = compile.spawn(life_agent_gates::warm_up) {
+        tracing::warn!(%error, "no thread for the patterns; the first request compiles them");
     }
 }
 

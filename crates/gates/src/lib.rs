@@ -31,4 +31,5 @@ mod chain;
 
 pub use chain::{ChainOptions, chain};
 pub use redact::SecretRedactor;
+pub use risk::built_in::warm_up;
 pub use risk::scanner::{RawFinding, Scanner};

@@ -11,7 +11,7 @@ use self::joined::{Joined, Seam};
 use self::prefilter::Budget;
 use self::scanner::{RawFinding, Scanner, credentials};
 
-mod built_in;
+pub(crate) mod built_in;
 pub(crate) mod decode;
 mod joined;
 pub mod patterns;

@@ -30,24 +30,15 @@ static ALL: LazyLock<Compiled> = LazyLock::new(|| {
     )
 });
 
-static SECRETS: LazyLock<Compiled> = LazyLock::new(|| {
-    Compiled::new(patterns::secrets().into_iter().map(|p| (Category::Secrets, p)).collect())
-});
-
 /// Every built-in pattern.
 pub(super) fn all() -> &'static Compiled {
     &ALL
 }
 
-/// Those that redaction goes by.
-pub(super) fn secrets() -> &'static Compiled {
-    &SECRETS
-}
-
-/// Compiles now what the first request would have to wait for.
-pub(super) fn warm_up() {
+/// Compiles the built-in patterns, once per process, which takes a tenth of a second; whoever searches
+/// earlier waits for it.
+pub fn warm_up() {
     LazyLock::force(&ALL);
-    LazyLock::force(&SECRETS);
 }
 
 /// Patterns, ready to search with.
@@ -58,10 +49,9 @@ pub(super) struct Compiled {
 
 impl Compiled {
     fn new(patterns: Vec<(Category, &'static Pattern)>) -> Self {
-        let sources: Vec<_> =
-            patterns.iter().map(|(_, pattern)| patterns::source(pattern)).collect();
+        let sources = patterns.iter().map(|(_, pattern)| patterns::source(pattern));
         let texts = patterns.iter().flat_map(|(_, p)| p.examples.iter().chain(p.counter_examples));
-        let prefilter = Prefilter::new(&sources, texts.copied());
+        let prefilter = Prefilter::new(sources, texts.copied());
         let lazily = |(category, pattern)| (category, pattern, OnceLock::new());
         Self { prefilter, patterns: patterns.into_iter().map(lazily).collect() }
     }

@@ -72,17 +72,12 @@ impl Hit<'_> {
 pub fn all() -> [(Category, Vec<&'static Pattern>); 5] {
     let commands = command_exec::PATTERNS.iter().chain(command_lines::PATTERNS);
     [
-        (Category::Secrets, secrets()),
+        (Category::Secrets, secrets::PATTERNS.iter().chain(credentials::PATTERNS).collect()),
         (Category::CommandExec, commands.collect()),
         (Category::Url, url::PATTERNS.iter().collect()),
         (Category::PathTraversal, path_traversal::PATTERNS.iter().collect()),
         (Category::PromptInjection, prompt_injection::PATTERNS.iter().collect()),
     ]
-}
-
-/// The patterns that redaction goes by.
-pub(crate) fn secrets() -> Vec<&'static Pattern> {
-    secrets::PATTERNS.iter().chain(credentials::PATTERNS).collect()
 }
 
 /// The expression as the engine takes it.

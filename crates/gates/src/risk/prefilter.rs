@@ -8,8 +8,8 @@ use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
-use regex_automata::util::syntax;
 use regex_automata::{Input, MatchKind, PatternSet};
+use regex_syntax::hir::Hir;
 
 use super::probe::probe;
 
@@ -42,7 +42,11 @@ pub(super) struct Prefilter {
 
 impl Prefilter {
     /// A prefilter for these expressions, warmed up on these texts.
-    pub(super) fn new<'t>(sources: &[String], texts: impl Iterator<Item = &'t str>) -> Self {
+    pub(super) fn new<'t>(
+        sources: impl ExactSizeIterator<Item = String>,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Self {
+        let patterns = sources.len();
         let automaton = automaton(sources).map(|dfa| {
             let mut warm = dfa.create_cache();
             for text in texts {
@@ -56,7 +60,7 @@ impl Prefilter {
                 Box::new(move || (warm.clone(), found.clone()));
             (dfa, Pool::new(create))
         });
-        Self { automaton, patterns: sources.len() }
+        Self { automaton, patterns }
     }
 
     /// The indexes of the expressions that may match; all of them where the pass was given up.
@@ -75,20 +79,17 @@ impl Prefilter {
     }
 }
 
-fn automaton(sources: &[String]) -> Option<DFA> {
-    let probes: Option<Vec<String>> = sources.iter().map(|source| probe(source)).collect();
+fn automaton(sources: impl Iterator<Item = String>) -> Option<DFA> {
+    let probes: Option<Vec<Hir>> = sources.map(|source| probe(&source)).collect();
+    let bytes = thompson::Config::new().utf8(false);
+    let nfa = thompson::Compiler::new().configure(bytes).build_many_from_hir(&probes?).ok()?;
     let config = DFA::config()
         .match_kind(MatchKind::All)
         .cache_capacity(CACHE_BYTES)
         .skip_cache_capacity_check(true)
         // Never give up by itself; the budget is what ends a pass.
         .minimum_cache_clear_count(None);
-    DFA::builder()
-        .configure(config)
-        .syntax(syntax::Config::new().utf8(false))
-        .thompson(thompson::Config::new().utf8(false))
-        .build_many(&probes?)
-        .ok()
+    DFA::builder().configure(config).build_from_nfa(nfa).ok()
 }
 
 /// The pass was given up.

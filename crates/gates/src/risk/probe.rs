@@ -14,9 +14,9 @@ const MOST_REPEATED: u32 = 3;
 const WIDE: usize = 64;
 
 /// The expression without its counts and gaps; none if it does not parse.
-pub(super) fn probe(source: &str) -> Option<String> {
+pub(super) fn probe(source: &str) -> Option<Hir> {
     let hir = ParserBuilder::new().utf8(false).build().parse(source).ok()?;
-    Some(folded(without_gaps(relaxed(&hir))).to_string())
+    Some(folded(without_gaps(relaxed(&hir))))
 }
 
 /// Where the whole of a sequence is found, each part of it is: the rarest part will do. Only at the
@@ -190,7 +190,7 @@ mod tests {
             ("ab[^x]*(?:cad|cbe)f", "(?:c(?:ad|be)f)"),
             ("cat|cut|dog", "(?:c(?:at|ut)|(?:dog))"),
         ] {
-            let probe = probe(&format!("(?-u){source}")).unwrap();
+            let probe = probe(&format!("(?-u){source}")).unwrap().to_string();
             let parse = |text: &str| {
                 ParserBuilder::new().utf8(false).build().parse(&format!("(?-u){text}")).unwrap()
             };

@@ -8,7 +8,7 @@ use life_agent_policy::bounded::Found;
 use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::{CompiledPattern, Snapshot};
 
-use super::built_in::{self, Compiled};
+use super::built_in;
 use super::prefilter::Budget;
 use super::views::Views;
 
@@ -39,9 +39,8 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// A scanner for one policy. The built-in patterns are compiled once per process, here.
+    /// A scanner for one policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        built_in::warm_up();
         Self { snapshot }
     }
 
@@ -85,6 +84,6 @@ impl Scanner {
 
 /// The credentials in a text, every one of them, whatever any policy says.
 pub(crate) fn credentials(text: &str) -> Vec<RawFinding> {
-    let all_count = |_| Some(Effect::Observe);
-    Compiled::find(built_in::secrets(), &Views::plain(text), &all_count, &mut Budget::default())
+    let effect = |category| (category == Category::Secrets).then_some(Effect::Observe);
+    built_in::all().find(&Views::plain(text), &effect, &mut Budget::default())
 }
