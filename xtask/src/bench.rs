@@ -2,6 +2,7 @@
 //! durable journal on, and written there.
 
 mod chat;
+mod cost;
 mod engine;
 mod growth;
 mod http;
@@ -30,6 +31,8 @@ pub(crate) struct Bench {
 enum Item {
     /// The bare echo against the service.
     Http,
+    /// Processor time, commits and system calls of a request.
+    Cost,
     /// `act` in process, without the disk.
     Engine,
     /// What the service adds to a model's call, and what LiteLLM's proxy adds.
@@ -57,7 +60,7 @@ struct Scale {
     calls: usize,
 }
 
-const FULL: Scale = Scale { seconds: 5, runs: 5, rows: 1_000_000, agents: 100_000, calls: 50_000 };
+const FULL: Scale = Scale { seconds: 5, runs: 3, rows: 1_000_000, agents: 100_000, calls: 50_000 };
 const QUICK: Scale = Scale { seconds: 1, runs: 1, rows: 20_000, agents: 1_000, calls: 2_000 };
 
 /// Builds what is measured, measures it and writes the page.
@@ -77,6 +80,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     machine::describe(bench.quick)?.publish()?;
     for (item, measure) in [
         (Item::Http, http::measure as fn(Scale) -> anyhow::Result<report::Section>),
+        (Item::Cost, cost::measure),
         (Item::Engine, engine::measure),
         (Item::Chat, chat::measure),
         (Item::Resources, resources::measure),

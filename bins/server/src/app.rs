@@ -20,6 +20,7 @@ use crate::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, PREF
 use crate::middleware::in_flight::InFlight;
 use crate::middleware::manners;
 use crate::middleware::request_id::X_REQUEST_ID;
+use crate::openapi::Rendered;
 use crate::routes;
 
 /// What handlers share; one for all workers.
@@ -30,10 +31,8 @@ pub struct AppState {
     pub keys: Keys,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// The OpenAPI document, rendered once.
-    pub openapi: web::Bytes,
-    /// The part of it for GPT Actions, rendered once.
-    pub openapi_actions: web::Bytes,
+    /// The OpenAPI documents.
+    pub openapi: Rendered,
     /// Browser origins that may call.
     pub allowed_origins: Vec<String>,
     /// When the service started.

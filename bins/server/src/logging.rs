@@ -27,6 +27,10 @@ const BACKUPS: usize = 3;
 /// For so long the log gathers lines before it writes them.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// Lines that may wait to be written: what a loaded server logs in a tenth of a second. Room for each is
+/// taken at once, and the usual 128,000 are 5 MB.
+const MAX_LINES: usize = 8_192;
+
 /// Why there can be no log.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the log `{path}`: {error}; set LOG_FILE to another file, or to `-`")]
@@ -80,7 +84,11 @@ impl<W: Write> Write for Gathering<W> {
 fn non_blocking(to: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
     // Not lossy: when the disk is slow, requests wait for the log; none goes unlogged.
     let gathering = Gathering(BufWriter::new(to));
-    NonBlockingBuilder::default().lossy(false).thread_name("log").finish(gathering)
+    NonBlockingBuilder::default()
+        .lossy(false)
+        .buffered_lines_limit(MAX_LINES)
+        .thread_name("log")
+        .finish(gathering)
 }
 
 fn rotating(file: &Path) -> Result<FileRotate<AppendCount>, LogError> {

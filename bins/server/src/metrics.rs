@@ -46,7 +46,8 @@ pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
     let handle = installed();
     let (upkeep, stopping) = (handle.clone(), stopping.clone());
     actix_web::rt::spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_secs(5));
+        // Samples wait in memory for it, and a busy second has a quarter of a million.
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,

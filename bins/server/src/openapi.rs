@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod headers;
+mod rendered;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use utoipa::openapi::{Components, Ref, RefOr, Response, ResponseBuilder, Schema,
 use utoipa::{Modify, OpenApi};
 
 use self::headers::Headers;
+pub use self::rendered::Rendered;
 use crate::errors::{ApiError, Code};
 use crate::routes::{
     act, backtest, check, completions, docs, events, health, journal, kill_switch, llm, memory,

@@ -12,6 +12,7 @@ use life_agent_engine::{Config, Engine};
 use life_agent_server::app::{AppState, create_app};
 use life_agent_server::keys::Keys;
 use life_agent_server::middleware::in_flight::InFlight;
+use life_agent_server::openapi::Rendered;
 use life_agent_server::routes::turns::WORDING;
 use life_agent_server::settings::NamedKey;
 use life_agent_server::{metrics, openapi, routes};
@@ -148,8 +149,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         engine: Engine::open(config).await.unwrap(),
         keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
         metrics: metrics::start(&stopping),
-        openapi: web::Bytes::new(),
-        openapi_actions: web::Bytes::new(),
+        openapi: Rendered::default(),
         allowed_origins: Vec::new(),
         started: Instant::now(),
         stopping,

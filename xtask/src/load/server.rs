@@ -1,5 +1,6 @@
 //! The release build, run in a folder of its own.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -120,6 +121,26 @@ impl Server {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find(|line| line.starts_with(name)).context("no such line")?;
         Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Processor seconds so far by the names of threads, of `/proc/<pid>/task/*/schedstat`.
+    pub(crate) fn thread_seconds(&self) -> BTreeMap<String, f64> {
+        let mut seconds = BTreeMap::new();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        for task in tasks.into_iter().flatten().flatten() {
+            let read = |name| std::fs::read_to_string(task.path().join(name)).ok();
+            let spent =
+                read("schedstat").and_then(|stat| stat.split(' ').next()?.parse::<f64>().ok());
+            if let (Some(name), Some(spent)) = (read("comm"), spent) {
+                *seconds.entry(name.trim().to_owned()).or_default() += spent / 1e9;
+            }
+        }
+        seconds
     }
 
     /// User and system time so far; the ticks of `/proc/<pid>/stat` are hundredths of a second.

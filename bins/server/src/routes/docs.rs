@@ -21,8 +21,8 @@ const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x
     get, path = "/openapi.json", tag = "service", operation_id = "openapi_json", security(),
     responses((status = 200, body = Object, description = "This document.", example = json!({"openapi": "3.1.0"}))),
 )]
-pub async fn openapi_json(state: web::Data<AppState>) -> impl Responder {
-    HttpResponse::Ok().content_type("application/json").body(state.openapi.clone())
+pub async fn openapi_json(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    document(state.openapi.whole())
 }
 
 /// The OpenAPI document for a custom GPT
@@ -32,8 +32,16 @@ pub async fn openapi_json(state: web::Data<AppState>) -> impl Responder {
     get, path = "/openapi-actions.json", tag = "service", operation_id = "openapi_actions_json", security(),
     responses((status = 200, body = Object, description = "The document.", example = json!({"openapi": "3.1.0"}))),
 )]
-pub async fn openapi_actions_json(state: web::Data<AppState>) -> impl Responder {
-    HttpResponse::Ok().content_type("application/json").body(state.openapi_actions.clone())
+pub async fn openapi_actions_json(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    document(state.openapi.actions())
+}
+
+fn document(rendered: Result<web::Bytes, serde_json::Error>) -> Result<HttpResponse, ApiError> {
+    let document = rendered.map_err(|error| {
+        tracing::error!(%error, "the OpenAPI document cannot be rendered");
+        ApiError::bare(Code::Internal)
+    })?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
 /// Swagger UI.

@@ -55,7 +55,8 @@ impl Prefilter {
                 // Whatever comes of it, the steps it took are known from now on.
                 let _ = pass(&dfa, &mut warm, text.as_bytes(), &mut found, &mut unlimited);
             }
-            let found = PatternSet::new(dfa.pattern_len());
+            // A copy has no more room than it needs.
+            let (warm, found) = (warm.clone(), PatternSet::new(dfa.pattern_len()));
             let create: Box<dyn Fn() -> Scratch + Send + Sync> =
                 Box::new(move || (warm.clone(), found.clone()));
             (dfa, Pool::new(create))

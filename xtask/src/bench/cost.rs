@@ -1,0 +1,116 @@
+//! Where the time of a request goes: processor time by thread, rows that share a commit, system calls.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use super::Scale;
+use super::report::{Section, count, time};
+use super::wrk::Run;
+use crate::load::server::Server;
+
+/// Calls that are shown; the others are seldom.
+const CALLS: [&str; 8] =
+    ["recvfrom", "sendto", "epoll_wait", "write", "futex", "pwrite64", "fcntl", "fdatasync"];
+
+pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
+    let mut section = Section::new("cost");
+    section.line(&format!(
+        "32 connections, 1,000 agents, {} s each. Processor time is the system's own account, system calls \
+         included. System calls are counted in a run of their own under `strace`, which slows it down and \
+         makes groups smaller.",
+        scale.seconds
+    ));
+    let mut rows = Vec::new();
+    let mut calls = Vec::new();
+    for kind in ["act", "turn", "check", "state"] {
+        let run = Run { kind, agents: 1_000, connections: 32, seconds: scale.seconds };
+        rows.push(cost(run)?);
+        calls.push(system_calls(Run { seconds: 2, ..run })?);
+    }
+    let head = [
+        "call",
+        "a second",
+        "workers, each",
+        "journal's thread, each",
+        "log's thread, each",
+        "rows a commit",
+    ];
+    section.table(&head, &rows);
+    let head: Vec<&str> = std::iter::once("call").chain(CALLS).collect();
+    section.table(&head, &calls);
+    Ok(section)
+}
+
+fn cost(run: Run<'_>) -> anyhow::Result<Vec<String>> {
+    let server = Server::start()?;
+    Run { seconds: 1, ..run }.on(server.addr)?;
+    let (threads, commits) = (server.thread_seconds(), commits(&server)?);
+    let measured = run.on(server.addr)?;
+    let done = measured.rate * run.seconds as f64;
+    let spent = server.thread_seconds();
+    let each = |name: &str| {
+        let of = |all: &BTreeMap<String, f64>| all.get(name).copied().unwrap_or_default();
+        time((of(&spent) - of(&threads)) / done * 1e6)
+    };
+    let commits = self::commits(&server)? - commits;
+    let shared = if commits > 0.0 { format!("{:.1}", done / commits) } else { String::new() };
+    Ok(vec![
+        format!("`/{}`", run.kind),
+        count(measured.rate),
+        each("actix-rt|system"),
+        each("journal"),
+        each("log"),
+        shared,
+    ])
+}
+
+/// Commits so far; 0 before the first.
+fn commits(server: &Server) -> anyhow::Result<f64> {
+    Ok(server.counted("journal_commit_seconds_count").unwrap_or_default())
+}
+
+/// How often each of [`CALLS`] is made for a request; question marks where there is no `strace`.
+fn system_calls(run: Run<'_>) -> anyhow::Result<Vec<String>> {
+    let server = Server::start()?;
+    Run { seconds: 1, ..run }.on(server.addr)?;
+    let counts = tempfile::NamedTempFile::new()?;
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-c", "-p", &server.pid().to_string(), "-o"]).arg(counts.path());
+    let traced = strace.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let measured = run.on(server.addr)?;
+    // It writes its counts when what it watches ends.
+    drop(server);
+    if let Ok(mut traced) = traced {
+        traced.wait()?;
+    }
+    let text = std::fs::read_to_string(counts.path())?;
+    let done = measured.rate * run.seconds as f64;
+    let each = |call: &&str| match counted(&text, call) {
+        Some(times) => format!("{:.2}", times / done),
+        None if text.is_empty() => "?".to_owned(),
+        None => "0".to_owned(),
+    };
+    Ok(std::iter::once(format!("`/{}`", run.kind)).chain(CALLS.iter().map(each)).collect())
+}
+
+/// The count of one call in what `strace -c` writes.
+fn counted(text: &str, call: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.split_whitespace().next_back() == Some(call))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_strace_are_read_with_and_without_errors() {
+        let text = "% time     seconds  usecs/call     calls    errors syscall\n\
+                    ------ ----------- ----------- --------- --------- ----------------\n \
+                    46.90    2.302480        1704      1351           epoll_wait\n  \
+                    5.04    0.247551          57      4314         5 recvfrom\n";
+        assert_eq!(counted(text, "epoll_wait"), Some(1351.0));
+        assert_eq!(counted(text, "recvfrom"), Some(4314.0));
+        assert_eq!(counted(text, "futex"), None);
+    }
+}
