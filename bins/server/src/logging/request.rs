@@ -151,11 +151,12 @@ mod tests {
             .finish();
         let _here = tracing::subscriber::set_default(subscriber);
         tracing::info!(n = 1, "outside");
-        let task = within("r-1".into(), async {
+        within("r-1".into(), async {
             tracing::info!(n = 2, "inside");
-            actix_web::rt::spawn(carried(async { tracing::info!(n = 3, "in a task of its own") }))
-        });
-        task.await.await.unwrap();
+            let own = carried(async { tracing::info!(n = 3, "in a task of its own") });
+            actix_web::rt::spawn(own).await.unwrap();
+        })
+        .await;
         let written = written.0.lock().unwrap();
         let lines: Vec<Value> = std::str::from_utf8(&written)
             .unwrap()
