@@ -142,15 +142,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // FULL is what makes a commit durable in WAL mode. The log is cut back after a burst.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
-    // The pages that every commit changes (the ends of the indexes) then go into the file once in so many
-    // commits. A checkpoint holds commits up, so it must not come too late either.
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")
 }
 
-/// Pages of the log after which a commit moves it into the file; SQLite's own is 1,000.
-const CHECKPOINT_PAGES: i64 = 4_000;
 /// What the writing connection keeps of the file in memory, at most: the leaves of the indexes that a few
 /// thousand agents need. SQLite's own is 2,000.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
