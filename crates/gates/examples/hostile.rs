@@ -24,6 +24,8 @@ fn main() {
         Ok(snapshot) => snapshot,
         Err(faults) => return eprintln!("{faults:?}"),
     };
+    // The first text must not pay for compiling the patterns.
+    life_agent_gates::warm_up();
     let scanner = Scanner::new(Arc::new(snapshot));
     let pieces = pieces();
     let mut timed: Vec<(Duration, usize, String)> = Vec::new();

@@ -85,18 +85,16 @@ impl Framing {
         let part = bytes.get(..end).unwrap_or_default();
         let well_ended = if self.line.is_empty() {
             // The usual case: the whole line is here, and nothing of it has to be kept.
-            part.split_last().filter(|(last, _)| **last == b'\r').map(|(_, line)| {
-                self.line_ended(line);
-            })
+            self.take_line(part)
         } else {
             self.keep(part);
             let mut line = std::mem::take(&mut self.line);
-            let well_ended = (line.pop() == Some(b'\r')).then(|| self.line_ended(&line));
+            let well_ended = self.take_line(&line);
             line.clear();
             self.line = line;
             well_ended
         };
-        if well_ended.is_none() {
+        if !well_ended {
             if self.state == State::Head {
                 bytes[end] = 0;
             }
@@ -115,6 +113,13 @@ impl Framing {
             self.line.pop();
             self.line.push(*last);
         }
+    }
+
+    /// Takes what stands before a line feed; false if that is no carriage return.
+    fn take_line(&mut self, line: &[u8]) -> bool {
+        let Some((b'\r', line)) = line.split_last() else { return false };
+        self.line_ended(line);
+        true
     }
 
     fn line_ended(&mut self, line: &[u8]) {
