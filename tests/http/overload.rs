@@ -95,6 +95,27 @@ async fn one_request_too_many_is_refused_at_once_and_what_operators_need_is_not(
 }
 
 #[tokio::test]
+async fn a_refused_call_keeps_its_connection_unless_its_body_does_not_come() {
+    let app = Setup::new().set("MAX_IN_FLIGHT", "1").start().await;
+    let mut first = act_under_way(&app).await;
+    let body = json!({"agent_id": "b", "action": "rest"}).to_string();
+    let whole = act_head(body.len()) + &body;
+    let mut again = RawConnection::open(app.addr()).await;
+    for _ in 0..3 {
+        again.send(whole.as_str()).await;
+        told_to_come_back(&again.answer().await.unwrap());
+    }
+    let mut half = RawConnection::open(app.addr()).await;
+    half.send(act_head(1000) + "{").await;
+    told_to_come_back(&half.answer().await.unwrap());
+    assert!(half.answer().await.is_none(), "it is closed after its answer");
+    first.send("}").await;
+    first.answer().await.unwrap().ok();
+    again.send(whole.as_str()).await;
+    again.answer().await.unwrap().ok();
+}
+
+#[tokio::test]
 async fn under_many_times_the_load_each_call_is_answered_and_none_that_succeeded_is_lost() {
     let app = Setup::new().set("MAX_IN_FLIGHT", "4").start().await;
     let mut callers = tokio::task::JoinSet::new();
