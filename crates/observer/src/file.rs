@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{JournalError, words};
 use crate::schema::{self, Found};
+use crate::wal;
 
 /// How long a connection waits for a lock, such as that of a script that reads the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -39,6 +40,30 @@ impl PageLimit {
 pub(crate) struct Locked {
     path: PathBuf,
     lock: File,
+    data: Option<Arc<File>>,
+}
+
+/// What it takes to move pages out of the log beside the writing connection.
+pub(crate) struct Moving {
+    path: PathBuf,
+    data: Arc<File>,
+}
+
+impl Moving {
+    /// A connection for that.
+    pub(crate) fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")?;
+        Ok(connection)
+    }
+
+    /// Has the disk take what was moved. SQLite sees to that before it gives up the log; it is done sooner if
+    /// most of it is there by then.
+    pub(crate) fn flush(&self) {
+        let _ = self.data.sync_data();
+    }
 }
 
 impl Drop for Locked {
@@ -67,7 +92,7 @@ impl Locked {
             JournalError::open(named, why)
         })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, lock }),
+            Ok(()) => Ok(Self { path, lock, data: None }),
             Err(TryLockError::WouldBlock) => Err(JournalError::open(
                 named,
                 "another process has it open; stop that one, or name another file",
@@ -111,6 +136,18 @@ impl Locked {
         }
     }
 
+    /// For a thread that moves pages out of the log, once the file is prepared.
+    pub(crate) fn moving(&mut self) -> std::io::Result<Moving> {
+        let data = match &self.data {
+            Some(data) => Arc::clone(data),
+            None => Arc::new(File::open(&self.path)?),
+        };
+        // Kept here, to be closed after every connection: closing a handle of the file drops the locks that
+        // SQLite holds on it.
+        self.data = Some(Arc::clone(&data));
+        Ok(Moving { path: self.path.clone(), data })
+    }
+
     /// Opens the journal for writing once more, after an error. Never makes a new file: one that has
     /// vanished must not be replaced by an empty one.
     pub(crate) fn reopen(&self) -> rusqlite::Result<Connection> {
@@ -140,6 +177,8 @@ pub(crate) fn configure_reader(connection: &Connection) -> rusqlite::Result<()> 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(32);
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // In the place of SQLite's own checkpoints, which it would make in the middle of a commit.
+    connection.wal_hook(Some(wal::note));
     // FULL is what makes a commit durable in WAL mode. The log is cut back after a burst.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;

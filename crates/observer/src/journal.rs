@@ -23,6 +23,7 @@ use crate::ring::Ring;
 use crate::shared::{Published, Shared};
 use crate::tail::Follower;
 use crate::verify;
+use crate::wal::Shortener;
 use crate::work::{Head, Recorded, Work, Written};
 use crate::writer::{Command, Writer};
 
@@ -86,7 +87,7 @@ impl Journal {
     /// million rows.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, JournalError> {
         let path = path.as_ref();
-        let file = Locked::claim(path)?;
+        let mut file = Locked::claim(path)?;
         let connection = file.prepare(path)?;
         verify::check_tail(&connection, TAIL_ROWS).map_err(|why| JournalError::open(path, why))?;
         let tip = Tip::read(&connection)?;
@@ -101,8 +102,11 @@ impl Journal {
         let readers = options.readers.max(1);
         let pool = pool(file.path(), readers);
         let (queue, commands) = mpsc::channel(options.queue.max(1));
+        let no_thread = |error| JournalError::open(path, format!("no thread for it: {error}"));
+        let shortener = file.moving().and_then(Shortener::start).map_err(no_thread)?;
         let writer = Writer {
             queue: commands,
+            shortener: Some(shortener),
             shared: Arc::clone(&shared),
             file,
             limit: options.page_limit,
@@ -113,7 +117,7 @@ impl Journal {
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
-            .map_err(|error| JournalError::open(path, format!("no thread for it: {error}")))?;
+            .map_err(no_thread)?;
         Ok(Self(Arc::new(Inner {
             queue,
             shared,

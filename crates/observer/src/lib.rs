@@ -27,6 +27,7 @@ mod schema;
 mod shared;
 mod tail;
 mod verify;
+mod wal;
 mod work;
 mod writer;
 

@@ -13,6 +13,7 @@ use crate::error::{JournalError, words};
 use crate::file::{Locked, PageLimit};
 use crate::retention;
 use crate::shared::Shared;
+use crate::wal::Shortener;
 use crate::work::{Recorded, Work, Written};
 
 /// A commit takes no further work once it holds this many rows.
@@ -46,6 +47,8 @@ pub(crate) enum Command {
 pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Command>,
     pub(crate) shared: Arc<Shared>,
+    /// None once it has ended. Stands before the connection, so that this one is closed last and tidies up.
+    pub(crate) shortener: Option<Shortener>,
     /// None after an error, until it can be opened again. Stands before the file, so that it is closed
     /// before the lock goes.
     pub(crate) connection: Option<Connection>,
@@ -98,6 +101,10 @@ impl Writer {
             }
             rows = group.rows;
             self.commit(group);
+            // Everybody has their answer by now.
+            if let (Some(shortener), Some(connection)) = (&mut self.shortener, &self.connection) {
+                shortener.after_commit(connection);
+            }
             metrics::gauge!("journal_queue_rows").set(self.queue.len() as f64);
         }
         self.finish();
@@ -276,6 +283,7 @@ impl Writer {
 
     /// Moves the log into the database file, so that the file alone is the journal.
     fn finish(&mut self) {
+        self.shortener = None;
         if let Some(connection) = &self.connection {
             let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
             let done = connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0));

@@ -1,11 +1,11 @@
 //! Export, backup, and the removal of what need not be kept.
 
-use life_agent_domain::record::Row;
+use life_agent_domain::record::{EventKind, Row};
 use life_agent_observer::{
     Extra, Fault, Filter, Head, Journal, JournalError, Keep, Pruned, Reader, Verdict, Work,
 };
 
-use crate::support::{Folder, agent, bytes, fill, ids, plain, snapshot, step, whole, write};
+use crate::support::{Folder, agent, bytes, entry, fill, ids, plain, snapshot, step, whole, write};
 
 #[tokio::test]
 async fn an_export_is_a_line_of_json_for_every_row() {
@@ -195,4 +195,50 @@ async fn days_count_from_now() {
 async fn row(journal: &Journal, id: u64) -> Row {
     let page = journal.read(move |reader| reader.page(id - 1, 1, &Filter::default())).await;
     page.unwrap().rows.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_short_without_a_pause_in_the_writing() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(100_000));
+    let work = || Work::of(entry(EventKind::Denied, None, &data));
+    let mut queued = std::collections::VecDeque::new();
+    for _ in 0..1_500 {
+        queued.push_back(journal.append(work()).unwrap());
+        if queued.len() > 16 {
+            queued.pop_front().unwrap().await.unwrap();
+        }
+    }
+    journal.barrier().await.unwrap();
+    // Twice as much has gone through it as it may ever hold.
+    let log = std::fs::metadata(folder.db.with_extension("db-wal")).unwrap().len();
+    assert!(log < 80 << 20, "{log} bytes");
+    journal.close().await.unwrap();
+    let files = std::fs::read_dir(folder.dir.path()).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with("-wal")), "{names:?}");
+    assert_eq!(folder.whole().rows, 1_500);
+}
+
+#[tokio::test]
+async fn a_reader_that_stays_keeps_the_log_and_one_that_goes_gives_it_back() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    write(&journal, plain(0)).await.unwrap();
+    let sql = folder.sql();
+    sql.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(100_000));
+    let work = || Work::of(entry(EventKind::Denied, None, &data));
+    for _ in 0..200 {
+        write(&journal, work()).await.unwrap();
+    }
+    let log = || std::fs::metadata(folder.db.with_extension("db-wal")).unwrap().len();
+    assert!(log() > 200 * 100_000, "the reader sees what it saw");
+    drop(sql);
+    let kept = log();
+    for _ in 0..200 {
+        write(&journal, work()).await.unwrap();
+    }
+    assert!(log() < kept + 100 * 100_000, "{} after {kept}", log());
 }
