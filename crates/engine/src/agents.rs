@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::{EventKind, Row};
 use life_agent_domain::rules::{ActStep, TurnStep, apply_act, apply_turn};
 use life_agent_domain::state::AgentState;
-use life_agent_observer::{Filter, Journal, JournalError, Reader};
+use life_agent_observer::{Journal, JournalError, Past, Reader};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 use serde::Deserialize;
@@ -21,13 +22,18 @@ use crate::error::EngineError;
 pub(crate) struct Loaded {
     pub(crate) present: Present,
     pub(crate) epoch: u64,
+    /// How many rows had to be applied to the last snapshot, until a step has been taken.
+    pub(crate) replayed: usize,
 }
 
 /// One agent's place in memory. Whoever holds the state may take the agent's next step; it is held for
-/// as long as that takes to decide, and never while something is waited for.
+/// as long as that takes to decide, and never while something is waited for. A queued step keeps the slot of
+/// its agent until it is durable.
 #[derive(Default)]
 pub(crate) struct Slot {
     state: Mutex<Option<Loaded>>,
+    /// Whether its agent was ever looked up. Until then no step of it can be queued.
+    used: AtomicBool,
     /// A turn that waits for a model has it to itself, so that nothing changes the agent meanwhile;
     /// all other steps share it.
     turn: RwLock<()>,
@@ -104,6 +110,10 @@ impl Agents {
         // durable, so only the journal knows.
         if held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
             *held = None;
+            if slot.used.swap(true, Ordering::SeqCst) {
+                // Steps of a caller that has gone away may still be queued.
+                self.journal.barrier().await?;
+            }
             *held = Some(self.load(agent).await?);
         }
         Ok(held)
@@ -119,27 +129,27 @@ impl Agents {
     async fn load(&self, agent: &AgentId) -> Result<Loaded, EngineError> {
         // The epoch first: should a commit fail from here on, this load counts as stale.
         let epoch = self.journal.epoch();
-        // Steps of a caller that has gone away may still be queued.
-        self.journal.barrier().await?;
         let (agent, seed) = (agent.clone(), self.seed);
-        let present = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
-        Ok(Loaded { present, epoch })
+        let rebuilt = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
+        let (present, replayed) = rebuilt;
+        Ok(Loaded { present, epoch, replayed })
     }
 }
 
 /// The state that the last snapshot and the rows after it give. Each row states the hash of the state
-/// it led to: where they differ, the journal was changed behind our back and nothing is built on it.
-fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<Present, JournalError> {
-    let mut stated = None;
-    let (mut state, after) = match reader.snapshot(agent.as_str())? {
-        Some(snapshot) => {
-            stated = stated_at(reader, agent, snapshot.event_id)?;
-            (snapshot.state, snapshot.event_id)
-        }
-        None => (AgentState::initial(seed), 0),
+/// it led to: where they differ, the journal was changed behind our back and nothing is built on it. Also
+/// how many rows there were.
+fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<(Present, usize), JournalError> {
+    let Past { snapshot, snapshot_row, steps } = reader.past(agent.as_str())?;
+    // Snapshots are not chained, rows are: what the row of the snapshot states counts.
+    let stated = |row: Row| match serde_json::from_str::<Stated>(row.data.get()) {
+        Ok(stated) => Ok((row.id, stated.state_hash)),
+        Err(error) => Err(corrupt(agent, row.id, &error)),
     };
-    for row in reader.steps_after(agent.as_str(), after)? {
-        let hash = apply_row(&mut state, &row).map_err(|error| corrupt(agent, row.id, &error))?;
+    let mut stated = snapshot_row.map(stated).transpose()?;
+    let mut state = snapshot.map_or_else(|| AgentState::initial(seed), |snapshot| snapshot.state);
+    for row in &steps {
+        let hash = apply_row(&mut state, row).map_err(|error| corrupt(agent, row.id, &error))?;
         stated = Some((row.id, hash));
     }
     let state_hash = state.hash();
@@ -147,22 +157,8 @@ fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<Present, Journ
         Some((id, hash)) if hash != state_hash => {
             Err(corrupt(agent, id, &"the state it states is not the state it leads to"))
         }
-        _ => Ok(Present { state: Arc::new(state), state_hash }),
+        _ => Ok((Present { state: Arc::new(state), state_hash }, steps.len())),
     }
-}
-
-/// What the row of a snapshot states: snapshots are not chained, rows are. None if retention has
-/// removed the row.
-fn stated_at(
-    reader: &Reader,
-    agent: &AgentId,
-    id: u64,
-) -> Result<Option<(u64, String)>, JournalError> {
-    let page = reader.page(id.saturating_sub(1), 1, &Filter::default())?;
-    let Some(row) = page.rows.first().filter(|row| row.id == id) else { return Ok(None) };
-    let stated = serde_json::from_str::<Stated>(row.data.get());
-    let stated = stated.map_err(|error| corrupt(agent, id, &error))?;
-    Ok(Some((id, stated.state_hash)))
 }
 
 fn corrupt(agent: &AgentId, row: u64, why: &dyn std::fmt::Display) -> JournalError {

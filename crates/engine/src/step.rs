@@ -43,6 +43,10 @@ struct StepData<'a, S> {
     beside: Beside<'a>,
 }
 
+/// An agent that needed this many rows to be loaded leaves a snapshot with its next step, whenever the policy
+/// would have one: with more agents than fit into memory each is loaded again and again.
+const MANY_ROWS: usize = 8;
+
 /// Who did an act that no caller asked for.
 const MODEL: &str = "model";
 
@@ -107,7 +111,8 @@ impl Engine {
             // Before anything is changed: a full queue leaves the agent as it was. If something else
             // goes wrong the state is gone from here, and read again from the journal.
             let place = self.journal.reserve()?;
-            let Loaded { present, epoch } = held.take().ok_or(EngineError::Unavailable)?;
+            let loaded = held.take().ok_or(EngineError::Unavailable)?;
+            let Loaded { present, epoch, replayed } = loaded;
             let Present { mut state, .. } = present;
             let had = fact_versions(&state);
             let step = (rules.decide)(&state, &policy.profile, permit);
@@ -122,15 +127,17 @@ impl Engine {
                 beside: Beside::Nothing {},
             })?;
             let beside = facts_extra(agent, &had, &state).into_iter().chain(extra);
+            let due = self.due(policy, version) || replayed >= MANY_ROWS;
             let pending = place.append(Work {
                 epoch: Some(epoch),
                 step: Some(AgentStep { version, turns: state.turns }),
-                snapshot: self.due(policy, version).then(|| Snapshot::of(&state, &state_hash)),
+                snapshot: due.then(|| Snapshot::of(&state, &state_hash)),
+                held: Some(Arc::<Slot>::clone(&slot)),
                 extra: caller.marked(beside.collect()),
                 ..Work::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
             })?;
             let present = Present { state, state_hash: state_hash.clone() };
-            *held = Some(Loaded { present, epoch });
+            *held = Some(Loaded { present, epoch, replayed: 0 });
             (pending, step, version, state_hash)
         };
         let event_id = pending.await?.id;
@@ -143,7 +150,7 @@ impl Engine {
         caller: &Caller,
         policy: &Arc<InForce>,
         agent: &AgentId,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         told: Told,
         notes: GateNotes,
     ) -> Result<Turned, EngineError> {
@@ -190,6 +197,7 @@ impl Engine {
                 step: Some(step),
                 snapshot,
                 extra: caller.marked(beside.collect()),
+                held: Some(Arc::<Slot>::clone(slot)),
             })?;
             let (state, state_hash) = (Arc::new(state), state_hash.clone());
             loaded.present = Present { state, state_hash };

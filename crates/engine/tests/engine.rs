@@ -111,6 +111,50 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
     assert_eq!((report.steps, report.divergence_count), (320, 0), "{report:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_whose_caller_went_away_counts_also_for_an_agent_that_left_the_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine =
+        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }).await.unwrap();
+    for n in 1..=50 {
+        let asker = caller();
+        // Its caller hangs up as soon as it is queued.
+        let queued = async {
+            while engine.state(&agent("hero")).await.unwrap().state.version < n {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            taken = engine.act(&asker, act("hero", "explore")) => drop(taken.unwrap()),
+            () = queued => {}
+        }
+        // Others take its place in memory.
+        for other in 0..4 {
+            engine.state(&agent(&format!("passer-by-{other}"))).await.unwrap();
+        }
+        assert_eq!(engine.state(&agent("hero")).await.unwrap().state.version, n);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_read_again_and_again_is_read_from_few_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine =
+        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }).await.unwrap();
+    for _ in 0..30 {
+        for id in ["a", "b", "c", "d"] {
+            engine.act(&caller(), act(id, "explore")).await.unwrap();
+        }
+    }
+    engine.close().await.unwrap();
+    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
+    for id in ["a", "b", "c", "d"] {
+        let past = reader.past(id).unwrap();
+        assert!(past.steps.len() <= 9, "{}", past.steps.len());
+        assert!(past.snapshot.is_some_and(|snapshot| snapshot.state.version > 20));
+    }
+}
+
 #[tokio::test]
 async fn retention_removes_a_prefix_and_nobody_loses_a_state() {
     let dir = tempfile::tempdir().unwrap();

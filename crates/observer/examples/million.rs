@@ -126,6 +126,5 @@ async fn pages(journal: &Journal, rows: u64, filter: Filter) -> Result<Duration,
 
 /// Reads what an engine reads to have the agent's present state.
 fn load(reader: &Reader) -> Result<usize, JournalError> {
-    let after = reader.snapshot("busy")?.map_or(0, |snapshot| snapshot.event_id);
-    Ok(reader.steps_after("busy", after)?.len())
+    Ok(reader.past("busy")?.steps.len())
 }

@@ -39,7 +39,7 @@ pub use forget::Forget;
 pub use jobs::{JobChange, JobRecord, JobStatus, NewJob, OpenJob};
 pub use journal::{Journal, Options, Pending, Place};
 pub use marks::{Answer, Mark, MarkRecord};
-pub use page::{MAX_PAGE_ROWS, Page};
+pub use page::{MAX_PAGE_ROWS, Page, Past};
 pub use read::{AgentRecord, ProposalRecord, Reader, StoredSnapshot};
 pub use retention::{Keep, Pruned};
 pub use tail::Follower;

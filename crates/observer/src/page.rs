@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::error::JournalError;
 use crate::filter::Filter;
-use crate::read::Reader;
+use crate::read::{Reader, StoredSnapshot};
 
 /// A page has no more rows than this, whatever its limit.
 pub const MAX_PAGE_ROWS: usize = 10_000;
@@ -118,16 +118,34 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Every step of an agent after row `after`.
-    pub fn steps_after(&self, agent_id: &str, after: u64) -> Result<Vec<Row>, JournalError> {
+    /// What the present state of an agent is made of.
+    pub fn past(&self, agent_id: &str) -> Result<Past, JournalError> {
+        // One view of the file for both, and locks taken once.
+        let _view = self.unchecked_transaction()?;
+        let snapshot = self.snapshot(agent_id)?;
+        let from = snapshot.as_ref().map_or(0, |snapshot| snapshot.event_id);
         let sql = format!(
             "SELECT {COLUMNS} FROM events
-             WHERE agent_id = ?1 AND kind IN ('obs.act', 'obs.turn') AND id > ?2 ORDER BY id"
+             WHERE agent_id = ?1 AND kind IN ('obs.act', 'obs.turn') AND id >= ?2 ORDER BY id"
         );
         let mut statement = self.prepare_cached(&sql)?;
-        let found = statement.query_map(params![agent_id, after], raw_row)?;
-        found.map(|row| checked(row?)).collect()
+        let found = statement.query_map(params![agent_id, from], raw_row)?;
+        let mut steps = found.map(|row| checked(row?)).collect::<Result<Vec<_>, _>>()?;
+        let follows = steps.first().is_some_and(|row| row.id == from);
+        let snapshot_row = follows.then(|| steps.remove(0));
+        Ok(Past { snapshot, snapshot_row, steps })
     }
+}
+
+/// An agent's last snapshot and what came after it, as of one moment.
+#[derive(Debug)]
+pub struct Past {
+    /// The snapshot; none of an agent that began with an older version, or has taken no step.
+    pub snapshot: Option<StoredSnapshot>,
+    /// The step that the snapshot was taken after, unless retention has removed it.
+    pub snapshot_row: Option<Row>,
+    /// The steps since; without a snapshot all of them.
+    pub steps: Vec<Row>,
 }
 
 /// A row whose data has not been looked at yet.

@@ -1,5 +1,6 @@
 //! What is handed to the journal, and what comes back once it is durable.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +33,9 @@ pub struct Work {
     pub snapshot: Option<Snapshot>,
     /// What is kept beside the rows.
     pub extra: Vec<Extra>,
+    /// Let go once the work is durable or has failed: whoever finds it gone knows that nothing of this is
+    /// queued any more.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Where an agent stands after a step.

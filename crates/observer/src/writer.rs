@@ -1,5 +1,6 @@
 //! The one thread that writes: it commits whatever has queued since its last commit.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ struct Group {
     works: Vec<Work>,
     answers: Vec<Answer<Written>>,
     barriers: Vec<oneshot::Sender<()>>,
+    /// [`Work::held`], let go at the end.
+    held: Vec<Arc<dyn Any + Send + Sync>>,
     rows: usize,
 }
 
@@ -113,7 +116,7 @@ impl Writer {
     /// Adds to the group what belongs into one, and hands back what does not.
     fn collect(&self, command: Command, group: &mut Group) -> Option<Command> {
         match command {
-            Command::Write(work, answer) => {
+            Command::Write(mut work, answer) => {
                 let epoch = self.shared.epoch.load(Ordering::SeqCst);
                 if work.epoch.is_some_and(|known| known != epoch) {
                     let why = "a step before this one could not be recorded; ask again";
@@ -121,6 +124,7 @@ impl Writer {
                 } else {
                     // Work without rows counts too: there must be an end to a group.
                     group.rows += work.entries.len().max(1);
+                    group.held.extend(work.held.take());
                     group.works.push(*work);
                     group.answers.push(answer);
                 }
@@ -151,7 +155,7 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Group) {
-        let Group { works, answers, barriers, rows } = group;
+        let Group { works, answers, barriers, held, rows } = group;
         if !works.is_empty() {
             let started = Instant::now();
             let written = self.attempt(|transaction, tip| batch::insert(transaction, tip, works));
@@ -170,6 +174,7 @@ impl Writer {
                 }
             }
         }
+        drop(held);
         for barrier in barriers {
             let _ = barrier.send(());
         }

@@ -4,7 +4,7 @@ use life_agent_domain::record::{EventKind, Row};
 use life_agent_observer::{Extra, Filter, Proposal, Work};
 use serde_json::value::RawValue;
 
-use crate::support::{Folder, agent, entry, fill, ids, step, write};
+use crate::support::{Folder, agent, entry, fill, ids, snapshot, step, write};
 
 #[tokio::test]
 async fn pages_of_any_size_give_what_the_filter_takes_in_order() {
@@ -97,8 +97,15 @@ async fn the_steps_of_an_agent_are_its_acts_and_turns() {
         write(&journal, Work::of(entry(EventKind::Denied, Some("a"), "{}"))).await.unwrap();
         write(&journal, Work::of(entry(EventKind::Turn, Some("a"), "{}"))).await.unwrap();
     }
-    let steps = journal.read(|reader| reader.steps_after("a", 1)).await.unwrap();
-    assert_eq!(steps.iter().map(|row| row.id).collect::<Vec<_>>(), [4, 5, 8, 9, 12]);
+    let ids = |rows: &[Row]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    let past = journal.read(|reader| reader.past("a")).await.unwrap();
+    assert!(past.snapshot.is_none() && past.snapshot_row.is_none());
+    assert_eq!(ids(&past.steps), [1, 4, 5, 8, 9, 12]);
+    write(&journal, Work { snapshot: Some(snapshot(4)), ..step("a", 4) }).await.unwrap();
+    write(&journal, step("a", 5)).await.unwrap();
+    let past = journal.read(|reader| reader.past("a")).await.unwrap();
+    assert_eq!(past.snapshot.map(|snapshot| snapshot.event_id), Some(13));
+    assert_eq!((past.snapshot_row.map(|row| row.id), ids(&past.steps)), (Some(13), vec![14]));
 }
 
 #[tokio::test]
