@@ -7,6 +7,7 @@ use std::sync::{LazyLock, OnceLock};
 use life_agent_domain::gate::Effect;
 use life_agent_policy::document::Category;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 
 use super::patterns::{self, Hit, Pattern};
 use super::prefilter::{Budget, Prefilter};
@@ -45,6 +46,7 @@ pub fn warm_up() {
 pub(super) struct Compiled {
     prefilter: Prefilter,
     patterns: Vec<(Category, &'static Pattern, OnceLock<Option<Regex>>)>,
+    shortest_secret: usize,
 }
 
 impl Compiled {
@@ -52,8 +54,16 @@ impl Compiled {
         let sources = patterns.iter().map(|(_, pattern)| patterns::source(pattern));
         let texts = patterns.iter().flat_map(|(_, p)| p.examples.iter().chain(p.counter_examples));
         let prefilter = Prefilter::new(sources, texts.copied());
+        let secrets = patterns.iter().filter(|(category, _)| *category == Category::Secrets);
+        let shortest = secrets.map(|(_, pattern)| shortest(pattern)).min().unwrap_or_default();
         let lazily = |(category, pattern)| (category, pattern, OnceLock::new());
-        Self { prefilter, patterns: patterns.into_iter().map(lazily).collect() }
+        let patterns = patterns.into_iter().map(lazily).collect();
+        Self { prefilter, patterns, shortest_secret: shortest }
+    }
+
+    /// Bytes that a text must have for any credential to be in it.
+    pub(super) fn shortest_secret(&self) -> usize {
+        self.shortest_secret
     }
 
     /// Everything that is found in the views and whose category has an effect.
@@ -107,6 +117,12 @@ impl Compiled {
 /// A shell's reading takes credentials apart and says nothing about prose.
 fn is_for_shells(category: Category) -> bool {
     !matches!(category, Category::Secrets | Category::PromptInjection)
+}
+
+/// Bytes of the shortest text that the pattern can match; 0 if that is not known.
+fn shortest(pattern: &Pattern) -> usize {
+    let parsed = ParserBuilder::new().utf8(false).build().parse(&patterns::source(pattern));
+    parsed.ok().and_then(|parsed| parsed.properties().minimum_len()).unwrap_or_default()
 }
 
 fn compile(pattern: &Pattern) -> Option<Regex> {

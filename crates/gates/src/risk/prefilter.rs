@@ -105,11 +105,11 @@ fn pass(
     budget: &mut Budget,
 ) -> Result<(), GivenUp> {
     let mut state = dfa.start_state_forward(cache, &Input::new(text)).map_err(|_| GivenUp)?;
-    for byte in text {
-        state = match known_step(dfa, cache, state, *byte) {
-            Some(next) => next,
-            None => new_step(dfa, cache, state, *byte, budget)?,
-        };
+    let mut rest = text;
+    loop {
+        (state, rest) = run(dfa, cache, state, rest);
+        let Some((byte, after)) = rest.split_first() else { break };
+        (state, rest) = (step(dfa, cache, state, *byte, budget)?, after);
         if state.is_tagged() {
             note(dfa, cache, state, found)?;
         }
@@ -118,22 +118,42 @@ fn pass(
     note(dfa, cache, state, found)
 }
 
-/// The next state, if this step was taken before.
-fn known_step(dfa: &DFA, cache: &Cache, state: LazyStateID, byte: u8) -> Option<LazyStateID> {
+/// As far as steps were taken before and nothing ends, which is nearly all of the way: where that leads, and what
+/// is left of the text.
+fn run<'t>(
+    dfa: &DFA,
+    cache: &Cache,
+    mut state: LazyStateID,
+    text: &'t [u8],
+) -> (LazyStateID, &'t [u8]) {
     if state.is_tagged() {
-        return None;
+        return (state, text);
     }
-    let next = dfa.next_state_untagged(cache, state, byte);
-    (!next.is_unknown()).then_some(next)
+    for (at, byte) in text.iter().enumerate() {
+        let next = dfa.next_state_untagged(cache, state, *byte);
+        // A step that is not known is tagged as such.
+        if next.is_tagged() {
+            return (state, &text[at..]);
+        }
+        state = next;
+    }
+    (state, &[])
 }
 
-fn new_step(
+/// One step, wherever it leads, worked out if it was never taken before.
+fn step(
     dfa: &DFA,
     cache: &mut Cache,
     state: LazyStateID,
     byte: u8,
     budget: &mut Budget,
 ) -> Result<LazyStateID, GivenUp> {
+    if !state.is_tagged() {
+        let next = dfa.next_state_untagged(cache, state, byte);
+        if !next.is_unknown() {
+            return Ok(next);
+        }
+    }
     let size = cache.memory_usage();
     let next = dfa.next_state(cache, state, byte).map_err(|_| GivenUp)?;
     // A step out of a matching state looks new from outside; it is if the cache has grown.

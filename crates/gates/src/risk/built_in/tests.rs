@@ -41,6 +41,18 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_credential_is_in_a_text_that_is_too_short_for_one(text in scraps(), from in 0.0..1.0f64) {
+        let length = all().shortest_secret() - 1;
+        let from = (from * text.len().saturating_sub(length) as f64) as usize;
+        let short = text.get(from..(from + length).min(text.len())).unwrap_or_default();
+        let effect = |category| (category == Category::Secrets).then_some(Effect::Observe);
+        let found = all().find(&Views::plain(short), &effect, &mut Budget::default());
+        prop_assert!(found.is_empty(), "{short:?}: {found:?}");
+    }
+}
+
 #[test]
 fn harmless_text_is_searched_for_hardly_any_pattern() {
     let text = "The quick brown fox looks at the lazy dog, and nobody minds. ".repeat(50);
