@@ -7,11 +7,15 @@
 //! row's chain hash, SQLite, the disk) and being woken. That thread's processor time for each row, system
 //! calls included, stands beside; it is an upper bound for what the chain costs, and nobody waits for the
 //! work of one row when many share a commit.
+//!
+//! Twice: one act after the other, between which the processor sleeps for the disk and forgets everything; and
+//! with several agents' acts under way at once, as under load, where one follows on the other.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use life_agent_engine::domain::command::Act;
 use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
 use life_agent_engine::domain::payload::Payload;
@@ -21,6 +25,8 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Acts before the clock starts: the agent is read from the journal, statements are prepared.
 const WARM_UP: usize = 1_000;
+/// Agents that act at once.
+const AT_ONCE: usize = 32;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failed> {
@@ -29,25 +35,28 @@ async fn main() -> Result<(), Failed> {
     let config = Config { rate_limit_rps: 0, ..Config::below(folder.path()) };
     let engine = Engine::open(config).await?;
     for _ in 0..WARM_UP {
-        act(&engine).await?;
+        act(&engine, "hero").await?;
     }
     let journal = journal_seconds();
     let mut polled = Vec::with_capacity(calls);
     let mut waited = Vec::with_capacity(calls);
     for _ in 0..calls {
         let begun = Instant::now();
-        let spent = act(&engine).await?;
+        let spent = act(&engine, "hero").await?;
         polled.push(spent);
         waited.push(begun.elapsed());
     }
     let row = (journal_seconds() - journal) / calls as f64;
+    let mut busy = busy(&engine, calls).await?;
     polled.sort_unstable();
+    busy.sort_unstable();
     waited.sort_unstable();
     println!(
         "{}",
         serde_json::json!({
             "calls": calls,
             "act_p50_us": at(&polled, 50), "act_p99_us": at(&polled, 99),
+            "at_once": AT_ONCE, "busy_p50_us": at(&busy, 50), "busy_p99_us": at(&busy, 99),
             "durable_p50_us": at(&waited, 50), "durable_p99_us": at(&waited, 99),
             "journal_thread_us_per_row": row * 1e6,
         })
@@ -56,11 +65,27 @@ async fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+/// So many agents act over and over; how long each act was polled.
+async fn busy(engine: &Engine, calls: usize) -> Result<Vec<Duration>, Failed> {
+    let agents = (0..AT_ONCE).map(|n| async move {
+        let id = format!("agent-{n}");
+        let mut polled = Vec::with_capacity(calls / AT_ONCE);
+        for nth in 0..WARM_UP + calls / AT_ONCE {
+            let spent = act(engine, &id).await?;
+            if nth >= WARM_UP {
+                polled.push(spent);
+            }
+        }
+        Ok::<_, Failed>(polled)
+    });
+    Ok(try_join_all(agents).await?.concat())
+}
+
 /// One act; how long it was polled.
-async fn act(engine: &Engine) -> Result<Duration, Failed> {
+async fn act(engine: &Engine, agent: &str) -> Result<Duration, Failed> {
     let caller = Caller::new(Principal::new("bench"), "bench-1".to_owned());
     let act = Act {
-        agent: AgentId::new("hero")?,
+        agent: AgentId::new(agent)?,
         action: ActionName::new("explore")?,
         payload: Payload::default(),
     };

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use life_agent_domain::command::{Chat, Message};
-use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Limits, Usage, seed};
+use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Clean, Limits, Usage, seed};
 use serde::Serialize;
 
 use crate::answers::GateNotes;
@@ -118,6 +118,7 @@ impl Engine {
         let body = request
             .to_body(false)
             .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
+        let body = Clean::of(body, policy.chain.redactor());
         Ok(Exchange::new(caller, policy, permit, body, "/llm/chat", begun))
     }
 

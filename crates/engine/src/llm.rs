@@ -12,10 +12,10 @@ mod tell;
 mod telling;
 mod texts;
 mod tools;
+mod underway;
 mod window;
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::time::Duration;
 
 use life_agent_domain::redact::{Redact, redact_owned};
@@ -23,10 +23,6 @@ use life_agent_gates::SecretRedactor;
 use life_agent_groq::{ChatError, Client, ClientStatus, GROQ_BASE_URL, Settings};
 use life_agent_policy::document::{Llm as Defaults, Policy};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use completion::{Completion, CompletionEvent, CompletionEvents};
 pub(crate) use dialogue::MAX_CALLS;
@@ -35,6 +31,7 @@ pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use retell::{Again, Difference, retell};
 pub(crate) use stream::{Piece, Pieces};
 pub(crate) use telling::{Done, Telling};
+pub(crate) use underway::Exchanges;
 
 use crate::config::LlmConfig;
 use crate::error::{EngineError, OpenError};
@@ -108,49 +105,6 @@ impl Redact for Both<'_> {
             Cow::Borrowed(same) => self.1.redact(same),
             Cow::Owned(changed) => Cow::Owned(redact_owned(changed, self.1)),
         }
-    }
-}
-
-/// The exchanges under way. They outlive their callers, so that none is lost; how many there are is
-/// bounded by the calls that the client allows at once.
-pub(crate) struct Exchanges {
-    /// The runtime that the engine was opened in, which lives as long as the engine: a caller's may
-    /// end before its exchange does.
-    runtime: Handle,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Exchanges {
-    pub(crate) fn new() -> Self {
-        Self {
-            runtime: Handle::current(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        }
-    }
-
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        exchange: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        self.tasks.spawn_on(exchange, &self.runtime)
-    }
-
-    /// Returns once the service stops.
-    async fn stopped(&self) {
-        self.stop.cancelled().await;
-    }
-
-    /// Cuts those short that still wait for the model; each is recorded and its caller told.
-    pub(crate) fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Waits until all are recorded.
-    pub(crate) async fn ended(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 }
 

@@ -33,6 +33,7 @@ pub use delta::{Assembly, Chunks, Delta, Deltas, ToolCallDelta, deltas};
 pub use error::{ChatError, Overload, Phase};
 pub use limits::{Limits, parse_duration};
 pub use model::{Model, Pending};
+pub use redacting::Clean;
 pub use replay::Replayer;
 pub use seed::seed;
 pub use settings::{BreakerSettings, GROQ_BASE_URL, Retries, Settings, Timeouts};

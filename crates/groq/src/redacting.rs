@@ -1,10 +1,12 @@
 //! Takes the provider's key and all other credentials out of texts and JSON.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use life_agent_domain::redact::{Redact, redact_owned};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// Longest text of the provider's that an error carries, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -44,33 +46,76 @@ impl Redact for KeyRedactor {
     }
 }
 
-/// Every text in a JSON value redacted, keys of objects included. A text that is JSON itself, as the
-/// arguments of tool calls are, is redacted inside too, where escapes could hide a credential.
-pub(crate) fn redact_json(value: Value, redactor: &dyn Redact) -> Value {
-    match value {
-        Value::String(text) => Value::String(redact_text(text, redactor)),
-        Value::Array(items) => {
-            Value::Array(items.into_iter().map(|item| redact_json(item, redactor)).collect())
-        }
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .map(|(key, value)| (redact_owned(key, redactor), redact_json(value, redactor)))
-                .collect(),
-        ),
-        other => other,
+/// JSON without credentials: every text in it redacted, keys of objects included. A text that is JSON itself, as
+/// the arguments of tool calls are, is redacted inside too, where escapes could hide a credential.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Clean(Value);
+
+impl Clean {
+    /// The value without its credentials.
+    pub fn of(mut value: Value, redactor: &dyn Redact) -> Self {
+        redact_json(&mut value, redactor);
+        Self(value)
+    }
+
+    /// The value.
+    pub fn into_value(self) -> Value {
+        self.0
     }
 }
 
-fn redact_text(text: String, redactor: &dyn Redact) -> String {
-    if text.trim_start().starts_with(['{', '['])
-        && let Ok(inner) = serde_json::from_str::<Value>(&text)
-    {
-        let clean = redact_json(inner.clone(), redactor);
-        if clean != inner {
-            return redact_owned(clean.to_string(), redactor);
-        }
+impl Deref for Clean {
+    type Target = Value;
+    fn deref(&self) -> &Value {
+        &self.0
     }
-    redact_owned(text, redactor)
+}
+
+/// Whether there was something to take out.
+fn redact_json(value: &mut Value, redactor: &dyn Redact) -> bool {
+    let mut found = false;
+    match value {
+        Value::String(text) => found = redact_text(text, redactor),
+        Value::Array(items) => {
+            for item in items {
+                found |= redact_json(item, redactor);
+            }
+        }
+        Value::Object(fields) => {
+            found = redact_keys(fields, redactor);
+            for field in fields.values_mut() {
+                found |= redact_json(field, redactor);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    found
+}
+
+fn redact_keys(fields: &mut Map<String, Value>, redactor: &dyn Redact) -> bool {
+    let found = fields.keys().any(|key| matches!(redactor.redact(key), Cow::Owned(_)));
+    if found {
+        let kept = std::mem::take(fields).into_iter();
+        fields.extend(kept.map(|(key, value)| (redact_owned(key, redactor), value)));
+    }
+    found
+}
+
+fn redact_text(text: &mut String, redactor: &dyn Redact) -> bool {
+    let mut hidden = false;
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(mut inner) = serde_json::from_str::<Value>(text)
+        && redact_json(&mut inner, redactor)
+    {
+        *text = inner.to_string();
+        hidden = true;
+    }
+    match redactor.redact(text) {
+        Cow::Owned(clean) => *text = clean,
+        Cow::Borrowed(_) => return hidden,
+    }
+    true
 }
 
 #[cfg(test)]
@@ -82,15 +127,29 @@ mod tests {
     struct Lines;
     impl Redact for Lines {
         fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-            Cow::Owned(text.replace("pass\nword", "[redacted]"))
+            if text.contains("pass\nword") {
+                Cow::Owned(text.replace("pass\nword", "[redacted]"))
+            } else {
+                Cow::Borrowed(text)
+            }
         }
     }
 
     #[test]
     fn a_secret_behind_an_escape_in_tool_arguments_is_found() {
         let call = json!({"arguments": "{\"text\": \"pass\\nword\"}", "plain": "{not json"});
-        let clean = redact_json(call, &Lines);
-        assert_eq!(clean, json!({"arguments": "{\"text\":\"[redacted]\"}", "plain": "{not json"}));
+        let clean = Clean::of(call, &Lines);
+        assert_eq!(*clean, json!({"arguments": "{\"text\":\"[redacted]\"}", "plain": "{not json"}));
+        assert_eq!(Clean::of((*clean).clone(), &Lines), clean);
+    }
+
+    #[test]
+    fn a_secret_in_a_name_is_found_and_all_else_stays() {
+        let value = json!({"pass\nword": [1, {"pass\nword": "b"}], "z": null, "a": "pass\nword"});
+        let clean = Clean::of(value, &Lines);
+        let expected =
+            json!({"[redacted]": [1, {"[redacted]": "b"}], "z": null, "a": "[redacted]"});
+        assert_eq!(*clean, expected);
     }
 
     #[test]

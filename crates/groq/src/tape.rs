@@ -11,12 +11,12 @@ use serde_json::Value;
 use crate::delta::{Assembly, Chunks};
 use crate::error::ChatError;
 use crate::model::{Model, Pending};
-use crate::redacting::redact_json;
+use crate::redacting::Clean;
 
 /// One request and what came of it, without secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// BLAKE3 of the redacted request, in hex; see [`Exchange::digest_of`].
+    /// BLAKE3 of the redacted request, in hex; see [`Exchange::digest`].
     pub digest: String,
     /// The redacted request, without `stream` and `stream_options`: streamed or not, the same
     /// request has the same answer.
@@ -40,51 +40,79 @@ pub enum Outcome {
 impl Exchange {
     /// An exchange, redacted.
     pub fn new(request: Value, outcome: Result<Value, ChatError>, redactor: &dyn Redact) -> Self {
-        let request = kept_request(request, redactor);
+        let request = Clean::of(request, redactor);
+        let digest = Self::digest(&request);
+        let mut request = request.into_value();
+        if let Value::Object(fields) = &mut request {
+            STREAMING.iter().for_each(|name| drop(fields.remove(*name)));
+        }
         let outcome = match outcome {
-            Ok(reply) => Outcome::Reply(redact_json(reply, redactor)),
+            Ok(reply) => Outcome::Reply(Clean::of(reply, redactor).into_value()),
             Err(error) => Outcome::Error(error),
         };
-        Self { digest: digest(&request), request, outcome }
+        Self { digest, request, outcome }
     }
 
     /// The digest under which a request is kept: over its redacted form, so that it tells nothing
     /// about a secret and stays the same when a recorded request is asked again. BLAKE3 in its
     /// key-derivation mode over the JSON without white space, keys sorted by their bytes.
-    pub fn digest_of(request: Value, redactor: &dyn Redact) -> String {
-        digest(&kept_request(request, redactor))
+    pub fn digest(request: &Clean) -> String {
+        let mut json = String::new();
+        match &**request {
+            Value::Object(fields) => {
+                let kept = fields.iter().filter(|(name, _)| !STREAMING.contains(&name.as_str()));
+                sorted_object(kept, &mut json);
+            }
+            other => sorted(other, &mut json),
+        }
+        let mut hasher = blake3::Hasher::new_derive_key("life-agent 2026 model exchange v1");
+        hasher.update(json.as_bytes());
+        hasher.finalize().to_hex().to_string()
     }
 }
 
-fn kept_request(mut request: Value, redactor: &dyn Redact) -> Value {
-    if let Value::Object(fields) = &mut request {
-        fields.remove("stream");
-        fields.remove("stream_options");
-    }
-    redact_json(request, redactor)
-}
+/// What says how an answer is sent, not which.
+const STREAMING: [&str; 2] = ["stream", "stream_options"];
 
-fn digest(request: &Value) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key("life-agent 2026 model exchange v1");
-    hasher.update(sorted(request).as_bytes());
-    hasher.finalize().to_hex().to_string()
-}
-
-/// JSON with sorted keys, whatever order serde_json is built to keep.
-fn sorted(value: &Value) -> String {
+/// Writes JSON with sorted keys, whatever order serde_json is built to keep.
+fn sorted(value: &Value, json: &mut String) {
     match value {
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(","))
-        }
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            let pair =
-                |(key, value)| format!("{}:{}", Value::from(String::as_str(key)), sorted(value));
-            format!("{{{}}}", entries.into_iter().map(pair).collect::<Vec<_>>().join(","))
-        }
-        leaf => leaf.to_string(),
+        Value::Array(items) => listed('[', items, ']', json, sorted),
+        Value::Object(fields) => sorted_object(fields.iter(), json),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => leaf(value, json),
     }
+}
+
+fn sorted_object<'v>(fields: impl Iterator<Item = (&'v String, &'v Value)>, json: &mut String) {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_by_key(|(name, _)| name.as_str());
+    listed('{', fields, '}', json, |(name, value), json| {
+        leaf(name, json);
+        json.push(':');
+        sorted(value, json);
+    });
+}
+
+fn listed<T>(
+    open: char,
+    items: impl IntoIterator<Item = T>,
+    close: char,
+    json: &mut String,
+    write: impl Fn(T, &mut String),
+) {
+    json.push(open);
+    for (nth, item) in items.into_iter().enumerate() {
+        if nth > 0 {
+            json.push(',');
+        }
+        write(item, json);
+    }
+    json.push(close);
+}
+
+/// JSON that holds no other.
+fn leaf(value: &(impl Serialize + ?Sized), json: &mut String) {
+    json.push_str(&serde_json::to_string(value).unwrap_or_default());
 }
 
 /// Where exchanges are kept.

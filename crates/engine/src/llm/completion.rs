@@ -7,12 +7,12 @@ use std::time::Instant;
 use life_agent_domain::command::Chat;
 use life_agent_domain::fault::Fault;
 use life_agent_domain::redact::Redact;
-use life_agent_groq::seed;
+use life_agent_groq::{Clean, seed};
 use serde_json::{Map, Value, json};
 
 use super::exchange::{Answered, Exchange};
 use super::stream::{Piece, Pieces};
-use super::texts::{clean, join_split, of_request};
+use super::texts::{join_split, of_request};
 use crate::engine::{Caller, Engine};
 use crate::error::EngineError;
 
@@ -183,7 +183,6 @@ impl Engine {
         let mut body = Value::Object(body);
         let permit = self.permit(caller, &policy, Chat { messages: of_request(&body) }).await?;
         let llm = self.llm()?;
-        body = clean(body, redactor);
         if let Value::Object(fields) = &mut body {
             let own = || seed(llm.seed, caller.principal.as_str(), 0).into();
             fields.entry("seed").or_insert_with(own);
@@ -191,6 +190,7 @@ impl Engine {
                 fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
             }
         }
+        let body = Clean::of(body, redactor);
         let endpoint = "/v1/chat/completions";
         Ok(Exchange::new(caller, policy, permit, body, endpoint, begun))
     }

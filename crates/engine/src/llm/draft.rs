@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use life_agent_domain::command::{Chat, Message, Plan};
 use life_agent_gates::admit::Admission;
-use life_agent_groq::{ChatMessage, ChatRequest, seed};
+use life_agent_groq::{ChatMessage, ChatRequest, Clean, seed};
 use life_agent_plans::draft::{draft, present};
 use life_agent_plans::drafting::read_edits;
 use life_agent_plans::edit::Edit;
@@ -148,6 +148,7 @@ impl Drafting<'_> {
         let body = request
             .to_body(false)
             .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
+        let body = Clean::of(body, policy.chain.redactor());
         let mut exchange = Exchange::new(caller, Arc::clone(policy), permit, body, "/plan", begun);
         exchange.until.deadline = self.until.deadline;
         engine.exchange(exchange).await

@@ -8,7 +8,7 @@ use life_agent_domain::command::{Chat, Gated, Kind, Message, Turn};
 use life_agent_domain::gate::{Permit, Trace, evaluate};
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::EventKind;
-use life_agent_groq::{ChatReply, Exchange as Kept, Model, Outcome, Usage};
+use life_agent_groq::{ChatReply, Clean, Exchange as Kept, Model, Usage};
 use life_agent_observer::{Extra, Work};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,8 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     pub(crate) policy: Arc<InForce>,
     pub(super) leave: Leave,
-    /// What the provider is sent: what was permitted in its JSON, without credentials.
-    pub(crate) body: Value,
+    /// What the provider is sent: what was permitted in its JSON.
+    pub(crate) body: Clean,
     /// Which call it is, as the row states.
     pub(crate) endpoint: &'static str,
     pub(crate) begun: Instant,
@@ -173,9 +173,9 @@ impl Engine {
     /// Carries an exchange out to its end, also if whoever waits for it leaves.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> Result<Answered, EngineError> {
         let engine = self.clone();
-        let task = self.exchanges.spawn(async move { exchange.whole(&engine).await });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an exchange with the model did not end");
+        let carried = self.exchanges.carry(async move { exchange.whole(&engine).await });
+        carried.await.unwrap_or_else(|_| {
+            tracing::error!("an exchange with the model broke off");
             Err(EngineError::Unavailable)
         })
     }
@@ -186,7 +186,7 @@ impl Exchange {
         caller: &Caller,
         policy: Arc<InForce>,
         permit: impl Into<Leave>,
-        body: Value,
+        body: Clean,
         endpoint: &'static str,
         begun: Instant,
     ) -> Self {
@@ -202,7 +202,7 @@ impl Exchange {
 
     /// What the model answers, as it came. A failure is on the record.
     pub(super) async fn ask(&self, engine: &Engine) -> Result<Value, EngineError> {
-        let answer = engine.llm()?.client.chat_raw(self.body.clone());
+        let answer = engine.llm()?.client.chat_raw(Value::clone(&self.body));
         match self.in_time(engine, answer).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(self.failed(engine, error.into()).await),
@@ -233,19 +233,15 @@ impl Exchange {
     ) -> Result<Answered, EngineError> {
         let mut reply = clean(reply, &engine.llm()?.key);
         drop_token_lists(&mut reply);
-        let readable = ChatReply::from_raw(reply.clone());
-        let readable = match readable {
-            Ok(readable) if reply.to_string().len() <= MAX_ANSWER => readable,
+        let readable = match ChatReply::from_raw(reply) {
+            Ok(readable) if json_len(&readable.raw) <= MAX_ANSWER => readable,
             Ok(_) => return Err(self.failed(engine, too_long()).await),
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
         let extra = self.usage(&readable.model, readable.usage);
-        let permit = self.judge(engine, of_reply(&reply), extra).await?;
-        let kept = Kept::new(self.body.clone(), Ok(reply), self.policy.chain.redactor());
-        let Outcome::Reply(reply) = kept.outcome else {
-            return Err(self.failed(engine, Failure::unusable("the answer was lost")).await);
-        };
-        let reply = match ChatReply::from_raw(reply) {
+        let permit = self.judge(engine, of_reply(&readable.raw), extra).await?;
+        let reply = Clean::of(readable.raw, self.policy.chain.redactor());
+        let reply = match ChatReply::from_raw(reply.into_value()) {
             Ok(reply) => reply,
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
@@ -261,7 +257,7 @@ impl Exchange {
         };
         let extra = self.usage(&reply.model, reply.usage);
         let extra = self.caller.marked(extra);
-        let event_id = self.record(engine, told, &kept.digest, extra).await?;
+        let event_id = self.record(engine, told, &Kept::digest(&self.body), extra).await?;
         engine.meters.done(Kind::Chat, self.begun);
         let notes = GateNotes::from(self.leave.trace());
         Ok(Answered { reply, event_id, notes, answer_notes })
@@ -297,7 +293,7 @@ impl Exchange {
         let redactor = self.policy.chain.redactor();
         let message = redactor.redact(&failure.error.to_string()).into_owned();
         let told = Told::Failed { error: failure.label, message };
-        let digest = Kept::digest_of(self.body.clone(), redactor);
+        let digest = Kept::digest(&self.body);
         let spent = self.spent.iter().flat_map(|(model, usage)| self.usage(model, Some(*usage)));
         match self.record(engine, told, &digest, spent.collect()).await {
             Ok(_) => failure.error,
@@ -352,6 +348,23 @@ impl Exchange {
 
 pub(super) fn too_long() -> Failure {
     Failure::unusable("the model's answer is longer than 1 MiB; ask for less")
+}
+
+/// Bytes of the value as JSON.
+fn json_len(value: &Value) -> usize {
+    struct Counted(usize);
+    impl std::io::Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counted = Counted(0);
+    let written = serde_json::to_writer(&mut counted, value);
+    written.map_or(usize::MAX, |()| counted.0)
 }
 
 /// Lists of single tokens spell out what redaction takes out of the text.

@@ -11,7 +11,7 @@ use life_agent_domain::rules::TurnStep;
 use life_agent_domain::state::AgentState;
 use life_agent_gates::SecretRedactor;
 use life_agent_groq::{
-    ChatReply, Exchange, FunctionCall, MemoryTape, Model, Outcome, Replayer, Tape,
+    ChatReply, Clean, Exchange, FunctionCall, MemoryTape, Model, Outcome, Replayer, Tape,
 };
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ fn of_tape(again: &Again<'_>, telling: &Telling) -> Result<Result<String, Withhe
             }
             _ => {
                 let recorded = expected.map_or("none", |heard| heard.digest.as_str());
-                let now = Exchange::digest_of(body, &SecretRedactor);
+                let now = Exchange::digest(&Clean::of(body, &SecretRedactor));
                 return Err(Difference::new("request", recorded, now));
             }
         };

@@ -120,12 +120,12 @@ impl Exchange {
     ) -> Result<Value, EngineError> {
         let llm = engine.llm()?;
         let redactor = llm.redactor(&self.policy);
-        let mut chunks = match self.in_time(engine, llm.client.stream_raw(self.body.clone())).await
-        {
-            Ok(Ok(chunks)) => chunks,
-            Ok(Err(error)) => return Err(self.failed(engine, error.into()).await),
-            Err(failure) => return Err(self.failed(engine, failure).await),
-        };
+        let mut chunks =
+            match self.in_time(engine, llm.client.stream_raw(Value::clone(&self.body))).await {
+                Ok(Ok(chunks)) => chunks,
+                Ok(Err(error)) => return Err(self.failed(engine, error.into()).await),
+                Err(failure) => return Err(self.failed(engine, failure).await),
+            };
         let mut assembly = Assembly::default();
         loop {
             let chunk = match self.in_time(engine, chunks.next()).await {

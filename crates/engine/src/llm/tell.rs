@@ -12,7 +12,9 @@ use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::EventKind;
 use life_agent_domain::rules::{TurnStep, decide_turn};
 use life_agent_domain::state::AgentState;
-use life_agent_groq::{ChatReply, ChatRequest, Exchange as Kept, FunctionCall, ToolCall, seed};
+use life_agent_groq::{
+    ChatReply, ChatRequest, Clean, Exchange as Kept, FunctionCall, ToolCall, seed,
+};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -64,11 +66,9 @@ impl Engine {
         begun: Instant,
     ) -> Result<Turned, EngineError> {
         let (engine, caller) = (self.clone(), caller.clone());
-        let task = self
-            .exchanges
-            .spawn(async move { engine.told(&caller, &policy, permit, how, begun).await });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a turn did not end");
+        let told = async move { engine.told(&caller, &policy, permit, how, begun).await };
+        self.exchanges.carry(told).await.unwrap_or_else(|_| {
+            tracing::error!("a turn broke off");
             Err(EngineError::Unavailable)
         })
     }
@@ -93,7 +93,7 @@ impl Engine {
         let request = self.first_request(policy, &agent, &turn, working.state()).await?;
         let whole = Duration::from_secs(policy.snapshot.policy.llm.turn_seconds.into());
         let deadline = Some((whole, tokio::time::Instant::now() + whole));
-        let (policy_of, body) = (Arc::clone(policy), Value::Null);
+        let (policy_of, body) = (Arc::clone(policy), Clean::default());
         let mut exchange = Exchange::new(caller, policy_of, permit, body, "/turn", begun);
         exchange.until = Until { deadline, cancel: how.cancel };
         let mut sent = request.clone();
@@ -184,7 +184,8 @@ impl Teller<'_> {
     /// the record.
     async fn converse(&mut self) -> Result<Option<String>, EngineError> {
         loop {
-            self.exchange.body = self.dialogue.request();
+            let redactor = self.exchange.policy.chain.redactor();
+            self.exchange.body = Clean::of(self.dialogue.request(), redactor);
             let reply = match self.ask().await {
                 Ok(reply) => reply,
                 Err(error) => return self.withhold(error).await,
@@ -259,7 +260,7 @@ impl Teller<'_> {
             self.exchange.judge(self.engine, vec![said], Vec::new()).await?;
         }
         let redactor = self.exchange.policy.chain.redactor();
-        let digest = Kept::digest_of(self.exchange.body.clone(), redactor);
+        let digest = Kept::digest(&self.exchange.body);
         self.telling.exchanges.push(Heard { digest, reply: clean(kept(raw), redactor) });
         Ok(())
     }

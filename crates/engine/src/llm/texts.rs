@@ -2,7 +2,7 @@
 
 use life_agent_domain::command::Message;
 use life_agent_domain::redact::Redact;
-use life_agent_groq::{Exchange, Outcome};
+use life_agent_groq::Clean;
 use serde_json::Value;
 
 /// The role under which texts stand that belong to no message: tools, schemas and the like.
@@ -14,11 +14,7 @@ const BETWEEN: &str = ", ";
 
 /// A value without its credentials, also where they hide behind the escapes of JSON within a text.
 pub(super) fn clean(value: Value, redactor: &dyn Redact) -> Value {
-    // The client's crate cleans what it keeps; nothing here is kept.
-    match Exchange::new(Value::Null, Ok(value), redactor).outcome {
-        Outcome::Reply(clean) => clean,
-        Outcome::Error(_) => Value::Null,
-    }
+    Clean::of(value, redactor).into_value()
 }
 
 /// What the gates judge of a chat completion's request: each message with all of its texts, then

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use life_agent_groq::testing::{Answer, StandIn};
 use life_agent_groq::{
-    ChatError, ChatMessage, ChatRequest, Delta, Exchange, MemoryTape, Model, Outcome, Recorder,
-    Replayer,
+    ChatError, ChatMessage, ChatRequest, Clean, Delta, Exchange, MemoryTape, Model, Outcome,
+    Recorder, Replayer,
 };
 use serde_json::json;
 
@@ -111,7 +111,7 @@ async fn no_secret_is_on_the_tape_and_it_replays_all_the_same() {
 
 #[test]
 fn a_digest_depends_on_the_request_alone() {
-    let digest = |body| Exchange::digest_of(body, &Stars);
+    let digest = |body| Exchange::digest(&Clean::of(body, &Stars));
     let base = digest(json!({"model": "m", "messages": [{"role": "user", "content": "a"}]}));
     let written: serde_json::Value = serde_json::from_str(
         r#"{"stream": true, "messages": [{"content": "a", "role": "user"}], "model": "m"}"#,
