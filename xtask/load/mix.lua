@@ -1,6 +1,8 @@
 -- For wrk: one kind of request for AGENTS agents in turn; prints what it measured as one line.
--- wrk ... -s mix.lua URL -- KEY KIND AGENTS
+-- wrk ... -s mix.lua URL -- KEY KIND AGENTS PAUSE
+-- PAUSE: milliseconds that a caller waits after a refusal.
 local key, kind, agents, n = "", "", 1, 0
+local refused = 0
 local threads = 0
 
 function setup(thread)
@@ -10,6 +12,18 @@ end
 
 function init(args)
   key, kind, agents, n = args[1], args[2], tonumber(args[3]), offset
+  local pause = tonumber(args[4] or 0)
+  if pause > 0 then
+    -- Defined only where they are needed: wrk looks at every answer for them.
+    response = function(status)
+      if status == 503 then refused = refused + 1 end
+    end
+    delay = function()
+      if refused == 0 then return 0 end
+      refused = refused - 1
+      return pause
+    end
+  end
 end
 
 local bodies = {

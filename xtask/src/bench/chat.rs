@@ -32,7 +32,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     ));
     let mut rows = Vec::new();
     for connections in [1, 8] {
-        let run = Run { kind: "chat", agents: 8, connections, seconds: scale.seconds };
+        let run = Run { kind: "chat", agents: 8, connections, seconds: scale.seconds, pause: 0 };
         let through = proxy.as_ref().ok().map(|proxy| proxy.addr);
         rows.extend(compared(run, scale.runs, provider.addr, &ours, through)?);
     }

@@ -23,7 +23,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let mut rows = Vec::new();
     let mut calls = Vec::new();
     for kind in ["act", "turn", "check", "state"] {
-        let run = Run { kind, agents: 1_000, connections: 32, seconds: scale.seconds };
+        let run = Run { kind, agents: 1_000, connections: 32, seconds: scale.seconds, pause: 0 };
         rows.push(cost(run)?);
         calls.push(system_calls(Run { seconds: 2, ..run })?);
     }

@@ -35,7 +35,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
 
 fn grow(agents: u64, scale: Scale) -> anyhow::Result<(Window, Window)> {
     let server = Server::start()?;
-    let run = Run { kind: "turn", agents, connections: 32, seconds: scale.seconds };
+    let run = Run { kind: "turn", agents, connections: 32, seconds: scale.seconds, pause: 0 };
     // The first seconds make pages and fill caches that every later one has.
     Run { seconds: 2, ..run }.on(server.addr)?;
     let first = window(&server, run)?;

@@ -15,7 +15,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     for agents in [1, 1_000] {
         for (kind, aim) in AIMS {
             for connections in [1, 32, 256] {
-                let run = Run { kind, agents, connections, seconds: scale.seconds };
+                let run = Run { kind, agents, connections, seconds: scale.seconds, pause: 0 };
                 rows.push(row(run, scale.runs, aim)?);
             }
         }

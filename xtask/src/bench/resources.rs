@@ -21,7 +21,8 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         at_rest = (server.memory("VmRSS")?, server.memory("RssAnon")?);
     }
     let server = Server::start()?;
-    let run = Run { kind: "act", agents: 1_000, connections: 128, seconds: scale.seconds };
+    let run =
+        Run { kind: "act", agents: 1_000, connections: 128, seconds: scale.seconds, pause: 0 };
     while server.rows()? < scale.rows {
         run.on(server.addr)?;
     }

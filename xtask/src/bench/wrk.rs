@@ -16,6 +16,8 @@ pub(super) struct Run<'a> {
     pub(super) agents: u64,
     pub(super) connections: u64,
     pub(super) seconds: u64,
+    /// Milliseconds that a caller waits after a refusal.
+    pub(super) pause: u64,
 }
 
 /// What came of it. Times in microseconds, from a request's first byte to its answer's last.
@@ -44,7 +46,7 @@ impl Run<'_> {
         wrk.args([format!("-t{threads}"), format!("-c{}", self.connections)]);
         wrk.args([format!("-d{}s", self.seconds), "--timeout".to_owned(), "30s".to_owned()]);
         wrk.arg("-s").arg(root().join("xtask/load/mix.lua")).arg(format!("http://{addr}"));
-        wrk.args(["--", key, self.kind, &self.agents.to_string()]);
+        wrk.args(["--", key, self.kind, &self.agents.to_string(), &self.pause.to_string()]);
         let output = wrk.output().context("`wrk` does not start; install it (Debian: `wrk`)")?;
         let said = String::from_utf8_lossy(&output.stdout);
         read(&said).with_context(|| format!("wrk measured nothing: {said}"))
