@@ -138,9 +138,9 @@ pub struct Usage {
 impl Usage {
     /// The usage in an answer or in a chunk of a stream, where Groq puts it into `x_groq`.
     pub fn of(value: &Value) -> Option<Self> {
-        [value.get("usage"), value.pointer("/x_groq/usage")]
+        [&value["usage"], &value["x_groq"]["usage"]]
             .into_iter()
-            .flatten()
+            .filter(|usage| usage.is_object())
             .find_map(|usage| Usage::deserialize(usage).ok())
     }
 }
@@ -167,19 +167,17 @@ impl ChatReply {
     pub fn from_raw(raw: Value) -> Result<Self, ChatError> {
         let no_answer =
             || ChatError::failed(200, "the model provider sent JSON that is no chat answer");
-        let message = raw.pointer("/choices/0/message").ok_or_else(no_answer)?;
-        let message = ChatMessage::deserialize(message).map_err(|_| no_answer())?;
-        let text = |pointer: &str| Some(raw.pointer(pointer)?.as_str()?.to_owned());
+        let choice = &raw["choices"][0];
+        let message = ChatMessage::deserialize(&choice["message"]).map_err(|_| no_answer())?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
         Ok(Self {
-            model: text("/model").unwrap_or_default(),
-            content: message
-                .content
-                .as_ref()
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            model: text(&raw["model"]).unwrap_or_default(),
+            content: match message.content {
+                Some(Value::String(content)) => content,
+                _ => String::new(),
+            },
             tool_calls: message.tool_calls.unwrap_or_default(),
-            finish_reason: text("/choices/0/finish_reason"),
+            finish_reason: text(&choice["finish_reason"]),
             usage: Usage::of(&raw),
             raw,
         })

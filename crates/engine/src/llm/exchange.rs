@@ -1,6 +1,7 @@
 //! One exchange with the model: from the permit over the answer's own gates to its row.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,7 +140,7 @@ struct ChatData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_messages: Option<&'a Value>,
     /// Everything else that was sent.
-    parameters: Map<String, Value>,
+    parameters: BTreeMap<&'a String, &'a Value>,
     /// [`life_agent_groq::Exchange::digest`], under which the exchange can be played back.
     digest: &'a str,
     #[serde(flatten)]
@@ -246,11 +247,11 @@ impl Exchange {
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
         let answer_notes = GateNotes::from(permit.trace());
-        let tool_calls = reply.raw.pointer("/choices/0/message/tool_calls");
+        let tool_calls = &reply.raw["choices"][0]["message"]["tool_calls"];
         let told = Told::Answered {
             model: &reply.model,
             content: &reply.content,
-            tool_calls: tool_calls.filter(|calls| !calls.is_null()),
+            tool_calls: Some(tool_calls).filter(|calls| !calls.is_null()),
             finish_reason: reply.finish_reason.as_deref(),
             usage: reply.usage,
             answer: &answer_notes,
@@ -308,15 +309,14 @@ impl Exchange {
         digest: &str,
         extra: Vec<Extra>,
     ) -> Result<u64, EngineError> {
-        let mut parameters = self.body.as_object().cloned().unwrap_or_default();
-        let sent = parameters.remove("messages").unwrap_or_default();
-        let messages = self.leave.messages();
-        let are_texts = serde_json::to_value(&messages).is_ok_and(|judged| judged == sent);
+        let fields = self.body.as_object().into_iter().flatten();
+        let parameters = fields.filter(|(name, _)| *name != "messages").collect();
+        let (sent, messages) = (&self.body["messages"], self.leave.messages());
         let data = row_data(&ChatData {
             outcome,
             endpoint: self.endpoint,
             messages: &messages,
-            sent_messages: (!are_texts).then_some(&sent),
+            sent_messages: (!are_these(sent, &messages)).then_some(sent),
             parameters,
             digest,
             notes: &GateNotes::from(self.leave.trace()),
@@ -348,6 +348,17 @@ impl Exchange {
 
 pub(super) fn too_long() -> Failure {
     Failure::unusable("the model's answer is longer than 1 MiB; ask for less")
+}
+
+/// Whether the messages of a request are these texts and nothing more.
+fn are_these(sent: &Value, messages: &[Message]) -> bool {
+    let is_this = |(sent, message): (&Value, &Message)| {
+        let fields = sent.as_object().map_or(0, Map::len);
+        let text = sent["content"].as_str();
+        fields == 2 && sent["role"] == *message.role && text == Some(message.content.as_str())
+    };
+    let sent = sent.as_array().map(Vec::as_slice).unwrap_or_default();
+    sent.len() == messages.len() && sent.iter().zip(messages).all(is_this)
 }
 
 /// Bytes of the value as JSON.

@@ -82,7 +82,7 @@ pub(super) fn of_reply(reply: &Value) -> Vec<Message> {
     leaves(reply, &mut texts);
     let said = |text| Message { role: "assistant".to_owned(), content: text };
     // The text itself first, so that findings in it count from its own start.
-    let content = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
+    let content = reply["choices"][0]["message"]["content"].as_str();
     let content = content.filter(|text| !text.is_empty()).map(str::to_owned);
     if let Some(at) = content.as_ref().and_then(|text| texts.iter().position(|t| t == text)) {
         texts.remove(at);
