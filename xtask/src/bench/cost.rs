@@ -32,6 +32,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         "a second",
         "workers, each",
         "journal's thread, each",
+        "checkpoints, each",
         "log's thread, each",
         "rows a commit",
     ];
@@ -59,6 +60,7 @@ fn cost(run: Run<'_>) -> anyhow::Result<Vec<String>> {
         count(measured.rate),
         each("actix-rt|system"),
         each("journal"),
+        each("journal-log"),
         each("log"),
         shared,
     ])
