@@ -67,6 +67,21 @@ async fn the_model_tells_what_the_rules_have_settled() {
 }
 
 #[tokio::test]
+async fn agents_that_take_only_told_turns_are_read_from_few_rows_too() {
+    let provider = StandIn::start(vec![Answer::text("So be it.")]).await.unwrap();
+    let app = model_setup(&provider).set("MAX_AGENTS_IN_MEMORY", "1").start().await;
+    for _ in 0..20 {
+        for agent in ["a", "b", "c"] {
+            app.turn(agent, "explore the keep").await;
+        }
+    }
+    let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
+    let oldest = "select min(version) from snapshots";
+    let oldest: i64 = db.query_row(oldest, [], |row| row.get(0)).unwrap();
+    assert!(oldest > 10, "{oldest}: the policy alone would have one at the first step");
+}
+
+#[tokio::test]
 async fn the_model_gets_voice_vitals_memory_and_the_agents_own_record() {
     let (provider, app) = with_model(vec![Answer::text("So be it.")]).await;
     app.turn("hero", "explore the keep").await;

@@ -26,6 +26,17 @@ pub(crate) struct Loaded {
     pub(crate) replayed: usize,
 }
 
+/// An agent that needed this many rows to be loaded leaves a snapshot with its next step, whenever the policy
+/// would have one: with more agents than fit into memory each is loaded again and again.
+const MANY_ROWS: usize = 8;
+
+impl Loaded {
+    /// Whether the next step should leave a snapshot.
+    pub(crate) fn took_many_rows(&self) -> bool {
+        self.replayed >= MANY_ROWS
+    }
+}
+
 /// One agent's place in memory. Whoever holds the state may take the agent's next step; it is held for
 /// as long as that takes to decide, and never while something is waited for. A queued step keeps the slot of
 /// its agent until it is durable.

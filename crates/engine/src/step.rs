@@ -43,10 +43,6 @@ struct StepData<'a, S> {
     beside: Beside<'a>,
 }
 
-/// An agent that needed this many rows to be loaded leaves a snapshot with its next step, whenever the policy
-/// would have one: with more agents than fit into memory each is loaded again and again.
-const MANY_ROWS: usize = 8;
-
 /// Who did an act that no caller asked for.
 const MODEL: &str = "model";
 
@@ -112,7 +108,8 @@ impl Engine {
             // goes wrong the state is gone from here, and read again from the journal.
             let place = self.journal.reserve()?;
             let loaded = held.take().ok_or(EngineError::Unavailable)?;
-            let Loaded { present, epoch, replayed } = loaded;
+            let took_many_rows = loaded.took_many_rows();
+            let Loaded { present, epoch, .. } = loaded;
             let Present { mut state, .. } = present;
             let had = fact_versions(&state);
             let step = (rules.decide)(&state, &policy.profile, permit);
@@ -127,7 +124,7 @@ impl Engine {
                 beside: Beside::Nothing {},
             })?;
             let beside = facts_extra(agent, &had, &state).into_iter().chain(extra);
-            let due = self.due(policy, version) || replayed >= MANY_ROWS;
+            let due = took_many_rows || self.due(policy, version);
             let pending = place.append(Work {
                 epoch: Some(epoch),
                 step: Some(AgentStep { version, turns: state.turns }),
@@ -179,7 +176,6 @@ impl Engine {
         let state_hash = acts.last().map_or(settled.1, |act| act.hash.clone());
         let state_version = state.version;
         let due = (settled.0..=state_version).any(|version| self.due(policy, version));
-        let snapshot = due.then(|| Snapshot::of(&state, &state_hash));
         let pending = {
             let mut held = self.agents.lock(agent, slot).await?;
             let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
@@ -195,12 +191,14 @@ impl Engine {
                 entries,
                 epoch: Some(loaded.epoch),
                 step: Some(step),
-                snapshot,
+                snapshot: (due || loaded.took_many_rows())
+                    .then(|| Snapshot::of(&state, &state_hash)),
                 extra: caller.marked(beside.collect()),
                 held: Some(Arc::<Slot>::clone(slot)),
             })?;
             let (state, state_hash) = (Arc::new(state), state_hash.clone());
-            loaded.present = Present { state, state_hash };
+            let present = Present { state, state_hash };
+            *loaded = Loaded { present, epoch: loaded.epoch, replayed: 0 };
             pending
         };
         let rows = pending.await?.rows;
