@@ -26,4 +26,5 @@ pub mod redact;
 pub mod rules;
 pub mod scan;
 pub mod score;
+pub mod size;
 pub mod state;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::redact::{Redact, redact_owned};
+use crate::size::json_size;
 
 /// Largest payload, in bytes of its compact JSON.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -36,10 +37,8 @@ impl TryFrom<Map<String, Value>> for Payload {
         if object.values().any(|value| !within_depth(value, MAX_DEPTH - 1)) {
             return Err(BadPayload::TooDeep);
         }
-        let mut size = ByteCount(0);
-        // Writing JSON into a counter cannot fail; if it ever did, the count so far still bounds.
-        let _ = serde_json::to_writer(&mut size, &object);
-        if size.0 > MAX_BYTES { Err(BadPayload::TooLarge(size.0)) } else { Ok(Self(object)) }
+        let size = json_size(&object);
+        if size > MAX_BYTES { Err(BadPayload::TooLarge(size)) } else { Ok(Self(object)) }
     }
 }
 
@@ -65,18 +64,6 @@ impl Payload {
     /// The same object with every key and string value redacted.
     pub fn redacted(self, redactor: &dyn Redact) -> Self {
         Self(redact_object(self.0, redactor))
-    }
-}
-
-struct ByteCount(usize);
-
-impl std::io::Write for ByteCount {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

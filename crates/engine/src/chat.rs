@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use life_agent_domain::command::{Chat, Message};
-use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Clean, Limits, Usage, seed};
+use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Limits, Usage, seed};
 use serde::Serialize;
 
 use crate::answers::GateNotes;
 use crate::engine::{Caller, Engine};
 use crate::error::EngineError;
-use crate::llm::{Answered, Exchange, Piece, Pieces};
+use crate::llm::{Answered, Exchange, Piece, Pieces, body_of};
 
 /// A conversation, and how the model is to be asked; what is left out is as the policy says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,10 +115,7 @@ impl Engine {
             seed: Some(seed(llm.seed, caller.principal.as_str(), 0)),
             ..ChatRequest::default()
         };
-        let body = request
-            .to_body(false)
-            .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
-        let body = Clean::of(body, policy.chain.redactor());
+        let body = body_of(&request, policy.chain.redactor())?;
         Ok(Exchange::new(caller, policy, permit, body, "/llm/chat", begun))
     }
 

@@ -31,6 +31,7 @@ pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use retell::{Again, Difference, retell};
 pub(crate) use stream::{Piece, Pieces};
 pub(crate) use telling::{Done, Telling};
+pub(crate) use texts::body_of;
 pub(crate) use underway::Exchanges;
 
 use crate::config::LlmConfig;

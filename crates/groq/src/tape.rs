@@ -1,11 +1,12 @@
 //! Recording: what was asked and what came of it, redacted, so that it can be played back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use life_agent_domain::redact::Redact;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::delta::{Assembly, Chunks};
@@ -57,16 +58,16 @@ impl Exchange {
     /// about a secret and stays the same when a recorded request is asked again. BLAKE3 in its
     /// key-derivation mode over the JSON without white space, keys sorted by their bytes.
     pub fn digest(request: &Clean) -> String {
-        let mut json = String::new();
-        match &**request {
+        let json = match &**request {
             Value::Object(fields) => {
                 let kept = fields.iter().filter(|(name, _)| !STREAMING.contains(&name.as_str()));
-                sorted_object(kept, &mut json);
+                serde_json::to_vec(&sorted(kept))
             }
-            other => sorted(other, &mut json),
-        }
+            other => serde_json::to_vec(&Sorted(other)),
+        };
         let mut hasher = blake3::Hasher::new_derive_key("life-agent 2026 model exchange v1");
-        hasher.update(json.as_bytes());
+        // A value always has its JSON.
+        hasher.update(&json.unwrap_or_default());
         hasher.finalize().to_hex().to_string()
     }
 }
@@ -74,45 +75,23 @@ impl Exchange {
 /// What says how an answer is sent, not which.
 const STREAMING: [&str; 2] = ["stream", "stream_options"];
 
-/// Writes JSON with sorted keys, whatever order serde_json is built to keep.
-fn sorted(value: &Value, json: &mut String) {
-    match value {
-        Value::Array(items) => listed('[', items, ']', json, sorted),
-        Value::Object(fields) => sorted_object(fields.iter(), json),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => leaf(value, json),
-    }
-}
+/// A value that is written with sorted keys, whatever order serde_json is built to keep.
+struct Sorted<'v>(&'v Value);
 
-fn sorted_object<'v>(fields: impl Iterator<Item = (&'v String, &'v Value)>, json: &mut String) {
-    let mut fields: Vec<_> = fields.collect();
-    fields.sort_by_key(|(name, _)| name.as_str());
-    listed('{', fields, '}', json, |(name, value), json| {
-        leaf(name, json);
-        json.push(':');
-        sorted(value, json);
-    });
-}
-
-fn listed<T>(
-    open: char,
-    items: impl IntoIterator<Item = T>,
-    close: char,
-    json: &mut String,
-    write: impl Fn(T, &mut String),
-) {
-    json.push(open);
-    for (nth, item) in items.into_iter().enumerate() {
-        if nth > 0 {
-            json.push(',');
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Array(items) => to.collect_seq(items.iter().map(Sorted)),
+            Value::Object(fields) => sorted(fields.iter()).serialize(to),
+            leaf => leaf.serialize(to),
         }
-        write(item, json);
     }
-    json.push(close);
 }
 
-/// JSON that holds no other.
-fn leaf(value: &(impl Serialize + ?Sized), json: &mut String) {
-    json.push_str(&serde_json::to_string(value).unwrap_or_default());
+fn sorted<'v>(
+    fields: impl Iterator<Item = (&'v String, &'v Value)>,
+) -> BTreeMap<&'v String, Sorted<'v>> {
+    fields.map(|(name, value)| (name, Sorted(value))).collect()
 }
 
 /// Where exchanges are kept.

@@ -140,7 +140,6 @@ impl Usage {
     pub fn of(value: &Value) -> Option<Self> {
         [&value["usage"], &value["x_groq"]["usage"]]
             .into_iter()
-            .filter(|usage| usage.is_object())
             .find_map(|usage| Usage::deserialize(usage).ok())
     }
 }

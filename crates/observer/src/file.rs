@@ -52,10 +52,8 @@ pub(crate) struct Moving {
 impl Moving {
     /// A connection for that.
     pub(crate) fn connect(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")?;
+        let connection = open_existing(&self.path)?;
+        connection.execute_batch(CAREFUL)?;
         Ok(connection)
     }
 
@@ -136,12 +134,9 @@ impl Locked {
         }
     }
 
-    /// For a thread that moves pages out of the log, once the file is prepared.
+    /// For the one thread that moves pages out of the log, once the file is prepared.
     pub(crate) fn moving(&mut self) -> std::io::Result<Moving> {
-        let data = match &self.data {
-            Some(data) => Arc::clone(data),
-            None => Arc::new(File::open(&self.path)?),
-        };
+        let data = Arc::new(File::open(&self.path)?);
         // Kept here, to be closed after every connection: closing a handle of the file drops the locks that
         // SQLite holds on it.
         self.data = Some(Arc::clone(&data));
@@ -151,9 +146,7 @@ impl Locked {
     /// Opens the journal for writing once more, after an error. Never makes a new file: one that has
     /// vanished must not be replaced by an empty one.
     pub(crate) fn reopen(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY)?;
+        let connection = open_existing(&self.path)?;
         configure(&connection)?;
         Ok(connection)
     }
@@ -179,10 +172,21 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // In the place of SQLite's own checkpoints, which it would make in the middle of a commit.
     connection.wal_hook(Some(wal::note));
-    // FULL is what makes a commit durable in WAL mode. The log is cut back after a burst.
+    // The log is cut back after a burst.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")
+    connection.execute_batch(CAREFUL)
+}
+
+/// What every connection that changes the file is told. FULL is what makes a commit durable in WAL mode.
+const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;";
+
+/// Opens what is there to change it; never makes a new file.
+fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
 }
 
 /// What the writing connection keeps of the file in memory, at most: the leaves of the indexes that a few

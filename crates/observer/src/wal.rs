@@ -1,6 +1,6 @@
 //! Keeps SQLite's log short: moves what is committed into the database file, beside the writing.
 //!
-//! SQLite would do that within a commit, which then takes ten times as long as others. Here a thread with a
+//! SQLite would do that within a commit, and all who wait for that one would wait for it too. Here a thread with a
 //! connection of its own does it. But the log begins anew only once all of it has been moved, and under load
 //! there is always one commit more: so the last few pages are left to the writer, between two commits. See
 //! <https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use life_agent_domain::command::{Chat, Message, Plan};
 use life_agent_gates::admit::Admission;
-use life_agent_groq::{ChatMessage, ChatRequest, Clean, seed};
+use life_agent_groq::{ChatMessage, ChatRequest, seed};
 use life_agent_plans::draft::{draft, present};
 use life_agent_plans::drafting::read_edits;
 use life_agent_plans::edit::Edit;
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::exchange::{Answered, Exchange, Until};
 use super::task::{mend, schema, task};
+use super::texts::body_of;
 use crate::engine::{Caller, Engine};
 use crate::error::EngineError;
 use crate::facts::{Metered, blocking};
@@ -145,10 +146,7 @@ impl Drafting<'_> {
             }),
             ..ChatRequest::default()
         };
-        let body = request
-            .to_body(false)
-            .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
-        let body = Clean::of(body, policy.chain.redactor());
+        let body = body_of(&request, policy.chain.redactor())?;
         let mut exchange = Exchange::new(caller, Arc::clone(policy), permit, body, "/plan", begun);
         exchange.until.deadline = self.until.deadline;
         engine.exchange(exchange).await

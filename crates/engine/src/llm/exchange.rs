@@ -9,6 +9,7 @@ use life_agent_domain::command::{Chat, Gated, Kind, Message, Turn};
 use life_agent_domain::gate::{Permit, Trace, evaluate};
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::EventKind;
+use life_agent_domain::size::json_size;
 use life_agent_groq::{ChatReply, Clean, Exchange as Kept, Model, Usage};
 use life_agent_observer::{Extra, Work};
 use serde::Serialize;
@@ -174,11 +175,7 @@ impl Engine {
     /// Carries an exchange out to its end, also if whoever waits for it leaves.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> Result<Answered, EngineError> {
         let engine = self.clone();
-        let carried = self.exchanges.carry(async move { exchange.whole(&engine).await });
-        carried.await.unwrap_or_else(|_| {
-            tracing::error!("an exchange with the model broke off");
-            Err(EngineError::Unavailable)
-        })
+        self.exchanges.carry(async move { exchange.whole(&engine).await }).await
     }
 }
 
@@ -235,14 +232,14 @@ impl Exchange {
         let mut reply = clean(reply, &engine.llm()?.key);
         drop_token_lists(&mut reply);
         let readable = match ChatReply::from_raw(reply) {
-            Ok(readable) if json_len(&readable.raw) <= MAX_ANSWER => readable,
+            Ok(readable) if json_size(&readable.raw) <= MAX_ANSWER => readable,
             Ok(_) => return Err(self.failed(engine, too_long()).await),
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
         let extra = self.usage(&readable.model, readable.usage);
         let permit = self.judge(engine, of_reply(&readable.raw), extra).await?;
-        let reply = Clean::of(readable.raw, self.policy.chain.redactor());
-        let reply = match ChatReply::from_raw(reply.into_value()) {
+        let reply = clean(readable.raw, self.policy.chain.redactor());
+        let reply = match ChatReply::from_raw(reply) {
             Ok(reply) => reply,
             Err(error) => return Err(self.failed(engine, error.into()).await),
         };
@@ -359,23 +356,6 @@ fn are_these(sent: &Value, messages: &[Message]) -> bool {
     };
     let sent = sent.as_array().map(Vec::as_slice).unwrap_or_default();
     sent.len() == messages.len() && sent.iter().zip(messages).all(is_this)
-}
-
-/// Bytes of the value as JSON.
-fn json_len(value: &Value) -> usize {
-    struct Counted(usize);
-    impl std::io::Write for Counted {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counted = Counted(0);
-    let written = serde_json::to_writer(&mut counted, value);
-    written.map_or(usize::MAX, |()| counted.0)
 }
 
 /// Lists of single tokens spell out what redaction takes out of the text.

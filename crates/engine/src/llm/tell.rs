@@ -11,6 +11,7 @@ use life_agent_domain::gate::{Permit, Reason};
 use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::EventKind;
 use life_agent_domain::rules::{TurnStep, decide_turn};
+use life_agent_domain::size::json_size;
 use life_agent_domain::state::AgentState;
 use life_agent_groq::{
     ChatReply, ChatRequest, Clean, Exchange as Kept, FunctionCall, ToolCall, seed,
@@ -24,7 +25,7 @@ use super::exchange::{Exchange, Until};
 use super::prompt::{HISTORY_ROWS, RECORD_ROWS, Scene, history, own_record};
 use super::stream::Heard as Came;
 use super::telling::{Heard, KeptStep, MAX_TOLD, Telling, Working, is_momentary, kept, sum};
-use super::texts::clean;
+use super::texts::{body_of, clean};
 use super::tools::{self, Asked};
 use super::window::Window;
 use crate::answers::{GateNotes, Source};
@@ -67,10 +68,7 @@ impl Engine {
     ) -> Result<Turned, EngineError> {
         let (engine, caller) = (self.clone(), caller.clone());
         let told = async move { engine.told(&caller, &policy, permit, how, begun).await };
-        self.exchanges.carry(told).await.unwrap_or_else(|_| {
-            tracing::error!("a turn broke off");
-            Err(EngineError::Unavailable)
-        })
+        self.exchanges.carry(told).await
     }
 
     async fn told(
@@ -169,10 +167,7 @@ impl Engine {
             seed: Some(seed(self.llm()?.seed, agent.as_str(), turn.turn.number)),
             ..ChatRequest::default()
         };
-        let body = request
-            .to_body(false)
-            .map_err(|error| EngineError::LlmRefused { message: error.to_string() })?;
-        match clean(body, policy.chain.redactor()) {
+        match body_of(&request, policy.chain.redactor())?.into_value() {
             Value::Object(body) => Ok(body),
             _ => Err(EngineError::Unavailable),
         }
@@ -242,8 +237,8 @@ impl Teller<'_> {
         }
         let redactor = self.exchange.policy.chain.redactor();
         let reply = clean(kept(&raw), redactor);
-        let told = self.telling.exchanges.iter().map(|heard| heard.reply.to_string().len());
-        if told.sum::<usize>() + reply.to_string().len() > MAX_TOLD {
+        let told = self.telling.exchanges.iter().map(|heard| json_size(&heard.reply));
+        if told.fold(json_size(&reply), usize::saturating_add) > MAX_TOLD {
             let failure = Failure::unusable("the model's answers are too long; ask for less");
             return Err(self.exchange.failed(self.engine, failure).await);
         }

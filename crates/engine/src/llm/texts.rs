@@ -2,8 +2,10 @@
 
 use life_agent_domain::command::Message;
 use life_agent_domain::redact::Redact;
-use life_agent_groq::Clean;
+use life_agent_groq::{ChatError, ChatRequest, Clean};
 use serde_json::Value;
+
+use crate::error::EngineError;
 
 /// The role under which texts stand that belong to no message: tools, schemas and the like.
 pub(super) const OTHER_FIELDS: &str = "request";
@@ -15,6 +17,12 @@ const BETWEEN: &str = ", ";
 /// A value without its credentials, also where they hide behind the escapes of JSON within a text.
 pub(super) fn clean(value: Value, redactor: &dyn Redact) -> Value {
     Clean::of(value, redactor).into_value()
+}
+
+/// A request of our own as it is sent.
+pub(crate) fn body_of(request: &ChatRequest, redactor: &dyn Redact) -> Result<Clean, EngineError> {
+    let refused = |error: ChatError| EngineError::LlmRefused { message: error.to_string() };
+    Ok(Clean::of(request.to_body(false).map_err(refused)?, redactor))
 }
 
 /// What the gates judge of a chat completion's request: each message with all of its texts, then

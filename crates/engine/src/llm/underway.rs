@@ -1,6 +1,5 @@
 //! The exchanges that are under way. They outlive whoever waits for them, so that none is lost.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -11,6 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::error::EngineError;
 
 /// The exchanges under way; how many there are is bounded by the calls that the client allows at once.
 pub(crate) struct Exchanges {
@@ -39,9 +40,15 @@ impl Exchanges {
     /// of them there from the start would have to share its threads, and each changes threads twice.
     pub(crate) fn carry<T: Send + 'static>(
         &self,
-        exchange: impl Future<Output = T> + Send + 'static,
+        exchange: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Carried<T> {
         let exchange = AssertUnwindSafe(self.tasks.track_future(exchange)).catch_unwind();
+        let exchange = exchange.map(|ended| {
+            ended.unwrap_or_else(|_| {
+                tracing::error!("an exchange with the model broke off");
+                Err(EngineError::Unavailable)
+            })
+        });
         Carried { exchange: Some(exchange.boxed()), runtime: self.runtime.clone() }
     }
 
@@ -62,18 +69,15 @@ impl Exchanges {
     }
 }
 
-/// What a panic leaves behind.
-pub(crate) type Broken = Box<dyn Any + Send>;
-
 /// An exchange that somebody waits for. Dropped before its end, it goes on without them.
 pub(crate) struct Carried<T: Send + 'static> {
     /// None once it has ended.
-    exchange: Option<BoxFuture<'static, Result<T, Broken>>>,
+    exchange: Option<BoxFuture<'static, Result<T, EngineError>>>,
     runtime: Handle,
 }
 
 impl<T: Send + 'static> Future for Carried<T> {
-    type Output = Result<T, Broken>;
+    type Output = Result<T, EngineError>;
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let ended = ready!(exchange.as_mut().poll(context));
@@ -104,6 +108,7 @@ mod tests {
         let mut carried = exchanges.carry(async move {
             answered.await.unwrap();
             done.send(()).unwrap();
+            Ok(())
         });
         assert!(futures_util::poll!(&mut carried).is_pending());
         drop(carried);
@@ -116,8 +121,8 @@ mod tests {
     #[tokio::test]
     async fn one_that_breaks_off_is_told_as_that_and_leaves_nothing_to_wait_for() {
         let exchanges = Exchanges::new();
-        assert!(exchanges.carry(async { panic!("as in a bug") }).await.is_err());
-        assert_eq!(exchanges.carry(async { 7 }).await.ok(), Some(7));
+        assert!(exchanges.carry::<()>(async { panic!("as in a bug") }).await.is_err());
+        assert_eq!(exchanges.carry(async { Ok(7) }).await.ok(), Some(7));
         exchanges.ended().await;
     }
 }

@@ -7,10 +7,10 @@ use std::sync::{LazyLock, OnceLock};
 use life_agent_domain::gate::Effect;
 use life_agent_policy::document::Category;
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::ParserBuilder;
 
 use super::patterns::{self, Hit, Pattern};
 use super::prefilter::{Budget, Prefilter};
+use super::probe::parsed;
 use super::scanner::RawFinding;
 use super::view::View;
 use super::views::Views;
@@ -121,8 +121,8 @@ fn is_for_shells(category: Category) -> bool {
 
 /// Bytes of the shortest text that the pattern can match; 0 if that is not known.
 fn shortest(pattern: &Pattern) -> usize {
-    let parsed = ParserBuilder::new().utf8(false).build().parse(&patterns::source(pattern));
-    parsed.ok().and_then(|parsed| parsed.properties().minimum_len()).unwrap_or_default()
+    let parsed = parsed(&patterns::source(pattern));
+    parsed.and_then(|parsed| parsed.properties().minimum_len()).unwrap_or_default()
 }
 
 fn compile(pattern: &Pattern) -> Option<Regex> {

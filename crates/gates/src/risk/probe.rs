@@ -15,8 +15,12 @@ const WIDE: usize = 64;
 
 /// The expression without its counts and gaps; none if it does not parse.
 pub(super) fn probe(source: &str) -> Option<Hir> {
-    let hir = ParserBuilder::new().utf8(false).build().parse(source).ok()?;
-    Some(folded(without_gaps(relaxed(&hir))))
+    Some(folded(without_gaps(relaxed(&parsed(source)?))))
+}
+
+/// The expression as it stands; none if it does not parse.
+pub(super) fn parsed(source: &str) -> Option<Hir> {
+    ParserBuilder::new().utf8(false).build().parse(source).ok()
 }
 
 /// Where the whole of a sequence is found, each part of it is: the rarest part will do. Only at the
