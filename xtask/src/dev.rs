@@ -64,7 +64,11 @@ pub(crate) fn run(options: &Dev) -> anyhow::Result<()> {
 async fn serve(options: &Dev) -> anyhow::Result<()> {
     let mut asked_to_end = std::pin::pin!(asked_to_end()?);
     let mut sources = Sources::now();
-    anyhow::ensure!(child::build().await?, "the server does not build; see above");
+    let built = tokio::select! {
+        () = &mut asked_to_end => return Ok(()),
+        built = child::build() => built?,
+    };
+    anyhow::ensure!(built, "the server does not build; see above");
     let mut server = Server::start(options.environment())?;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,18 +102,24 @@ async fn serve(options: &Dev) -> anyhow::Result<()> {
     }
 }
 
-/// Ctrl-C, and where there is such a thing, SIGTERM.
+/// Ctrl-C, and where there is such a thing, SIGTERM. Both are listened for from here on: one that comes
+/// before somebody waits for it counts too.
 fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let (mut interrupt, mut terminate) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    #[cfg(windows)]
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         #[cfg(unix)]
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        #[cfg(windows)]
+        interrupt.recv().await;
     })
 }
 

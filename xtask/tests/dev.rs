@@ -19,12 +19,12 @@ fn script(path: &Path, text: &str) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// A copy of xtask beside the server's stand-in, with a cargo that ends like this.
-fn dev(dir: &TempDir, cargo_ends_with: u8, arguments: &[&str]) -> Command {
+/// A copy of xtask beside the server's stand-in, with a cargo that does this.
+fn dev(dir: &TempDir, cargo: &str, arguments: &[&str]) -> Command {
     let xtask = dir.path().join("xtask");
     std::fs::copy(env!("CARGO_BIN_EXE_xtask"), &xtask).unwrap();
     script(&dir.path().join("life-agent"), SERVER);
-    script(&dir.path().join("cargo"), &format!("#!/bin/sh\nexit {cargo_ends_with}\n"));
+    script(&dir.path().join("cargo"), &format!("#!/bin/sh\n{cargo}\n"));
     let mut command = Command::new(xtask);
     command.env("CARGO", dir.path().join("cargo")).arg("dev").args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -36,7 +36,7 @@ fn it_runs_the_server_as_asked_and_ends_it_when_it_is_interrupted() {
     for (signal, reload) in [(Signal::INT, &["--reload"][..]), (Signal::TERM, &[])] {
         let dir = tempfile::tempdir().unwrap();
         let flags = ["--host", "127.0.0.1", "--port", "4321", "--api-key", "k", "--log-file", "-"];
-        let mut child = dev(&dir, 0, &[&flags[..], reload].concat()).spawn().unwrap();
+        let mut child = dev(&dir, "exit 0", &[&flags[..], reload].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "started 127.0.0.1 4321 k -");
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -48,9 +48,22 @@ fn it_runs_the_server_as_asked_and_ends_it_when_it_is_interrupted() {
 }
 
 #[test]
+fn it_ends_when_it_is_interrupted_while_it_builds() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = dev(&dir, "echo building; exec sleep 60", &[]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "building");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(lines.next().is_none(), "neither cargo nor a server is left");
+    }
+}
+
+#[test]
 fn it_starts_nothing_that_does_not_build() {
     let dir = tempfile::tempdir().unwrap();
-    let output = dev(&dir, 101, &[]).output().unwrap();
+    let output = dev(&dir, "exit 101", &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("does not build"), "{said}");
     assert_eq!(output.stdout, b"", "nothing was started");
