@@ -5,7 +5,8 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -19,8 +20,13 @@ fn script(path: &Path, text: &str) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// A copy of xtask beside the server's stand-in, with a cargo that does this.
-fn dev(dir: &TempDir, cargo: &str, arguments: &[&str]) -> Command {
+/// A program that is still being written cannot be started, and a start by another test shares what is
+/// open at that moment.
+static WRITING_OR_STARTING: Mutex<()> = Mutex::new(());
+
+/// A copy of xtask, running beside the server's stand-in, with a cargo that does this.
+fn dev(dir: &TempDir, cargo: &str, arguments: &[&str]) -> Child {
+    let _alone = WRITING_OR_STARTING.lock();
     let xtask = dir.path().join("xtask");
     std::fs::copy(env!("CARGO_BIN_EXE_xtask"), &xtask).unwrap();
     script(&dir.path().join("life-agent"), SERVER);
@@ -28,7 +34,7 @@ fn dev(dir: &TempDir, cargo: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(xtask);
     command.env("CARGO", dir.path().join("cargo")).arg("dev").args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    command.spawn().unwrap()
 }
 
 #[test]
@@ -36,7 +42,7 @@ fn it_runs_the_server_as_asked_and_ends_it_when_it_is_interrupted() {
     for (signal, reload) in [(Signal::INT, &["--reload"][..]), (Signal::TERM, &[])] {
         let dir = tempfile::tempdir().unwrap();
         let flags = ["--host", "127.0.0.1", "--port", "4321", "--api-key", "k", "--log-file", "-"];
-        let mut child = dev(&dir, "exit 0", &[&flags[..], reload].concat()).spawn().unwrap();
+        let mut child = dev(&dir, "exit 0", &[&flags[..], reload].concat());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "started 127.0.0.1 4321 k -");
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -51,7 +57,7 @@ fn it_runs_the_server_as_asked_and_ends_it_when_it_is_interrupted() {
 fn it_ends_when_it_is_interrupted_while_it_builds() {
     for signal in [Signal::INT, Signal::TERM] {
         let dir = tempfile::tempdir().unwrap();
-        let mut child = dev(&dir, "echo building; exec sleep 60", &[]).spawn().unwrap();
+        let mut child = dev(&dir, "echo building; exec sleep 60", &[]);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "building");
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -63,7 +69,7 @@ fn it_ends_when_it_is_interrupted_while_it_builds() {
 #[test]
 fn it_starts_nothing_that_does_not_build() {
     let dir = tempfile::tempdir().unwrap();
-    let output = dev(&dir, "exit 101", &[]).output().unwrap();
+    let output = dev(&dir, "exit 101", &[]).wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("does not build"), "{said}");
     assert_eq!(output.stdout, b"", "nothing was started");
