@@ -17,6 +17,9 @@ pub const MAX_MEMORY_CHARS: usize = 160;
 /// Bytes of JSON that most states fit into.
 const USUAL_JSON: usize = 4096;
 
+/// Bytes that a text takes beside its own: its number and where it lies.
+const ENTRY: usize = 48;
+
 /// Everything an agent is. Serialised with its fields in this order, it is what [`AgentState::hash`]
 /// hashes and what callers see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +109,14 @@ impl AgentState {
         // A buffer takes every byte and the state holds nothing that JSON cannot say.
         let _ = serde_json::to_writer(&mut json, self);
         blake3::hash(&json).to_hex().to_string()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let actions: usize = self.actions.keys().map(|name| name.len() + ENTRY).sum();
+        let memory: usize = self.memory.iter().map(|memory| memory.text.len() + ENTRY).sum();
+        let facts: usize = self.facts.iter().map(|fact| fact.text.len() + ENTRY).sum();
+        size_of::<Self>() + actions + memory + facts
     }
 
     pub(crate) fn count(&mut self, action: &str) {

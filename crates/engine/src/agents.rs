@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use life_agent_domain::ids::AgentId;
@@ -11,7 +11,7 @@ use life_agent_domain::rules::{ActStep, TurnStep, apply_act, apply_turn};
 use life_agent_domain::state::AgentState;
 use life_agent_observer::{Journal, JournalError, Past, Reader};
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, UnitWeighter};
+use quick_cache::{DefaultHashBuilder, Weighter};
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -48,33 +48,58 @@ pub(crate) struct Slot {
     /// A turn that waits for a model has it to itself, so that nothing changes the agent meanwhile;
     /// all other steps share it.
     turn: RwLock<()>,
+    /// The rooms that it counts for; changed by whoever holds the state.
+    rooms: AtomicU32,
 }
 
+/// Bytes of a state that take one of the places in memory. Few states need more; one that is full to its
+/// limits takes 25 or so.
+const ROOM: usize = 2048;
+/// Space is set aside at once for so many.
+const FEW: usize = 10_000;
+
 pub(crate) struct Agents {
-    slots: Cache<AgentId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, Idle>,
+    slots: Cache<AgentId, Placed, Rooms, DefaultHashBuilder, Idle>,
     journal: Journal,
     seed: u64,
     /// How long a step waits for a turn under way.
     wait: Duration,
 }
 
+/// A slot and what it counts for. The cache asks for that again when it lets the slot go, so it may change
+/// only by another one taking its place.
+#[derive(Clone)]
+struct Placed {
+    slot: Arc<Slot>,
+    rooms: u32,
+}
+
+#[derive(Clone)]
+struct Rooms;
+
+impl Weighter<AgentId, Placed> for Rooms {
+    fn weight(&self, _agent: &AgentId, placed: &Placed) -> u64 {
+        placed.rooms.into()
+    }
+}
+
 /// A slot that someone holds must stay: a second one for the same agent would order steps anew.
 #[derive(Clone)]
 struct Idle;
 
-impl quick_cache::Lifecycle<AgentId, Arc<Slot>> for Idle {
+impl quick_cache::Lifecycle<AgentId, Placed> for Idle {
     type RequestState = ();
-    fn is_pinned(&self, _agent: &AgentId, slot: &Arc<Slot>) -> bool {
-        Arc::strong_count(slot) > 1
+    fn is_pinned(&self, _agent: &AgentId, placed: &Placed) -> bool {
+        Arc::strong_count(&placed.slot) > 1
     }
 }
 
 impl Agents {
     pub(crate) fn new(journal: Journal, seed: u64, max_in_memory: usize, wait: Duration) -> Self {
         let slots = Cache::with(
-            max_in_memory,
+            max_in_memory.min(FEW),
             max_in_memory as u64,
-            UnitWeighter,
+            Rooms,
             DefaultHashBuilder::default(),
             Idle,
         );
@@ -82,9 +107,28 @@ impl Agents {
     }
 
     pub(crate) fn slot(&self, agent: &AgentId) -> Arc<Slot> {
-        let empty = || Ok::<_, Infallible>(Arc::default());
-        let Ok(slot) = self.slots.get_or_insert_with(agent, empty);
-        slot
+        let empty = || Ok::<_, Infallible>(Placed { slot: Arc::default(), rooms: 1 });
+        let Ok(placed) = self.slots.get_or_insert_with(agent, empty);
+        placed.slot
+    }
+
+    /// Puts the agent's present state into its slot, which counts for as much as the state is large.
+    pub(crate) fn keep(
+        &self,
+        agent: &AgentId,
+        slot: &Arc<Slot>,
+        held: &mut Option<Loaded>,
+        loaded: Loaded,
+    ) {
+        let rooms = loaded.present.state.size() / ROOM + 1;
+        let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
+        *held = Some(loaded);
+        // Without a state it counts for one.
+        if slot.rooms.swap(rooms, Ordering::Relaxed).max(1) != rooms {
+            let placed = Placed { slot: Arc::clone(slot), rooms };
+            // Whoever holds a slot keeps it where it is.
+            let _ = self.slots.replace(agent.clone(), placed, true);
+        }
     }
 
     /// For a step that is over in no time: any number of them may be about to take theirs.
@@ -114,7 +158,7 @@ impl Agents {
     pub(crate) async fn lock<'s>(
         &self,
         agent: &AgentId,
-        slot: &'s Slot,
+        slot: &'s Arc<Slot>,
     ) -> Result<MutexGuard<'s, Option<Loaded>>, EngineError> {
         let mut held = slot.state.lock().await;
         // After a failed commit the epoch is another one: what is in memory may never have become
@@ -125,7 +169,8 @@ impl Agents {
                 // Steps of a caller that has gone away may still be queued.
                 self.journal.barrier().await?;
             }
-            *held = Some(self.load(agent).await?);
+            let loaded = self.load(agent).await?;
+            self.keep(agent, slot, &mut held, loaded);
         }
         Ok(held)
     }
@@ -190,4 +235,42 @@ pub(crate) fn apply_row(state: &mut AgentState, row: &Row) -> Result<String, ser
         apply_turn(state, &serde_json::from_str::<TurnStep>(data)?);
     }
     Ok(serde_json::from_str::<Stated>(data)?.state_hash)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may")]
+mod tests {
+    use life_agent_domain::state::Memory;
+    use life_agent_observer::Options;
+
+    use super::*;
+
+    fn loaded(texts: usize) -> Loaded {
+        let mut state = AgentState::initial(1);
+        let memory = |version| Memory { version, text: "x".repeat(200) };
+        state.memory = (0..texts as u64).map(memory).collect();
+        let present = Present { state: Arc::new(state), state_hash: String::new() };
+        Loaded { present, epoch: 0, replayed: 0 }
+    }
+
+    #[tokio::test]
+    async fn large_states_take_the_room_of_several_and_what_is_held_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path().join("agent.db"), Options::default()).unwrap();
+        let agents = Agents::new(journal.clone(), 1, 64, Duration::ZERO);
+        let agent = |n: usize| AgentId::new(&format!("a{n}")).unwrap();
+        let busy = agents.slot(&agent(0));
+        // One room each, and ten.
+        for (texts, fit) in [(1, 60..=65), (80, 4..=8)] {
+            for n in 0..200 {
+                let slot = agents.slot(&agent(n));
+                let mut held = slot.state.lock().await;
+                agents.keep(&agent(n), &slot, &mut held, loaded(texts));
+            }
+            let left = agents.slots.len();
+            assert!(fit.contains(&left), "{left} of {texts} texts each");
+            assert!(Arc::ptr_eq(&busy, &agents.slot(&agent(0))));
+        }
+        journal.close().await.unwrap();
+    }
 }

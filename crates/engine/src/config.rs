@@ -32,7 +32,8 @@ pub struct Config {
     pub opa: OpaMode,
     /// The model provider; without one, chats are answered with [`crate::EngineError::LlmUnconfigured`].
     pub llm: Option<LlmConfig>,
-    /// How many agents are kept in memory; others are read from the journal when they are needed.
+    /// How many agents are kept in memory, counting one with a large state for each 2 KiB of it; others are
+    /// read from the journal when they are needed.
     pub max_agents_in_memory: usize,
     /// How long a step waits for a turn of its agent that is under way, before it is refused with
     /// [`crate::EngineError::AgentBusy`].
@@ -81,7 +82,7 @@ impl Config {
             kill_switch: false,
             opa: OpaMode::Off,
             llm: None,
-            max_agents_in_memory: 10_000,
+            max_agents_in_memory: 100_000,
             agent_wait: Duration::from_secs(10),
             turn_workers: 4,
             turn_queue: 1000,

@@ -134,7 +134,8 @@ impl Engine {
                 ..Work::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
             })?;
             let present = Present { state, state_hash: state_hash.clone() };
-            *held = Some(Loaded { present, epoch, replayed: 0 });
+            let loaded = Loaded { present, epoch, replayed: 0 };
+            self.agents.keep(agent, &slot, &mut held, loaded);
             (pending, step, version, state_hash)
         };
         let event_id = pending.await?.id;
@@ -198,7 +199,8 @@ impl Engine {
             })?;
             let (state, state_hash) = (Arc::new(state), state_hash.clone());
             let present = Present { state, state_hash };
-            *loaded = Loaded { present, epoch: loaded.epoch, replayed: 0 };
+            let loaded = Loaded { present, epoch: loaded.epoch, replayed: 0 };
+            self.agents.keep(agent, slot, &mut held, loaded);
             pending
         };
         let rows = pending.await?.rows;

@@ -1,72 +1,97 @@
-//! Rate and latency at the start and after the journal and the number of agents have grown.
+//! Rate and latency once the journal and the number of agents have grown, against a journal that is new.
 
 use super::Scale;
 use super::report::{Section, aimed, count, time};
-use super::wrk::{Measured, Run, median};
+use super::wrk::{Measured, Run, median, middle};
 use crate::load::server::Server;
 
 /// What may be lost on the way.
 const WITHIN: f64 = 0.10;
 
+/// A server as it was measured.
 struct Window {
     rows: u64,
     measured: Measured,
     kilobytes: u64,
 }
 
+/// What a server with many rows does for each thing that a new one does; medians of pairs of runs.
+struct Change {
+    rate: f64,
+    p99: f64,
+}
+
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let mut section = Section::new("growth");
+    let pairs = 2 * scale.runs;
     section.line(&format!(
-        "Turns at 32 connections: three runs of {} s at the start and three once the journal has {} rows, \
-         on one server each. With more agents than `MAX_AGENTS_IN_MEMORY` (10,000) most are read from the \
-         journal again for each turn.",
+        "Turns at 32 connections, {pairs} runs of {} s each on a server with a new journal and on one whose \
+         journal has {} rows, in turns, so that both see the same machine. The change is the median of the \
+         pairs' changes. With more agents than there is room for in memory (`MAX_AGENTS_IN_MEMORY`) most \
+         are read from the journal again for each turn.",
         scale.seconds,
         count(scale.rows as f64)
     ));
     let mut rows = Vec::new();
-    for agents in [1_000, scale.agents] {
-        let (first, last) = grow(agents, scale)?;
-        rows.push(shown(agents, &first, None));
-        rows.push(shown(agents, &last, Some(&first)));
+    for (agents, room) in
+        [(1_000, None), (scale.agents, None), (scale.agents, Some(scale.agents / 10))]
+    {
+        let (new, grown, change) = grow(agents, room, scale)?;
+        rows.push(shown(agents, room, &new, None));
+        rows.push(shown(agents, room, &grown, Some(&change)));
     }
-    section.table(&["agents", "rows", "turns a second", "p99", "resident memory"], &rows);
+    let head = ["agents", "room for", "rows", "turns a second", "p99", "resident memory"];
+    section.table(&head, &rows);
     Ok(section)
 }
 
-fn grow(agents: u64, scale: Scale) -> anyhow::Result<(Window, Window)> {
-    let server = Server::start()?;
+/// Both servers as they were measured, and the change between them.
+fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window, Window, Change)> {
+    let room = room.map(|agents| agents.to_string());
+    let settings: Vec<_> =
+        room.iter().map(|room| ("MAX_AGENTS_IN_MEMORY", room.as_str())).collect();
     let run = Run { kind: "turn", agents, connections: 32, seconds: scale.seconds, pause: 0 };
-    // The first seconds make pages and fill caches that every later one has.
-    Run { seconds: 2, ..run }.on(server.addr)?;
-    let first = window(&server, run)?;
-    while server.rows()? < scale.rows {
-        Run { connections: 128, seconds: 10.min(scale.seconds * 2), ..run }.on(server.addr)?;
+    let grown = Server::with(&settings)?;
+    while grown.rows()? < scale.rows {
+        Run { connections: 128, seconds: 10.min(scale.seconds * 2), ..run }.on(grown.addr)?;
     }
-    Ok((first, window(&server, run)?))
+    let new = Server::with(&settings)?;
+    // The first seconds make pages and fill caches that every later one has.
+    Run { seconds: 2, ..run }.on(new.addr)?;
+    let (mut of_new, mut of_grown) = (Vec::new(), Vec::new());
+    for _ in 0..2 * scale.runs {
+        of_new.push(run.on(new.addr)?);
+        of_grown.push(run.on(grown.addr)?);
+    }
+    let change = |of: fn(&Measured) -> f64| {
+        middle(of_new.iter().zip(&of_grown).map(|(new, grown)| of(grown) / of(new)).collect())
+    };
+    let change = Change { rate: change(|run| run.rate), p99: change(|run| run.p99) };
+    Ok((window(&new, &of_new)?, window(&grown, &of_grown)?, change))
 }
 
-fn window(server: &Server, run: Run<'_>) -> anyhow::Result<Window> {
-    let runs = (0..3).map(|_| run.on(server.addr)).collect::<anyhow::Result<Vec<_>>>()?;
+fn window(server: &Server, runs: &[Measured]) -> anyhow::Result<Window> {
     let failed: f64 = runs.iter().map(|run| run.refused + run.lost).sum();
     anyhow::ensure!(failed == 0.0, "{failed} turns failed");
-    Ok(Window { rows: server.rows()?, measured: median(&runs), kilobytes: server.memory("VmRSS")? })
+    Ok(Window { rows: server.rows()?, measured: median(runs), kilobytes: server.memory("VmRSS")? })
 }
 
-fn shown(agents: u64, window: &Window, start: Option<&Window>) -> Vec<String> {
+fn shown(agents: u64, room: Option<u64>, window: &Window, change: Option<&Change>) -> Vec<String> {
     let Measured { rate, p99, .. } = window.measured;
-    let (mut rate_shown, mut p99_shown) = (count(rate), time(p99));
-    if let Some(Window { measured: start, .. }) = start {
-        let change = |now: f64, then: f64| format!("{:+.0}%", (now / then - 1.0) * 100.0);
-        let kept = rate >= start.rate * (1.0 - WITHIN);
-        rate_shown = aimed(&format!("{rate_shown} ({})", change(rate, start.rate)), kept);
-        let kept = p99 <= start.p99 * (1.0 + WITHIN);
-        p99_shown = aimed(&format!("{p99_shown} ({})", change(p99, start.p99)), kept);
+    let (mut rate, mut p99) = (count(rate), time(p99));
+    if let Some(change) = change {
+        let percent = |ratio: f64| format!("{:+.0}%", (ratio - 1.0) * 100.0);
+        let kept = change.rate >= 1.0 - WITHIN;
+        rate = aimed(&format!("{rate} ({})", percent(change.rate)), kept);
+        let kept = change.p99 <= 1.0 + WITHIN;
+        p99 = aimed(&format!("{p99} ({})", percent(change.p99)), kept);
     }
     vec![
         count(agents as f64),
+        room.map_or_else(|| "all".to_owned(), |room| count(room as f64)),
         count(window.rows as f64),
-        rate_shown,
-        p99_shown,
+        rate,
+        p99,
         format!("{} MB", window.kilobytes >> 10),
     ]
 }

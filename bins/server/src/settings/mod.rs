@@ -85,7 +85,7 @@ pub const ALL: [Setting; 31] = [
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
     plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "connections that may be open; 0 is what the limit on open files leaves room for, at most 10000"),
     plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "requests to one path that may be under way; one more is told to come back"),
-    plain("MAX_AGENTS_IN_MEMORY", Some("10000"), "NUMBER", "agents kept in memory; others are read from the journal"),
+    plain("MAX_AGENTS_IN_MEMORY", Some("100000"), "NUMBER", "agents kept in memory, counting one for each 2 KiB of its state; others are read from the journal"),
     plain("AGENT_WAIT_SECONDS", Some("10"), "NUMBER", "how long a step waits for a turn of its agent that is under way; 0 to 60"),
     plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that are taken at once; 1 to 64"),
     plain("TURN_QUEUE", Some("1000"), "NUMBER", "turns that may be queued; 1 to 1000000"),
