@@ -1,5 +1,8 @@
-//! The built-in patterns at work: one pass over a text tells which of them are in it, and only those
-//! are then looked for one by one.
+//! The built-in patterns at work: a pass over a text tells which of a list are in it, and only those are
+//! then looked for one by one.
+//!
+//! A pass for each list, not one for all: an automaton's states are the product of what its patterns wait
+//! for, so that of all together has to be worked out anew for nearly every text that it has not read before.
 
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
@@ -24,12 +27,7 @@ const LONG: usize = 8 * 1024;
 /// Room for the automaton of one pattern and thread. Most take a tenth of it.
 const DFA_BYTES: usize = 2 << 20;
 
-static ALL: LazyLock<Compiled> = LazyLock::new(|| {
-    let all = patterns::all().into_iter();
-    Compiled::new(
-        all.flat_map(|(category, list)| list.into_iter().map(move |p| (category, p))).collect(),
-    )
-});
+static ALL: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(&patterns::all()));
 
 /// Every built-in pattern.
 pub(super) fn all() -> &'static Compiled {
@@ -44,21 +42,37 @@ pub fn warm_up() {
 
 /// Patterns, ready to search with.
 pub(super) struct Compiled {
-    prefilter: Prefilter,
-    patterns: Vec<(Category, &'static Pattern, OnceLock<Option<Regex>>)>,
+    lists: Vec<List>,
     shortest_secret: usize,
 }
 
+/// Patterns of one category that are looked for in one pass.
+struct List {
+    category: Category,
+    prefilter: Prefilter,
+    patterns: Vec<(&'static Pattern, OnceLock<Option<Regex>>)>,
+}
+
+impl List {
+    fn new((category, patterns): (Category, &'static [Pattern])) -> Self {
+        let texts = patterns.iter().flat_map(|p| p.examples.iter().chain(p.counter_examples));
+        let prefilter = Prefilter::new(patterns.iter().map(patterns::source), texts.copied());
+        let patterns = patterns.iter().map(|pattern| (pattern, OnceLock::new())).collect();
+        Self { category, prefilter, patterns }
+    }
+
+    /// Whether there is a point in looking for them in this view.
+    fn concerns(&self, view: &View<'_>, views: &Views<'_>) -> bool {
+        !views.is_shell(view) || is_for_shells(self.category)
+    }
+}
+
 impl Compiled {
-    fn new(patterns: Vec<(Category, &'static Pattern)>) -> Self {
-        let sources = patterns.iter().map(|(_, pattern)| patterns::source(pattern));
-        let texts = patterns.iter().flat_map(|(_, p)| p.examples.iter().chain(p.counter_examples));
-        let prefilter = Prefilter::new(sources, texts.copied());
-        let secrets = patterns.iter().filter(|(category, _)| *category == Category::Secrets);
-        let shortest = secrets.map(|(_, pattern)| shortest(pattern)).min().unwrap_or_default();
-        let lazily = |(category, pattern)| (category, pattern, OnceLock::new());
-        let patterns = patterns.into_iter().map(lazily).collect();
-        Self { prefilter, patterns, shortest_secret: shortest }
+    fn new(lists: &[(Category, &'static [Pattern])]) -> Self {
+        let secrets = lists.iter().filter(|(category, _)| *category == Category::Secrets);
+        let shortest = secrets.flat_map(|(_, patterns)| *patterns).map(shortest).min();
+        let shortest_secret = shortest.unwrap_or_default();
+        Self { lists: lists.iter().copied().map(List::new).collect(), shortest_secret }
     }
 
     /// Bytes that a text must have for any credential to be in it.
@@ -75,42 +89,44 @@ impl Compiled {
     ) -> Vec<RawFinding> {
         let original = views.original.text();
         let enough = if original.len() > LONG { 1 } else { ENOUGH };
-        let mut spans: Vec<Spans> = Vec::new();
+        let mut spans: Vec<Vec<Spans>> = Vec::new();
         let mut refusing = 0;
         for view in views.all() {
-            for index in self.prefilter.candidates(view.text().as_bytes(), budget) {
-                let (category, pattern, regex) = &self.patterns[index];
-                let Some(effect) = effect(*category) else {
-                    continue;
-                };
-                let pointless = views.is_shell(view) && !is_for_shells(*category)
-                    || view.is_original() && pattern.disguised;
-                if pointless || refusing >= enough {
+            for (nth, list) in self.lists.iter().enumerate() {
+                let Some(effect) = effect(list.category) else { continue };
+                if refusing >= enough || !list.concerns(view, views) {
                     continue;
                 }
-                spans.resize_with(self.patterns.len(), Spans::default);
-                // Redaction needs every credential; of the rest, a few tell enough.
-                let most = if *category == Category::Secrets { usize::MAX } else { MAX_HITS };
-                let before = spans[index].0.len();
-                match regex.get_or_init(|| compile(pattern)) {
-                    Some(regex) => {
-                        spans[index].0.extend(hits(regex, pattern, view, original).take(most));
+                for index in list.prefilter.candidates(view.text().as_bytes(), budget) {
+                    let (pattern, regex) = &list.patterns[index];
+                    if refusing >= enough || view.is_original() && pattern.disguised {
+                        continue;
                     }
-                    // A pattern that cannot be searched for is no excuse to let the text through.
-                    None => spans[index].0.push((0, original.len())),
-                }
-                if effect == Effect::Deny {
-                    refusing += spans[index].0.len() - before;
+                    spans.resize_with(self.lists.len(), Vec::new);
+                    spans[nth].resize_with(list.patterns.len(), Spans::default);
+                    let Spans(spans) = &mut spans[nth][index];
+                    // Redaction needs every credential; of the rest, a few tell enough.
+                    let all = list.category == Category::Secrets;
+                    let most = if all { usize::MAX } else { MAX_HITS };
+                    let before = spans.len();
+                    match regex.get_or_init(|| compile(pattern)) {
+                        Some(regex) => {
+                            spans.extend(hits(regex, pattern, view, original).take(most));
+                        }
+                        // A pattern that cannot be searched for is no excuse to let the text through.
+                        None => spans.push((0, original.len())),
+                    }
+                    if effect == Effect::Deny {
+                        refusing += spans.len() - before;
+                    }
                 }
             }
         }
-        if spans.is_empty() {
-            return Vec::new();
-        }
-        let found = spans.into_iter().zip(&self.patterns);
-        found
-            .flat_map(|(spans, (category, pattern, _))| spans.findings(*category, pattern))
-            .collect()
+        let found = spans.into_iter().zip(&self.lists).flat_map(|(spans, list)| {
+            let each = spans.into_iter().zip(&list.patterns);
+            each.flat_map(|(spans, (pattern, _))| spans.findings(list.category, pattern))
+        });
+        found.collect()
     }
 }
 

@@ -67,16 +67,17 @@ impl Hit<'_> {
     }
 }
 
-/// Every category with its patterns, in the order in which they are searched for: what must not be
-/// kept first, what is only a guess last.
-pub fn all() -> [(Category, Vec<&'static Pattern>); 5] {
-    let commands = command_exec::PATTERNS.iter().chain(command_lines::PATTERNS);
+/// All lists of patterns, in the order in which they are searched for: what must not be kept first, what
+/// is only a guess last. Those of a list are looked for in one pass.
+pub fn all() -> [(Category, &'static [Pattern]); 7] {
     [
-        (Category::Secrets, secrets::PATTERNS.iter().chain(credentials::PATTERNS).collect()),
-        (Category::CommandExec, commands.collect()),
-        (Category::Url, url::PATTERNS.iter().collect()),
-        (Category::PathTraversal, path_traversal::PATTERNS.iter().collect()),
-        (Category::PromptInjection, prompt_injection::PATTERNS.iter().collect()),
+        (Category::Secrets, secrets::PATTERNS),
+        (Category::Secrets, credentials::PATTERNS),
+        (Category::CommandExec, command_exec::PATTERNS),
+        (Category::CommandExec, command_lines::PATTERNS),
+        (Category::Url, url::PATTERNS),
+        (Category::PathTraversal, path_traversal::PATTERNS),
+        (Category::PromptInjection, prompt_injection::PATTERNS),
     ]
 }
 

@@ -13,10 +13,11 @@ use regex_syntax::hir::Hir;
 
 use super::probe::probe;
 
-/// Room for the states that the searches of a thread have built up; 64 KiB of documentation need 5 MiB.
-const CACHE_BYTES: usize = 8 << 20;
+/// Room for the states that the searches of a thread have built up; half a megabyte of documentation, commit
+/// messages and requests needs no more than 1.4 MB of it.
+const CACHE_BYTES: usize = 4 << 20;
 
-/// Steps that may still be worked out, at some ten microseconds each, for one request. A text that
+/// Steps that may still be worked out, at some four microseconds each, for one request. A text that
 /// needs more is unlike all before it, as texts are that are made to be slow. It is then searched for
 /// each pattern by itself, which takes longer, but no text can make it take longer still.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { new_steps: 600 }
+        Self { new_steps: 2_400 }
     }
 }
 
