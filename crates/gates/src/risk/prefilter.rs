@@ -22,7 +22,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// each pattern by itself, which takes longer, but no text can make it take longer still.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
-    new_steps: usize,
+    pub(super) new_steps: usize,
 }
 
 impl Default for Budget {

@@ -69,6 +69,34 @@ fn harmless_text_is_searched_for_hardly_any_pattern() {
     assert_eq!(candidates(&text), Vec::<&str>::new());
 }
 
+/// What has been read before costs no more than reading it. With states that outgrow their cache it costs, for
+/// good, what it cost the first time.
+#[test]
+fn texts_of_many_kinds_are_all_known_once_they_were_read() {
+    let lists = Compiled::new(&patterns::all()).lists;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folders = ["docs", "crates/engine/src", "crates/observer/src", "crates/domain/src"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let is_text = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|extension| extension == "md" || extension == "rs")
+    };
+    let mut paths: Vec<_> = files.map(|entry| entry.unwrap().path()).filter(is_text).collect();
+    paths.sort();
+    #[expect(clippy::disallowed_methods, reason = "a test may read files")]
+    let texts: Vec<_> = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(texts.iter().map(String::len).sum::<usize>() > 300_000);
+    let read = || {
+        let mut budget = Budget { new_steps: usize::MAX };
+        for (text, list) in texts.iter().flat_map(|text| lists.iter().map(move |list| (text, list)))
+        {
+            list.prefilter.candidates(text.as_bytes(), &mut budget);
+        }
+        usize::MAX - budget.new_steps
+    };
+    assert!(read() > 1_000);
+    assert_eq!(read(), 0);
+}
+
 #[test]
 fn a_text_made_to_be_slow_is_searched_for_every_pattern_instead() {
     // Bytes that follow no pattern of earlier texts: xorshift, from a fixed seed.
