@@ -40,7 +40,6 @@ impl Loaded {
 /// One agent's place in memory. Whoever holds the state may take the agent's next step; it is held for
 /// as long as that takes to decide, and never while something is waited for. A queued step keeps the slot of
 /// its agent until it is durable.
-#[derive(Default)]
 pub(crate) struct Slot {
     state: Mutex<Option<Loaded>>,
     /// Whether its agent was ever looked up. Until then no step of it can be queued.
@@ -50,6 +49,13 @@ pub(crate) struct Slot {
     turn: RwLock<()>,
     /// The rooms that it counts for; changed by whoever holds the state.
     rooms: AtomicU32,
+}
+
+impl Slot {
+    fn empty() -> Self {
+        let (state, used) = (Mutex::default(), AtomicBool::default());
+        Self { state, used, turn: RwLock::default(), rooms: AtomicU32::new(1) }
+    }
 }
 
 /// Bytes of a state that take one of the places in memory. Few states need more; one that is full to its
@@ -107,8 +113,8 @@ impl Agents {
     }
 
     pub(crate) fn slot(&self, agent: &AgentId) -> Arc<Slot> {
-        let empty = || Ok::<_, Infallible>(Placed { slot: Arc::default(), rooms: 1 });
-        let Ok(placed) = self.slots.get_or_insert_with(agent, empty);
+        let empty = || Placed { slot: Arc::new(Slot::empty()), rooms: 1 };
+        let Ok(placed) = self.slots.get_or_insert_with(agent, || Ok::<_, Infallible>(empty()));
         placed.slot
     }
 
@@ -123,8 +129,7 @@ impl Agents {
         let rooms = loaded.present.state.size() / ROOM + 1;
         let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
         *held = Some(loaded);
-        // Without a state it counts for one.
-        if slot.rooms.swap(rooms, Ordering::Relaxed).max(1) != rooms {
+        if slot.rooms.swap(rooms, Ordering::Relaxed) != rooms {
             let placed = Placed { slot: Arc::clone(slot), rooms };
             // Whoever holds a slot keeps it where it is.
             let _ = self.slots.replace(agent.clone(), placed, true);

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::Scale;
 use super::report::{Section, aimed, time};
-use super::wrk::{Measured, Run, median};
+use super::wrk::{Measured, Run, all_granted, median};
 use crate::load::histogram::Histogram;
 use crate::load::server::Server;
 use crate::root;
@@ -66,8 +66,7 @@ fn compared(
         .into_iter()
         .chain(proxy.map(|addr| warm_up.with_key(addr, PROXY_KEY)));
     for warm in warm_ups {
-        let warm = warm?;
-        anyhow::ensure!(warm.refused + warm.lost == 0.0, "not all is answered: {warm:?}");
+        all_granted(run.kind, &[warm?])?;
     }
     let commits = || Histogram::read(&ours.metrics()?, "journal_commit_seconds");
     let before = commits()?;

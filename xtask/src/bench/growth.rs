@@ -2,7 +2,7 @@
 
 use super::Scale;
 use super::report::{Section, aimed, count, time};
-use super::wrk::{Measured, Run, median, middle};
+use super::wrk::{Measured, Run, all_granted, median, ratio};
 use crate::load::server::Server;
 
 /// What may be lost on the way.
@@ -23,12 +23,12 @@ struct Change {
 
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let mut section = Section::new("growth");
-    let pairs = 2 * scale.runs;
     section.line(&format!(
-        "Turns at 32 connections, {pairs} runs of {} s each on a server with a new journal and on one whose \
+        "Turns at 32 connections, {} runs of {} s each on a server with a new journal and on one whose \
          journal has {} rows, in turns, so that both see the same machine. The change is the median of the \
          pairs' changes. With more agents than there is room for in memory (`MAX_AGENTS_IN_MEMORY`) most \
          are read from the journal again for each turn.",
+        pairs(scale),
         scale.seconds,
         count(scale.rows as f64)
     ));
@@ -45,6 +45,11 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     Ok(section)
 }
 
+/// Twice as many as elsewhere: what is looked for is smaller than what the machine does by itself.
+fn pairs(scale: Scale) -> usize {
+    2 * scale.runs
+}
+
 /// Both servers as they were measured, and the change between them.
 fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window, Window, Change)> {
     let room = room.map(|agents| agents.to_string());
@@ -58,21 +63,14 @@ fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window,
     let new = Server::with(&settings)?;
     // The first seconds make pages and fill caches that every later one has.
     Run { seconds: 2, ..run }.on(new.addr)?;
-    let (mut of_new, mut of_grown) = (Vec::new(), Vec::new());
-    for _ in 0..2 * scale.runs {
-        of_new.push(run.on(new.addr)?);
-        of_grown.push(run.on(grown.addr)?);
-    }
-    let change = |of: fn(&Measured) -> f64| {
-        middle(of_new.iter().zip(&of_grown).map(|(new, grown)| of(grown) / of(new)).collect())
-    };
-    let change = Change { rate: change(|run| run.rate), p99: change(|run| run.p99) };
+    let (of_new, of_grown) = run.in_turns(new.addr, grown.addr, pairs(scale))?;
+    let both = (&of_new[..], &of_grown[..]);
+    let change = Change { rate: ratio(both, |run| run.rate), p99: ratio(both, |run| run.p99) };
     Ok((window(&new, &of_new)?, window(&grown, &of_grown)?, change))
 }
 
 fn window(server: &Server, runs: &[Measured]) -> anyhow::Result<Window> {
-    let failed: f64 = runs.iter().map(|run| run.refused + run.lost).sum();
-    anyhow::ensure!(failed == 0.0, "{failed} turns failed");
+    all_granted("turn", runs)?;
     Ok(Window { rows: server.rows()?, measured: median(runs), kilobytes: server.memory("VmRSS")? })
 }
 

@@ -51,6 +51,17 @@ impl Run<'_> {
         let said = String::from_utf8_lossy(&output.stdout);
         read(&said).with_context(|| format!("wrk measured nothing: {said}"))
     }
+
+    /// Runs it so often on each of two servers, in turns, so that both see the same machine.
+    pub(super) fn in_turns(
+        &self,
+        first: SocketAddr,
+        second: SocketAddr,
+        times: usize,
+    ) -> anyhow::Result<(Vec<Measured>, Vec<Measured>)> {
+        let both = (0..times).map(|_| Ok((self.on(first)?, self.on(second)?)));
+        both.collect()
+    }
 }
 
 fn read(said: &str) -> Option<Measured> {
@@ -70,6 +81,21 @@ pub(super) fn median(runs: &[Measured]) -> Measured {
         refused: of(|run| run.refused),
         lost: of(|run| run.lost),
     }
+}
+
+/// What the second of two servers does for each thing that the first does: the median over pairs of runs.
+pub(super) fn ratio(
+    (first, second): (&[Measured], &[Measured]),
+    pick: fn(&Measured) -> f64,
+) -> f64 {
+    middle(first.iter().zip(second).map(|(first, second)| pick(second) / pick(first)).collect())
+}
+
+/// Fails unless each request of the runs was granted.
+pub(super) fn all_granted(kind: &str, runs: &[Measured]) -> anyhow::Result<()> {
+    let failed: f64 = runs.iter().map(|run| run.refused + run.lost).sum();
+    anyhow::ensure!(failed == 0.0, "{failed} requests of `{kind}` failed");
+    Ok(())
 }
 
 /// The value in the middle; of an even number of values the upper of the two. 0 of none.
@@ -95,5 +121,12 @@ mod tests {
         let run = |rate, p99| Measured { rate, p99, ..Measured::default() };
         let median = median(&[run(1.0, 9.0), run(3.0, 7.0), run(2.0, 8.0)]);
         assert_eq!((median.rate, median.p99), (2.0, 8.0));
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_runs_side_by_side() {
+        let runs = |rates: [f64; 3]| rates.map(|rate| Measured { rate, ..Measured::default() });
+        let (first, second) = (runs([1.0, 10.0, 100.0]), runs([2.0, 30.0, 10.0]));
+        assert!((ratio((&first, &second), |run| run.rate) - 2.0).abs() < f64::EPSILON);
     }
 }

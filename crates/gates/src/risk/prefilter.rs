@@ -14,7 +14,7 @@ use regex_syntax::hir::Hir;
 use super::probe::probe;
 
 /// Room for the states that the searches of a thread have built up; half a megabyte of documentation, commit
-/// messages and requests needs no more than 1.4 MB of it.
+/// messages and requests needs no more than 1.6 MB of it.
 const CACHE_BYTES: usize = 4 << 20;
 
 /// Steps that may still be worked out, at some four microseconds each, for one request. A text that
