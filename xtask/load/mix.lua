@@ -1,6 +1,8 @@
 -- For wrk: one kind of request for AGENTS agents in turn; prints what it measured as one line.
 -- wrk ... -s mix.lua URL -- KEY KIND AGENTS PAUSE
 -- PAUSE: milliseconds that a caller waits after a refusal.
+-- Texts are drawn from words, for what a search costs depends on what it has read before: always the same text
+-- says nothing about others.
 local key, kind, agents, n = "", "", 1, 0
 local refused = 0
 local threads = 0
@@ -26,12 +28,34 @@ function init(args)
   end
 end
 
+local words = {}
+for word in ([[the a of and to in is on that with for it as are this be by from or at was which has more than not
+  can when after before into over lamps wall keep tower river harbour boats market stone bridge garden winter road letter
+  clock window index chapter table branch release parser field journal row agent limit cache thread reader request
+  answer version error default option number value length buffer module crate builds checks keeps moves reads
+  waits shows holds follows returns opens closes adds removes renames documents explains green quiet narrow early late
+  large small empty useful missing second older faster und der die das nicht mit auf eine Fehler Zeile]]):gmatch("%S+") do
+  words[#words + 1] = word
+end
+
+-- So many texts of so many words, the same ones in every run.
+local function texts(many, long)
+  math.randomseed(long)
+  local all = {}
+  for text = 1, many do
+    local picked = {}
+    for word = 1, long do picked[word] = words[math.random(#words)] end
+    all[text] = table.concat(picked, " ")
+  end
+  return all
+end
+
+local lines, pages = texts(1024, 8), texts(256, 180)
 local bodies = {
   act = '{"agent_id":"agent-%d","action":"explore","payload":{"room":%d}}',
-  turn = '{"agent_id":"agent-%d","input":"explore room %d of the keep"}',
-  chat = '{"user":"agent-%d","model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Tell me of room %d. '
-    .. string.rep("The lamps along the wall of the keep are lit. ", 22) .. '"}]}',
-  check = '{"kind":"turn","agent_id":"agent-%d","input":"explore room %d of the keep"}',
+  turn = '{"agent_id":"agent-%d","input":"explore room %d: %s"}',
+  chat = '{"user":"agent-%d","model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Tell me of room %d. %s."}]}',
+  check = '{"kind":"turn","agent_id":"agent-%d","input":"explore room %d: %s"}',
 }
 
 function request()
@@ -44,7 +68,8 @@ function request()
   -- What OpenAI's clients send, and the only thing that other proxies take.
   if kind == "chat" then headers["Authorization"] = "Bearer " .. key end
   local path = kind == "chat" and "/v1/chat/completions" or "/" .. kind
-  return wrk.format("POST", path, headers, string.format(bodies[kind], agent, n))
+  local text = kind == "chat" and pages[n % #pages + 1] or lines[n % #lines + 1]
+  return wrk.format("POST", path, headers, string.format(bodies[kind], agent, n, text))
 end
 
 function done(summary, latency)

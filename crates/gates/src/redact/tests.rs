@@ -95,6 +95,22 @@ fn the_place_reads_redacted_and_the_rule() {
 }
 
 #[test]
+fn a_long_credential_is_taken_out_whole() {
+    let key = "9wXq2LkPz7VbN4mTr8Yc".repeat(60);
+    for (text, expected) in [
+        (format!("api_key: {key} end"), "api_key: [redacted:named_secret] end"),
+        (format!("pwd: a$b!{{{key}}}~c%d end"), "pwd: [redacted:unquoted_password] end"),
+        (format!("pass = '{key} or so' end"), "pass = '[redacted:quoted_password]' end"),
+        (
+            format!("https://bob:{key}@db.example end"),
+            "https://bob:[redacted:url_password]@db.example end",
+        ),
+    ] {
+        assert_eq!(clean(&text), expected);
+    }
+}
+
+#[test]
 fn harmless_text_is_not_even_copied() {
     for text in [
         "add API-key rate limiting",

@@ -1,8 +1,9 @@
-//! The built-in patterns at work: a pass over a text tells which of a list are in it, and only those are
+//! The built-in patterns at work: a pass over a text tells which of a group may be in it, and only those are
 //! then looked for one by one.
 //!
-//! A pass for each list, not one for all: an automaton's states are the product of what its patterns wait
-//! for, so that of all together has to be worked out anew for nearly every text that it has not read before.
+//! Three groups, not one: an automaton's states are the product of what its patterns wait for, and all of them
+//! together outgrow a processor's cache. Seven, one for each list, have the smallest automata and read the text
+//! seven times. The states of three take half as much again as those of seven.
 
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
@@ -42,28 +43,51 @@ pub fn warm_up() {
 
 /// Patterns, ready to search with.
 pub(super) struct Compiled {
-    lists: Vec<List>,
+    groups: [Group; GROUPS],
     shortest_secret: usize,
 }
 
-/// Patterns of one category that are looked for in one pass.
-struct List {
-    category: Category,
+/// Patterns that are looked for in one pass.
+struct Group {
     prefilter: Prefilter,
-    patterns: Vec<(&'static Pattern, OnceLock<Option<Regex>>)>,
+    patterns: Vec<Searched>,
+    /// Whether there is a point in looking for them in what a shell reads.
+    is_for_shells: bool,
 }
 
-impl List {
-    fn new((category, patterns): (Category, &'static [Pattern])) -> Self {
-        let texts = patterns.iter().flat_map(|p| p.examples.iter().chain(p.counter_examples));
-        let prefilter = Prefilter::new(patterns.iter().map(patterns::source), texts.copied());
-        let patterns = patterns.iter().map(|pattern| (pattern, OnceLock::new())).collect();
-        Self { category, prefilter, patterns }
-    }
+const GROUPS: usize = 3;
 
-    /// Whether there is a point in looking for them in this view.
-    fn concerns(&self, view: &View<'_>, views: &Views<'_>) -> bool {
-        !views.is_shell(view) || is_for_shells(self.category)
+/// Which group the patterns of a category are in: those that are looked for in the same readings. A shell's
+/// reading takes credentials apart and says nothing about prose.
+fn group_of(category: Category) -> usize {
+    match category {
+        Category::Secrets => 0,
+        Category::CommandExec | Category::Url | Category::PathTraversal => SHELLS,
+        Category::PromptInjection => 2,
+    }
+}
+
+const SHELLS: usize = 1;
+
+/// A pattern of a category, compiled when it is first searched for.
+struct Searched {
+    category: Category,
+    pattern: &'static Pattern,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl Group {
+    fn new(nth: usize, lists: &[(Category, &'static [Pattern])]) -> Self {
+        let patterns: Vec<_> = lists
+            .iter()
+            .filter(|(category, _)| group_of(*category) == nth)
+            .flat_map(|(category, patterns)| patterns.iter().map(|pattern| (*category, pattern)))
+            .map(|(category, pattern)| Searched { category, pattern, regex: OnceLock::new() })
+            .collect();
+        let each = || patterns.iter().map(|searched| searched.pattern);
+        let texts = each().flat_map(|p| p.examples.iter().chain(p.counter_examples));
+        let prefilter = Prefilter::new(each().map(patterns::source), texts.copied());
+        Self { prefilter, patterns, is_for_shells: nth == SHELLS }
     }
 }
 
@@ -71,8 +95,8 @@ impl Compiled {
     fn new(lists: &[(Category, &'static [Pattern])]) -> Self {
         let secrets = lists.iter().filter(|(category, _)| *category == Category::Secrets);
         let shortest = secrets.flat_map(|(_, patterns)| *patterns).map(shortest).min();
-        let shortest_secret = shortest.unwrap_or_default();
-        Self { lists: lists.iter().copied().map(List::new).collect(), shortest_secret }
+        let groups = std::array::from_fn(|nth| Group::new(nth, lists));
+        Self { groups, shortest_secret: shortest.unwrap_or_default() }
     }
 
     /// Bytes that a text must have for any credential to be in it.
@@ -89,50 +113,49 @@ impl Compiled {
     ) -> Vec<RawFinding> {
         let original = views.original.text();
         let enough = if original.len() > LONG { 1 } else { ENOUGH };
-        let mut spans: Vec<Vec<Spans>> = Vec::new();
+        let mut spans: [Vec<Spans>; GROUPS] = Default::default();
         let mut refusing = 0;
         for view in views.all() {
-            for (nth, list) in self.lists.iter().enumerate() {
-                let Some(effect) = effect(list.category) else { continue };
-                if refusing >= enough || !list.concerns(view, views) {
+            for (group, spans) in self.groups.iter().zip(&mut spans) {
+                let is_on = |searched: &Searched| effect(searched.category).is_some();
+                let concerns = group.is_for_shells || !views.is_shell(view);
+                if refusing >= enough || !concerns || !group.patterns.iter().any(is_on) {
                     continue;
                 }
-                for index in list.prefilter.candidates(view.text().as_bytes(), budget) {
-                    let (pattern, regex) = &list.patterns[index];
-                    if refusing >= enough || view.is_original() && pattern.disguised {
+                for index in group.prefilter.candidates(view.text().as_bytes(), budget) {
+                    let searched = &group.patterns[index];
+                    let Some(effect) = effect(searched.category) else { continue };
+                    if refusing >= enough || view.is_original() && searched.pattern.disguised {
                         continue;
                     }
-                    spans.resize_with(self.lists.len(), Vec::new);
-                    spans[nth].resize_with(list.patterns.len(), Spans::default);
-                    let Spans(spans) = &mut spans[nth][index];
-                    // Redaction needs every credential; of the rest, a few tell enough.
-                    let all = list.category == Category::Secrets;
-                    let most = if all { usize::MAX } else { MAX_HITS };
-                    let before = spans.len();
-                    match regex.get_or_init(|| compile(pattern)) {
-                        Some(regex) => {
-                            spans.extend(hits(regex, pattern, view, original).take(most));
-                        }
-                        // A pattern that cannot be searched for is no excuse to let the text through.
-                        None => spans.push((0, original.len())),
-                    }
+                    spans.resize_with(group.patterns.len(), Spans::default);
+                    let before = spans[index].0.len();
+                    searched.search(view, original, &mut spans[index]);
                     if effect == Effect::Deny {
-                        refusing += spans.len() - before;
+                        refusing += spans[index].0.len() - before;
                     }
                 }
             }
         }
-        let found = spans.into_iter().zip(&self.lists).flat_map(|(spans, list)| {
-            let each = spans.into_iter().zip(&list.patterns);
-            each.flat_map(|(spans, (pattern, _))| spans.findings(list.category, pattern))
+        let found = spans.into_iter().zip(&self.groups).flat_map(|(spans, group)| {
+            let each = spans.into_iter().zip(&group.patterns);
+            each.flat_map(|(spans, searched)| spans.findings(searched.category, searched.pattern))
         });
         found.collect()
     }
 }
 
-/// A shell's reading takes credentials apart and says nothing about prose.
-fn is_for_shells(category: Category) -> bool {
-    !matches!(category, Category::Secrets | Category::PromptInjection)
+impl Searched {
+    /// Adds where it is in the view.
+    fn search(&self, view: &View<'_>, original: &str, Spans(spans): &mut Spans) {
+        // Redaction needs every credential; of the rest, a few tell enough.
+        let most = if self.category == Category::Secrets { usize::MAX } else { MAX_HITS };
+        match self.regex.get_or_init(|| compile(self.pattern)) {
+            Some(regex) => spans.extend(hits(regex, self.pattern, view, original).take(most)),
+            // A pattern that cannot be searched for is no excuse to let the text through.
+            None => spans.push((0, original.len())),
+        }
+    }
 }
 
 /// Bytes of the shortest text that the pattern can match; 0 if that is not known.

@@ -13,11 +13,11 @@ use regex_syntax::hir::Hir;
 
 use super::probe::probe;
 
-/// Room for the states that the searches of a thread have built up; half a megabyte of documentation, commit
-/// messages and requests needs no more than 1.6 MB of it.
-const CACHE_BYTES: usize = 4 << 20;
+/// Room for the states that the searches of a thread have built up, for each automaton; 600 KB of documentation,
+/// commit messages and requests need no more than 3.9 MB of it.
+const CACHE_BYTES: usize = 6 << 20;
 
-/// Steps that may still be worked out, at some four microseconds each, for one request. A text that
+/// Steps that may still be worked out, at some ten microseconds each, for one request. A text that
 /// needs more is unlike all before it, as texts are that are made to be slow. It is then searched for
 /// each pattern by itself, which takes longer, but no text can make it take longer still.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { new_steps: 2_400 }
+        Self { new_steps: 1_200 }
     }
 }
 

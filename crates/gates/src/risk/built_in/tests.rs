@@ -24,18 +24,18 @@ fn scraps() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.into_iter().flat_map(|(a, b)| [a, b.to_owned()]).collect())
 }
 
-fn searched() -> impl Iterator<Item = &'static (&'static Pattern, OnceLock<Option<Regex>>)> {
-    ALL.lists.iter().flat_map(|list| &list.patterns)
+fn searched() -> impl Iterator<Item = &'static Searched> {
+    ALL.groups.iter().flat_map(|group| &group.patterns)
 }
 
 /// The ids of the patterns that are looked for one by one.
 fn candidates(text: &str) -> Vec<&'static str> {
     let mut budget = Budget::default();
-    let of_list = |list: &List| {
-        let found = list.prefilter.candidates(text.as_bytes(), &mut budget).into_iter();
-        found.map(|index| list.patterns[index].0.id).collect::<Vec<_>>()
+    let of_group = |group: &Group| {
+        let found = group.prefilter.candidates(text.as_bytes(), &mut budget).into_iter();
+        found.map(|index| group.patterns[index].pattern.id).collect::<Vec<_>>()
     };
-    ALL.lists.iter().flat_map(of_list).collect()
+    ALL.groups.iter().flat_map(of_group).collect()
 }
 
 proptest! {
@@ -43,7 +43,7 @@ proptest! {
     fn the_quick_pass_finds_whatever_a_pattern_finds(text in scraps()) {
         let candidates = candidates(&text);
         let view = View::original(&text);
-        for (pattern, regex) in searched() {
+        for Searched { pattern, regex, .. } in searched() {
             let regex = regex.get_or_init(|| compile(pattern)).as_ref().unwrap();
             let found = regex.is_match(view.text().as_bytes());
             prop_assert!(!found || candidates.contains(&pattern.id), "{} in {text:?}", pattern.id);
@@ -73,7 +73,7 @@ fn harmless_text_is_searched_for_hardly_any_pattern() {
 /// good, what it cost the first time.
 #[test]
 fn texts_of_many_kinds_are_all_known_once_they_were_read() {
-    let lists = Compiled::new(&patterns::all()).lists;
+    let groups = Compiled::new(&patterns::all()).groups;
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folders = ["docs", "crates/engine/src", "crates/observer/src", "crates/domain/src"];
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
@@ -87,9 +87,10 @@ fn texts_of_many_kinds_are_all_known_once_they_were_read() {
     assert!(texts.iter().map(String::len).sum::<usize>() > 300_000);
     let read = || {
         let mut budget = Budget { new_steps: usize::MAX };
-        for (text, list) in texts.iter().flat_map(|text| lists.iter().map(move |list| (text, list)))
-        {
-            list.prefilter.candidates(text.as_bytes(), &mut budget);
+        for text in &texts {
+            for group in &groups {
+                group.prefilter.candidates(text.as_bytes(), &mut budget);
+            }
         }
         usize::MAX - budget.new_steps
     };
@@ -123,7 +124,7 @@ fn of_a_long_text_made_of_attacks_one_find_is_enough() {
 
 #[test]
 fn every_pattern_compiles_for_both_searches() {
-    for (pattern, _) in searched() {
+    for Searched { pattern, .. } in searched() {
         assert!(compile(pattern).is_some(), "{}", pattern.id);
         assert!(super::super::probe::probe(&patterns::source(pattern)).is_some(), "{}", pattern.id);
     }

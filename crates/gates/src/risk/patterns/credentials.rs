@@ -8,7 +8,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         description: "a random-looking value given to something called a key, token, secret or the like",
         regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} [\\"'`\])]{0,4} \s* (?: [:?]{0,3}= [=>]*
             | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
-            | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,200})"#,
+            | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,})"#,
         weight: 0.8,
         accept: Some(is_random),
         examples: &[
@@ -34,7 +34,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase|code)? | pwd | secret | api_?key | private_?key
             | (?:db|root|service|user|admin)_?pass | auth_?key | secret_?(?:access_?)?key
             | credentials? ) [\w-]{0,30} ["']? \s* (?: :=? | => | ={1,3}
-            | != ) \s* (?: "([^"\n]{6,120})" | '([^'\n]{6,120})' )"#,
+            | != ) \s* (?: "([^"\n]{6,})" | '([^'\n]{6,})' )"#,
         weight: 0.6,
         accept: Some(is_chosen),
         examples: &["password = \"correct horse battery\"", "db_pass: 'hunter2hunter2'"],
@@ -49,7 +49,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "unquoted_password",
         description: "an unquoted value with signs in it, given to something called a password or a secret",
         regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase)? | pwd | secret | api_?key | private_?key
-            | secret_?(?:access_?)?key ) [\w-]{0,30} \s* (?: := | =>? | : ) \s* ([^\s"'`]{10,120})"#,
+            | secret_?(?:access_?)?key ) [\w-]{0,30} \s* (?: := | =>? | : ) \s* ([^\s"'`]{10,})"#,
         weight: 0.6,
         accept: Some(is_full_of_signs),
         examples: &["passwd: m#9$kQ}v2~Lx_w", "secret := a{b}c[d>e-f_g$h#i"],

@@ -66,14 +66,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
         description: "asks the model for a password, a key, its prompt or somebody's data",
         regex: r"(?: \b (?: what | tell | give | share | reveal | show | print | display | output | repeat | send
             | provide | disclose | leak | confirm | write | spell | encode | recite | list | hint | know
-            | say | describe | divulge ) \b [^.!?\n]{0,80} \b (?: pass-?words? | pass-?codes?
+            | say | describe | divulge ) \b [^.!?\n]* \b (?: pass-?words? | pass-?codes?
             | passphrase | passkey | secrets? \b | (?: secret | access | api | confidential
             | security ) \s+ (?: key | code | string | phrase | word ) | credentials | pin \s+ (?: code
             | number ) | system \s+ prompt | initial \s+ (?: prompt | instructions )
             | your \s+ (?: prompt | instructions | rules ) | social \s+ security | credit \s+ card )
             | \b (?: your | our | the | user.s | my ) \s+ (?: \w+ \s+ )? (?: pass-?word | pass-?code
-            | passphrase | secret \s+ (?: key | code ) ) \b [^.!?\n]{0,40} \?
-            | \b (?: where ) \s+ (?: does | do | did | is | was | are ) \s+ [^.!?\n]{1,40} \b (?: live
+            | passphrase | secret \s+ (?: key | code ) ) \b [^.!?\n]* \?
+            | \b (?: where ) \s+ (?: does | do | did | is | was | are ) \s+ [^.!?\n]+ \b (?: live
             | living | reside | residing | born | located | work ) \b
             | \b (?: the \s+ )? (?: users? | customers? | patients?
             | [a-z]+ \s [a-z]+ ) (?:'|\xe2\x80\x99)s \s+ (?: \w+ \s+ )? (?: email | e-mail | phone
@@ -100,22 +100,22 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "smuggled_text",
         description: "hides a request in an encoding, in pieces or in a made-up world",
         regex: r"(?: \b (?: decode | decrypt | decipher | encode | translate | unscramble | convert | interlace
-            | deobfuscate ) \b [^.!?\n]{0,60} \b (?: base64 | rot13 | morse | hex\w* | binary | cipher
+            | deobfuscate ) \b [^.!?\n]* \b (?: base64 | rot13 | morse | hex\w* | binary | cipher
             | caesar | leetspeak | ascii | pig \s+ latin | backwards | reverse | string )
             | \b in \s+ (?: base64 | leetspeak | rot13 | morse | pig \s+ latin ) | \b (?: part | string
             | variable | piece | fragment ) s? \s+ (?: 1 | a | one ) \s* (?: is | = | : )
             | \b [abc] \s* = \s* .? [^\n]* \b [bcz] \s* = \s* [abc]? | \b combine \s+ a \s* ,
-            | \b(?:concatenate|interlace|combine) \b [^.\n]{0,40} \b (?: part | string | word
+            | \b(?:concatenate|interlace|combine) \b [^.\n]* \b (?: part | string | word
             | letter )s? \b
             | \b (?: imagine | suppose | pretend | assume | hypothetical\w* | fictional
             | let.s \s+ (?: say | assume | imagine | pretend | play ) | in \s+ a \s+ world
             | for \s+ the \s+ sake \s+ of | thought \s+ experiment | what \s+ if \s+ (?: you | we | i
             | there ) | if \s+ you \s+ (?: were | could | had ) | picture \s+ (?: a | this | yourself )
             | consider \s+ a \s+ (?: scenario | world | situation ) | just \s+ for \s+
-            | play \s+ a \s+ game ) \b [^\n]{0,300} \b (?: you | your | could | would | password
+            | play \s+ a \s+ game ) \b [^\n]* \b (?: you | your | could | would | password
             | secret | user | access | what | how )
-            | \b q \s* : [^\n]{5,400} \b a \s* : [^\n]{3,800} \b q \s* :
-            | (?: \b \d+ [.)] \s [^\n]{3,80} ){0,2} \b translate \s+ [^.\n]{0,60} \b (?: password | user
+            | \b q \s* : [^\n]+ \b a \s* : [^\n]+ \b q \s* :
+            | \b translate \s+ [^.\n]* \b (?: password | user
             | secret | favou?rite ) | (?: [01]{8} \s+ ){4} | (?: \b [0-9a-f]{2} \s ){8}
             | (?: [.-]{1,5} \s ){6} )",
         weight: 0.3,
@@ -130,7 +130,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "act_on_user",
         description: "tells the model to mail, post or hand on what it knows",
         regex: r"(?: \b (?: send | forward | post | upload | exfiltrate | email | transmit
-            | leak ) \b [^.!?\n]{0,60} \b (?: to \s+ (?: https?: | \S+@\S | \S+\.(?:com|net|org|io)\b )
+            | leak ) \b [^.!?\n]* \b (?: to \s+ (?: https?: | \S+@\S | \S+\.(?:com|net|org|io)\b )
             | (?: credentials | cookies | chat \s+ history | conversation | history | user \s+ data
             | personal ) )
             | \b (?: visit | click | go \s+ to | log \s*in \s+ (?: at | to | on )
@@ -138,10 +138,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: password \s+ reset | reset \s+ (?: your | their | the | his | her ) \s+ password
             | change \s+ (?: your | their | the ) \s+ password ) \b
             | \b (?: don.t | do \s+ not | never ) \s+ (?: mention | tell | reveal | inform | disclose
-            | say ) \b [^.\n]{0,40} \b (?: user | this | anyone | instruction )
+            | say ) \b [^.\n]* \b (?: user | this | anyone | instruction )
             | \b merge \s+ the \s+ (?: subsequent | following | code ) | \b (?: summari[sz]e | classify
-            | answer | process | respond ) \b [^\n]{0,200} \b (?: say | tell | reply | output | include
-            | instead ) \b [^\n]{0,60} \b (?: system \s+ override | transaction | instead | password
+            | answer | process | respond ) \b [^\n]* \b (?: say | tell | reply | output | include
+            | instead ) \b [^\n]* \b (?: system \s+ override | transaction | instead | password
             | reset ) )",
         weight: 0.3,
         examples: &[

@@ -200,7 +200,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "url_password",
         description: "a name and a password in a URL or in `curl -u`",
-        regex: r#"(?: :// [\w.%+-]{1,64} : ([^\s@/"'<>]{3,120}) @ [\w\[-] | \bcurl \b (?: [^\n\\] | \\ \s* )* \s (?: -u
+        regex: r#"(?: :// [\w.%+-]+ : ([^\s@/"'<>]{3,}) @ [\w\[-] | \bcurl \b (?: [^\n\\] | \\ \s* )* \s (?: -u
             | --user ) [\s=]* (["']? [\w.@%+-]{2,} : ["']? [^\s"']{3,}) )"#,
         weight: 0.8,
         accept: Some(is_filled_in),
