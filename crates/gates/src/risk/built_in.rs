@@ -35,7 +35,7 @@ pub(super) fn all() -> &'static Compiled {
     &ALL
 }
 
-/// Compiles the built-in patterns, once per process, which takes a tenth of a second; whoever searches
+/// Compiles the built-in patterns, once per process, which takes some 30 ms; whoever searches
 /// earlier waits for it.
 pub fn warm_up() {
     LazyLock::force(&ALL);
@@ -84,9 +84,8 @@ impl Group {
             .flat_map(|(category, patterns)| patterns.iter().map(|pattern| (*category, pattern)))
             .map(|(category, pattern)| Searched { category, pattern, regex: OnceLock::new() })
             .collect();
-        let each = || patterns.iter().map(|searched| searched.pattern);
-        let texts = each().flat_map(|p| p.examples.iter().chain(p.counter_examples));
-        let prefilter = Prefilter::new(each().map(patterns::source), texts.copied());
+        let sources = patterns.iter().map(|searched| patterns::source(searched.pattern));
+        let prefilter = Prefilter::new(sources);
         Self { prefilter, patterns, is_for_shells: nth == SHELLS }
     }
 }

@@ -42,24 +42,13 @@ pub(super) struct Prefilter {
 }
 
 impl Prefilter {
-    /// A prefilter for these expressions, warmed up on these texts.
-    pub(super) fn new<'t>(
-        sources: impl ExactSizeIterator<Item = String>,
-        texts: impl Iterator<Item = &'t str>,
-    ) -> Self {
+    /// A prefilter for these expressions.
+    pub(super) fn new(sources: impl ExactSizeIterator<Item = String>) -> Self {
         let patterns = sources.len();
         let automaton = automaton(sources).map(|dfa| {
-            let mut warm = dfa.create_cache();
-            for text in texts {
-                let mut unlimited = Budget { new_steps: usize::MAX };
-                let mut found = PatternSet::new(dfa.pattern_len());
-                // Whatever comes of it, the steps it took are known from now on.
-                let _ = pass(&dfa, &mut warm, text.as_bytes(), &mut found, &mut unlimited);
-            }
-            // A copy has no more room than it needs.
-            let (warm, found) = (warm.clone(), PatternSet::new(dfa.pattern_len()));
+            let made = dfa.clone();
             let create: Box<dyn Fn() -> Scratch + Send + Sync> =
-                Box::new(move || (warm.clone(), found.clone()));
+                Box::new(move || (made.create_cache(), PatternSet::new(made.pattern_len())));
             (dfa, Pool::new(create))
         });
         Self { automaton, patterns }
