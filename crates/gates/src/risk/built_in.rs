@@ -56,6 +56,7 @@ struct Group {
 }
 
 const GROUPS: usize = 3;
+const SHELLS: usize = 1;
 
 /// Which group the patterns of a category are in: those that are looked for in the same readings. A shell's
 /// reading takes credentials apart and says nothing about prose.
@@ -66,8 +67,6 @@ fn group_of(category: Category) -> usize {
         Category::PromptInjection => 2,
     }
 }
-
-const SHELLS: usize = 1;
 
 /// A pattern of a category, compiled when it is first searched for.
 struct Searched {

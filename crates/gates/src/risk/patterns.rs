@@ -68,7 +68,7 @@ impl Hit<'_> {
 }
 
 /// All lists of patterns, in the order in which they are searched for: what must not be kept first, what
-/// is only a guess last. Those of a list are looked for in one pass.
+/// is only a guess last.
 pub fn all() -> [(Category, &'static [Pattern]); 7] {
     [
         (Category::Secrets, secrets::PATTERNS),
