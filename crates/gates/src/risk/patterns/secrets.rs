@@ -190,7 +190,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | test )_[0-9a-f]{35} | \b (?: live | test )_pub_[0-9a-f]{31}
             | \b s-s4t2(?:ud|af)-[0-9a-f]{60,} | \b AQE[\w-]{60,} | \b ghs_\w{36} | \b ATBB\w{28,}
             | \b xau[\w-]{40,} | \b [a-z0-9]{6}_[a-z0-9]{29}_mmk | \bmoc-\w{30,} | \b (?: sc | ext
-            | scauth | authress )_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_-][a-z0-9-]{10,32}\.[a-z0-9+/_=-]{30,120} )",
+            | scauth | authress )_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_-][a-z0-9-]{10,32}\.[a-z0-9+/_=-]{30,} )",
         &[
             "lin_api_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0ZxCv",
             "PMAK-7c1e9a4f2b8d06e35af1c9d2-b7e4803a5f6d1c2e9b8a7f4d3c0e5b6a91",
