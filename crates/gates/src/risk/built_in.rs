@@ -87,6 +87,16 @@ impl Group {
         let prefilter = Prefilter::new(sources);
         Self { prefilter, patterns, is_for_shells: nth == SHELLS }
     }
+
+    /// Whether there is a point in looking for them in this view.
+    fn concerns(&self, view: &View<'_>, views: &Views<'_>) -> bool {
+        self.is_for_shells || !views.is_shell(view)
+    }
+
+    /// Whether anything comes of finding one of them.
+    fn is_on(&self, effect: &dyn Fn(Category) -> Option<Effect>) -> bool {
+        self.patterns.iter().any(|searched| effect(searched.category).is_some())
+    }
 }
 
 impl Compiled {
@@ -113,26 +123,21 @@ impl Compiled {
         let enough = if original.len() > LONG { 1 } else { ENOUGH };
         let mut spans: [Vec<Spans>; GROUPS] = Default::default();
         let mut refusing = 0;
-        for view in views.all() {
-            for (group, spans) in self.groups.iter().zip(&mut spans) {
-                let is_on = |searched: &Searched| effect(searched.category).is_some();
-                let concerns = group.is_for_shells || !views.is_shell(view);
-                if refusing >= enough || !concerns || !group.patterns.iter().any(is_on) {
+        let passes = views.all().flat_map(|view| (0..GROUPS).map(move |nth| (view, nth)));
+        for (view, nth) in passes {
+            let (group, spans) = (&self.groups[nth], &mut spans[nth]);
+            if refusing >= enough || !group.concerns(view, views) || !group.is_on(effect) {
+                continue;
+            }
+            for index in group.prefilter.candidates(view.text().as_bytes(), budget) {
+                let searched = &group.patterns[index];
+                let Some(effect) = effect(searched.category) else { continue };
+                if refusing >= enough || view.is_original() && searched.pattern.disguised {
                     continue;
                 }
-                for index in group.prefilter.candidates(view.text().as_bytes(), budget) {
-                    let searched = &group.patterns[index];
-                    let Some(effect) = effect(searched.category) else { continue };
-                    if refusing >= enough || view.is_original() && searched.pattern.disguised {
-                        continue;
-                    }
-                    spans.resize_with(group.patterns.len(), Spans::default);
-                    let before = spans[index].0.len();
-                    searched.search(view, original, &mut spans[index]);
-                    if effect == Effect::Deny {
-                        refusing += spans[index].0.len() - before;
-                    }
-                }
+                spans.resize_with(group.patterns.len(), Spans::default);
+                let found = searched.search(view, original, &mut spans[index]);
+                refusing += if effect == Effect::Deny { found } else { 0 };
             }
         }
         let found = spans.into_iter().zip(&self.groups).flat_map(|(spans, group)| {
@@ -144,15 +149,17 @@ impl Compiled {
 }
 
 impl Searched {
-    /// Adds where it is in the view.
-    fn search(&self, view: &View<'_>, original: &str, Spans(spans): &mut Spans) {
+    /// Adds where it is in the view; how often that is.
+    fn search(&self, view: &View<'_>, original: &str, Spans(spans): &mut Spans) -> usize {
         // Redaction needs every credential; of the rest, a few tell enough.
         let most = if self.category == Category::Secrets { usize::MAX } else { MAX_HITS };
+        let before = spans.len();
         match self.regex.get_or_init(|| compile(self.pattern)) {
             Some(regex) => spans.extend(hits(regex, self.pattern, view, original).take(most)),
             // A pattern that cannot be searched for is no excuse to let the text through.
             None => spans.push((0, original.len())),
         }
+        spans.len() - before
     }
 }
 
