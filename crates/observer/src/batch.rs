@@ -1,9 +1,6 @@
 //! Puts a group of work into one transaction.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
-use life_agent_domain::ids::AgentId;
 use life_agent_domain::record::{Entry, Row};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,7 +9,8 @@ use crate::facts;
 use crate::forget;
 use crate::jobs;
 use crate::marks;
-use crate::work::{AgentStep, Extra, Head, Snapshot, Work};
+use crate::stand::Stands;
+use crate::work::{Extra, Head, Work};
 
 /// The end of the journal: what the next row goes on from.
 #[derive(Debug, Clone)]
@@ -73,13 +71,6 @@ impl Tip {
     }
 }
 
-/// Where an agent stands after this group: one upsert an agent, however many steps it took.
-struct Stand {
-    step: AgentStep,
-    seen: String,
-    event_id: u64,
-}
-
 /// Writes a group into the open transaction of `connection`; the rows of each work, in order.
 pub(crate) fn insert(
     connection: &Connection,
@@ -88,42 +79,41 @@ pub(crate) fn insert(
 ) -> rusqlite::Result<Vec<Vec<Row>>> {
     // Rows that share a commit are recorded at the same moment.
     tip.advance(now());
-    let mut stands: HashMap<AgentId, Stand> = HashMap::new();
+    let mut stands = Stands::default();
     let mut written = Vec::with_capacity(works.len());
     for work in works {
-        let stepping = work.step_entry().map(|(index, agent)| (index, agent.clone()));
+        let stepping = work.step.zip(work.step_entry().map(|(_, agent)| agent.clone()));
         let mut rows = Vec::with_capacity(work.entries.len());
         for entry in work.entries {
+            let is_step = stepping.is_some() && entry.kind.is_step();
+            let steps = entry.agent.clone().filter(|_| is_step);
             let row = tip.next(entry);
-            insert_row(connection, &row)?;
+            let prev_step = match steps {
+                Some(agent) => Some(stands.of(connection, &agent)?.go_on(row.id)),
+                None => None,
+            };
+            insert_row(connection, &row, prev_step)?;
             rows.push(row);
         }
-        if let Some((index, agent)) = stepping
-            && let Some(row) = rows.get(index)
-        {
+        if let Some((step, agent)) = stepping {
+            stands.of(connection, &agent)?.become_what(step, &tip.ts);
             if let Some(snapshot) = &work.snapshot {
-                put_snapshot(connection, &agent, row.id, snapshot)?;
-            }
-            if let Some(step) = work.step {
-                let stand = Stand { step, seen: row.ts.clone(), event_id: row.id };
-                stands.insert(agent, stand);
+                stands.snapshot(connection, &agent, snapshot)?;
             }
         }
         for extra in work.extra {
-            put_extra(connection, extra, &rows, &stands)?;
+            put_extra(connection, extra, &rows, &mut stands)?;
         }
         written.push(rows);
     }
-    for (agent, stand) in &stands {
-        put_agent(connection, agent, stand)?;
-    }
+    stands.put(connection)?;
     Ok(written)
 }
 
-fn insert_row(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+fn insert_row(connection: &Connection, row: &Row, prev_step: Option<u64>) -> rusqlite::Result<()> {
     let sql = "INSERT INTO events
-        (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, prev_step)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     connection.prepare_cached(sql)?.execute(params![
         row.id,
         row.ts,
@@ -133,41 +123,9 @@ fn insert_row(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
         row.principal,
         row.request_id,
         row.prev_hash,
-        row.hash
+        row.hash,
+        prev_step
     ])?;
-    Ok(())
-}
-
-fn put_agent(connection: &Connection, agent: &AgentId, stand: &Stand) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO agents (agent_id, state_version, turns, last_seen, last_event)
-        VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT (agent_id) DO UPDATE SET state_version = excluded.state_version,
-            turns = excluded.turns, last_seen = excluded.last_seen, last_event = excluded.last_event";
-    let Stand { step, seen, event_id } = stand;
-    let agent = agent.as_str();
-    connection.prepare_cached(sql)?.execute(params![
-        agent,
-        step.version,
-        step.turns,
-        seen,
-        event_id
-    ])?;
-    Ok(())
-}
-
-fn put_snapshot(
-    connection: &Connection,
-    agent: &AgentId,
-    event_id: u64,
-    snapshot: &Snapshot,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO snapshots (agent_id, event_id, version, state, state_hash)
-        VALUES (?1, ?2, ?3, ?4, ?5)";
-    let Snapshot { version, state, state_hash } = snapshot;
-    let agent = agent.as_str();
-    connection
-        .prepare_cached(sql)?
-        .execute(params![agent, event_id, version, state, state_hash])?;
     Ok(())
 }
 
@@ -175,22 +133,14 @@ fn put_extra(
     connection: &Connection,
     extra: Extra,
     rows: &[Row],
-    stands: &HashMap<AgentId, Stand>,
+    stands: &mut Stands,
 ) -> rusqlite::Result<()> {
     match (extra, rows.first()) {
         (Extra::Setting { key, value }, _) => {
             let sql = "INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)";
             connection.prepare_cached(sql)?.execute([key, value])?;
         }
-        (Extra::Snapshot(agent, snapshot), _) => {
-            let stood = match stands.get(&agent) {
-                Some(stand) => Some((stand.step.version, stand.event_id)),
-                None => stored_stand(connection, &agent)?,
-            };
-            if let Some((_, event_id)) = stood.filter(|(version, _)| *version == snapshot.version) {
-                put_snapshot(connection, &agent, event_id, &snapshot)?;
-            }
-        }
+        (Extra::Snapshot(agent, snapshot), _) => stands.snapshot(connection, &agent, &snapshot)?,
         (Extra::Facts(agent, change), _) => facts::put(connection, &agent, &change)?,
         (Extra::Job(change), _) => jobs::put(connection, change, rows)?,
         (Extra::Mark(mark), row) => {
@@ -242,12 +192,4 @@ fn now() -> String {
 /// Token counts come from a provider: a wild one must not fail the group.
 fn countable(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
-}
-
-fn stored_stand(connection: &Connection, agent: &AgentId) -> rusqlite::Result<Option<(u64, u64)>> {
-    let sql = "SELECT state_version, last_event FROM agents WHERE agent_id = ?1";
-    let found = connection
-        .prepare_cached(sql)?
-        .query_row([agent.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
-    found.optional()
 }

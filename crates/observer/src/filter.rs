@@ -44,7 +44,11 @@ impl Filter {
     }
 
     pub(crate) fn takes_all(&self) -> bool {
-        self.kinds.is_none() && self.agent.is_none()
+        self.takes_all_kinds() && self.agent.is_none()
+    }
+
+    pub(crate) fn takes_all_kinds(&self) -> bool {
+        self.kinds.is_none()
     }
 
     pub(crate) fn takes_kind(&self, kind: &str) -> bool {

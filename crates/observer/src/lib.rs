@@ -25,7 +25,9 @@ mod retention;
 mod ring;
 mod schema;
 mod shared;
+mod stand;
 mod tail;
+mod trail;
 mod verify;
 mod wal;
 mod work;
@@ -39,10 +41,11 @@ pub use forget::Forget;
 pub use jobs::{JobChange, JobRecord, JobStatus, NewJob, OpenJob};
 pub use journal::{Journal, Options, Pending, Place};
 pub use marks::{Answer, Mark, MarkRecord};
-pub use page::{MAX_PAGE_ROWS, Page, Past};
+pub use page::{MAX_PAGE_ROWS, Page};
 pub use read::{AgentRecord, ProposalRecord, Reader, StoredSnapshot};
 pub use retention::{Keep, Pruned};
 pub use tail::Follower;
+pub use trail::Past;
 pub use verify::{Broken, Fault, Verdict, Whole};
 pub use work::{
     AgentStep, Extra, Head, MAX_DATA, Proposal, Recorded, Snapshot, Usage, Work, Written,

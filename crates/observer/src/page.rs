@@ -1,12 +1,12 @@
 //! Reads rows in their order, a page at a time.
 
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::record::Row;
 use rusqlite::{OptionalExtension, params};
 use serde_json::value::RawValue;
 
 use crate::error::JournalError;
 use crate::filter::Filter;
-use crate::read::{Reader, StoredSnapshot};
+use crate::read::Reader;
 
 /// A page has no more rows than this, whatever its limit.
 pub const MAX_PAGE_ROWS: usize = 10_000;
@@ -14,7 +14,8 @@ pub const MAX_PAGE_ROWS: usize = 10_000;
 /// A page ends before its rows hold more than this.
 const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-const COLUMNS: &str = "id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash";
+pub(crate) const COLUMNS: &str =
+    "id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash";
 
 /// Some rows in their order, and where to go on.
 #[derive(Debug)]
@@ -56,8 +57,8 @@ impl Reader {
         Ok(Page { rows, next: more.then_some(last), seen: if more { last } else { end } })
     }
 
-    /// The numbers of the first rows that the filter takes. One run of an index for each kind, then
-    /// merged: the cost does not depend on how many other rows there are.
+    /// The numbers of the first rows that the filter takes. Without an agent that is one run of an index for
+    /// each kind, then merged: the cost does not depend on how many other rows there are.
     fn matching(
         &self,
         after: u64,
@@ -65,16 +66,17 @@ impl Reader {
         limit: usize,
         filter: &Filter,
     ) -> rusqlite::Result<Vec<u64>> {
-        let agent = if filter.agent().is_some() { "agent_id = ?5" } else { "?5 IS NULL" };
-        let sql = format!(
-            "SELECT id FROM events WHERE {agent} AND kind = ?1 AND id > ?2 AND id <= ?3
-             ORDER BY id LIMIT ?4"
-        );
+        let kinds = self.kinds()?.into_iter().filter(|kind| filter.takes_kind(kind));
+        if let Some(agent) = filter.agent() {
+            let kinds = (!filter.takes_all_kinds()).then(|| kinds.collect());
+            return self.ids_of_agent(agent, kinds, after, end, limit);
+        }
+        let sql =
+            "SELECT id FROM events WHERE kind = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
+        let mut statement = self.prepare_cached(sql)?;
         let mut ids: Vec<u64> = Vec::new();
-        for kind in self.kinds()?.iter().filter(|kind| filter.takes_kind(kind)) {
-            let asked = params![kind, after, end, limit, filter.agent()];
-            let mut statement = self.prepare_cached(&sql)?;
-            let found = statement.query_map(asked, |row| row.get(0))?;
+        for kind in kinds {
+            let found = statement.query_map(params![kind, after, end, limit], |row| row.get(0))?;
             ids.extend(found.collect::<rusqlite::Result<Vec<u64>>>()?);
         }
         ids.sort_unstable();
@@ -95,66 +97,15 @@ impl Reader {
             }
         }
     }
-
-    /// The newest rows of an agent that are of these kinds, at most `limit`, oldest first.
-    pub fn recent(
-        &self,
-        agent_id: &str,
-        kinds: &[EventKind],
-        limit: usize,
-    ) -> Result<Vec<Row>, JournalError> {
-        // The planner would walk all rows of the agent for several kinds at once.
-        let sql = format!(
-            "SELECT {COLUMNS} FROM events WHERE agent_id = ?1 AND kind = ?2 ORDER BY id DESC LIMIT ?3"
-        );
-        let mut statement = self.prepare_cached(&sql)?;
-        let mut rows = Vec::new();
-        for kind in kinds {
-            let found = statement.query_map(params![agent_id, kind.as_str(), limit], raw_row)?;
-            rows.extend(found.map(|row| checked(row?)).collect::<Result<Vec<_>, _>>()?);
-        }
-        rows.sort_unstable_by_key(|row| row.id);
-        rows.drain(..rows.len().saturating_sub(limit));
-        Ok(rows)
-    }
-
-    /// What the present state of an agent is made of.
-    pub fn past(&self, agent_id: &str) -> Result<Past, JournalError> {
-        // One view of the file for both, and locks taken once.
-        let _view = self.unchecked_transaction()?;
-        let snapshot = self.snapshot(agent_id)?;
-        let from = snapshot.as_ref().map_or(0, |snapshot| snapshot.event_id);
-        let sql = format!(
-            "SELECT {COLUMNS} FROM events
-             WHERE agent_id = ?1 AND kind IN ('obs.act', 'obs.turn') AND id >= ?2 ORDER BY id"
-        );
-        let mut statement = self.prepare_cached(&sql)?;
-        let found = statement.query_map(params![agent_id, from], raw_row)?;
-        let mut steps = found.map(|row| checked(row?)).collect::<Result<Vec<_>, _>>()?;
-        let follows = steps.first().is_some_and(|row| row.id == from);
-        let snapshot_row = follows.then(|| steps.remove(0));
-        Ok(Past { snapshot, snapshot_row, steps })
-    }
-}
-
-/// An agent's last snapshot and what came after it, as of one moment.
-#[derive(Debug)]
-pub struct Past {
-    /// The snapshot; none of an agent that began with an older version, or has taken no step.
-    pub snapshot: Option<StoredSnapshot>,
-    /// The step that the snapshot was taken after, unless retention has removed it.
-    pub snapshot_row: Option<Row>,
-    /// The steps since; without a snapshot all of them.
-    pub steps: Vec<Row>,
 }
 
 /// A row whose data has not been looked at yet.
-struct RawRow {
+pub(crate) struct RawRow {
     row: Row,
     data: String,
 }
 
-fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
+pub(crate) fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
     let data = row.get(6)?;
     let row = Row {
         id: row.get(0)?,
@@ -170,7 +121,7 @@ fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
     Ok(RawRow { row, data })
 }
 
-fn checked(raw: RawRow) -> Result<Row, JournalError> {
+pub(crate) fn checked(raw: RawRow) -> Result<Row, JournalError> {
     let RawRow { row, data } = raw;
     // As a line of an event stream, a line feed in it would be the beginning of another field.
     let data = Some(data).filter(|data| !data.contains(['\n', '\r']));

@@ -99,8 +99,8 @@ impl Reader {
 
     /// Up to `limit` agents with a step at or before row `upto` that no snapshot covers.
     pub fn unsnapshotted(&self, upto: u64, limit: usize) -> Result<Vec<String>, JournalError> {
-        let sql = format!("SELECT a.agent_id {UNCOVERED} GROUP BY a.agent_id LIMIT ?2");
-        let mut statement = self.prepare_cached(&sql)?;
+        let sql = "SELECT agent_id FROM agents WHERE first_open <= ?1 LIMIT ?2";
+        let mut statement = self.prepare_cached(sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let agents = statement.query_map(params![upto, limit], |row| row.get(0))?;
         Ok(agents.collect::<Result<_, _>>()?)
@@ -124,13 +124,6 @@ impl Reader {
     }
 }
 
-/// Steps at or before row ?1 that no snapshot covers.
-const UNCOVERED: &str = "FROM agents a
-    LEFT JOIN snapshots s ON s.agent_id = a.agent_id
-    JOIN events e ON e.agent_id = a.agent_id AND e.kind IN ('obs.act', 'obs.turn')
-        AND e.id > ifnull(s.event_id, 0) AND e.id <= ?1
-    WHERE a.last_event > ifnull(s.event_id, 0)";
-
 struct Plan {
     first: u64,
     upto: Option<Head>,
@@ -142,8 +135,8 @@ fn plan(reader: &Reader, keep: Keep) -> Result<Plan, JournalError> {
     let done = checkpoint(reader)?.map_or(0, |done| done.id);
     let first = reader.first()?.max(done + 1);
     let wanted = reader.prunable(keep)?;
-    let sql = format!("SELECT min(e.id) {UNCOVERED}");
-    let needed: Option<u64> = reader.query_row(&sql, [wanted], |row| row.get(0))?;
+    let sql = "SELECT min(first_open) FROM agents WHERE first_open <= ?1";
+    let needed: Option<u64> = reader.query_row(sql, [wanted], |row| row.get(0))?;
     let upto = needed.map_or(wanted, |needed| needed - 1);
     let hash = "SELECT hash FROM events WHERE id = ?1";
     let found = if upto < first {

@@ -8,8 +8,12 @@ use crate::error::words;
 pub(crate) const APPLICATION_ID: i64 = 0x4C41_4A31;
 
 /// Migration n leads from schema n to schema n + 1. Append only: files out there have run the others.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The schema that this build reads and writes.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;

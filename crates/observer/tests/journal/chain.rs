@@ -132,7 +132,7 @@ proptest! {
 fn a_row_that_was_appended_from_outside_does_not_fit() {
     let folder = copy();
     let sql = format!(
-        "INSERT INTO events SELECT {}, ts, kind, data, agent_id, principal, request_id, prev_hash, hash
+        "INSERT INTO events SELECT {}, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, NULL
          FROM events WHERE id = {ROWS}",
         ROWS + 1
     );

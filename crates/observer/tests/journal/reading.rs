@@ -12,6 +12,8 @@ async fn pages_of_any_size_give_what_the_filter_takes_in_order() {
     let journal = folder.open();
     let kinds = [EventKind::Act, EventKind::Turn, EventKind::Denied, EventKind::PolicyReload];
     let agents = [Some("a"), Some("b"), None];
+    // An agent's rows are looked up in blocks of 512.
+    fill(&journal, 400).await;
     for n in 0..240usize {
         // Two strides without a common divisor: every kind meets every agent.
         let work = Work::of(entry(kinds[n * 7 / 3 % 4], agents[n % 3], "{}"));
@@ -20,7 +22,7 @@ async fn pages_of_any_size_give_what_the_filter_takes_in_order() {
     journal.barrier().await.unwrap();
     let all: Vec<Row> =
         journal.read(|reader| reader.page(0, 1000, &Filter::default())).await.unwrap().rows;
-    assert_eq!(all.len(), 240);
+    assert_eq!(all.len(), 640);
     for kind in [None, Some("obs.act"), Some("obs.*"), Some("policy*"), Some("llm.chat"), Some("*")]
     {
         for who in [None, Some("a"), Some("nobody")] {
@@ -42,6 +44,7 @@ async fn the_newest_rows_of_an_agent_come_oldest_first() {
     let folder = Folder::new();
     let journal = folder.open();
     let kinds = [EventKind::Act, EventKind::Turn, EventKind::Denied];
+    fill(&journal, 490).await;
     for n in 0..30 {
         let who = ["a", "b"][n / 3 % 2];
         drop(journal.append(Work::of(entry(kinds[n % 3], Some(who), "{}"))).unwrap());
@@ -50,7 +53,7 @@ async fn the_newest_rows_of_an_agent_come_oldest_first() {
     let wanted = [EventKind::Act, EventKind::Denied];
     let recent = journal.read(move |reader| reader.recent("a", &wanted, 3)).await.unwrap();
     let recent: Vec<_> = recent.iter().map(|row| (row.id, row.kind.as_str())).collect();
-    assert_eq!(recent, [(21, "gate.denied"), (25, "obs.act"), (27, "gate.denied")]);
+    assert_eq!(recent, [(511, "gate.denied"), (515, "obs.act"), (517, "gate.denied")]);
     let none = journal.read(move |reader| reader.recent("c", &wanted, 3)).await.unwrap();
     assert!(none.is_empty());
 }
@@ -92,17 +95,18 @@ async fn the_steps_of_an_agent_are_its_acts_and_turns() {
     let folder = Folder::new();
     let journal = folder.open();
     for n in 1..=3 {
-        write(&journal, step("a", n)).await.unwrap();
+        write(&journal, step("a", 2 * n - 1)).await.unwrap();
         write(&journal, step("b", n)).await.unwrap();
         write(&journal, Work::of(entry(EventKind::Denied, Some("a"), "{}"))).await.unwrap();
-        write(&journal, Work::of(entry(EventKind::Turn, Some("a"), "{}"))).await.unwrap();
+        let turn = entry(EventKind::Turn, Some("a"), "{}");
+        write(&journal, Work { step: step("a", 2 * n).step, ..Work::of(turn) }).await.unwrap();
     }
     let ids = |rows: &[Row]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
     let past = journal.read(|reader| reader.past("a")).await.unwrap();
     assert!(past.snapshot.is_none() && past.snapshot_row.is_none());
     assert_eq!(ids(&past.steps), [1, 4, 5, 8, 9, 12]);
-    write(&journal, Work { snapshot: Some(snapshot(4)), ..step("a", 4) }).await.unwrap();
-    write(&journal, step("a", 5)).await.unwrap();
+    write(&journal, Work { snapshot: Some(snapshot(7)), ..step("a", 7) }).await.unwrap();
+    write(&journal, step("a", 8)).await.unwrap();
     let past = journal.read(|reader| reader.past("a")).await.unwrap();
     assert_eq!(past.snapshot.map(|snapshot| snapshot.event_id), Some(13));
     assert_eq!((past.snapshot_row.map(|row| row.id), ids(&past.steps)), (Some(13), vec![14]));

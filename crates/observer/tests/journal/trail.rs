@@ -1,0 +1,113 @@
+//! An agent's steps lead back from the last one, also in a journal that an older version wrote.
+
+use life_agent_domain::record::EventKind;
+use life_agent_observer::{AgentStep, Journal, JournalError, Keep, Past, Reader, Work};
+
+use crate::support::{Folder, entry, fill, snapshot, step, write};
+
+/// The snapshot's row and those of the steps since.
+async fn past(
+    journal: &Journal,
+    name: &'static str,
+) -> Result<(Option<u64>, Vec<u64>), JournalError> {
+    let Past { snapshot, steps, .. } = journal.read(move |reader| reader.past(name)).await?;
+    let steps = steps.iter().map(|row| row.id).collect();
+    Ok((snapshot.map(|snapshot| snapshot.event_id), steps))
+}
+
+/// Agents with a snapshot and steps after it, with nothing but a snapshot, and with nothing but steps.
+async fn three_agents(journal: &Journal) {
+    write(journal, Work { snapshot: Some(snapshot(1)), ..step("both", 1) }).await.unwrap();
+    write(journal, Work { snapshot: Some(snapshot(1)), ..step("covered", 1) }).await.unwrap();
+    for version in 2..=4 {
+        write(journal, step("both", version)).await.unwrap();
+        write(journal, step("bare", version - 1)).await.unwrap();
+        fill(journal, 600).await;
+    }
+}
+
+#[tokio::test]
+async fn steps_of_one_commit_and_of_one_piece_of_work_follow_each_other() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let mut queued = Vec::new();
+    for version in 1..=6 {
+        let turn = entry(EventKind::Turn, Some("a"), "{}");
+        let denied = entry(EventKind::Denied, Some("a"), "{}");
+        let act = entry(EventKind::Act, Some("a"), "{}");
+        let version = 2 * version;
+        let work = Work {
+            entries: vec![turn, denied, act],
+            step: Some(AgentStep { version, turns: version / 2 }),
+            snapshot: (version == 6).then(|| snapshot(version)),
+            ..Work::default()
+        };
+        queued.push(journal.append(work).unwrap());
+    }
+    for step in queued {
+        step.await.unwrap();
+    }
+    assert_eq!(past(&journal, "a").await, Ok((Some(9), vec![10, 12, 13, 15, 16, 18])));
+    assert_eq!(past(&journal, "nobody").await, Ok((None, vec![])));
+}
+
+#[tokio::test]
+async fn a_journal_of_the_schema_before_goes_on_where_its_agents_stood() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    three_agents(&journal).await;
+    let agents = ["both", "covered", "bare"];
+    let mut before = vec![];
+    for agent in agents {
+        before.push(past(&journal, agent).await.unwrap());
+    }
+    assert_eq!(before[0], (Some(1), vec![3, 605, 1207]));
+    assert_eq!(before[2], (None, vec![4, 606, 1208]));
+    journal.close().await.unwrap();
+    let older = "DROP INDEX events_agent;
+        ALTER TABLE events DROP COLUMN prev_step;
+        ALTER TABLE agents DROP COLUMN first_open;
+        CREATE INDEX events_agent ON events (agent_id, kind, id) WHERE agent_id IS NOT NULL;
+        PRAGMA user_version = 3;";
+    folder.sql().execute_batch(older).unwrap();
+    let refused = Reader::open(&folder.db).err().unwrap().to_string();
+    assert!(refused.contains("start the service on it once"), "{refused}");
+
+    let journal = folder.open();
+    for (agent, before) in agents.into_iter().zip(&before) {
+        assert_eq!(past(&journal, agent).await.as_ref(), Ok(before), "{agent}");
+    }
+    let open = |reader: &Reader| reader.unsnapshotted(reader.prunable(Keep::Rows(1))?, 10);
+    let mut open = journal.read(open).await.unwrap();
+    open.sort();
+    assert_eq!(open, ["bare", "both"]);
+    for (agent, version) in [("both", 5), ("covered", 2), ("bare", 4)] {
+        let id = write(&journal, step(agent, version)).await.unwrap();
+        assert_eq!(past(&journal, agent).await.unwrap().1.last(), Some(&id));
+    }
+    journal.close().await.unwrap();
+    assert_eq!(folder.whole().rows, 1811);
+}
+
+#[tokio::test]
+async fn steps_that_do_not_lead_back_are_not_gone_on_from() {
+    for (put, row) in [
+        ("UPDATE events SET prev_step = NULL WHERE id = 605", 605),
+        ("UPDATE events SET prev_step = 605 WHERE id = 605", 605),
+        ("UPDATE events SET prev_step = 1207 WHERE id = 3", 3),
+        ("UPDATE events SET prev_step = 4 WHERE id = 605", 4),
+        ("UPDATE events SET prev_step = 100 WHERE id = 605", 100),
+        ("DELETE FROM events WHERE id = 605", 605),
+    ] {
+        let folder = Folder::new();
+        let journal = folder.open();
+        three_agents(&journal).await;
+        folder.sql().execute_batch(put).unwrap();
+        let error = past(&journal, "both").await.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("row {row} is missing or not one of them")),
+            "{put}: {error}"
+        );
+        assert!(past(&journal, "bare").await.is_ok());
+    }
+}
