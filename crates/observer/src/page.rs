@@ -65,7 +65,7 @@ impl Reader {
         end: u64,
         limit: usize,
         filter: &Filter,
-    ) -> rusqlite::Result<Vec<u64>> {
+    ) -> Result<Vec<u64>, JournalError> {
         let kinds = self.kinds()?.into_iter().filter(|kind| filter.takes_kind(kind));
         if let Some(agent) = filter.agent() {
             let kinds = (!filter.takes_all_kinds()).then(|| kinds.collect());

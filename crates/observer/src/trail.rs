@@ -11,6 +11,9 @@ use crate::read::{Reader, StoredSnapshot};
 /// more pages of it; with shorter ones there are more to look into.
 const BLOCK_BITS: u32 = 9;
 
+/// Steps further back are not looked at for what an agent did lately.
+const RECENT_STEPS: usize = 256;
+
 /// An agent's last snapshot and what came after it, as of one moment.
 #[derive(Debug)]
 pub struct Past {
@@ -29,54 +32,63 @@ impl Reader {
         let _view = self.unchecked_transaction()?;
         let snapshot = self.snapshot(agent_id)?;
         let from = snapshot.as_ref().map_or(0, |snapshot| snapshot.event_id);
-        let last = self.agent(agent_id)?.map_or(0, |agent| agent.last_event);
-        let sql = format!("SELECT {COLUMNS}, prev_step FROM events WHERE id = ?1");
-        let mut statement = self.prepare_cached(&sql)?;
-        let mut step = |id: u64| {
-            let found = statement.query_row([id], |row| Ok((raw_row(row)?, row.get(9)?)));
-            let Some((row, before)) = found.optional()? else { return Ok(None) };
-            Ok::<_, JournalError>(Some((checked(row)?, before)))
-        };
-        let mut steps = Vec::new();
-        let mut next = last;
-        while next > from {
-            let (row, before): (Row, Option<u64>) =
-                step(next)?.ok_or_else(|| astray(agent_id, next))?;
-            let own = row.agent_id.as_deref() == Some(agent_id);
-            // Each leads further back, or this would not end.
-            next = before
-                .filter(|before| own && *before < next)
-                .ok_or_else(|| astray(agent_id, next))?;
-            steps.push(row);
+        let mut trail = self.trail(agent_id)?;
+        let mut steps: Vec<Row> = Vec::new();
+        while trail.next.is_none_or(|next| next > from) {
+            let row = trail.next.or(steps.last().map(|row| row.id)).unwrap_or_default();
+            steps.push(trail.step()?.ok_or_else(|| astray(agent_id, row))?);
         }
         steps.reverse();
-        let snapshot_row = if from > 0 { step(from)?.map(|(row, _)| row) } else { None };
+        let snapshot_row = if from > 0 { trail.at(from)?.map(|(row, _)| row) } else { None };
         Ok(Past { snapshot, snapshot_row, steps })
     }
 
-    /// The newest rows of an agent that are of these kinds, at most `limit`, oldest first.
-    pub fn recent(
+    /// The newest turns of an agent among its last few hundred steps, at most `limit`, oldest first.
+    pub fn recent_turns(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError> {
+        let _view = self.unchecked_transaction()?;
+        let is_turn = |row: &Row| row.kind == EventKind::Turn.as_str();
+        let mut turns = self.recent_steps(agent_id, limit, is_turn)?;
+        turns.reverse();
+        Ok(turns)
+    }
+
+    /// How an agent has fared: its newest acts, turns and refusals, at most `limit`, oldest first.
+    pub fn recent(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError> {
+        let _view = self.unchecked_transaction()?;
+        let mut rows = self.recent_steps(agent_id, limit, |_| true)?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events INDEXED BY events_denied
+             WHERE agent_id = ?1 AND kind = 'gate.denied' ORDER BY id DESC LIMIT ?2"
+        );
+        let mut statement = self.prepare_cached(&sql)?;
+        let denied = statement.query_map(params![agent_id, limit], raw_row)?;
+        rows.extend(denied.map(|row| checked(row?)).collect::<Result<Vec<_>, _>>()?);
+        rows.sort_unstable_by_key(|row| row.id);
+        rows.drain(..rows.len().saturating_sub(limit));
+        Ok(rows)
+    }
+
+    /// The newest first.
+    fn recent_steps(
         &self,
         agent_id: &str,
-        kinds: &[EventKind],
         limit: usize,
+        wanted: impl Fn(&Row) -> bool,
     ) -> Result<Vec<Row>, JournalError> {
-        let _view = self.unchecked_transaction()?;
-        let (first, last) = (self.first()?, self.head()?.id);
-        let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
-        let mut blocks = Blocks::new(self, agent_id, Some(kinds))?;
-        let mut ids = Vec::new();
-        for block in (block_of(first)..=block_of(last)).rev() {
-            if ids.len() >= limit {
-                break;
-            }
-            ids.extend(blocks.ids(block)?.into_iter().rev());
+        let mut trail = self.trail(agent_id)?;
+        let mut rows = Vec::new();
+        for _ in 0..RECENT_STEPS {
+            let Some(row) = trail.step()?.filter(|_| rows.len() < limit) else { break };
+            rows.extend(Some(row).filter(&wanted));
         }
-        ids.truncate(limit);
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1");
-        let mut statement = self.prepare_cached(&sql)?;
-        let rows = ids.iter().rev().map(|id| checked(statement.query_row([id], raw_row)?));
-        rows.collect()
+        Ok(rows)
+    }
+
+    /// From the agent's last step on.
+    fn trail<'r>(&'r self, agent_id: &'r str) -> Result<Trail<'r>, JournalError> {
+        let sql = format!("SELECT {COLUMNS}, prev_step FROM events WHERE id = ?1");
+        let next = Some(self.agent(agent_id)?.map_or(0, |agent| agent.last_event));
+        Ok(Trail { statement: self.prepare_cached(&sql)?, agent_id, next })
     }
 
     /// The numbers of the first `limit` rows after `after`, up to `end`, that are the agent's and of these
@@ -88,12 +100,22 @@ impl Reader {
         after: u64,
         end: u64,
         limit: usize,
-    ) -> rusqlite::Result<Vec<u64>> {
+    ) -> Result<Vec<u64>, JournalError> {
+        if kinds.as_deref().is_some_and(|kinds| kinds == [EventKind::Denied.as_str()]) {
+            let sql = "SELECT id FROM events INDEXED BY events_denied
+                WHERE agent_id = ?1 AND kind = 'gate.denied' AND id > ?2 AND id <= ?3
+                ORDER BY id LIMIT ?4";
+            let mut statement = self.prepare_cached(sql)?;
+            let found =
+                statement.query_map(params![agent_id, after, end, limit], |row| row.get(0))?;
+            return Ok(found.collect::<Result<_, _>>()?);
+        }
         let mut blocks = Blocks::new(self, agent_id, kinds)?;
         let mut ids = Vec::new();
-        for block in block_of(after.saturating_add(1))..=block_of(end) {
+        let from = self.first()?.max(after.saturating_add(1));
+        for block in block_of(from)..=block_of(end) {
             let found = blocks.ids(block)?;
-            ids.extend(found.into_iter().filter(|id| (after + 1..=end).contains(id)));
+            ids.extend(found.into_iter().filter(|id| (from..=end).contains(id)));
             if ids.len() >= limit {
                 break;
             }
@@ -111,6 +133,35 @@ fn astray(agent_id: &str, row: u64) -> JournalError {
     JournalError::Damaged(format!(
         "the steps of agent `{agent_id}` do not lead back to its snapshot: row {row} is missing or not one of them"
     ))
+}
+
+/// Goes back from one step of an agent to the one before.
+struct Trail<'r> {
+    statement: CachedStatement<'r>,
+    agent_id: &'r str,
+    /// The row of the step that comes next; 0 at the end, none where the way is lost.
+    next: Option<u64>,
+}
+
+impl Trail<'_> {
+    /// The next one; none at the end, or if it is not there.
+    fn step(&mut self) -> Result<Option<Row>, JournalError> {
+        let next = self.next.take().filter(|next| *next > 0);
+        let Some((row, before)) = next.map(|next| self.at(next)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        // Each leads further back, or there would be no end.
+        self.next = before.filter(|before| *before < row.id);
+        Ok(Some(row))
+    }
+
+    /// A row of the agent, and that of the step before it.
+    fn at(&mut self, id: u64) -> Result<Option<(Row, Option<u64>)>, JournalError> {
+        let found = self.statement.query_row([id], |row| Ok((raw_row(row)?, row.get(9)?)));
+        let Some((row, before)) = found.optional()? else { return Ok(None) };
+        let row = checked(row)?;
+        Ok((row.agent_id.as_deref() == Some(self.agent_id)).then_some((row, before)))
+    }
 }
 
 /// Looks into one block after the other for an agent's rows.

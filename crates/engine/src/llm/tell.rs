@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use life_agent_domain::command::{Kind, Message, Turn};
 use life_agent_domain::gate::{Permit, Reason};
 use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::EventKind;
 use life_agent_domain::rules::{TurnStep, decide_turn};
 use life_agent_domain::size::json_size;
 use life_agent_domain::state::AgentState;
@@ -145,9 +144,8 @@ impl Engine {
     ) -> Result<Map<String, Value>, EngineError> {
         let id = agent.clone();
         let read = move |reader: &life_agent_observer::Reader| {
-            let all = [EventKind::Act, EventKind::Turn, EventKind::Denied];
-            let turns = reader.recent(id.as_str(), &[EventKind::Turn], HISTORY_ROWS)?;
-            Ok((reader.recent(id.as_str(), &all, RECORD_ROWS)?, turns))
+            let turns = reader.recent_turns(id.as_str(), HISTORY_ROWS)?;
+            Ok((reader.recent(id.as_str(), RECORD_ROWS)?, turns))
         };
         let (rows, turns) = self.journal.read(read).await?;
         let llm = &policy.snapshot.policy.llm;

@@ -1,9 +1,9 @@
 //! An agent's steps lead back from the last one, also in a journal that an older version wrote.
 
-use life_agent_domain::record::EventKind;
-use life_agent_observer::{AgentStep, Journal, JournalError, Keep, Past, Reader, Work};
+use life_agent_domain::record::{EventKind, Row};
+use life_agent_observer::{AgentStep, Extra, Journal, JournalError, Keep, Past, Reader, Work};
 
-use crate::support::{Folder, entry, fill, snapshot, step, write};
+use crate::support::{Folder, agent, entry, fill, snapshot, step, write};
 
 /// The snapshot's row and those of the steps since.
 async fn past(
@@ -52,6 +52,37 @@ async fn steps_of_one_commit_and_of_one_piece_of_work_follow_each_other() {
 }
 
 #[tokio::test]
+async fn what_an_agent_did_lately_comes_oldest_first() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    for n in 1..=9 {
+        for name in ["a", "b"] {
+            let turn = entry(EventKind::Turn, Some(name), "{}");
+            write(&journal, step(name, 2 * n - 1)).await.unwrap();
+            write(&journal, Work::of(entry(EventKind::Denied, Some(name), "{}"))).await.unwrap();
+            write(&journal, Work { step: step(name, 2 * n).step, ..Work::of(turn) }).await.unwrap();
+        }
+    }
+    let ids = |rows: Vec<Row>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    let lately = |name, limit| journal.read(move |reader| Ok(ids(reader.recent(name, limit)?)));
+    assert_eq!(lately("a", 5).await.unwrap(), [44, 45, 49, 50, 51]);
+    assert_eq!(lately("b", 1000).await.unwrap().len(), 27);
+    assert!(lately("nobody", 5).await.unwrap().is_empty());
+    let turns = |limit| journal.read(move |reader| Ok(ids(reader.recent_turns("a", limit)?)));
+    assert_eq!(turns(3).await.unwrap(), [39, 45, 51]);
+    assert_eq!(turns(1000).await.unwrap().len(), 9);
+    assert!(turns(0).await.unwrap().is_empty());
+
+    // Retention takes the older ones.
+    for (name, version) in [("a", 18), ("b", 18)] {
+        let extra = vec![Extra::Snapshot(agent(name), snapshot(version))];
+        write(&journal, Work { extra, ..Work::default() }).await.unwrap();
+    }
+    journal.prune(Keep::Rows(6)).await.unwrap();
+    assert_eq!(lately("a", 1000).await.unwrap(), [49, 50, 51]);
+}
+
+#[tokio::test]
 async fn a_journal_of_the_schema_before_goes_on_where_its_agents_stood() {
     let folder = Folder::new();
     let journal = folder.open();
@@ -65,6 +96,7 @@ async fn a_journal_of_the_schema_before_goes_on_where_its_agents_stood() {
     assert_eq!(before[2], (None, vec![4, 606, 1208]));
     journal.close().await.unwrap();
     let older = "DROP INDEX events_agent;
+        DROP INDEX events_denied;
         ALTER TABLE events DROP COLUMN prev_step;
         ALTER TABLE agents DROP COLUMN first_open;
         CREATE INDEX events_agent ON events (agent_id, kind, id) WHERE agent_id IS NOT NULL;
