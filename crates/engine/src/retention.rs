@@ -43,14 +43,11 @@ impl Engine {
             max_marks: 100_000,
             max_bytes: 256 << 20,
         };
-        loop {
-            let asked = forget.clone();
-            if !self.journal.read(move |reader| reader.forgettable(&asked)).await? {
-                return Ok(());
-            }
-            let extra = vec![Extra::Forget(Box::new(forget.clone()))];
+        for some in self.journal.read(move |reader| reader.forgettable(&forget)).await? {
+            let extra = vec![Extra::Forget(some)];
             self.journal.append(Work { extra, ..Work::default() })?.await?;
         }
+        Ok(())
     }
 
     async fn keep_state(&self, agent: &AgentId) -> Result<(), EngineError> {

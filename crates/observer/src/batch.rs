@@ -148,7 +148,7 @@ fn put_extra(
             marks::put(connection, &mark, &ts, row.map(|row| row.id))?;
         }
         (Extra::Answer(mark, answer), _) => marks::put_answer(connection, &mark, &now(), &answer)?,
-        (Extra::Forget(forget), _) => forget::put(connection, &forget)?,
+        (Extra::Forget(forgotten), _) => forget::put(connection, &forgotten)?,
         (Extra::Proposal(proposal), Some(row)) => {
             let sql = "INSERT INTO proposals (id, event_id, ts, status, intent, artifact, data)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

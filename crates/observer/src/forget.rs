@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 use crate::error::JournalError;
 use crate::read::Reader;
 
-/// Removed in one transaction of each: few enough that nobody waits long behind it.
-const AT_ONCE: u64 = 1_000;
+/// Removed in one transaction: few enough that nobody waits long behind it.
+const AT_ONCE: usize = 1_000;
 
 /// What of the jobs that have ended and of the marks stays. What is open stays anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,33 +23,44 @@ pub struct Forget {
     pub max_bytes: u64,
 }
 
+/// Some of what is to go, by the order of its arrival; enough for one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forgotten {
+    /// Jobs.
+    Jobs(Vec<u64>),
+    /// Marks.
+    Marks(Vec<u64>),
+}
+
 const JOBS: &str = "SELECT seq FROM jobs WHERE finished IS NOT NULL
-    AND (finished < ?1 OR seq <= (SELECT max(seq) FROM jobs) - ?2)";
+    AND (finished < ?1 OR seq <= (SELECT max(seq) FROM jobs) - ?2) ORDER BY seq";
 
 const MARKS: &str = "SELECT seq FROM (
         SELECT seq, ts, sum(ifnull(length(body), 0)) OVER (ORDER BY seq DESC) AS bytes FROM marks)
-    WHERE ts < ?1 OR seq <= (SELECT max(seq) FROM marks) - ?2 OR bytes > ?3";
+    WHERE ts < ?1 OR seq <= (SELECT max(seq) FROM marks) - ?2 OR bytes > ?3 ORDER BY seq";
 
-/// Removes the oldest of what is to go, in the open transaction.
-pub(crate) fn put(connection: &Connection, forget: &Forget) -> rusqlite::Result<()> {
-    let Forget { jobs_before, max_jobs, marks_before, max_marks, max_bytes } = forget;
-    let jobs = format!("DELETE FROM jobs WHERE seq IN ({JOBS} ORDER BY seq LIMIT {AT_ONCE})");
-    connection.prepare_cached(&jobs)?.execute(params![jobs_before, max_jobs])?;
-    let marks = format!("DELETE FROM marks WHERE seq IN ({MARKS} ORDER BY seq LIMIT {AT_ONCE})");
-    connection.prepare_cached(&marks)?.execute(params![marks_before, max_marks, max_bytes])?;
-    Ok(())
+/// Removes it, in the open transaction.
+pub(crate) fn put(connection: &Connection, forgotten: &Forgotten) -> rusqlite::Result<()> {
+    let (sql, gone) = match forgotten {
+        Forgotten::Jobs(gone) => ("DELETE FROM jobs WHERE seq = ?1", gone),
+        Forgotten::Marks(gone) => ("DELETE FROM marks WHERE seq = ?1", gone),
+    };
+    let mut delete = connection.prepare_cached(sql)?;
+    gone.iter().try_for_each(|seq| delete.execute([seq]).map(drop))
 }
 
 impl Reader {
-    /// Whether anything is to go.
-    pub fn forgettable(&self, forget: &Forget) -> Result<bool, JournalError> {
+    /// What is to go. Looked for here, beside the writing: it takes a look at all jobs and marks there are.
+    pub fn forgettable(&self, forget: &Forget) -> Result<Vec<Forgotten>, JournalError> {
         let Forget { jobs_before, max_jobs, marks_before, max_marks, max_bytes } = forget;
-        let sql = format!("SELECT EXISTS ({JOBS})");
-        if self.prepare_cached(&sql)?.query_row(params![jobs_before, max_jobs], |row| row.get(0))? {
-            return Ok(true);
-        }
-        let sql = format!("SELECT EXISTS ({MARKS})");
-        let values = params![marks_before, max_marks, max_bytes];
-        Ok(self.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?)
+        let jobs = self.seqs(JOBS, params![jobs_before, max_jobs])?;
+        let marks = self.seqs(MARKS, params![marks_before, max_marks, max_bytes])?;
+        let jobs = jobs.chunks(AT_ONCE).map(|gone| Forgotten::Jobs(gone.to_vec()));
+        let marks = marks.chunks(AT_ONCE).map(|gone| Forgotten::Marks(gone.to_vec()));
+        Ok(jobs.chain(marks).collect())
+    }
+
+    fn seqs(&self, sql: &str, bounds: impl rusqlite::Params) -> rusqlite::Result<Vec<u64>> {
+        self.prepare_cached(sql)?.query_map(bounds, |row| row.get(0))?.collect()
     }
 }

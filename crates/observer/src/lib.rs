@@ -37,7 +37,7 @@ pub use error::JournalError;
 pub use facts::FactChange;
 pub use file::PageLimit;
 pub use filter::{BadKind, Filter};
-pub use forget::Forget;
+pub use forget::{Forget, Forgotten};
 pub use jobs::{JobChange, JobRecord, JobStatus, NewJob, OpenJob};
 pub use journal::{Journal, Options, Pending, Place};
 pub use marks::{Answer, Mark, MarkRecord};

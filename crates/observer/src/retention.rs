@@ -164,7 +164,10 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Hea
 /// Removes the oldest of the rows that are declared removed.
 pub(crate) fn trim(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
     let Some(declared) = checkpoint(transaction)? else { return Ok(0) };
-    let sql = "DELETE FROM events
-        WHERE id <= ?1 AND id < (SELECT min(id) FROM events) + ?2";
-    transaction.prepare_cached(sql)?.execute(params![declared.id, TRIM_ROWS])
+    let first = "SELECT min(id) FROM events";
+    let first: Option<u64> = transaction.prepare_cached(first)?.query_row([], |row| row.get(0))?;
+    let Some(first) = first else { return Ok(0) };
+    // One bound, worked out here: for two, SQLite would read all rows up to the further one.
+    let upto = declared.id.min(first + (TRIM_ROWS - 1));
+    transaction.prepare_cached("DELETE FROM events WHERE id <= ?1")?.execute([upto])
 }

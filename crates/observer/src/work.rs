@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::error::JournalError;
 use crate::facts::FactChange;
-use crate::forget::Forget;
+use crate::forget::Forgotten;
 use crate::jobs::JobChange;
 use crate::marks::{Answer, Mark};
 
@@ -81,7 +81,7 @@ pub enum Extra {
     /// What such a call was answered.
     Answer(Mark, Answer),
     /// Jobs and marks that need not be kept any longer.
-    Forget(Box<Forget>),
+    Forget(Forgotten),
 }
 
 /// A change plan as the journal keeps it.
