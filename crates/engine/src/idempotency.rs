@@ -23,8 +23,9 @@ use crate::error::EngineError;
 const WAIT: Duration = Duration::from_secs(8);
 /// Longest body that is kept, in bytes; a longer answer is given once.
 const MAX_BODY: usize = 256 * 1024;
-/// So many answers kept, and those that are too many are looked for.
-const TIDY_EVERY: u64 = 1_000;
+/// So many answers kept, and those that are too many are looked for, which takes a fifth of a second if there are
+/// as many as there may be.
+const TIDY_EVERY: u64 = 10_000;
 
 /// A call as its caller named it.
 #[derive(Debug, Clone, Copy)]
@@ -206,7 +207,13 @@ impl Engine {
         let extra = vec![Extra::Answer(mark.kept.clone(), answer)];
         self.journal.append(Work { extra, ..Work::default() })?.await?;
         if self.calls.answered.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
-            self.forget().await?;
+            // The caller need not wait for that.
+            let engine = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = engine.forget().await {
+                    tracing::warn!(%error, "old answers to repeated calls could not be removed");
+                }
+            });
         }
         Ok(())
     }
