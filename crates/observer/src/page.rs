@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::error::JournalError;
 use crate::filter::Filter;
 use crate::read::Reader;
+use crate::trail::LOOKED_THROUGH;
 
 /// A page has no more rows than this, whatever its limit.
 pub const MAX_PAGE_ROWS: usize = 10_000;
@@ -20,7 +21,7 @@ pub(crate) const COLUMNS: &str =
 /// Some rows in their order, and where to go on.
 #[derive(Debug)]
 pub struct Page {
-    /// At most as many as were asked for, fewer if they are large.
+    /// At most as many as were asked for; fewer, or none, if they are large or rare.
     pub rows: Vec<Row>,
     /// What to ask for as `after` to get further rows that are there already; none at the end.
     pub next: Option<u64>,
@@ -34,9 +35,13 @@ impl Reader {
         let limit = limit.clamp(1, MAX_PAGE_ROWS);
         // One view of the file for all of the statements: retention may be removing rows.
         let _view = self.unchecked_transaction()?;
-        let end = self.head()?.id;
+        let head = self.head()?.id;
         // An `after` beyond the end finds nothing; as a number SQLite could not hold, it would fail.
-        let after = after.min(end);
+        let after = after.min(head);
+        let end = match filter.agent() {
+            Some(_) => head.min(after.max(self.first()?) + LOOKED_THROUGH),
+            None => head,
+        };
         let (mut rows, bytes_full) = if filter.takes_all() {
             let sql = format!(
                 "SELECT {COLUMNS} FROM events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
@@ -53,8 +58,8 @@ impl Reader {
         };
         let more = bytes_full || rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().map_or(after, |row| row.id);
-        Ok(Page { rows, next: more.then_some(last), seen: if more { last } else { end } })
+        let seen = rows.last().filter(|_| more).map_or(end, |row| row.id);
+        Ok(Page { rows, next: (seen < head).then_some(seen), seen })
     }
 
     /// The numbers of the first rows that the filter takes. Without an agent that is one run of an index for

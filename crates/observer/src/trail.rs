@@ -11,6 +11,9 @@ use crate::read::{Reader, StoredSnapshot};
 /// more pages of it; with shorter ones there are more to look into.
 const BLOCK_BITS: u32 = 9;
 
+/// Rows, the agent's or not, that one call looks through: some 20 ms.
+pub(crate) const LOOKED_THROUGH: u64 = 2 << 20;
+
 /// Steps further back are not looked at for what an agent did lately.
 const RECENT_STEPS: usize = 256;
 

@@ -64,7 +64,8 @@ impl Parameters for JournalQuery {
 struct JournalAnswer {
     #[schema(value_type = Vec<schemas::Row>)]
     events: Vec<Row>,
-    /// What to ask for as `after` to get further rows that are there already; none at the end.
+    /// What to ask for as `after` to get further rows that are there already, also if these are few or none: a
+    /// search for an agent's rows ends after two million of others. None at the end.
     next: Option<u64>,
     /// Rows of this page that are longer than `max_chars` by themselves.
     #[serde(skip_serializing_if = "Vec::is_empty")]

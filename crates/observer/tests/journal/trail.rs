@@ -1,7 +1,9 @@
 //! An agent's steps lead back from the last one, also in a journal that an older version wrote.
 
 use life_agent_domain::record::{EventKind, Row};
-use life_agent_observer::{AgentStep, Extra, Journal, JournalError, Keep, Past, Reader, Work};
+use life_agent_observer::{
+    AgentStep, Extra, Filter, Journal, JournalError, Keep, Past, Reader, Work,
+};
 
 use crate::support::{Folder, agent, entry, fill, snapshot, step, write};
 
@@ -80,6 +82,26 @@ async fn what_an_agent_did_lately_comes_oldest_first() {
     }
     journal.prune(Keep::Rows(6)).await.unwrap();
     assert_eq!(lately("a", 1000).await.unwrap(), [49, 50, 51]);
+}
+
+#[tokio::test]
+async fn a_page_of_an_agent_ends_after_a_while_and_says_where_to_go_on() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    for version in 1..=3 {
+        write(&journal, step("a", version)).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    // As if others had taken millions of steps between the last two.
+    folder.sql().execute("UPDATE events SET id = 5000000 WHERE id = 3", []).unwrap();
+    let reader = Reader::open(&folder.db).unwrap();
+    let (mut next, mut pages) = (Some(0), vec![]);
+    while let Some(after) = next {
+        let page = reader.page(after, 10, &Filter::new(None, Some(agent("a"))).unwrap()).unwrap();
+        pages.push(page.rows.iter().map(|row| row.id).collect::<Vec<_>>());
+        next = page.next;
+    }
+    assert_eq!(pages, [vec![1, 2], vec![], vec![5_000_000]]);
 }
 
 #[tokio::test]
