@@ -68,6 +68,13 @@ pub(crate) fn migrate(connection: &mut Connection, found: Found) -> rusqlite::Re
     if from == VERSION {
         return Ok(());
     }
+    if from > 0 {
+        tracing::info!(
+            from,
+            to = VERSION,
+            "bringing the journal up to date; a large one takes a while"
+        );
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or_default()) {
         transaction.execute_batch(migration)?;

@@ -5,10 +5,11 @@
 //! chain, and whoever can write the file can compute a new one. Against both helps only a head (number
 //! and hash) that was kept elsewhere: hand it in, and the chain must lead through it.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::chain::{FIRST_PREV_HASH, Link};
@@ -70,6 +71,8 @@ pub enum Fault {
     Rewritten,
     /// It was removed by retention, so that the hash kept elsewhere cannot be compared.
     Pruned,
+    /// It is a step that those of its agent do not lead to.
+    Astray,
     /// The file itself is damaged there.
     Unreadable,
 }
@@ -98,6 +101,11 @@ impl fmt::Display for Broken {
             Fault::Pruned => write!(
                 f,
                 "row {row} was removed by retention: the head kept elsewhere is too old to compare"
+            ),
+            Fault::Astray => write!(
+                f,
+                "row {row} is a step that those of its agent do not lead to: where the agent stands, \
+                 or where its step before is, was changed"
             ),
             Fault::Unreadable => write!(f, "row {row} cannot be read: the file is damaged there"),
         }
@@ -138,8 +146,7 @@ impl Reader {
             }
         }
         progress(walk.rows, total);
-        let known = last_known_step(self)?;
-        Ok(walk.end(known))
+        walk.end(self)
     }
 }
 
@@ -162,14 +169,14 @@ pub(crate) fn tail(
         }
     }
     let walk = walk.unwrap_or_else(|| Walk::new(None, None));
-    match walk.end(last_known_step(connection)?) {
+    match walk.end(connection)? {
         Verdict::Broken(broken) => Ok(Err(broken)),
         Verdict::Whole(_) => Ok(Ok(())),
     }
 }
 
-const SELECT: &str =
-    "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash FROM events";
+const SELECT: &str = "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash,
+    prev_step FROM events";
 
 /// The latest row that an agent's record knows of: it must be there, or be pruned.
 fn last_known_step(connection: &Connection) -> rusqlite::Result<u64> {
@@ -189,11 +196,14 @@ struct Walk<'e> {
     pruned: Option<Head>,
     expect: Option<&'e Head>,
     expect_met: bool,
+    /// The last step of each agent on the way, of those that say where the step before is.
+    steps: HashMap<String, u64>,
 }
 
 impl<'e> Walk<'e> {
     fn new(pruned: Option<Head>, expect: Option<&'e Head>) -> Self {
-        Self { last: None, rows: 0, pruned, expect, expect_met: false }
+        let steps = HashMap::new();
+        Self { last: None, rows: 0, pruned, expect, expect_met: false, steps }
     }
 
     /// A walk that takes for granted what comes before this row.
@@ -245,9 +255,39 @@ impl<'e> Walk<'e> {
             }
             self.expect_met |= met;
         }
+        if !self.leads_to(row, id)? {
+            return Ok(Err(self.broken(signed, Fault::Astray)));
+        }
         self.last = Some(Head { id, hash });
         self.rows += 1;
         Ok(Ok(()))
+    }
+
+    /// Whether a step says rightly where its agent's step before is. Nothing chains that; of the first on the
+    /// way nobody can know.
+    fn leads_to(&mut self, row: &Row<'_>, id: u64) -> rusqlite::Result<bool> {
+        let before = match row.get_ref(9)? {
+            ValueRef::Null => return Ok(true),
+            ValueRef::Integer(before) => u64::try_from(before).ok(),
+            _ => None,
+        };
+        let (Some(agent), Some(before)) = (text(row, 3)?, before) else { return Ok(false) };
+        let agent = String::from_utf8_lossy(agent).into_owned();
+        Ok(self.steps.insert(agent, id).is_none_or(|known| known == before))
+    }
+
+    /// A step that its agent's record does not know of.
+    fn unknown_step(&self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
+        let sql = "SELECT last_event FROM agents WHERE agent_id = ?1";
+        let mut stands = connection.prepare(sql)?;
+        let mut unknown = None;
+        for (agent, step) in &self.steps {
+            let stands: Option<u64> = stands.query_row([agent], |row| row.get(0)).optional()?;
+            if stands != Some(*step) {
+                unknown = unknown.max(Some(*step));
+            }
+        }
+        Ok(unknown)
     }
 
     /// The hash that row `id` must name as the one before it; none if nobody can know.
@@ -265,21 +305,27 @@ impl<'e> Walk<'e> {
         Err(self.broken(i64::try_from(expected).unwrap_or(i64::MAX), Fault::Removed))
     }
 
-    /// `known`: a row that something else in the file says was recorded.
-    fn end(self, known: u64) -> Verdict {
+    /// What there is to say at the end of the way through `connection`'s rows.
+    fn end(self, connection: &Connection) -> Result<Verdict, JournalError> {
         let empty = || Head { id: 0, hash: FIRST_PREV_HASH.to_owned() };
         let head = self.last.clone().unwrap_or_else(empty);
-        let known = known.max(self.expect.map_or(0, |expected| expected.id));
-        let cut = |row: u64| i64::try_from(row).unwrap_or(i64::MAX);
+        let expected = self.expect.map_or(0, |expected| expected.id);
+        let known = last_known_step(connection)?.max(expected);
+        let broken = |row: u64, fault| {
+            Ok(Verdict::Broken(self.broken(i64::try_from(row).unwrap_or(i64::MAX), fault)))
+        };
         if known > head.id {
-            return Verdict::Broken(self.broken(cut(head.id + 1), Fault::CutOff));
+            return broken(head.id + 1, Fault::CutOff);
+        }
+        if let Some(step) = self.unknown_step(connection)? {
+            return broken(step, Fault::Astray);
         }
         match self.expect {
             // The head of an empty journal proves nothing and contradicts nothing.
             Some(expected) if !self.expect_met && *expected != empty() => {
-                Verdict::Broken(self.broken(cut(expected.id), Fault::Pruned))
+                broken(expected.id, Fault::Pruned)
             }
-            _ => Verdict::Whole(Whole { rows: self.rows, head, pruned: self.pruned }),
+            _ => Ok(Verdict::Whole(Whole { rows: self.rows, head, pruned: self.pruned.clone() })),
         }
     }
 }

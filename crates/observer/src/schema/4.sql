@@ -11,15 +11,17 @@ ALTER TABLE agents ADD COLUMN first_open INTEGER;
 
 UPDATE agents SET first_open = (
     SELECT min(id) FROM events WHERE agent_id = agents.agent_id AND kind IN ('obs.act', 'obs.turn')
-        AND id > ifnull((SELECT event_id FROM snapshots s WHERE s.agent_id = agents.agent_id), 0));
+        AND id > ifnull((SELECT event_id FROM snapshots s WHERE s.agent_id = agents.agent_id), 0)
+        AND id <= last_event);
 
 UPDATE events SET prev_step = step.before
 FROM (
-    SELECT id, agent_id, lag(id, 1, 0) OVER (PARTITION BY agent_id ORDER BY id) AS before,
+    SELECT id, first_open, lag(id, 1, 0) OVER (PARTITION BY agent_id ORDER BY id) AS before,
         row_number() OVER (PARTITION BY agent_id ORDER BY id DESC) AS back
-    FROM events WHERE kind IN ('obs.act', 'obs.turn') AND agent_id IS NOT NULL
-) AS step LEFT JOIN agents ON agents.agent_id = step.agent_id
-WHERE step.id = events.id AND (step.back <= 64 OR step.id >= agents.first_open);
+    FROM events JOIN agents USING (agent_id)
+    WHERE kind IN ('obs.act', 'obs.turn') AND id <= last_event
+) AS step
+WHERE step.id = events.id AND (back <= 64 OR step.id >= first_open);
 
 DROP INDEX events_agent;
 CREATE INDEX events_agent ON events (id >> 9, agent_id, kind) WHERE agent_id IS NOT NULL;

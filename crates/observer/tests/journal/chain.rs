@@ -143,6 +143,37 @@ fn a_row_that_was_appended_from_outside_does_not_fit() {
 }
 
 #[test]
+fn an_agent_that_was_set_back_is_named_though_every_row_is_as_it_was() {
+    for (put, row) in [
+        ("UPDATE agents SET last_event = 37, state_version = 19", 39),
+        ("UPDATE agents SET last_event = 0", 39),
+        ("DELETE FROM agents", 39),
+        ("UPDATE events SET prev_step = 1 WHERE id = 31", 31),
+        ("UPDATE events SET prev_step = -1 WHERE id = 31", 31),
+        ("UPDATE events SET prev_step = 'x' WHERE id = 31", 31),
+        ("UPDATE events SET prev_step = 1 WHERE id = 40", 40),
+    ] {
+        let folder = copy();
+        folder.sql().execute_batch(put).unwrap();
+        let found = broken(&folder, None);
+        assert_eq!((found.row, found.fault), (row, Fault::Astray), "{put}");
+        let refused = folder.refusal();
+        assert!(refused.contains(&format!("row {row} is a step")), "{refused}");
+    }
+    // Going on from there does not make it good.
+    let folder = copy();
+    folder.sql().execute_batch("UPDATE agents SET last_event = 37").unwrap();
+    let sql = "INSERT INTO events SELECT 41, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, 37
+        FROM events WHERE id = 39";
+    folder.sql().execute_batch(sql).unwrap();
+    let put = "UPDATE events SET prev_hash = (SELECT hash FROM events WHERE id = 40) WHERE id = 41";
+    folder.sql().execute_batch(put).unwrap();
+    rehash(&folder, 41);
+    let found = broken(&folder, None);
+    assert_eq!((found.row, found.fault), (41, Fault::Astray));
+}
+
+#[test]
 fn an_end_that_was_cut_off_shows_against_a_head_kept_elsewhere() {
     let folder = copy();
     let head = Head { id: ROWS, hash: hash_of(&folder, ROWS) };
