@@ -82,24 +82,24 @@ pub(crate) fn insert(
     let mut stands = Stands::default();
     let mut written = Vec::with_capacity(works.len());
     for work in works {
-        let stepping = work.step.zip(work.step_entry().map(|(_, agent)| agent.clone()));
+        let agent = work.step.and(work.stepping()).cloned();
+        let mut stand = match &agent {
+            Some(agent) => Some(stands.of(connection, agent)?),
+            None => None,
+        };
         let mut rows = Vec::with_capacity(work.entries.len());
         for entry in work.entries {
-            let is_step = stepping.is_some() && entry.kind.is_step();
-            let steps = entry.agent.clone().filter(|_| is_step);
+            let is_step = entry.kind.is_step() && entry.agent == agent;
             let row = tip.next(entry);
-            let prev_step = match steps {
-                Some(agent) => Some(stands.of(connection, &agent)?.go_on(row.id)),
-                None => None,
-            };
+            let prev_step = stand.as_mut().filter(|_| is_step).map(|stand| stand.go_on(row.id));
             insert_row(connection, &row, prev_step)?;
             rows.push(row);
         }
-        if let Some((step, agent)) = stepping {
-            stands.of(connection, &agent)?.become_what(step, &tip.ts);
-            if let Some(snapshot) = &work.snapshot {
-                stands.snapshot(connection, &agent, snapshot)?;
-            }
+        if let (Some(stand), Some(step)) = (stand, work.step) {
+            stand.reach(step, &tip.ts);
+        }
+        if let (Some(agent), Some(snapshot)) = (&agent, &work.snapshot) {
+            stands.snapshot(connection, agent, snapshot)?;
         }
         for extra in work.extra {
             put_extra(connection, extra, &rows, &mut stands)?;

@@ -38,9 +38,13 @@ impl Reader {
         let head = self.head()?.id;
         // An `after` beyond the end finds nothing; as a number SQLite could not hold, it would fail.
         let after = after.min(head);
-        let end = match filter.agent() {
-            Some(_) => head.min(after.max(self.first()?) + LOOKED_THROUGH),
-            None => head,
+        let (after, end) = match filter.agent() {
+            // An agent's rows are searched for, which need not begin before there are any.
+            Some(_) => {
+                let after = after.max(self.first()?.saturating_sub(1));
+                (after, head.min(after + LOOKED_THROUGH))
+            }
+            None => (after, head),
         };
         let (mut rows, bytes_full) = if filter.takes_all() {
             let sql = format!(
@@ -70,11 +74,13 @@ impl Reader {
         end: u64,
         limit: usize,
         filter: &Filter,
-    ) -> Result<Vec<u64>, JournalError> {
+    ) -> rusqlite::Result<Vec<u64>> {
+        if let Some(agent) = filter.agent().filter(|_| filter.takes_all_kinds()) {
+            return self.ids_of_agent(agent, None, after, end, limit);
+        }
         let kinds = self.kinds()?.into_iter().filter(|kind| filter.takes_kind(kind));
         if let Some(agent) = filter.agent() {
-            let kinds = (!filter.takes_all_kinds()).then(|| kinds.collect());
-            return self.ids_of_agent(agent, kinds, after, end, limit);
+            return self.ids_of_agent(agent, Some(kinds.collect()), after, end, limit);
         }
         let sql =
             "SELECT id FROM events WHERE kind = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";

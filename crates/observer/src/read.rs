@@ -116,8 +116,7 @@ impl Reader {
 
     /// The number of the first row; 0 if there is none.
     pub(crate) fn first(&self) -> Result<u64, JournalError> {
-        let sql = "SELECT ifnull(min(id), 0) FROM events";
-        Ok(self.query_row(sql, [], |row| row.get(0))?)
+        Ok(first(self)?)
     }
 
     /// Where an agent stands; none for one that has taken no step.
@@ -192,6 +191,12 @@ impl Reader {
         let sql = "SELECT value FROM settings WHERE key = ?1";
         Ok(self.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?)
     }
+}
+
+/// The number of the first row; 0 if there is none.
+pub(crate) fn first(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT ifnull(min(id), 0) FROM events";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
 /// A database in WAL mode needs a file beside it even for reading. Where that cannot be made (a

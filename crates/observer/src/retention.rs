@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::error::JournalError;
 use crate::journal::Journal;
-use crate::read::Reader;
+use crate::read::{self, Reader};
 use crate::work::{Head, Work};
 use crate::writer::Command;
 
@@ -164,10 +164,7 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Hea
 /// Removes the oldest of the rows that are declared removed.
 pub(crate) fn trim(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
     let Some(declared) = checkpoint(transaction)? else { return Ok(0) };
-    let first = "SELECT min(id) FROM events";
-    let first: Option<u64> = transaction.prepare_cached(first)?.query_row([], |row| row.get(0))?;
-    let Some(first) = first else { return Ok(0) };
     // One bound, worked out here: for two, SQLite would read all rows up to the further one.
-    let upto = declared.id.min(first + (TRIM_ROWS - 1));
+    let upto = declared.id.min(read::first(transaction)? + (TRIM_ROWS - 1));
     transaction.prepare_cached("DELETE FROM events WHERE id <= ?1")?.execute([upto])
 }

@@ -2,6 +2,7 @@
 //! however many steps the group has of it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use life_agent_domain::ids::AgentId;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -29,11 +30,10 @@ impl Stands {
         connection: &Connection,
         agent: &AgentId,
     ) -> rusqlite::Result<&mut Stand> {
-        if !self.0.contains_key(agent) {
-            let stand = stored(connection, agent)?.unwrap_or_default();
-            self.0.insert(agent.clone(), stand);
-        }
-        Ok(self.0.entry(agent.clone()).or_default())
+        Ok(match self.0.entry(agent.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(stored(connection, agent)?.unwrap_or_default()),
+        })
     }
 
     /// Keeps the agent's present state, unless it is another one than the snapshot's by now.
@@ -77,8 +77,8 @@ impl Stand {
         std::mem::replace(&mut self.last_event, id)
     }
 
-    /// What its steps made of it.
-    pub(crate) fn become_what(&mut self, step: AgentStep, seen: &str) {
+    /// What its steps have made of it.
+    pub(crate) fn reach(&mut self, step: AgentStep, seen: &str) {
         (self.version, self.turns) = (step.version, step.turns);
         seen.clone_into(&mut self.seen);
     }

@@ -79,10 +79,11 @@ impl Reader {
         wanted: impl Fn(&Row) -> bool,
     ) -> Result<Vec<Row>, JournalError> {
         let mut trail = self.trail(agent_id)?;
-        let mut rows = Vec::new();
-        for _ in 0..RECENT_STEPS {
-            let Some(row) = trail.step()?.filter(|_| rows.len() < limit) else { break };
+        let (mut rows, mut left) = (Vec::new(), RECENT_STEPS);
+        while rows.len() < limit && left > 0 {
+            let Some(row) = trail.step()? else { break };
             rows.extend(Some(row).filter(&wanted));
+            left -= 1;
         }
         Ok(rows)
     }
@@ -103,7 +104,7 @@ impl Reader {
         after: u64,
         end: u64,
         limit: usize,
-    ) -> Result<Vec<u64>, JournalError> {
+    ) -> rusqlite::Result<Vec<u64>> {
         if kinds.as_deref().is_some_and(|kinds| kinds == [EventKind::Denied.as_str()]) {
             let sql = "SELECT id FROM events INDEXED BY events_denied
                 WHERE agent_id = ?1 AND kind = 'gate.denied' AND id > ?2 AND id <= ?3
@@ -111,14 +112,13 @@ impl Reader {
             let mut statement = self.prepare_cached(sql)?;
             let found =
                 statement.query_map(params![agent_id, after, end, limit], |row| row.get(0))?;
-            return Ok(found.collect::<Result<_, _>>()?);
+            return found.collect();
         }
         let mut blocks = Blocks::new(self, agent_id, kinds)?;
         let mut ids = Vec::new();
-        let from = self.first()?.max(after.saturating_add(1));
-        for block in block_of(from)..=block_of(end) {
+        for block in block_of(after + 1)..=block_of(end) {
             let found = blocks.ids(block)?;
-            ids.extend(found.into_iter().filter(|id| (from..=end).contains(id)));
+            ids.extend(found.into_iter().filter(|id| (after + 1..=end).contains(id)));
             if ids.len() >= limit {
                 break;
             }

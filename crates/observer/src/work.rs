@@ -133,7 +133,7 @@ impl Work {
                 );
             }
         }
-        let stepless = self.step_entry().is_none();
+        let stepless = self.stepping().is_none();
         if stepless && (self.step.is_some() || self.snapshot.is_some()) {
             return refuse("a step or its snapshot needs the entry of that step");
         }
@@ -149,12 +149,10 @@ impl Work {
         Ok(())
     }
 
-    /// The last entry that changes an agent: where it is, and whose.
-    pub(crate) fn step_entry(&self) -> Option<(usize, &AgentId)> {
-        let mut entries = self.entries.iter().enumerate().rev();
-        entries.find_map(|(index, entry)| {
-            entry.agent.as_ref().filter(|_| entry.kind.is_step()).map(|agent| (index, agent))
-        })
+    /// The agent that the last of the entries changes which changes one.
+    pub(crate) fn stepping(&self) -> Option<&AgentId> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|entry| entry.agent.as_ref().filter(|_| entry.kind.is_step()))
     }
 }
 
