@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use life_agent_engine::EngineError;
-use life_agent_engine::domain::fault::Fault;
+use life_agent_engine::domain::governance::fault::Fault;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -277,7 +277,7 @@ impl From<EngineError> for ApiError {
 mod tests {
     use std::collections::BTreeSet;
 
-    use life_agent_engine::domain::gate::Reason;
+    use life_agent_engine::domain::governance::gate::Reason;
 
     use super::*;
 

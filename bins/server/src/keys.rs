@@ -1,6 +1,6 @@
 //! Who may call: keys are kept as digests and compared in constant time.
 
-use life_agent_engine::domain::ids::Principal;
+use life_agent_engine::domain::governance::ids::Principal;
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};

@@ -5,9 +5,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use life_agent_engine::domain::command::{Act, Turn};
-use life_agent_engine::domain::ids::{ActionName, AgentId};
-use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::domain::governance::command::{Act, Turn};
+use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
+use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Caller, Config, Engine};
 use serde_json::Value;
 use tempfile::TempDir;

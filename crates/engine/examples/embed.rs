@@ -1,7 +1,7 @@
 //! The engine inside another program, no HTTP: `cargo run -p life-agent-engine --example embed`.
 
-use life_agent_engine::domain::command::Turn;
-use life_agent_engine::domain::ids::{AgentId, Principal};
+use life_agent_engine::domain::governance::command::Turn;
+use life_agent_engine::domain::governance::ids::{AgentId, Principal};
 use life_agent_engine::{Caller, Config, Engine, EngineError};
 
 #[tokio::main(flavor = "current_thread")]

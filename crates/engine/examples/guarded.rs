@@ -7,14 +7,16 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use life_agent_domain::command::{Act, Turn};
-use life_agent_domain::gate::{Chain, Facts, KillSwitch, Permit, Rate, Unwatched, evaluate};
-use life_agent_domain::ids::{ActionName, AgentId, Principal};
-use life_agent_domain::payload::Payload;
-use life_agent_domain::profile::Profile;
-use life_agent_domain::record::{Entry, EventKind};
-use life_agent_domain::rules::{apply_act, apply_turn, decide_act, decide_turn};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::agent::rules::{apply_act, apply_turn, decide_act, decide_turn};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Act, Turn};
+use life_agent_domain::governance::event::{Entry, EventKind};
+use life_agent_domain::governance::gate::{
+    Chain, GateInputs, KillSwitch, Permit, Rate, Unwatched, evaluate,
+};
+use life_agent_domain::governance::ids::{ActionName, AgentId, Principal};
+use life_agent_domain::governance::payload::Payload;
 use life_agent_gates::{ChainOptions, Scanner, chain};
 use life_agent_observer::{AgentStep, Journal, Options, Work};
 use life_agent_policy::profile::{BUILT_IN_PROFILE, compile_profile};
@@ -67,13 +69,13 @@ fn text(bytes: usize) -> String {
     HARMLESS.chars().cycle().take(bytes).collect()
 }
 
-fn facts() -> Facts {
-    Facts {
+fn facts() -> GateInputs {
+    GateInputs {
         kill_switch: Some(KillSwitch::Off),
         rate: Some(Rate::Within),
         targets: Some(Vec::new()),
         intent: Some("explore".to_owned()),
-        ..Facts::default()
+        ..GateInputs::default()
     }
 }
 
@@ -121,7 +123,7 @@ fn step() -> Result<(), Failed> {
     Ok(())
 }
 
-fn permit<C: life_agent_domain::command::Gated>(
+fn permit<C: life_agent_domain::governance::command::Gated>(
     chain: &Chain,
     command: C,
 ) -> Result<Permit<C>, Failed> {

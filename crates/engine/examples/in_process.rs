@@ -16,9 +16,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use life_agent_engine::domain::command::Act;
-use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
-use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::domain::governance::command::Act;
+use life_agent_engine::domain::governance::ids::{ActionName, AgentId, Principal};
+use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Caller, Config, Engine};
 
 type Failed = Box<dyn std::error::Error>;

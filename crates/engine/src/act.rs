@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use life_agent_domain::command::{Act, Kind};
-use life_agent_domain::record::EventKind;
-use life_agent_domain::rules::{ActStep, apply_act, decide_act};
+use life_agent_domain::agent::rules::{ActStep, apply_act, decide_act};
+use life_agent_domain::governance::command::{Act, Kind};
+use life_agent_domain::governance::event::EventKind;
 
 use crate::answers::Acted;
 use crate::engine::{Caller, Engine};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{EventKind, Row};
-use life_agent_domain::rules::{ActStep, TurnStep, apply_act, apply_turn};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::rules::{ActStep, TurnStep, apply_act, apply_turn};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{Journal, JournalError, Past, Reader};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
@@ -245,7 +245,7 @@ pub(crate) fn apply_row(state: &mut AgentState, row: &Row) -> Result<String, ser
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests may")]
 mod tests {
-    use life_agent_domain::state::Memory;
+    use life_agent_domain::agent::state::Memory;
     use life_agent_observer::Options;
 
     use super::*;

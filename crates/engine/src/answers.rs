@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::{Act, Chat, Plan, Turn};
-use life_agent_domain::gate::{Finding, Trace};
-use life_agent_domain::rules::ActStep;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::rules::ActStep;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Act, Chat, Plan, Turn};
+use life_agent_domain::governance::gate::{Finding, Trace};
 use serde::Serialize;
 
 /// What the gates noted about a request that passed.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use life_agent_domain::command::{Chat, Message};
+use life_agent_domain::governance::command::{Chat, Message};
 use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Limits, Usage, seed};
 use serde::Serialize;
 

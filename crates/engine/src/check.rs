@@ -1,7 +1,7 @@
 //! `check`: what the gates would say, with no effect, no row and no cost to the rate.
 
-use life_agent_domain::command::Gated;
-use life_agent_domain::gate::evaluate;
+use life_agent_domain::governance::command::Gated;
+use life_agent_domain::governance::gate::evaluate;
 
 use crate::answers::{Asked, Checked, GateNotes};
 use crate::engine::{Caller, Engine};

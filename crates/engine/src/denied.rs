@@ -1,9 +1,9 @@
 //! Denials are facts too: counted, recorded, reported.
 
-use life_agent_domain::command::{Act, Chat, Gated, Message, Plan, Turn};
-use life_agent_domain::gate::Denial;
-use life_agent_domain::payload::Payload;
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::command::{Act, Chat, Gated, Message, Plan, Turn};
+use life_agent_domain::governance::event::EventKind;
+use life_agent_domain::governance::gate::Denial;
+use life_agent_domain::governance::payload::Payload;
 use life_agent_observer::{Extra, Work};
 use serde::Serialize;
 

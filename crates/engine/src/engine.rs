@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::ids::{AgentId, Principal};
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{Journal, Work};
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use life_agent_domain::fault::Fault;
-use life_agent_domain::gate::Reason;
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::gate::Reason;
 use life_agent_observer::JournalError;
 use life_agent_plans::fault::PlanFault;
 use serde::Serialize;
@@ -112,7 +112,7 @@ pub struct DenialReport {
     /// 0 to 1, out of what was found.
     pub score: f64,
     /// What was found; places, never texts.
-    pub findings: Vec<life_agent_domain::gate::Finding>,
+    pub findings: Vec<life_agent_domain::governance::gate::Finding>,
     /// The policy rules that matched.
     pub applied_policies: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! The facts that the gates cannot see for themselves, gathered for one request.
 
-use life_agent_domain::command::{Command, Gated, Subject};
-use life_agent_domain::gate::{Facts, Permit, Rate, evaluate};
+use life_agent_domain::governance::command::{Command, Gated, Subject};
+use life_agent_domain::governance::gate::{GateInputs, Permit, Rate, evaluate};
 
 use crate::engine::{Caller, Engine};
 use crate::error::EngineError;
@@ -22,7 +22,7 @@ impl Engine {
         policy: &InForce,
         command: Command<'_>,
         metered: Metered,
-    ) -> Result<Facts, EngineError> {
+    ) -> Result<GateInputs, EngineError> {
         let rate = match metered {
             Metered::Yes => self.limiter.take(&caller.principal, command.agent()),
             Metered::No => Rate::Within,
@@ -37,7 +37,7 @@ impl Engine {
             let (workspace, targets) = (self.workspace.clone(), command.targets().to_vec());
             blocking(move || workspace.facts(&targets)).await?
         };
-        let mut facts = Facts {
+        let mut facts = GateInputs {
             kill_switch: Some(self.kill_switch.fact()),
             rate: Some(rate),
             targets: Some(targets),

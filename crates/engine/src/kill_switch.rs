@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use life_agent_domain::gate::KillSwitch;
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
+use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_observer::{Extra, Work};
 use serde::{Deserialize, Serialize};
 

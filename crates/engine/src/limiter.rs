@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use life_agent_domain::gate::Rate;
-use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::governance::gate::Rate;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 
 /// After so many requests, pairs that have long been quiet are forgotten: memory follows the
 /// traffic of the moment, not its history.

@@ -18,7 +18,7 @@ mod window;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use life_agent_domain::redact::{Redact, redact_owned};
+use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_gates::SecretRedactor;
 use life_agent_groq::{ChatError, Client, ClientStatus, GROQ_BASE_URL, Settings};
 use life_agent_policy::document::{Llm as Defaults, Policy};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use life_agent_domain::facts::Fact;
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::memory::Note;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{Extra, FactChange};
 
 use crate::engine::Engine;
@@ -18,7 +18,7 @@ impl Engine {
         agent: &AgentId,
         query: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Fact>, EngineError> {
+    ) -> Result<Vec<Note>, EngineError> {
         let Some(query) = query else {
             let present = self.state(agent).await?;
             return Ok(present.state.facts.iter().take(limit).cloned().collect());
@@ -61,5 +61,5 @@ pub(crate) fn facts_extra(agent: &AgentId, had: &BTreeSet<u64>, now: &AgentState
         kept: new.map(|fact| (fact.version, fact.text.clone())).collect(),
         forgotten: had.difference(&has).copied().collect(),
     };
-    vec![Extra::Facts(agent.clone(), change)]
+    vec![Extra::GateInputs(agent.clone(), change)]
 }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use life_agent_domain::command::Kind;
-use life_agent_domain::gate::{Effect, Reason, Trace, Watch};
+use life_agent_domain::governance::command::Kind;
+use life_agent_domain::governance::gate::{Effect, Reason, Trace, Watch};
 use metrics::{Counter, Histogram, counter, histogram};
 
 /// Handles of what is counted on every request.

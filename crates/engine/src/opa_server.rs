@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use life_agent_domain::gate::OpaAnswer;
+use life_agent_domain::governance::gate::OpaAnswer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

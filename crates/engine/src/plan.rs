@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use life_agent_domain::command::{Kind, Plan};
-use life_agent_domain::gate::{Denial, Permit, Reason, Refusal};
-use life_agent_domain::record::{Entry, EventKind};
-use life_agent_gates::admit::Admission;
+use life_agent_domain::governance::command::{Kind, Plan};
+use life_agent_domain::governance::event::{Entry, EventKind};
+use life_agent_domain::governance::gate::{Denial, Permit, Reason, Refusal};
+use life_agent_gates::change_policy::SnapshotChangePolicy;
 use life_agent_observer::{Extra, Proposal, Work};
 use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::fault::{PlanFault, answer_code};
@@ -134,7 +134,7 @@ impl Engine {
             Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
         let permit = self.permit_metered(caller, policy, command, metered).await?;
         let (tree, admission) =
-            (Arc::clone(&self.shelf.tree), Admission::new(Arc::clone(&policy.snapshot)));
+            (Arc::clone(&self.shelf.tree), SnapshotChangePolicy::new(Arc::clone(&policy.snapshot)));
         let max_lines = policy.snapshot.policy.max_diff_lines;
         let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
         let draft = match drafted {

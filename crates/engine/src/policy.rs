@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use life_agent_domain::fault::Fault;
-use life_agent_domain::gate::Chain;
-use life_agent_domain::profile::Profile;
-use life_agent_domain::record::EventKind;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::governance::event::EventKind;
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::gate::Chain;
 use life_agent_gates::ChainOptions;
 use life_agent_gates::opa::{Opa, OpaPolicy};
 use life_agent_observer::Work;

@@ -5,9 +5,9 @@ mod lanes;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use life_agent_domain::command::Turn;
-use life_agent_domain::ids::{AgentId, Principal};
-use life_agent_domain::record::Row;
+use life_agent_domain::governance::command::Turn;
+use life_agent_domain::governance::event::Row;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{Extra, JobChange, JobRecord, JobStatus, NewJob, Work};
 use metrics::{Gauge, Histogram, gauge, histogram};
 use parking_lot::Mutex;

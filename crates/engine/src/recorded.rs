@@ -1,9 +1,9 @@
 //! Requests read back from their rows: what was asked, and what was decided then.
 
-use life_agent_domain::command::{Act, Chat, Message, Plan, Turn};
-use life_agent_domain::ids::{ActionName, AgentId};
-use life_agent_domain::payload::Payload;
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::command::{Act, Chat, Message, Plan, Turn};
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::ids::{ActionName, AgentId};
+use life_agent_domain::governance::payload::Payload;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

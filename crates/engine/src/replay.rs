@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use life_agent_domain::command::{Act, Command, Gated, Turn};
-use life_agent_domain::facts::RECALL;
-use life_agent_domain::gate::{Facts, KillSwitch, Permit, Rate, Unwatched, evaluate};
-use life_agent_domain::ids::{AgentId, Principal};
-use life_agent_domain::profile::Profile;
-use life_agent_domain::record::{EventKind, Row};
-use life_agent_domain::rules::{ActStep, TurnStep, decide_act, decide_recall, decide_turn};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::memory::RECALL;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::agent::rules::{ActStep, TurnStep, decide_act, decide_recall, decide_turn};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Act, Command, Gated, Turn};
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::gate::{
+    GateInputs, KillSwitch, Permit, Rate, Unwatched, evaluate,
+};
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{Filter, Reader};
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +164,7 @@ impl Player<'_> {
     }
 
     /// The facts as far as they do not hang on the moment.
-    fn facts(&self, command: Command<'_>) -> Facts {
+    fn facts(&self, command: Command<'_>) -> GateInputs {
         facts(self.policy, self.workspace, command)
     }
 
@@ -278,12 +280,12 @@ impl Player<'_> {
     }
 }
 
-fn facts(policy: &InForce, workspace: &Workspace, command: Command<'_>) -> Facts {
+fn facts(policy: &InForce, workspace: &Workspace, command: Command<'_>) -> GateInputs {
     let intent = match command {
         Command::Turn(turn) => Some(policy.profile.intents.of(&turn.input).to_owned()),
         _ => None,
     };
-    Facts {
+    GateInputs {
         kill_switch: Some(KillSwitch::Off),
         rate: Some(Rate::Within),
         targets: Some(workspace.facts(command.targets())),

@@ -1,7 +1,7 @@
 //! Retention: snapshots the agents that old rows still carry, then lets the journal remove those rows.
 
 use jiff::{SignedDuration, Timestamp};
-use life_agent_domain::ids::AgentId;
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{Extra, Forget, Keep, Pruned, Snapshot, Work};
 
 use crate::answers::Present;

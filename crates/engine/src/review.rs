@@ -1,6 +1,6 @@
 //! Plans after they are made: listed, looked at, and reviewed once and for all.
 
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Extra, JournalError, Proposal, Reader, Work};
 use life_agent_plans::life::{Decision, ReviewError, Status, review};
 use serde::{Deserialize, Serialize};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::Gated;
-use life_agent_domain::gate::Permit;
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::profile::Profile;
-use life_agent_domain::record::{Entry, EventKind, Row};
-use life_agent_domain::rules::TurnStep;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::agent::rules::TurnStep;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::Gated;
+use life_agent_domain::governance::event::{Entry, EventKind, Row};
+use life_agent_domain::governance::gate::Permit;
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{AgentStep, Extra, Snapshot, Work};
 use serde::{Deserialize, Serialize};
 

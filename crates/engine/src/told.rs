@@ -1,6 +1,6 @@
 //! What a turn answers, whole and in pieces.
 
-use life_agent_domain::rules::TurnStep;
+use life_agent_domain::agent::rules::TurnStep;
 use life_agent_groq::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use life_agent_domain::command::{Kind, Turn};
-use life_agent_domain::record::EventKind;
-use life_agent_domain::rules::{TurnStep, apply_turn, decide_turn};
+use life_agent_domain::agent::rules::{TurnStep, apply_turn, decide_turn};
+use life_agent_domain::governance::command::{Kind, Turn};
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::Extra;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;

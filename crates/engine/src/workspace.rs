@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use life_agent_domain::gate::TargetFact;
+use life_agent_domain::governance::gate::TargetFact;
 
 /// The tree that plans are about.
 #[derive(Debug, Clone)]

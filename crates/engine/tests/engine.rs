@@ -8,9 +8,9 @@
 
 use std::path::Path;
 
-use life_agent_engine::domain::command::{Act, Plan, Turn};
-use life_agent_engine::domain::ids::{ActionName, AgentId, Principal};
-use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::domain::governance::command::{Act, Plan, Turn};
+use life_agent_engine::domain::governance::ids::{ActionName, AgentId, Principal};
+use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::observer::{Filter, Keep, Reader, Verdict};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::life::{Decision, Status};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use life_agent_domain::command::Turn;
-use life_agent_domain::gate::{Facts, KillSwitch, Rate, Unwatched, evaluate};
-use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::governance::command::Turn;
+use life_agent_domain::governance::gate::{GateInputs, KillSwitch, Rate, Unwatched, evaluate};
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::{ChainOptions, Scanner, chain};
 use life_agent_policy::snapshot::{Snapshot, Workspace, compile, default_text};
 
@@ -61,12 +61,12 @@ fn hostile(bencher: Bencher<'_, '_>, bytes: usize) {
 #[divan::bench]
 fn chain_on_a_turn_of_1_kb(bencher: Bencher<'_, '_>) {
     let chain = chain(snapshot(), ChainOptions::default());
-    let facts = Facts {
+    let facts = GateInputs {
         kill_switch: Some(KillSwitch::Off),
         rate: Some(Rate::Within),
         targets: Some(Vec::new()),
         intent: Some("explore".to_owned()),
-        ..Facts::default()
+        ..GateInputs::default()
     };
     let Ok(agent) = AgentId::new("hero") else { return };
     let principal = Principal::new("bench");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::gate::{Chain, Gate};
+use life_agent_domain::governance::gate::{Chain, Gate};
 use life_agent_policy::snapshot::Snapshot;
 
 use crate::kill_switch::KillSwitchGate;

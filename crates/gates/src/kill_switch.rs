@@ -1,7 +1,7 @@
 //! The kill switch gate: while the switch is on, nothing that acts passes.
 
-use life_agent_domain::command::Subject;
-use life_agent_domain::gate::{Facts, Gate, KillSwitch, Reason, Refusal, Verdict};
+use life_agent_domain::governance::command::Subject;
+use life_agent_domain::governance::gate::{Gate, GateInputs, KillSwitch, Reason, Refusal, Verdict};
 
 /// Refuses everything while the kill switch is on, or when nobody knows whether it is.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ impl Gate for KillSwitchGate {
         "kill_switch"
     }
 
-    fn check(&self, _subject: &Subject<'_>, facts: &Facts) -> Verdict {
+    fn check(&self, _subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         let message = match &facts.kill_switch {
             Some(KillSwitch::Off) => return Verdict::pass(),
             Some(KillSwitch::On { reason }) if reason.is_empty() => {
@@ -47,7 +47,7 @@ mod tests {
             (on("drill"), Some("the kill switch is on (drill)")),
             (None, Some("not known")),
         ] {
-            let facts = Facts { kill_switch: kill_switch.clone(), ..Facts::default() };
+            let facts = GateInputs { kill_switch: kill_switch.clone(), ..GateInputs::default() };
             let refusal = KillSwitchGate.check(&subject(&turn("hello")), &facts).refusal;
             match (refusal, said) {
                 (None, None) => {}

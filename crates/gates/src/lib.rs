@@ -16,9 +16,9 @@
 //! stronger promise.
 //!
 //! This crate knows no clock, no file and no socket: what a gate cannot see in the request arrives in
-//! [`Facts`](life_agent_domain::gate::Facts), and a missing fact refuses.
+//! [`GateInputs`](life_agent_domain::governance::gate::GateInputs), and a missing fact refuses.
 
-pub mod admit;
+pub mod change_policy;
 pub mod kill_switch;
 pub mod limits;
 pub mod opa;

@@ -1,7 +1,7 @@
 //! The rate gate: a caller over its limit is told when to come back.
 
-use life_agent_domain::command::Subject;
-use life_agent_domain::gate::{Facts, Gate, Rate, Reason, Refusal, Verdict};
+use life_agent_domain::governance::command::Subject;
+use life_agent_domain::governance::gate::{Gate, GateInputs, Rate, Reason, Refusal, Verdict};
 
 /// Refuses what comes too often. The counting is done by whoever has a clock.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ impl Gate for RateGate {
         "rate"
     }
 
-    fn check(&self, _subject: &Subject<'_>, facts: &Facts) -> Verdict {
+    fn check(&self, _subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         let retry_after = match facts.rate {
             Some(Rate::Within) => return Verdict::pass(),
             Some(Rate::Exceeded { retry_after }) => retry_after.max(1),
@@ -40,7 +40,7 @@ mod tests {
             (Some(Rate::Exceeded { retry_after: 0 }), Some(1)),
             (None, Some(1)),
         ] {
-            let facts = Facts { rate, ..Facts::default() };
+            let facts = GateInputs { rate, ..GateInputs::default() };
             let refusal = RateGate.check(&subject(&turn("hello")), &facts).refusal;
             assert_eq!(refusal.as_ref().and_then(|refusal| refusal.retry_after), expected);
             assert!(refusal.is_none_or(|refusal| refusal.reason == Reason::RateLimited));

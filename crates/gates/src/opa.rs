@@ -8,9 +8,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use life_agent_domain::command::{Command, Subject};
-use life_agent_domain::fault::Fault;
-use life_agent_domain::gate::{Facts, Gate, OpaAnswer, Reason, Refusal, Verdict};
+use life_agent_domain::governance::command::{Command, Subject};
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::gate::{Gate, GateInputs, OpaAnswer, Reason, Refusal, Verdict};
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::RegoVM;
 use regorus::rvm::program::Program;
@@ -154,7 +154,7 @@ fn one_line(text: &str) -> String {
 pub enum Opa {
     /// Compiled modules.
     Embedded(Arc<OpaPolicy>),
-    /// A server, asked before the chain runs; its answer is [`Facts::opa`].
+    /// A server, asked before the chain runs; its answer is [`GateInputs::opa`].
     Remote,
     /// Modules that do not compile: everything is denied until they do.
     Broken,
@@ -171,7 +171,7 @@ impl Gate for OpaGate {
         "opa"
     }
 
-    fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict {
+    fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         let answer = match &self.opa {
             Opa::Embedded(policy) => policy.decide(input(subject, facts, &self.policy_hash)),
             Opa::Remote => {
@@ -196,7 +196,7 @@ impl Gate for OpaGate {
 
 /// What the modules see: `{kind, principal, agent_id, intent, context, targets, action, input,
 /// payload, policy_hash}`, each null where the kind of request has none.
-pub fn input(subject: &Subject<'_>, facts: &Facts, policy_hash: &str) -> serde_json::Value {
+pub fn input(subject: &Subject<'_>, facts: &GateInputs, policy_hash: &str) -> serde_json::Value {
     let command = subject.command;
     let mut input = json!({
         "kind": command.kind().as_str(),

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::{Command, Field, Subject};
-use life_agent_domain::gate::{Facts, Gate, Reason, Refusal, TargetFact, Verdict};
+use life_agent_domain::governance::command::{Command, Field, Subject};
+use life_agent_domain::governance::gate::{Gate, GateInputs, Reason, Refusal, TargetFact, Verdict};
 use life_agent_policy::snapshot::Snapshot;
 
 mod normal;
@@ -79,7 +79,7 @@ impl Gate for PathsGate {
         "paths"
     }
 
-    fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict {
+    fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         let Command::Plan(plan) = subject.command else {
             return Verdict::pass();
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 
 use crate::risk::scanner::{RawFinding, credentials};
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use life_agent_domain::command::{Command, Field, Subject};
-use life_agent_domain::gate::{Effect, Facts, Finding, Gate, Reason, Refusal, Verdict};
+use life_agent_domain::governance::command::{Command, Field, Subject};
+use life_agent_domain::governance::gate::{
+    Effect, Finding, Gate, GateInputs, Reason, Refusal, Verdict,
+};
 use life_agent_policy::snapshot::Snapshot;
 
 use self::joined::{Joined, Seam};
@@ -62,7 +64,7 @@ impl Gate for RiskGate {
         "risk"
     }
 
-    fn check(&self, subject: &Subject<'_>, _facts: &Facts) -> Verdict {
+    fn check(&self, subject: &Subject<'_>, _facts: &GateInputs) -> Verdict {
         let command = subject.command;
         let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
         let (names, texts): (Vec<_>, Vec<_>) =

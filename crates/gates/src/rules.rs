@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::{Command, Field, Subject};
-use life_agent_domain::gate::{Effect, Facts, Finding, Gate, Reason, Refusal, Verdict};
+use life_agent_domain::governance::command::{Command, Field, Subject};
+use life_agent_domain::governance::gate::{
+    Effect, Finding, Gate, GateInputs, Reason, Refusal, Verdict,
+};
 use life_agent_policy::bounded::BoundedRegex;
 use life_agent_policy::document::RuleEffect;
 use life_agent_policy::snapshot::{CompiledRule, Snapshot};
@@ -35,7 +37,7 @@ impl Gate for RulesGate {
         "rules"
     }
 
-    fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict {
+    fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         if self.snapshot.rules.is_empty() {
             return Verdict::pass();
         }
@@ -62,7 +64,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn of(command: Command<'a>, facts: &'a Facts) -> Self {
+    fn of(command: Command<'a>, facts: &'a GateInputs) -> Self {
         let is_input = |field: &Field| {
             matches!(field, Field::Input | Field::Context | Field::Message(_) | Field::Payload(_))
         };

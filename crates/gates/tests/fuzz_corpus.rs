@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_gates::{Scanner, SecretRedactor};
 use life_agent_policy::snapshot::{Workspace, compile, default_text};
 

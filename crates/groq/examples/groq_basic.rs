@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_groq::{ChatMessage, ChatRequest, Client, Delta, Model, Settings, seed};
 
 /// The service puts its own redactor here (`life_agent_gates`); the client's key goes in any case.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use life_agent_domain::redact::{Redact, redact_owned};
+use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

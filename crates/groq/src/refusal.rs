@@ -86,7 +86,7 @@ mod tests {
     use std::borrow::Cow;
     use std::sync::Arc;
 
-    use life_agent_domain::redact::Redact;
+    use life_agent_domain::governance::redaction::Redact;
 
     use super::*;
 

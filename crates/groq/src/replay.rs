@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 use serde_json::Value;
 
 use crate::delta::{Chunks, chunks_of};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::governance::event::{Entry, EventKind};
 use life_agent_observer::{Filter, Journal, Options, Work};
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;

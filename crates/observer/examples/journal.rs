@@ -2,8 +2,8 @@
 //!
 //! `cargo run -p life-agent-observer --example journal`
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::governance::event::{Entry, EventKind};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{Filter, Journal, Options, Verdict, Work};
 use serde_json::json;
 use serde_json::value::to_raw_value;

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{Entry, EventKind};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::{Entry, EventKind};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
     AgentStep, Filter, Journal, JournalError, Keep, Options, Reader, Snapshot, Work,
 };

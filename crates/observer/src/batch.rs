@@ -1,7 +1,7 @@
 //! Puts a group of work into one transaction.
 
 use jiff::Timestamp;
-use life_agent_domain::record::{Entry, Row};
+use life_agent_domain::governance::event::{Entry, Row};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::chain::{FIRST_PREV_HASH, Link};
@@ -141,7 +141,7 @@ fn put_extra(
             connection.prepare_cached(sql)?.execute([key, value])?;
         }
         (Extra::Snapshot(agent, snapshot), _) => stands.snapshot(connection, &agent, &snapshot)?,
-        (Extra::Facts(agent, change), _) => facts::put(connection, &agent, &change)?,
+        (Extra::GateInputs(agent, change), _) => facts::put(connection, &agent, &change)?,
         (Extra::Job(change), _) => jobs::put(connection, change, rows)?,
         (Extra::Mark(mark), row) => {
             let ts = row.map_or_else(now, |row| row.ts.clone());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use life_agent_domain::ids::AgentId;
+use life_agent_domain::governance::ids::AgentId;
 use rusqlite::{Connection, params};
 
 use crate::error::JournalError;

@@ -1,7 +1,7 @@
 //! Which rows someone wants to see.
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::ids::AgentId;
 
 /// A kind that nobody records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

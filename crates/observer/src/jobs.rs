@@ -1,7 +1,7 @@
 //! Turns that are taken later: kept beside the rows until they have ended, and a while longer.
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::ids::AgentId;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 

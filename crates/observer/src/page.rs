@@ -1,6 +1,6 @@
 //! Reads rows in their order, a page at a time.
 
-use life_agent_domain::record::Row;
+use life_agent_domain::governance::event::Row;
 use rusqlite::{OptionalExtension, params};
 use serde_json::value::RawValue;
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::governance::event::{Entry, EventKind};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;

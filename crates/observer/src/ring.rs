@@ -68,7 +68,7 @@ fn cost(row: &Recorded) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use life_agent_domain::record::Row;
+    use life_agent_domain::governance::event::Row;
     use serde_json::value::RawValue;
 
     use super::*;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use life_agent_domain::ids::AgentId;
+use life_agent_domain::governance::ids::AgentId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::work::{AgentStep, Snapshot};

@@ -1,6 +1,6 @@
 //! The rows of one agent: all of them block by block, and its steps back from the last one.
 
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
 use rusqlite::{CachedStatement, OptionalExtension, params};
 
 use crate::error::JournalError;

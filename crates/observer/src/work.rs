@@ -4,9 +4,9 @@ use std::any::Any;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{Entry, Row};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::{Entry, Row};
+use life_agent_domain::governance::ids::AgentId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -73,7 +73,7 @@ pub enum Extra {
     /// Not kept if the agent has meanwhile gone on to another version.
     Snapshot(AgentId, Snapshot),
     /// What a step changes in the facts of its agent, for searching them.
-    Facts(AgentId, FactChange),
+    GateInputs(AgentId, FactChange),
     /// What becomes of a turn that is taken later.
     Job(JobChange),
     /// The call that all of this comes from, if it may be repeated.

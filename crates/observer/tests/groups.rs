@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use life_agent_domain::record::{Entry, EventKind};
+use life_agent_domain::governance::event::{Entry, EventKind};
 use life_agent_observer::{Journal, Options, Work};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::value::RawValue;

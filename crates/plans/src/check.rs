@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use life_agent_domain::gate::Reason;
-use life_agent_domain::scan::Admit;
+use life_agent_domain::governance::change_policy::ChangePolicy;
+use life_agent_domain::governance::gate::Reason;
 
 use crate::diff::{self, FileDiff, Rendered};
 use crate::draft::{FileChange, MAX_FILE_BYTES};
@@ -30,7 +30,7 @@ pub(crate) fn all(
     tree: &Tree,
     changes: &[FileChange],
     max_diff_lines: u32,
-    admit: &dyn Admit,
+    change_policy: &dyn ChangePolicy,
     faults: &mut Vec<PlanFault>,
 ) -> Outcome {
     faults.extend(conflicts(changes));
@@ -46,7 +46,7 @@ pub(crate) fn all(
             executable: change.executable,
         };
         let rendered = diff::render(&file, deadline);
-        let own = one_file(change, &rendered, admit).into_iter();
+        let own = one_file(change, &rendered, change_policy).into_iter();
         faults.extend(own.map(|fault| fault.file(&change.path).of(change.source)));
         outcome.stats.files += 1;
         outcome.stats.added += rendered.added.len();
@@ -70,8 +70,8 @@ pub(crate) fn all(
 }
 
 /// Whether the path gate lets a plan touch this file.
-pub(crate) fn admitted(path: &str, admit: &dyn Admit) -> Result<(), PlanFault> {
-    admit.path(path).map_err(|refusal| {
+pub(crate) fn admitted(path: &str, change_policy: &dyn ChangePolicy) -> Result<(), PlanFault> {
+    change_policy.path(path).map_err(|refusal| {
         let code = match refusal.reason {
             Reason::RiskPattern => Code::Secret,
             _ => Code::PathForbidden,
@@ -81,22 +81,26 @@ pub(crate) fn admitted(path: &str, admit: &dyn Admit) -> Result<(), PlanFault> {
 }
 
 /// A name that holds a credential would stand in the artifact, the journal and every answer.
-pub(crate) fn secrets_in_name(path: &str, admit: &dyn Admit) -> Option<PlanFault> {
-    let leak = admit.added_text(path).into_iter().next()?;
+pub(crate) fn secrets_in_name(path: &str, change_policy: &dyn ChangePolicy) -> Option<PlanFault> {
+    let leak = change_policy.added_text(path).into_iter().next()?;
     let message = format!("the name itself holds a credential (`{}`); choose another", leak.rule);
     Some(PlanFault::new(Code::Secret, message))
 }
 
-fn one_file(change: &FileChange, rendered: &Rendered, admit: &dyn Admit) -> Vec<PlanFault> {
+fn one_file(
+    change: &FileChange,
+    rendered: &Rendered,
+    change_policy: &dyn ChangePolicy,
+) -> Vec<PlanFault> {
     let mut faults = Vec::new();
     let created = change.before.is_none() || change.from.is_some();
     if let Some(from) = &change.from
-        && let Err(refusal) = admit.rename(from, &change.path)
+        && let Err(refusal) = change_policy.rename(from, &change.path)
     {
         faults.push(PlanFault::new(Code::RenameForbidden, refusal.message));
     }
     if created {
-        faults.extend(secrets_in_name(&change.path, admit));
+        faults.extend(secrets_in_name(&change.path, change_policy));
     }
     if let Some(after) = &change.after {
         if after.len() > MAX_FILE_BYTES {
@@ -111,12 +115,12 @@ fn one_file(change: &FileChange, rendered: &Rendered, admit: &dyn Admit) -> Vec<
         let before = change.before.as_deref().unwrap_or_default();
         faults.extend(mixed_endings(before, after));
     }
-    faults.extend(secrets(rendered, admit));
+    faults.extend(secrets(rendered, change_policy));
     faults
 }
 
 /// Credentials in the added lines: each line once for each rule.
-fn secrets(rendered: &Rendered, admit: &dyn Admit) -> Vec<PlanFault> {
+fn secrets(rendered: &Rendered, change_policy: &dyn ChangePolicy) -> Vec<PlanFault> {
     let mut text = String::new();
     let mut starts = Vec::with_capacity(rendered.added.len());
     for (number, line) in &rendered.added {
@@ -125,7 +129,7 @@ fn secrets(rendered: &Rendered, admit: &dyn Admit) -> Vec<PlanFault> {
     }
     let mut seen = HashSet::new();
     let mut faults = Vec::new();
-    for leak in admit.added_text(&text) {
+    for leak in change_policy.added_text(&text) {
         let index = starts.partition_point(|(start, _)| *start <= leak.start).saturating_sub(1);
         let Some((_, line)) = starts.get(index) else {
             continue;

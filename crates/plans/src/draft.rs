@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use life_agent_domain::scan::Admit;
+use life_agent_domain::governance::change_policy::ChangePolicy;
 
 use crate::apply::apply;
 use crate::check;
@@ -72,13 +72,13 @@ pub fn draft(
     tree: &Tree,
     proposal: &Proposal,
     max_diff_lines: u32,
-    admit: &dyn Admit,
+    change_policy: &dyn ChangePolicy,
 ) -> Result<Draft, Vec<PlanFault>> {
     // Before the files, so that a commit made meanwhile shows as a stale plan and not as a wrong base.
     let base_commit = refs::head(tree.root());
     let mut faults = proposal.faults.clone();
-    faults.extend(targets_off_limits(proposal, admit));
-    let mut work = Work { tree, admit, files: BTreeMap::new(), faults, read: 0 };
+    faults.extend(targets_off_limits(proposal, change_policy));
+    let mut work = Work { tree, change_policy, files: BTreeMap::new(), faults, read: 0 };
     work.read_all(proposal);
     let renames = match &proposal.change {
         Change::None => Vec::new(),
@@ -91,10 +91,10 @@ pub fn draft(
         Change::Patch(files) => files.iter().filter_map(|file| work.patch(file)).collect(),
     };
     let (changes, mut faults) = work.into_changes(renames);
-    let outcome = check::all(tree, &changes, max_diff_lines, admit, &mut faults);
+    let outcome = check::all(tree, &changes, max_diff_lines, change_policy, &mut faults);
     if !faults.is_empty() {
         // A name that is a credential is known to the caller and shown to nobody else.
-        let leaks = |file: &mut String| !admit.added_text(file).is_empty();
+        let leaks = |file: &mut String| !change_policy.added_text(file).is_empty();
         faults.iter_mut().for_each(|fault| drop(fault.file.take_if(leaks)));
         return Err(faults);
     }
@@ -116,12 +116,13 @@ pub type Present = (String, Option<String>);
 pub fn present(
     tree: &Tree,
     paths: &[String],
-    admit: &dyn Admit,
+    change_policy: &dyn ChangePolicy,
 ) -> Result<Vec<Present>, Vec<PlanFault>> {
-    let mut work = Work { tree, admit, files: BTreeMap::new(), faults: Vec::new(), read: 0 };
+    let mut work =
+        Work { tree, change_policy, files: BTreeMap::new(), faults: Vec::new(), read: 0 };
     let mut files = Vec::new();
     for path in paths {
-        if let Some(fault) = check::secrets_in_name(path, admit) {
+        if let Some(fault) = check::secrets_in_name(path, change_policy) {
             // Without the name: it is what must not be repeated.
             work.faults.push(fault);
             continue;
@@ -135,7 +136,7 @@ pub fn present(
 }
 
 /// What is wrong with the targets that were named, apart from those that are touched anyway.
-fn targets_off_limits(proposal: &Proposal, admit: &dyn Admit) -> Vec<PlanFault> {
+fn targets_off_limits(proposal: &Proposal, change_policy: &dyn ChangePolicy) -> Vec<PlanFault> {
     let named: HashSet<_> = proposal.named().iter().map(String::as_str).collect();
     let mut touched = HashSet::new();
     let mut faults = Vec::new();
@@ -146,8 +147,8 @@ fn targets_off_limits(proposal: &Proposal, admit: &dyn Admit) -> Vec<PlanFault> 
         }
     }
     for path in proposal.named().iter().filter(|path| !touched.contains(path.as_str())) {
-        faults.extend(check::admitted(path, admit).err().map(|fault| fault.file(path)));
-        faults.extend(check::secrets_in_name(path, admit));
+        faults.extend(check::admitted(path, change_policy).err().map(|fault| fault.file(path)));
+        faults.extend(check::secrets_in_name(path, change_policy));
     }
     faults
 }
@@ -164,7 +165,7 @@ struct State {
 
 struct Work<'a> {
     tree: &'a Tree,
-    admit: &'a dyn Admit,
+    change_policy: &'a dyn ChangePolicy,
     files: BTreeMap<String, State>,
     faults: Vec<PlanFault>,
     read: usize,
@@ -194,7 +195,7 @@ impl Work<'_> {
 
     fn read_one(&mut self, path: &str) -> Result<(Option<String>, bool), PlanFault> {
         path::check(path).map_err(|(code, message)| PlanFault::new(code, message))?;
-        check::admitted(path, self.admit)?;
+        check::admitted(path, self.change_policy)?;
         let content = self.tree.read(path, MAX_FILE_BYTES);
         let content = content.map_err(|bad| PlanFault::new(bad.code(), bad.message()))?;
         let Some(content) = content else {

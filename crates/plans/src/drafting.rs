@@ -1,6 +1,6 @@
 //! Reads the edits out of what a model answers, which is meant to be JSON and need not be.
 
-use life_agent_domain::fault::{Fault, read_all};
+use life_agent_domain::governance::fault::{Fault, read_all};
 use serde::Deserialize;
 use serde_json::Value;
 

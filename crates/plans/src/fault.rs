@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use life_agent_domain::gate::Reason;
+use life_agent_domain::governance::gate::Reason;
 use serde::Serialize;
 
 macro_rules! codes {

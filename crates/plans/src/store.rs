@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use life_agent_domain::command::Plan as PlanCommand;
-use life_agent_domain::gate::Permit;
+use life_agent_domain::governance::command::Plan as PlanCommand;
+use life_agent_domain::governance::gate::Permit;
 
 use crate::draft::Draft;
 use crate::mail::{self, Letter};

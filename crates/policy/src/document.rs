@@ -1,7 +1,7 @@
 //! The policy document once it is valid. It serialises to the shape that it is written in.
 
-use life_agent_domain::command::Kind;
-use life_agent_domain::gate::Effect;
+use life_agent_domain::governance::command::Kind;
+use life_agent_domain::governance::gate::Effect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use life_agent_domain::fault::Fault;
-use life_agent_domain::ids::ActionName;
-use life_agent_domain::intents::{Intent, Intents, Keyword};
-use life_agent_domain::profile::{Action, Profile};
-use life_agent_domain::state::Deltas;
+use life_agent_domain::agent::intents::{Intent, Intents, Keyword};
+use life_agent_domain::agent::profile::{Action, Profile};
+use life_agent_domain::agent::state::Deltas;
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::ids::ActionName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

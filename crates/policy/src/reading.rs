@@ -1,6 +1,6 @@
 //! From text to a raw document: every stage goes on where the one before left what it could.
 
-use life_agent_domain::fault::{Fault, read_all};
+use life_agent_domain::governance::fault::{Fault, read_all};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
 //! A policy compiled and ready to judge with; it never changes, a reload makes another one.
 
 use globset::GlobSet;
-use life_agent_domain::command::Kind;
-use life_agent_domain::fault::Fault;
+use life_agent_domain::governance::command::Kind;
+use life_agent_domain::governance::fault::Fault;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

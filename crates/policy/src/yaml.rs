@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use life_agent_domain::fault::Fault;
+use life_agent_domain::governance::fault::Fault;
 use serde::Deserializer;
 use serde::de::{
     DeserializeSeed, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,

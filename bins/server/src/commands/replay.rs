@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::observer::Reader;
 use life_agent_engine::{Config, ReplayReport};
 

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use life_agent_engine::domain::fault::Fault;
+use life_agent_engine::domain::governance::fault::Fault;
 
 use crate::errors::ApiError;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use life_agent_engine::domain::fault::{Fault, read_all};
+use life_agent_engine::domain::governance::fault::{Fault, read_all};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use life_agent_engine::domain::ids::AgentId;
+    use life_agent_engine::domain::governance::ids::AgentId;
 
     #[derive(Debug, serde::Deserialize)]
     struct Sample {

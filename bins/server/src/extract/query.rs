@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::observer::Filter;
 
 use super::faults::Faults;

@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, rt, web};
-use life_agent_engine::domain::fault::Fault;
+use life_agent_engine::domain::governance::fault::Fault;
 use life_agent_engine::observer::Answer;
 use life_agent_engine::{Claim, Effect, KeyedCall, Mark};
 use serde::Deserialize;

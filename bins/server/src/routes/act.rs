@@ -1,10 +1,10 @@
 //! `POST /act`: apply an action to an agent.
 
 use actix_web::{HttpResponse, Responder, web};
-use life_agent_engine::domain::command::Act;
-use life_agent_engine::domain::ids::{ActionName, AgentId};
-use life_agent_engine::domain::payload::Payload;
-use life_agent_engine::domain::state;
+use life_agent_engine::domain::agent::state;
+use life_agent_engine::domain::governance::command::Act;
+use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
+use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Acted, GateNotes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

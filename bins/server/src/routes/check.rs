@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::Asked;
-use life_agent_engine::domain::command::{Chat, Kind, Plan};
-use life_agent_engine::domain::ids::{ActionName, AgentId};
-use life_agent_engine::domain::payload::Payload;
+use life_agent_engine::domain::governance::command::{Chat, Kind, Plan};
+use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
+use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::plans::edit::Edit;
 use serde::Deserialize;
 use utoipa::ToSchema;

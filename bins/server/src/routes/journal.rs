@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use life_agent_engine::EngineError;
-use life_agent_engine::domain::record::Row;
+use life_agent_engine::domain::governance::event::Row;
 use life_agent_engine::observer::{Filter, Page};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};

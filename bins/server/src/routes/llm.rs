@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use life_agent_engine::domain::command::Message;
+use life_agent_engine::domain::governance::command::Message;
 use life_agent_engine::{ChatAsked, ChatEvent};
 use serde::Deserialize;
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! `GET /memory`: what an agent keeps in mind.
 
 use actix_web::{HttpResponse, Responder, web};
-use life_agent_engine::domain::facts::{self, MAX_FACTS};
-use life_agent_engine::domain::ids::AgentId;
+use life_agent_engine::domain::agent::memory::{self, MAX_FACTS};
+use life_agent_engine::domain::governance::ids::AgentId;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -62,9 +62,9 @@ pub(crate) struct Fact {
     uses: u64,
 }
 
-impl From<facts::Fact> for Fact {
-    fn from(fact: facts::Fact) -> Self {
-        let facts::Fact { version, turn, text, uses } = fact;
+impl From<memory::Note> for Fact {
+    fn from(fact: memory::Note) -> Self {
+        let memory::Note { version, turn, text, uses } = fact;
         Self { version, turn, text, uses }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, Responder, web};
-use life_agent_engine::domain::ids::AgentId;
-use life_agent_engine::domain::state::AgentState;
+use life_agent_engine::domain::agent::state::AgentState;
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::{AgentSummary, Meta, Present};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};

@@ -3,9 +3,9 @@
 use actix_web::http::header::{ACCEPT, Accept, Header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
-use life_agent_engine::domain::command::Turn;
-use life_agent_engine::domain::ids::AgentId;
-use life_agent_engine::domain::rules;
+use life_agent_engine::domain::agent::rules;
+use life_agent_engine::domain::governance::command::Turn;
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::{GateNotes, Source, TurnEvent, Turned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -229,7 +229,8 @@ fn token(text: &str) -> Option<NamedKey> {
         None => (nameless(text), text),
     };
     let guessable = key.chars().all(|c| c == '=');
-    let good = life_agent_engine::domain::ids::AgentId::new(&name).is_ok() && is_key(key);
+    let good =
+        life_agent_engine::domain::governance::ids::AgentId::new(&name).is_ok() && is_key(key);
     (good && !guessable).then(|| NamedKey { name, key: key.into() })
 }
 

@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use life_agent_domain::command::Chat;
-use life_agent_domain::fault::Fault;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::command::Chat;
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_groq::{Clean, seed};
 use serde_json::{Map, Value, json};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use life_agent_domain::command::{Chat, Message, Plan};
-use life_agent_gates::admit::Admission;
+use life_agent_domain::governance::command::{Chat, Message, Plan};
+use life_agent_gates::change_policy::SnapshotChangePolicy;
 use life_agent_groq::{ChatMessage, ChatRequest, seed};
 use life_agent_plans::draft::{draft, present};
 use life_agent_plans::drafting::read_edits;
@@ -109,8 +109,8 @@ impl Drafting<'_> {
         }
     }
 
-    fn admission(&self) -> Admission {
-        Admission::new(Arc::clone(&self.policy.snapshot))
+    fn admission(&self) -> SnapshotChangePolicy {
+        SnapshotChangePolicy::new(Arc::clone(&self.policy.snapshot))
     }
 
     /// Asks once; a provider that refuses the form that is asked for gets the question without it.

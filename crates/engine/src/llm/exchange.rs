@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use life_agent_domain::command::{Chat, Gated, Kind, Message, Turn};
-use life_agent_domain::gate::{Permit, Trace, evaluate};
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::EventKind;
-use life_agent_domain::size::json_size;
+use life_agent_domain::governance::command::{Chat, Gated, Kind, Message, Turn};
+use life_agent_domain::governance::event::EventKind;
+use life_agent_domain::governance::gate::{Permit, Trace, evaluate};
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::size::json_size;
 use life_agent_groq::{ChatReply, Clean, Exchange as Kept, Model, Usage};
 use life_agent_observer::{Extra, Work};
 use serde::Serialize;

@@ -1,12 +1,12 @@
 //! What the model is asked when it is to tell a turn: a voice, the last exchanges, and the facts of the
 //! turn as data.
 
-use life_agent_domain::facts::Fact;
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::profile::Profile;
-use life_agent_domain::record::{EventKind, Row};
-use life_agent_domain::rules::TurnStep;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::memory::Note;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::agent::rules::TurnStep;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::{EventKind, Row};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_groq::ChatMessage;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,7 +18,7 @@ use crate::told::Decision;
 pub(crate) const RECORD_ROWS: usize = 50;
 /// Turns that are looked at for the last exchanges.
 pub(crate) const HISTORY_ROWS: usize = 32;
-/// Facts that go with a turn, the newest; the others can be recalled.
+/// GateInputs that go with a turn, the newest; the others can be recalled.
 const SHOWN_FACTS: usize = 16;
 /// What a token is taken to be, in bytes.
 const BYTES_PER_TOKEN: usize = 4;
@@ -108,7 +108,7 @@ impl Scene<'_> {
     fn data(&self) -> String {
         let facts = &self.state.facts;
         let newest = facts.get(facts.len().saturating_sub(SHOWN_FACTS)..).unwrap_or_default();
-        let fact = |fact: &Fact| json!({"from_turn": fact.turn, "text": fact.text});
+        let fact = |fact: &Note| json!({"from_turn": fact.turn, "text": fact.text});
         let memory: Vec<_> = self.state.memory.iter().map(|memory| &memory.text).collect();
         let data = json!({
             "agent": self.agent,

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use life_agent_domain::command::{Chat, Command, Gated, Message};
-use life_agent_domain::gate::{Facts, Unwatched, evaluate};
-use life_agent_domain::ids::{AgentId, Principal};
-use life_agent_domain::rules::TurnStep;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::rules::TurnStep;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Chat, Command, Gated, Message};
+use life_agent_domain::governance::gate::{GateInputs, Unwatched, evaluate};
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::SecretRedactor;
 use life_agent_groq::{
     ChatReply, Clean, Exchange, FunctionCall, MemoryTape, Model, Outcome, Replayer, Tape,
@@ -27,7 +27,7 @@ use crate::told::{ToolStep, Withheld};
 pub(crate) struct Again<'a> {
     pub(crate) policy: &'a InForce,
     /// The facts about a command, as far as they do not hang on the moment.
-    pub(crate) facts: &'a dyn Fn(Command<'_>) -> Facts,
+    pub(crate) facts: &'a dyn Fn(Command<'_>) -> GateInputs,
     pub(crate) principal: Principal,
     pub(crate) agent: &'a AgentId,
     /// The state before the turn.
@@ -170,7 +170,7 @@ impl Again<'_> {
         &self,
         working: &mut Working<'_>,
         step: ToolStep,
-        act: life_agent_domain::command::Act,
+        act: life_agent_domain::governance::command::Act,
         found: Option<&[u64]>,
     ) -> ToolStep {
         let facts = (self.facts)(act.view());

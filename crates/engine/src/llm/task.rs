@@ -1,6 +1,6 @@
 //! What the model is told when it is to draft the edits of a plan.
 
-use life_agent_domain::command::{Message, Plan};
+use life_agent_domain::governance::command::{Message, Plan};
 use life_agent_plans::draft::Present;
 use life_agent_plans::fault::PlanFault;
 use life_agent_policy::document::Policy;

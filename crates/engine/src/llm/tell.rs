@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use life_agent_domain::command::{Kind, Message, Turn};
-use life_agent_domain::gate::{Permit, Reason};
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::rules::{TurnStep, decide_turn};
-use life_agent_domain::size::json_size;
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::rules::{TurnStep, decide_turn};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Kind, Message, Turn};
+use life_agent_domain::governance::gate::{Permit, Reason};
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::size::json_size;
 use life_agent_groq::{
     ChatReply, ChatRequest, Clean, Exchange as Kept, FunctionCall, ToolCall, seed,
 };
@@ -36,7 +36,7 @@ use crate::step::Told;
 use crate::told::{ToolStep, TurnEvent, Turned, Withheld};
 use crate::turn::How;
 
-/// Facts that a recall brings at most.
+/// GateInputs that a recall brings at most.
 const MAX_RECALLED: usize = 8;
 /// Faults of a plan that the model is told of.
 const MAX_FAULTS: usize = 5;

@@ -1,14 +1,14 @@
 //! What the row of a told turn keeps of its telling, and what the model's calls do to an agent. Service
 //! and replay share it.
 
-use life_agent_domain::command::Act;
-use life_agent_domain::facts::{self, Fact};
-use life_agent_domain::gate::{Permit, Reason};
-use life_agent_domain::profile::Profile;
-use life_agent_domain::rules::{
+use life_agent_domain::agent::memory::{self, Note};
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::agent::rules::{
     ActStep, TurnStep, apply_act, apply_turn, decide_act, decide_recall,
 };
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::Act;
+use life_agent_domain::governance::gate::{Permit, Reason};
 use life_agent_groq::{ChatReply, FunctionCall, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -152,7 +152,7 @@ impl<'p> Working<'p> {
     pub(super) fn new_facts(&self, query: &str) -> Vec<u64> {
         let new = self.acts.first().map_or(u64::MAX, |first| first.version);
         let facts = self.state.facts.iter().filter(|fact| fact.version >= new);
-        facts.filter(|fact| facts::fits(&fact.text, query)).map(|fact| fact.version).collect()
+        facts.filter(|fact| memory::fits(&fact.text, query)).map(|fact| fact.version).collect()
     }
 
     pub(crate) fn state(&self) -> &AgentState {
@@ -179,7 +179,7 @@ impl<'p> Working<'p> {
         let mut told = json!({"status": "done"});
         if found.is_some() {
             let recalled = |version: &u64| self.state.facts.iter().find(|f| f.version == *version);
-            let shown = |fact: &Fact| json!({"from_turn": fact.turn, "text": fact.text});
+            let shown = |fact: &Note| json!({"from_turn": fact.turn, "text": fact.text});
             let facts: Vec<_> = step.recalled.iter().filter_map(recalled).map(shown).collect();
             told["facts"] = facts.into();
         } else if let Some(text) = &step.remembered {

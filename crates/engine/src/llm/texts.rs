@@ -1,7 +1,7 @@
 //! The texts in JSON that goes to the model and comes from it: all of them are judged and redacted.
 
-use life_agent_domain::command::Message;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::command::Message;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_groq::{ChatError, ChatRequest, Clean};
 use serde_json::Value;
 

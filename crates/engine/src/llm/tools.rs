@@ -1,9 +1,9 @@
 //! The tools that the model may call while it tells a turn: what it is told of them, and its calls read.
 
-use life_agent_domain::command::Act;
-use life_agent_domain::facts::{RECALL, REMEMBER};
-use life_agent_domain::ids::{ActionName, AgentId};
-use life_agent_domain::payload::Payload;
+use life_agent_domain::agent::memory::{RECALL, REMEMBER};
+use life_agent_domain::governance::command::Act;
+use life_agent_domain::governance::ids::{ActionName, AgentId};
+use life_agent_domain::governance::payload::Payload;
 use life_agent_groq::FunctionCall;
 use life_agent_plans::edit::Edit;
 use life_agent_plans::request::{MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest};

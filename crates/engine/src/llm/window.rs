@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use life_agent_domain::command::Message;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::command::Message;
+use life_agent_domain::governance::redaction::Redact;
 use serde_json::Value;
 
 /// Held back at the end of a text, in bytes. The longest credentials on one line that are only known

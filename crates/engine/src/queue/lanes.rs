@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use life_agent_domain::ids::AgentId;
+use life_agent_domain::governance::ids::AgentId;
 use tokio_util::sync::CancellationToken;
 
 /// The turns that wait and those that are being taken. Knows nothing of what they are.

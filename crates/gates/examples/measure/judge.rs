@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::{Gated, Plan, Turn};
-use life_agent_domain::gate::{Chain, Facts, KillSwitch, Rate, TargetFact, Unwatched, evaluate};
-use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::governance::command::{Gated, Plan, Turn};
+use life_agent_domain::governance::gate::{
+    Chain, GateInputs, KillSwitch, Rate, TargetFact, Unwatched, evaluate,
+};
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::paths::normalise;
 use life_agent_policy::snapshot::{Workspace, compile, default_text};
 
@@ -82,11 +84,11 @@ impl Judge {
             Ok(resolved) => TargetFact::Inside { resolved },
             Err(_) => TargetFact::Outside,
         };
-        let facts = Facts {
+        let facts = GateInputs {
             kill_switch: Some(KillSwitch::Off),
             rate: Some(Rate::Within),
             targets: Some(targets.iter().map(fact).collect()),
-            ..Facts::default()
+            ..GateInputs::default()
         };
         let judged = evaluate(&self.chain, Principal::new("measure"), command, &facts, &Unwatched);
         let (trace, refusal) = match &judged {

@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_gates::{Scanner, SecretRedactor};
 use life_agent_policy::snapshot::{Workspace, compile, default_text};
 

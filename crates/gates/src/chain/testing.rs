@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::command::{Command, Gated, Plan, Subject, Turn};
-use life_agent_domain::gate::{Facts, KillSwitch, Rate, TargetFact};
-use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::governance::command::{Command, Gated, Plan, Subject, Turn};
+use life_agent_domain::governance::gate::{GateInputs, KillSwitch, Rate, TargetFact};
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_policy::snapshot::{Snapshot, Workspace, compile};
 
 pub(crate) fn turn(input: &str) -> Turn {
@@ -23,13 +23,13 @@ pub(crate) fn subject<C: Gated>(command: &C) -> Subject<'_> {
 }
 
 /// All facts as they are when nothing stands against a request; targets lie where they are written.
-pub(crate) fn facts(command: Command<'_>) -> Facts {
+pub(crate) fn facts(command: Command<'_>) -> GateInputs {
     let inside = |raw: &String| TargetFact::Inside { resolved: raw.clone() };
-    Facts {
+    GateInputs {
         kill_switch: Some(KillSwitch::Off),
         rate: Some(Rate::Within),
         targets: Some(command.targets().iter().map(inside).collect()),
-        ..Facts::default()
+        ..GateInputs::default()
     }
 }
 

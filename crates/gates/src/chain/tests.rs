@@ -1,8 +1,10 @@
 //! The order of the gates, and that nothing is permitted without all of them.
 
-use life_agent_domain::command::Gated;
-use life_agent_domain::gate::{Facts, KillSwitch, Rate, Reason, Unwatched, evaluate};
-use life_agent_domain::ids::Principal;
+use life_agent_domain::governance::command::Gated;
+use life_agent_domain::governance::gate::{
+    GateInputs, KillSwitch, Rate, Reason, Unwatched, evaluate,
+};
+use life_agent_domain::governance::ids::Principal;
 
 use super::testing::{facts, plan, policy, turn};
 use super::*;
@@ -27,10 +29,10 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
     let cases = [
         (
             bad(),
-            Facts { kill_switch: Some(on), rate: exceeded, ..fine.clone() },
+            GateInputs { kill_switch: Some(on), rate: exceeded, ..fine.clone() },
             Reason::KillSwitch,
         ),
-        (bad(), Facts { rate: exceeded, ..fine.clone() }, Reason::RateLimited),
+        (bad(), GateInputs { rate: exceeded, ..fine.clone() }, Reason::RateLimited),
         (bad(), fine.clone(), Reason::RiskPattern),
         (plan("tidy up", "", &["../etc/passwd"]), fine.clone(), Reason::PathForbidden),
         (good(), facts(good().view()), Reason::RuleDeny),
@@ -45,7 +47,7 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
 fn without_facts_nothing_passes() {
     let chain = chain(policy(""), ChainOptions::default());
     let refused =
-        evaluate(&chain, Principal::new("p"), turn("hello"), &Facts::default(), &Unwatched);
+        evaluate(&chain, Principal::new("p"), turn("hello"), &GateInputs::default(), &Unwatched);
     assert!(refused.is_err());
 }
 

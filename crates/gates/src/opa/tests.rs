@@ -1,7 +1,7 @@
 //! Only a clear `true` passes, whatever the modules do; and the shipped module holds its own cases.
 
-use life_agent_domain::command::Turn;
-use life_agent_domain::ids::{AgentId, Principal};
+use life_agent_domain::governance::command::Turn;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 
 use super::*;
 
@@ -83,7 +83,7 @@ fn the_gate_sees_what_the_contract_names() {
     let principal = Principal::new("ci");
     let turn = Turn { agent: AgentId::new("hero").unwrap(), input: "look around".to_owned() };
     let subject = Subject { principal: &principal, command: Command::Turn(&turn) };
-    let facts = Facts { intent: Some("explore".to_owned()), ..Facts::default() };
+    let facts = GateInputs { intent: Some("explore".to_owned()), ..GateInputs::default() };
     assert_eq!(
         input(&subject, &facts, "abc"),
         json!({
@@ -98,13 +98,13 @@ fn without_an_answer_the_gate_denies() {
     let principal = Principal::new("ci");
     let turn = Turn { agent: AgentId::new("hero").unwrap(), input: "hello".to_owned() };
     let subject = Subject { principal: &principal, command: Command::Turn(&turn) };
-    let check = |opa: Opa, facts: &Facts| {
+    let check = |opa: Opa, facts: &GateInputs| {
         OpaGate { opa, policy_hash: String::new() }.check(&subject, facts)
     };
-    let answered = |answer| Facts { opa: Some(answer), ..Facts::default() };
+    let answered = |answer| GateInputs { opa: Some(answer), ..GateInputs::default() };
     assert!(check(Opa::Remote, &answered(OpaAnswer::Allow)).refusal.is_none());
     for (opa, facts) in [
-        (Opa::Remote, Facts::default()),
+        (Opa::Remote, GateInputs::default()),
         (Opa::Remote, answered(deny("no"))),
         (Opa::Broken, answered(OpaAnswer::Allow)),
     ] {

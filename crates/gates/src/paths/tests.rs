@@ -1,6 +1,6 @@
 //! The paths gate by table: where targets may lie, and what each refusal says.
 
-use life_agent_domain::command::Gated;
+use life_agent_domain::governance::command::Gated;
 
 use super::*;
 use crate::chain::testing::{facts, plan, policy, subject, turn};
@@ -11,7 +11,8 @@ fn gate() -> PathsGate {
 
 fn refusal(targets: &[&str], resolved: Option<Vec<TargetFact>>) -> Option<Refusal> {
     let asked = plan("tidy up", "", targets);
-    let facts = Facts { targets: resolved.or(facts(asked.view()).targets), ..Facts::default() };
+    let facts =
+        GateInputs { targets: resolved.or(facts(asked.view()).targets), ..GateInputs::default() };
     gate().check(&subject(&asked), &facts).refusal
 }
 
@@ -73,9 +74,9 @@ fn a_refusal_says_which_target_and_what_is_allowed() {
 fn a_fact_that_is_missing_refuses() {
     assert!(refusal(&["docs/a.md"], Some(vec![])).is_some());
     assert!(refusal(&[], Some(vec![])).is_none());
-    let nothing_known = gate().check(&subject(&plan("", "", &[])), &Facts::default());
+    let nothing_known = gate().check(&subject(&plan("", "", &[])), &GateInputs::default());
     assert!(nothing_known.refusal.is_some());
-    let not_about_paths = gate().check(&subject(&turn("hello")), &Facts::default());
+    let not_about_paths = gate().check(&subject(&turn("hello")), &GateInputs::default());
     assert!(not_about_paths.refusal.is_none());
 }
 

@@ -1,6 +1,6 @@
 //! Generated credentials of every kind are taken out, and nothing else is.
 
-use life_agent_domain::payload::Payload;
+use life_agent_domain::governance::payload::Payload;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
 
-use life_agent_domain::gate::Effect;
+use life_agent_domain::governance::gate::Effect;
 use life_agent_policy::document::Category;
 use regex::bytes::{Regex, RegexBuilder};
 

@@ -1,6 +1,6 @@
 //! Several texts read as one, so that nothing hides by being spread over them.
 
-use life_agent_domain::command::Field;
+use life_agent_domain::governance::command::Field;
 
 use super::scanner::RawFinding;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use life_agent_domain::gate::Effect;
+use life_agent_domain::governance::gate::Effect;
 use life_agent_policy::bounded::Found;
 use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::{CompiledPattern, Snapshot};

@@ -1,7 +1,7 @@
 //! The risk gate: what it finds where, and what the policy makes of it.
 
-use life_agent_domain::command::{Act, Chat, Gated, Message};
-use life_agent_domain::ids::{ActionName, AgentId};
+use life_agent_domain::governance::command::{Act, Chat, Gated, Message};
+use life_agent_domain::governance::ids::{ActionName, AgentId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,18 +1,18 @@
 //! Rules by table: what each kind of list is about, and what each effect does.
 
-use life_agent_domain::command::{Act, Chat, Gated, Message};
-use life_agent_domain::ids::{ActionName, AgentId};
+use life_agent_domain::governance::command::{Act, Chat, Gated, Message};
+use life_agent_domain::governance::ids::{ActionName, AgentId};
 use serde_json::json;
 
 use super::*;
 use crate::chain::testing::{facts, plan, policy, subject, turn};
 
-fn check(rules: &str, command: &impl Gated, facts: &Facts) -> Verdict {
+fn check(rules: &str, command: &impl Gated, facts: &GateInputs) -> Verdict {
     RulesGate::new(policy(&format!("rules:\n{rules}"))).check(&subject(command), facts)
 }
 
 /// Whether a rule with this `match` is about the command.
-fn applies(matches: &str, command: &impl Gated, facts: &Facts) -> bool {
+fn applies(matches: &str, command: &impl Gated, facts: &GateInputs) -> bool {
     let rule = format!("  - {{id: r, match: {{{matches}}}, effect: deny}}\n");
     check(&rule, command, facts).refusal.is_some()
 }

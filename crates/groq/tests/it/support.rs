@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use life_agent_domain::redact::Redact;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_groq::testing::{Answer, StandIn};
 use life_agent_groq::{ChatError, ChatMessage, ChatRequest, Client, Retries, Settings, Timeouts};
 

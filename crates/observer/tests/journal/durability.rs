@@ -1,6 +1,6 @@
 //! What was answered is there, in order, whatever follows.
 
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Extra, Filter, JournalError, Options, Proposal, Usage, Work};
 use serde_json::value::RawValue;
 

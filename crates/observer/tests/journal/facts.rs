@@ -1,6 +1,6 @@
 //! What agents keep in mind can be found by its words.
 
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Extra, FactChange, Journal, Work};
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ async fn keep(journal: &Journal, name: &str, kept: &[(u64, &str)], forgotten: &[
     let kept = kept.iter().map(|(version, text)| (*version, (*text).to_owned())).collect();
     let change = FactChange { kept, forgotten: forgotten.to_vec() };
     let work = Work {
-        extra: vec![Extra::Facts(agent(name), change)],
+        extra: vec![Extra::GateInputs(agent(name), change)],
         ..Work::of(entry(EventKind::Act, Some(name), "{}"))
     };
     journal.append(work).unwrap().await.unwrap();

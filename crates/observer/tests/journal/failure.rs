@@ -6,7 +6,7 @@ use std::process::Command;
 use life_agent_observer::{Filter, Journal, JournalError, Options, PageLimit, Reader, Work};
 
 use crate::support::{Folder, entry, ids, plain, step, whole, write};
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 
 /// A row too large to fit where there is still room.
 fn large() -> Work {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Filter, Follower, Journal, JournalError, Options};
 
 use crate::support::{Folder, agent, entry, fill, plain, step, write};

@@ -1,6 +1,6 @@
 //! Turns that are taken later, and calls that may be repeated, beside the rows
 
-use life_agent_domain::record::EventKind;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{
     Answer, Extra, Forget, JobChange, JobRecord, JobStatus, Journal, JournalError, Mark,
     MarkRecord, NewJob, Work,

@@ -1,6 +1,6 @@
 //! Pages, filters and lists.
 
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_observer::{Extra, Filter, Proposal, Work};
 use serde_json::value::RawValue;
 

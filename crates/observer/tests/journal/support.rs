@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use life_agent_domain::ids::AgentId;
-use life_agent_domain::record::{Entry, EventKind};
-use life_agent_domain::state::AgentState;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::{Entry, EventKind};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
     AgentStep, Filter, Head, Journal, JournalError, Options, Reader, Snapshot, Verdict, Whole, Work,
 };

@@ -1,6 +1,6 @@
 //! An agent's steps lead back from the last one, also in a journal that an older version wrote.
 
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_observer::{
     AgentStep, Extra, Filter, Journal, JournalError, Keep, Past, Reader, Work,
 };

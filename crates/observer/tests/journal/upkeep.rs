@@ -1,6 +1,6 @@
 //! Export, backup, and the removal of what need not be kept.
 
-use life_agent_domain::record::{EventKind, Row};
+use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_observer::{
     Extra, Fault, Filter, Head, Journal, JournalError, Keep, Pruned, Reader, Verdict, Work,
 };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use life_agent_domain::gate::Refusal;
-use life_agent_domain::scan::{Admit, Leak};
+use life_agent_domain::governance::change_policy::{ChangePolicy, Leak};
+use life_agent_domain::governance::gate::Refusal;
 use life_agent_plans::draft::draft;
 use life_agent_plans::fault::{Code, PlanFault};
 
@@ -26,7 +26,7 @@ const NO_PLAN: &[Code] = &[
 /// secrets.
 struct Anything;
 
-impl Admit for Anything {
+impl ChangePolicy for Anything {
     fn path(&self, _relative: &str) -> Result<(), Refusal> {
         Ok(())
     }

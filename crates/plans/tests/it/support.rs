@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use life_agent_domain::command::{Plan, Subject};
-use life_agent_domain::gate::{
-    Chain, Facts, Gate, Permit, Reason, Refusal, Unwatched, Verdict, evaluate,
+use life_agent_domain::governance::change_policy::{ChangePolicy, Leak};
+use life_agent_domain::governance::command::{Plan, Subject};
+use life_agent_domain::governance::gate::{
+    Chain, Gate, GateInputs, Permit, Reason, Refusal, Unwatched, Verdict, evaluate,
 };
-use life_agent_domain::ids::Principal;
-use life_agent_domain::redact::Redact;
-use life_agent_domain::scan::{Admit, Leak};
+use life_agent_domain::governance::ids::Principal;
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::edit::Edit;
 use life_agent_plans::fault::PlanFault;
@@ -146,7 +146,7 @@ pub(crate) fn git_bytes<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Ite
 /// credential.
 pub(crate) struct Judge;
 
-impl Admit for Judge {
+impl ChangePolicy for Judge {
     fn path(&self, relative: &str) -> Result<(), Refusal> {
         if relative.starts_with("private/") { Err(forbidden()) } else { Ok(()) }
     }
@@ -177,7 +177,7 @@ impl Gate for Yes {
     fn name(&self) -> &'static str {
         "yes"
     }
-    fn check(&self, _subject: &Subject<'_>, _facts: &Facts) -> Verdict {
+    fn check(&self, _subject: &Subject<'_>, _facts: &GateInputs) -> Verdict {
         Verdict { applied: vec!["docs-only".to_owned()], ..Verdict::pass() }
     }
 }
@@ -194,7 +194,7 @@ pub(crate) fn permit(intent: &str, context: &str, targets: &[String]) -> Permit<
     let chain = Chain::new(Box::new(Yes), Vec::new(), Box::new(Keep));
     let plan =
         Plan { intent: intent.to_owned(), context: context.to_owned(), targets: targets.to_vec() };
-    evaluate(&chain, Principal::new("ann"), plan, &Facts::default(), &Unwatched).unwrap()
+    evaluate(&chain, Principal::new("ann"), plan, &GateInputs::default(), &Unwatched).unwrap()
 }
 
 pub(crate) fn meta() -> Meta {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use life_agent_domain::gate::Effect;
+use life_agent_domain::governance::gate::Effect;
 use proptest::prelude::*;
 
 use super::*;

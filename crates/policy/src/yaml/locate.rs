@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use life_agent_domain::fault::Fault;
+use life_agent_domain::governance::fault::Fault;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use life_agent_domain::intents::Intents;
-use life_agent_domain::rules::{Outcome, TurnResult};
-use life_agent_domain::state::Deltas;
+use life_agent_domain::agent::intents::Intents;
+use life_agent_domain::agent::rules::{Outcome, TurnResult};
+use life_agent_domain::agent::state::Deltas;
 use proptest::prelude::*;
 use serde_json::{Value, value::to_raw_value};
 
@@ -50,7 +50,7 @@ fn the_voice_speaks_first_and_the_turn_comes_last_as_data() {
         response: "Processed".to_owned(),
     };
     let mut state = AgentState::initial(1);
-    let fact = |n: u64| Fact { version: n, turn: n, text: format!("fact {n}"), uses: 0 };
+    let fact = |n: u64| Note { version: n, turn: n, text: format!("fact {n}"), uses: 0 };
     state.facts = (0..40).map(fact).collect();
     let scene = Scene {
         profile: &profile,

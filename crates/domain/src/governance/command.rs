@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ActionName, AgentId, Principal};
-use crate::payload::Payload;
-use crate::redact::{Redact, redact_owned};
+use crate::governance::ids::{ActionName, AgentId, Principal};
+use crate::governance::payload::Payload;
+use crate::governance::redaction::{Redact, redact_owned};
 
 /// The four things that pass the gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

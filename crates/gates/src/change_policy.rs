@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::gate::{Reason, Refusal, TargetFact};
-use life_agent_domain::scan::{Admit, Leak};
+use life_agent_domain::governance::change_policy::{ChangePolicy, Leak};
+use life_agent_domain::governance::gate::{Reason, Refusal, TargetFact};
 use life_agent_policy::snapshot::Snapshot;
 
 use crate::paths::PathsGate;
@@ -11,18 +11,18 @@ use crate::risk::scanner::credentials;
 
 /// Answers for one policy.
 #[derive(Debug)]
-pub struct Admission {
+pub struct SnapshotChangePolicy {
     paths: PathsGate,
 }
 
-impl Admission {
+impl SnapshotChangePolicy {
     /// The directories and globs of one policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self { paths: PathsGate::new(snapshot) }
     }
 }
 
-impl Admit for Admission {
+impl ChangePolicy for SnapshotChangePolicy {
     fn path(&self, relative: &str) -> Result<(), Refusal> {
         // Whoever asks has opened the path without following a symlink: it is what it resolves to.
         let fact = TargetFact::Inside { resolved: relative.to_owned() };
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn paths_renames_and_added_texts_are_judged_by_the_policy() {
-        let admission = Admission::new(policy("deny_globs: ['**/*.pem']\n"));
+        let admission = SnapshotChangePolicy::new(policy("deny_globs: ['**/*.pem']\n"));
         assert!(admission.path("docs/a.md").is_ok());
         for (path, rule) in
             [("src/a.rs", "allowed_dirs"), ("docs/k.pem", "**/*.pem"), ("../a", "path")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::redact::Redact;
+use crate::governance::redaction::Redact;
 
 /// Longest agent id or action name, in characters.
 pub const MAX_NAME: usize = 64;

@@ -16,7 +16,7 @@ pub struct Intent {
     /// Its name.
     pub id: String,
     /// The action that a turn with this intent takes; a name out of
-    /// [`Profile::actions`](crate::profile::Profile::actions).
+    /// [`Profile::actions`](crate::agent::profile::Profile::actions).
     pub action: String,
     /// Words that show it.
     pub keywords: Vec<Keyword>,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::ids::AgentId;
+use crate::governance::ids::AgentId;
 
 /// BLAKE3 after its context, which is the same for every draw.
 static DRAW: LazyLock<blake3::Hasher> =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Fact;
+use crate::agent::memory::Note;
 
 /// Distinct action names counted per agent; what goes beyond is counted under [`OTHER_ACTIONS`].
 pub const MAX_ACTION_NAMES: usize = 256;
@@ -39,7 +39,7 @@ pub struct AgentState {
     /// What it was told to keep in mind, in the order in which it was told. Left out while there is
     /// nothing: such states hash as they did before there were facts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub facts: Vec<Fact>,
+    pub facts: Vec<Note>,
 }
 
 /// Four measures of 0 to 100.

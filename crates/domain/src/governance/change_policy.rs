@@ -1,17 +1,17 @@
 //! What a change plan has to ask before it may touch a file or add a text.
 
-use crate::gate::Refusal;
+use crate::governance::gate::Refusal;
 
 /// Judges the parts of a change that the chain cannot see: its files and the text that it adds.
 ///
 /// A trait because the judges live above this crate (in `gates`), while the plans that ask them must
 /// not know the gates. One value answers for one policy.
-pub trait Admit: Send + Sync {
+pub trait ChangePolicy: Send + Sync {
     /// Whether a change may touch this file: a path relative to the workspace, `/` between its
     /// components, with no symlink on the way to it.
     fn path(&self, relative: &str) -> Result<(), Refusal>;
 
-    /// Whether a file may move between these two paths, each of which [`Admit::path`] admits:
+    /// Whether a file may move between these two paths, each of which [`ChangePolicy::path`] admits:
     /// refused unless one allowed directory holds both.
     fn rename(&self, from: &str, to: &str) -> Result<(), Refusal>;
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::command::Turn;
-use crate::ids::AgentId;
+use crate::governance::command::Turn;
+use crate::governance::ids::AgentId;
 
 struct Says(&'static str, Option<Reason>);
 
@@ -12,7 +12,7 @@ impl Gate for Says {
     fn name(&self) -> &'static str {
         self.0
     }
-    fn check(&self, _: &Subject<'_>, _: &Facts) -> Verdict {
+    fn check(&self, _: &Subject<'_>, _: &GateInputs) -> Verdict {
         let refusal = self.1.map(|reason| Refusal {
             reason,
             rule: None,
@@ -38,7 +38,7 @@ fn turn() -> Turn {
 fn run(gates: Vec<Says>) -> Result<Permit<Turn>, Box<Denial<Turn>>> {
     let mut gates = gates.into_iter().map(|gate| Box::new(gate) as Box<dyn Gate>);
     let chain = Chain::new(gates.next().unwrap(), gates.collect(), Box::new(Stars));
-    evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Unwatched)
+    evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Unwatched)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
         fn name(&self) -> &'static str {
             "tells"
         }
-        fn check(&self, _: &Subject<'_>, _: &Facts) -> Verdict {
+        fn check(&self, _: &Subject<'_>, _: &GateInputs) -> Verdict {
             let finding = Finding {
                 category: "secrets",
                 rule: "password".to_owned(),
@@ -84,7 +84,7 @@ fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
         }
     }
     let chain = Chain::new(Box::new(Tells), vec![], Box::new(Stars));
-    let denial = evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Unwatched);
+    let denial = evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Unwatched);
     assert!(!format!("{:?}", denial.unwrap_err()).contains("hunter2"));
 }
 
@@ -95,6 +95,6 @@ fn a_watch_that_runs_no_gate_gets_no_permit() {
         fn gate(&self, _: &'static str, _: &mut dyn FnMut()) {}
     }
     let chain = Chain::new(Box::new(Says("one", None)), vec![], Box::new(Stars));
-    let outcome = evaluate(&chain, Principal::new("p"), turn(), &Facts::default(), &Lazy);
+    let outcome = evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Lazy);
     assert_eq!(outcome.unwrap_err().gate, "one");
 }

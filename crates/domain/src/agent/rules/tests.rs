@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ids::{ActionName, AgentId};
-use crate::intents::{Intent, Intents, Keyword};
-use crate::state::{MAX_MEMORIES, Memory};
+use crate::agent::intents::{Intent, Intents, Keyword};
+use crate::agent::state::{MAX_MEMORIES, Memory};
+use crate::governance::ids::{ActionName, AgentId};
 
 fn profile() -> Profile {
     let action = |difficulty, effects| Action { difficulty, effects };
@@ -88,7 +88,7 @@ fn an_agent_keeps_what_it_is_told_to_remember() {
     let step = act_step(&state, &profile(), &Act { agent: agent(), action, payload });
     assert!(step.known);
     apply_act(&mut state, &step);
-    let kept = Fact { version: 1, turn: 3, text: "the gate opens at dawn".to_owned(), uses: 0 };
+    let kept = Note { version: 1, turn: 3, text: "the gate opens at dawn".to_owned(), uses: 0 };
     assert_eq!(state.facts, [kept]);
     apply_act(&mut state, &ActStep { remembered: None, recalled: vec![1, 7], ..step });
     assert_eq!(state.facts[0].uses, 1);

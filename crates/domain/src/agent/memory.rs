@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::payload::Payload;
+use crate::governance::payload::Payload;
 
 /// The action that keeps the `text` of its payload as a fact.
 pub const REMEMBER: &str = "remember";
@@ -20,7 +20,7 @@ pub const MAX_FACT_BYTES: usize = 8 * 1024;
 
 /// One thing that an agent keeps in mind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fact {
+pub struct Note {
     /// The state version that keeping it led to; no two facts of an agent share one.
     pub version: u64,
     /// How many turns the agent had taken by then.
@@ -53,13 +53,13 @@ pub fn fits(fact: &str, query: &str) -> bool {
 
 /// Keeps a fact. One that is known already counts as used; where there is no room, those that were used
 /// least go, the oldest of them first.
-pub(crate) fn keep(facts: &mut Vec<Fact>, fact: Fact) {
+pub(crate) fn keep(facts: &mut Vec<Note>, fact: Note) {
     if let Some(known) = facts.iter_mut().find(|known| known.text == fact.text) {
         known.uses = known.uses.saturating_add(1);
         return;
     }
     let room = MAX_FACT_BYTES.saturating_sub(fact.text.len());
-    let fits = |facts: &[Fact]| {
+    let fits = |facts: &[Note]| {
         facts.len() < MAX_FACTS && facts.iter().map(|fact| fact.text.len()).sum::<usize>() <= room
     };
     while !fits(facts) {
@@ -71,7 +71,7 @@ pub(crate) fn keep(facts: &mut Vec<Fact>, fact: Fact) {
 }
 
 /// Counts the facts of these versions as used.
-pub(crate) fn count_uses(facts: &mut [Fact], versions: &[u64]) {
+pub(crate) fn count_uses(facts: &mut [Note], versions: &[u64]) {
     for fact in facts.iter_mut().filter(|fact| versions.contains(&fact.version)) {
         fact.uses = fact.uses.saturating_add(1);
     }
@@ -84,8 +84,8 @@ mod tests {
 
     use super::*;
 
-    fn fact(version: u64, text: &str) -> Fact {
-        Fact { version, turn: 0, text: text.to_owned(), uses: 0 }
+    fn fact(version: u64, text: &str) -> Note {
+        Note { version, turn: 0, text: text.to_owned(), uses: 0 }
     }
 
     fn found(payload: &Value) -> Option<String> {
@@ -126,7 +126,7 @@ mod tests {
         let mut facts = Vec::new();
         keep(&mut facts, fact(1, "the gate is shut"));
         keep(&mut facts, fact(2, "the gate is shut"));
-        assert_eq!(facts, [Fact { uses: 1, ..fact(1, "the gate is shut") }]);
+        assert_eq!(facts, [Note { uses: 1, ..fact(1, "the gate is shut") }]);
     }
 
     #[test]

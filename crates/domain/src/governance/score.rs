@@ -1,6 +1,6 @@
 //! One number for how risky a request looks.
 
-use crate::gate::Finding;
+use crate::governance::gate::Finding;
 
 /// 0 for nothing found up to 1: `1 - (1-w1)(1-w2)…` over the weights of the distinct rules that found
 /// something, rounded to hundredths. Each further rule adds, none takes it beyond 1, and the same
@@ -22,7 +22,7 @@ pub fn of(findings: &[Finding]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::Effect;
+    use crate::governance::gate::Effect;
 
     fn finding(rule: &str, weight: f64) -> Finding {
         Finding {

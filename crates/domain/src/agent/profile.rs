@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::intents::Intents;
-use crate::state::Deltas;
+use crate::agent::intents::Intents;
+use crate::agent::state::Deltas;
 
 /// A validated agent profile.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::rules::TurnResult;
+use crate::agent::rules::TurnResult;
 
 /// One sentence that begins `Processed`; it holds nothing that the caller wrote.
 pub fn offline(turn: &TurnResult) -> String {

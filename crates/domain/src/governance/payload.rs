@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::redact::{Redact, redact_owned};
-use crate::size::json_size;
+use crate::governance::redaction::{Redact, redact_owned};
+use crate::governance::size::json_size;
 
 /// Largest payload, in bytes of its compact JSON.
 pub const MAX_BYTES: usize = 64 * 1024;

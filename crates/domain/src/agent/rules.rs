@@ -4,14 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Act, Turn};
-use crate::dice;
-use crate::facts::{self, Fact, RECALL, REMEMBER};
-use crate::gate::Permit;
-use crate::narrate;
-use crate::payload::Payload;
-use crate::profile::{Action, Profile};
-use crate::state::{AgentState, Deltas, MAX_MEMORY_CHARS};
+use crate::agent::dice;
+use crate::agent::memory::{self, Note, RECALL, REMEMBER};
+use crate::agent::narration;
+use crate::agent::profile::{Action, Profile};
+use crate::agent::state::{AgentState, Deltas, MAX_MEMORY_CHARS};
+use crate::governance::command::{Act, Turn};
+use crate::governance::gate::Permit;
+use crate::governance::payload::Payload;
 
 /// What an act did. Recorded in its journal row; [`apply`] needs nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,9 +110,9 @@ pub fn apply_act(state: &mut AgentState, step: &ActStep) {
     state.vitals = state.vitals.after(step.deltas);
     if let Some(text) = &step.remembered {
         let (version, turn, text) = (state.version, state.turns, text.clone());
-        facts::keep(&mut state.facts, Fact { version, turn, text, uses: 0 });
+        memory::keep(&mut state.facts, Note { version, turn, text, uses: 0 });
     }
-    facts::count_uses(&mut state.facts, &step.recalled);
+    memory::count_uses(&mut state.facts, &step.recalled);
 }
 
 /// The state after a turn.
@@ -134,7 +134,7 @@ pub(crate) fn act_step(state: &AgentState, profile: &Profile, act: &Act) -> ActS
     let name = act.action.as_str();
     let action = profile.actions.get(name);
     let effects = action.map_or(Deltas::default(), |action| action.effects);
-    let remembered = if name == REMEMBER { facts::fact_in(&act.payload) } else { None };
+    let remembered = if name == REMEMBER { memory::fact_in(&act.payload) } else { None };
     ActStep {
         action: name.to_owned(),
         payload: act.payload.clone(),
@@ -165,7 +165,7 @@ pub(crate) fn turn_step(state: &AgentState, profile: &Profile, turn: &Turn) -> T
         outcome,
         deltas: state.vitals.effective(deltas),
     };
-    let response = narrate::offline(&turn_result);
+    let response = narration::offline(&turn_result);
     TurnStep { input: turn.input.clone(), turn: turn_result, response }
 }
 

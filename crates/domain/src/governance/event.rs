@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::ids::AgentId;
+use crate::governance::ids::AgentId;
 
 /// What a row is about; the name of its event on `/events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use crate::command::{Gated, Subject};
-use crate::ids::Principal;
-use crate::redact::{Redact, redact_owned};
-use crate::score;
+use crate::governance::command::{Gated, Subject};
+use crate::governance::ids::Principal;
+use crate::governance::redaction::{Redact, redact_owned};
+use crate::governance::score;
 
-/// One judge. Gates are pure: whatever they cannot see in the subject is in the [`Facts`].
+/// One judge. Gates are pure: whatever they cannot see in the subject is in the [`GateInputs`].
 pub trait Gate: Send + Sync {
     /// The name that rows, answers and `gate_seconds{gate}` show.
     fn name(&self) -> &'static str;
     /// What it found, and whether it refuses.
-    fn check(&self, subject: &Subject<'_>, facts: &Facts) -> Verdict;
+    fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict;
 }
 
 /// What a gate says. The default is "nothing found, go on".
@@ -149,7 +149,7 @@ pub struct Finding {
 
 /// What gates cannot see for themselves. A fact that is missing denies.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub struct GateInputs {
     /// Whether the kill switch is on.
     pub kill_switch: Option<KillSwitch>,
     /// Whether the caller is within its rate.
@@ -330,7 +330,7 @@ pub fn evaluate<C: Gated>(
     chain: &Chain,
     principal: Principal,
     command: C,
-    facts: &Facts,
+    facts: &GateInputs,
     watch: &dyn Watch,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     let subject = Subject { principal: &principal, command: command.view() };
@@ -349,7 +349,7 @@ pub fn evaluate<C: Gated>(
 fn judge(
     chain: &Chain,
     subject: &Subject<'_>,
-    facts: &Facts,
+    facts: &GateInputs,
     watch: &dyn Watch,
 ) -> (Trace, Option<(&'static str, Refusal)>) {
     let mut trace = Trace::default();
