@@ -39,6 +39,8 @@ codes! {
     PathForbidden = "path_forbidden", FORBIDDEN, "a path lies outside of what is allowed";
     OpaDeny = "opa_deny", FORBIDDEN, "the OPA gate did not say yes";
     RuleDeny = "rule_deny", FORBIDDEN, "a rule of the policy refuses it";
+    ToolDenied = "tool_denied", FORBIDDEN, "the policy denies the tool call";
+    ApprovalRequired = "approval_required", FORBIDDEN, "the policy asks a person before the request may proceed";
     NotFound = "not_found", NOT_FOUND, "there is no such thing";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "not with this method; see `Allow`";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "the body did not arrive in time";
@@ -298,6 +300,8 @@ mod tests {
             (Reason::RateLimited, 429),
             (Reason::KillSwitch, 503),
             (Reason::PlanLimit, 422),
+            (Reason::ToolDenied, 403),
+            (Reason::ApprovalRequired, 403),
         ] {
             let code = Code::named(reason.code()).unwrap();
             assert_eq!(code.status(), status, "{reason:?}");

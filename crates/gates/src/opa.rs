@@ -228,6 +228,13 @@ pub fn input(subject: &Subject<'_>, facts: &GateInputs, policy_hash: &str) -> se
                 chat.messages.iter().map(|message| message.content.as_str()).collect();
             input["input"] = json!(said.join("\n"));
         }
+        Command::Tool(tool) => {
+            input["tool"] = json!(tool.tool);
+            input["server"] = json!(tool.server);
+            input["session_id"] = json!(tool.session_id);
+            input["cwd"] = json!(tool.cwd);
+            input["payload"] = json!(tool.arguments.as_object());
+        }
     }
     input
 }

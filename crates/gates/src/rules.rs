@@ -74,7 +74,7 @@ impl<'a> Asked<'a> {
             intent: match command {
                 Command::Plan(plan) => Some(&plan.intent),
                 Command::Turn(_) => facts.intent.as_deref(),
-                Command::Act(_) | Command::Chat(_) => None,
+                Command::Act(_) | Command::Chat(_) | Command::Tool(_) => None,
             },
             action: match command {
                 Command::Act(act) => Some(act.action.as_str()),

@@ -101,7 +101,7 @@ pub enum RuleEffect {
 #[schemars(deny_unknown_fields)]
 pub struct Match {
     /// Kinds of request.
-    #[garde(length(max = 4))]
+    #[garde(length(max = 5))]
     #[schemars(with = "Vec<KindName>")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<Kind>,
@@ -144,6 +144,7 @@ enum KindName {
     Turn,
     Plan,
     Chat,
+    Tool,
 }
 
 /// What is done about risky texts.

@@ -110,6 +110,10 @@ impl Document for CheckBody {
         match kind {
             Kind::Act => ActBody { agent_id, action, payload }.check(faults).map(Asked::Act),
             Kind::Turn => TurnBody { agent_id, input }.check(faults).map(Asked::Turn),
+            Kind::Tool => {
+                faults.add("kind", "must be `act`, `turn`, `plan` or `chat`");
+                None
+            }
             Kind::Chat => {
                 let body = ChatBody { messages, model, temperature, max_tokens, stream };
                 Some(Asked::Chat(Chat { messages: body.check(faults)?.asked.messages }))

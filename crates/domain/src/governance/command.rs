@@ -1,4 +1,4 @@
-//! What callers ask for, as the gates and the rules see it.
+//! The requests that pass the gates: their types, and the view that gates and rules judge.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,11 @@ use crate::governance::ids::{ActionName, AgentId, Principal};
 use crate::governance::payload::Payload;
 use crate::governance::redaction::{Redact, redact_owned};
 
-/// The four things that pass the gates.
+mod tool;
+
+pub use tool::{BadLabel, Label, MAX_LABEL, Tool};
+
+/// The kinds of request that pass the gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -18,11 +22,13 @@ pub enum Kind {
     Plan,
     /// A conversation with the model.
     Chat,
+    /// A call of a tool that runs outside the service.
+    Tool,
 }
 
 impl Kind {
     /// All of them, for tables and labels.
-    pub const ALL: [Kind; 4] = [Kind::Act, Kind::Turn, Kind::Plan, Kind::Chat];
+    pub const ALL: [Kind; 5] = [Kind::Act, Kind::Turn, Kind::Plan, Kind::Chat, Kind::Tool];
 
     /// The name used in policies, rows and labels.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +37,7 @@ impl Kind {
             Kind::Turn => "turn",
             Kind::Plan => "plan",
             Kind::Chat => "chat",
+            Kind::Tool => "tool",
         }
     }
 }
@@ -82,7 +89,7 @@ pub struct Message {
     pub content: String,
 }
 
-/// A borrowed view of any command, which is what gates judge.
+/// A borrowed view of any command, for the gates.
 #[derive(Debug, Clone, Copy)]
 pub enum Command<'a> {
     /// See [`Act`].
@@ -93,6 +100,8 @@ pub enum Command<'a> {
     Plan(&'a Plan),
     /// See [`Chat`].
     Chat(&'a Chat),
+    /// See [`Tool`].
+    Tool(&'a Tool),
 }
 
 /// Who asks for what.
@@ -123,16 +132,31 @@ pub enum Field {
     Message(usize),
     /// The n-th target path.
     Target(usize),
+    /// `tool`
+    Tool,
+    /// `server`
+    Server,
+    /// `session_id`
+    Session,
+    /// `call_id`
+    Call,
+    /// `cwd`
+    Cwd,
+    /// The n-th text of a tool call's arguments; see [`BoundedObject::texts`].
+    ///
+    /// [`BoundedObject::texts`]: crate::governance::payload::BoundedObject::texts
+    Argument(usize),
 }
 
 impl<'a> Command<'a> {
-    /// Which of the four it is.
+    /// The kind of the request.
     pub fn kind(self) -> Kind {
         match self {
             Command::Act(_) => Kind::Act,
             Command::Turn(_) => Kind::Turn,
             Command::Plan(_) => Kind::Plan,
             Command::Chat(_) => Kind::Chat,
+            Command::Tool(_) => Kind::Tool,
         }
     }
 
@@ -141,6 +165,7 @@ impl<'a> Command<'a> {
         match self {
             Command::Act(act) => Some(&act.agent),
             Command::Turn(turn) => Some(&turn.agent),
+            Command::Tool(tool) => Some(&tool.agent),
             Command::Plan(_) | Command::Chat(_) => None,
         }
     }
@@ -174,6 +199,7 @@ impl<'a> Command<'a> {
                 let messages = chat.messages.iter().enumerate();
                 messages.map(|(n, message)| (Field::Message(n), message.content.as_str())).collect()
             }
+            Command::Tool(tool) => tool.texts(),
         }
     }
 
@@ -189,6 +215,15 @@ impl<'a> Command<'a> {
             (Field::Context, _) => "context".to_owned(),
             (Field::Message(n), _) => format!("messages/{n}/content"),
             (Field::Target(n), _) => format!("target_paths/{n}"),
+            (Field::Tool, _) => "tool".to_owned(),
+            (Field::Server, _) => "server".to_owned(),
+            (Field::Session, _) => "session_id".to_owned(),
+            (Field::Call, _) => "call_id".to_owned(),
+            (Field::Cwd, _) => "cwd".to_owned(),
+            (Field::Argument(n), Command::Tool(tool)) => {
+                format!("arguments{}", tool.arguments.pointer(n))
+            }
+            (Field::Argument(_), _) => "arguments".to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::governance::command::{Gated, Subject};
+use crate::governance::command::{Gated, Kind, Subject};
 use crate::governance::ids::Principal;
 use crate::governance::redaction::{Redact, redact_owned};
 use crate::governance::score;
@@ -56,11 +56,15 @@ pub enum Reason {
     KillSwitch,
     /// A plan is larger than the policy allows.
     PlanLimit,
+    /// The policy denies this tool call.
+    ToolDenied,
+    /// The policy asks a person before the request may proceed.
+    ApprovalRequired,
 }
 
 impl Reason {
     /// All of them, so that counters exist before the first denial.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 9] = [
         Reason::RiskPattern,
         Reason::PathForbidden,
         Reason::OpaDeny,
@@ -68,6 +72,8 @@ impl Reason {
         Reason::RateLimited,
         Reason::KillSwitch,
         Reason::PlanLimit,
+        Reason::ToolDenied,
+        Reason::ApprovalRequired,
     ];
 
     /// The label of `policy_denied_total{reason}`.
@@ -80,10 +86,22 @@ impl Reason {
             Reason::RateLimited => "rate_limited",
             Reason::KillSwitch => "kill_switch",
             Reason::PlanLimit => "plan_limit",
+            Reason::ToolDenied => "tool_denied",
+            Reason::ApprovalRequired => "approval_required",
         }
     }
 
-    /// The error code that the caller gets.
+    /// The error code that the caller of a request of this kind gets. Every judgment of a tool call has
+    /// the code `tool_denied`; the label still names the kind of judgment.
+    pub fn code_for(self, kind: Kind) -> &'static str {
+        let judged = matches!(
+            self,
+            Reason::RiskPattern | Reason::PathForbidden | Reason::OpaDeny | Reason::RuleDeny
+        );
+        if kind == Kind::Tool && judged { Reason::ToolDenied.code() } else { self.code() }
+    }
+
+    /// The error code that the caller gets, tool calls aside.
     pub fn code(self) -> &'static str {
         match self {
             Reason::RiskPattern => "prompt_risky",
@@ -123,6 +141,8 @@ impl Refusal {
 pub enum Effect {
     /// It refuses the request.
     Deny,
+    /// It refuses the request until a person approves it.
+    Ask,
     /// It is only recorded: this is what would have been denied.
     Observe,
 }
@@ -324,8 +344,8 @@ pub struct Denial<C> {
     pub trace: Trace,
 }
 
-/// Sends a command through the chain. The first refusal ends it; whatever comes out, with or without
-/// a permit, holds the redacted command only.
+/// Sends a command through the chain. The first denial ends it; a gate that asks for an approval lets
+/// the later gates judge first. The outcome, permit or denial, holds only the redacted command.
 pub fn evaluate<C: Gated>(
     chain: &Chain,
     principal: Principal,
@@ -361,9 +381,16 @@ fn judge(
         let verdict = verdict.unwrap_or_else(|| Verdict::refuse(unrun()));
         trace.findings.extend(verdict.findings);
         trace.applied_policies.extend(verdict.applied);
-        if let Some(refusal) = verdict.refusal {
-            refused = Some((gate.name(), refusal));
-            break;
+        match verdict.refusal {
+            // A later gate may deny, and a denial outranks an approval whatever their order.
+            Some(refusal) if refusal.reason == Reason::ApprovalRequired => {
+                refused.get_or_insert((gate.name(), refusal));
+            }
+            Some(refusal) => {
+                refused = Some((gate.name(), refusal));
+                break;
+            }
+            None => {}
         }
     }
     trace.score = score::of(&trace.findings);

@@ -1,4 +1,5 @@
-//! The free-form part of an act: a JSON object, bounded in size and depth.
+//! JSON objects that callers choose: the payload of an act and the arguments of a tool call, each
+//! bounded in size and depth.
 
 use std::borrow::Cow;
 
@@ -8,41 +9,51 @@ use serde_json::{Map, Value};
 use crate::governance::redaction::{Redact, redact_owned};
 use crate::governance::size::json_size;
 
-/// Largest payload, in bytes of its compact JSON.
-pub const MAX_BYTES: usize = 64 * 1024;
-/// Deepest nesting; the object itself is level 1.
-pub const MAX_DEPTH: usize = 32;
-
-/// Why a JSON object is not a payload.
+/// Why a JSON object exceeds its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadPayload {
-    /// More than [`MAX_BYTES`].
-    #[error("must be at most {MAX_BYTES} bytes of JSON, this has {0}")]
-    TooLarge(usize),
-    /// Deeper than [`MAX_DEPTH`].
-    #[error("must be nested at most {MAX_DEPTH} levels deep")]
-    TooDeep,
+pub enum BadObject {
+    /// More bytes of compact JSON than the bound.
+    #[error("must be at most {max} bytes of JSON, this has {actual}")]
+    TooLarge {
+        /// The bound.
+        max: usize,
+        /// Bytes of compact JSON.
+        actual: usize,
+    },
+    /// Nested deeper than the bound; the object itself is level 1.
+    #[error("must be nested at most {0} levels deep")]
+    TooDeep(usize),
 }
 
-/// A JSON object of at most 64 KiB and 32 levels.
+/// A JSON object of at most `BYTES` bytes of compact JSON and `DEPTH` levels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
-pub struct Payload(Map<String, Value>);
+pub struct BoundedObject<const BYTES: usize, const DEPTH: usize>(Map<String, Value>);
 
-impl TryFrom<Map<String, Value>> for Payload {
-    type Error = BadPayload;
+/// The payload of an act: at most 64 KiB and 32 levels.
+pub type Payload = BoundedObject<{ 64 * 1024 }, 32>;
 
-    fn try_from(object: Map<String, Value>) -> Result<Self, BadPayload> {
-        // Depth first: serialising, which measures the size, recurses as deep as the value goes.
-        if object.values().any(|value| !within_depth(value, MAX_DEPTH - 1)) {
-            return Err(BadPayload::TooDeep);
+/// The arguments of a tool call: at most 1 MiB, because tools write whole files, and 64 levels.
+pub type Arguments = BoundedObject<{ 1024 * 1024 }, 64>;
+
+impl<const BYTES: usize, const DEPTH: usize> TryFrom<Map<String, Value>>
+    for BoundedObject<BYTES, DEPTH>
+{
+    type Error = BadObject;
+
+    fn try_from(object: Map<String, Value>) -> Result<Self, BadObject> {
+        // Depth first: serializing, which measures the size, recurses as deep as the value goes.
+        if object.values().any(|value| !within_depth(value, DEPTH - 1)) {
+            return Err(BadObject::TooDeep(DEPTH));
         }
-        let size = json_size(&object);
-        if size > MAX_BYTES { Err(BadPayload::TooLarge(size)) } else { Ok(Self(object)) }
+        match json_size(&object) {
+            actual if actual > BYTES => Err(BadObject::TooLarge { max: BYTES, actual }),
+            _ => Ok(Self(object)),
+        }
     }
 }
 
-impl Payload {
+impl<const BYTES: usize, const DEPTH: usize> BoundedObject<BYTES, DEPTH> {
     /// The object itself.
     pub fn as_object(&self) -> &Map<String, Value> {
         &self.0
@@ -53,7 +64,7 @@ impl Payload {
         texts_of_object(&self.0, found);
     }
 
-    /// The JSON pointer (RFC 6901) of the `ordinal`-th of [`Payload::texts`].
+    /// The JSON pointer (RFC 6901) of the `ordinal`-th of [`BoundedObject::texts`].
     pub fn pointer(&self, ordinal: usize) -> String {
         let mut left = ordinal;
         let mut path = String::new();
@@ -160,26 +171,37 @@ mod tests {
 
     use super::*;
 
-    fn payload(value: Value) -> Result<Payload, BadPayload> {
-        Payload::try_from(value.as_object().cloned().unwrap())
+    type Small = BoundedObject<64, 4>;
+
+    fn object<T: TryFrom<Map<String, Value>>>(value: Value) -> Result<T, T::Error> {
+        T::try_from(value.as_object().cloned().unwrap())
     }
 
     #[test]
     fn size_and_depth_are_bounded() {
-        assert!(payload(json!({"k": "x".repeat(MAX_BYTES - 8)})).is_ok());
+        assert!(object::<Small>(json!({"k": "x".repeat(56)})).is_ok());
         assert_eq!(
-            payload(json!({"k": "x".repeat(MAX_BYTES - 7)})),
-            Err(BadPayload::TooLarge(MAX_BYTES + 1))
+            object::<Small>(json!({"k": "x".repeat(57)})),
+            Err(BadObject::TooLarge { max: 64, actual: 65 })
         );
         let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "k": inner }));
-        assert!(payload(nested(MAX_DEPTH)).is_ok());
-        assert_eq!(payload(nested(MAX_DEPTH + 1)), Err(BadPayload::TooDeep));
+        assert!(object::<Small>(nested(4)).is_ok());
+        assert_eq!(object::<Small>(nested(5)), Err(BadObject::TooDeep(4)));
+    }
+
+    #[test]
+    fn a_tool_may_write_a_file_that_no_payload_may_hold() {
+        let file = || json!({"content": "x".repeat(500_000)});
+        assert!(object::<Arguments>(file()).is_ok());
+        let message = object::<Payload>(file()).unwrap_err().to_string();
+        assert_eq!(message, "must be at most 65536 bytes of JSON, this has 500014");
+        assert!(object::<Arguments>(json!({"content": "x".repeat(1 << 20)})).is_err());
     }
 
     #[test]
     fn each_text_has_a_pointer_that_leads_to_it() {
-        let payload =
-            payload(json!({"a/b": {"c~": ["x", 1, {"d": "y"}]}, "e": true, "f": "z"})).unwrap();
+        let payload: Payload =
+            object(json!({"a/b": {"c~": ["x", 1, {"d": "y"}]}, "e": true, "f": "z"})).unwrap();
         let mut texts = Vec::new();
         payload.texts(&mut texts);
         let found: Vec<_> =

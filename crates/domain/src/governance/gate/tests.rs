@@ -58,6 +58,39 @@ fn the_first_refusal_ends_the_chain() {
 }
 
 #[test]
+fn a_denial_outranks_an_approval_in_either_order() {
+    let (ask, deny) = (Some(Reason::ApprovalRequired), Some(Reason::RuleDeny));
+    for (one, two, gate, reason) in [
+        (ask, deny, "two", Reason::RuleDeny),
+        (deny, ask, "one", Reason::RuleDeny),
+        (ask, ask, "one", Reason::ApprovalRequired),
+        (ask, None, "one", Reason::ApprovalRequired),
+        (None, ask, "two", Reason::ApprovalRequired),
+    ] {
+        let denial = run(vec![Says("one", one), Says("two", two)]).unwrap_err();
+        assert_eq!((denial.gate, denial.refusal.reason), (gate, reason));
+    }
+}
+
+#[test]
+fn a_tool_call_has_one_code_for_every_judgment() {
+    let codes = Reason::ALL.map(|reason| reason.code_for(Kind::Tool));
+    let expected = [
+        "tool_denied",
+        "tool_denied",
+        "tool_denied",
+        "tool_denied",
+        "rate_limited",
+        "kill_switch",
+        "plan_invalid",
+        "tool_denied",
+        "approval_required",
+    ];
+    assert_eq!(codes, expected);
+    assert_eq!(Reason::RiskPattern.code_for(Kind::Turn), "prompt_risky");
+}
+
+#[test]
 fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
     struct Tells;
     impl Gate for Tells {
