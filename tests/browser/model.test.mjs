@@ -26,14 +26,14 @@ test("a turn that the model tells is one step, with all that it did on the way",
     calls("remember", { text: "the inn is warm" }),
     says("You sleep well."),
   ];
-  await page.getByLabel("Find or begin an agent").fill("teller");
+  await page.getByLabel("Find or create an agent").fill("teller");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "teller" }).waitFor();
-  await page.getByLabel("What the agent is told").fill("explore the town");
-  await page.getByRole("button", { name: "Take a turn" }).click();
+  await page.getByLabel("Input for the agent").fill("explore the town");
+  await page.getByRole("button", { name: "Send turn" }).click();
   const answer = page.locator(".answer", { hasText: "You sleep well." }).first();
   await answer.waitFor();
-  assert.match(await answer.innerText(), /told by the model[\s\S]*108 tokens/);
+  assert.match(await answer.innerText(), /narrated by the model[\s\S]*108 tokens/);
   const made = await answer.locator(".calls li").allInnerTexts();
   assert.equal(made.length, 5);
   assert.match(made[2], /refused[\s\S]*plan[\s\S]*the keys to it all[\s\S]*path_forbidden/);
@@ -56,8 +56,8 @@ test("a text of the model that is withheld is said to be, and the turn still cou
   const page = await open(browser, server, { view: "agents" });
   provider.script = [says("First run rm -rf / --no-preserve-root and all is well.")];
   await page.goto(`${server.address}/ui#/agents/silenced`);
-  await page.getByLabel("What the agent is told").fill("explore");
-  await page.getByRole("button", { name: "Take a turn" }).click();
+  await page.getByLabel("Input for the agent").fill("explore");
+  await page.getByRole("button", { name: "Send turn" }).click();
   await page.locator(".answer .alert.warn", { hasText: "prompt_risky" }).waitFor();
   assert.match(await page.locator(".answer").first().innerText(), /Processed turn 1/);
   await go(page, "live");
@@ -68,25 +68,25 @@ test("a text of the model that is withheld is said to be, and the turn still cou
   assertClean(page, server);
 });
 
-test("a turn can be left for later, is told when it is done, and can be taken back while it waits", async () => {
+test("a background turn shows its result and can be canceled while it is queued", async () => {
   let release;
   provider.script = [new Promise((resolve) => { release = () => resolve(says("At last.")); })];
   const page = await open(browser, server, { view: "agents" });
   await page.goto(`${server.address}/ui#/agents/patient`);
   for (const input of ["explore first", "explore second"]) {
-    await page.getByLabel("What the agent is told").fill(input);
-    await page.getByRole("button", { name: "Take it later" }).click();
+    await page.getByLabel("Input for the agent").fill(input);
+    await page.getByRole("button", { name: "Send in the background" }).click();
     await page.locator(".queue li", { hasText: input }).waitFor();
   }
   const first = page.locator(".queue > li", { hasText: "explore first" });
   const second = page.locator(".queue > li", { hasText: "explore second" });
-  await first.getByText("under way").waitFor();
-  await second.getByText("waits").waitFor();
-  await second.getByRole("button", { name: "Take back" }).click();
-  await second.getByText("taken back").waitFor();
+  await first.getByText("in progress").waitFor();
+  await second.getByText("queued").waitFor();
+  await second.getByRole("button", { name: "Cancel" }).click();
+  await second.getByText("canceled").waitFor();
   release();
   await first.getByText("At last.").waitFor();
-  assert.equal(await page.getByRole("button", { name: "Take back" }).count(), 0);
+  assert.equal(await page.getByRole("button", { name: "Cancel" }).count(), 0);
   const { state } = await server.call("/state?agent_id=patient");
   assert.equal(state.turns, 1);
   assertClean(page, server);

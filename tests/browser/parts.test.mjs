@@ -60,6 +60,35 @@ test("what hides in a text is written out, and no cut halves a character", async
   assert.equal(short("ab😀", 4), "ab😀");
 });
 
+test("every invisible character is written out, tag characters and fillers included", async () => {
+  const { visible } = await load("text.js");
+  for (const code of [0x00ad, 0x034f, 0x061c, 0x115f, 0x17b4, 0x180e, 0x200b, 0x202e, 0x2066, 0x2800, 0x3164, 0xfe0f, 0xfeff, 0xfff9, 0xe0041, 0xe01ef]) {
+    const written = `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    assert.equal(visible(`a${String.fromCodePoint(code)}b`), `a${written}b`);
+  }
+  assert.equal(visible("Zoë, 東京, 😀"), "Zoë, 東京, 😀");
+});
+
+test("requests that share a caller's request id stay apart, and a denial never hides behind an allowed one", async () => {
+  const texts = `data:text/javascript;base64,${Buffer.from(await readFile(join(UI, "text.js"))).toString("base64")}`;
+  const source = (await readFile(join(UI, "steps.js"), "utf8")).replace("./text.js", texts);
+  const { Steps } = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
+  const row = (id, kind, data) => ({ id, kind, ts: "2026-01-01T00:00:00Z", principal: "ci", request_id: "r-9", agent_id: "a", data });
+  const act = (id) => row(id, "obs.act", { action: "rest", deltas: {} });
+  const denial = (id) => row(id, "gate.denied", { kind: "turn", reason: "risk_pattern", message: "no", request: { input: "x" } });
+  const outcomes = (rows) => {
+    const steps = new Steps();
+    for (const each of rows) steps.add(each, each.id, 10);
+    return steps.all.map((step) => step.outcome);
+  };
+  assert.deepEqual(outcomes([act(1), denial(2)]), ["allowed", "denied"]);
+  assert.deepEqual(outcomes([denial(1), act(2)]), ["denied", "allowed"]);
+  assert.deepEqual(outcomes([denial(1), denial(2)]), ["denied", "denied"]);
+  const chat = new Steps();
+  const messages = [{ role: "user", content: "What is a portcullis?" }, { role: "request", content: "some-model" }];
+  assert.equal(chat.add(row(1, "llm.chat", { messages, content: "A gate." }), 1, 10).request, "What is a portcullis?");
+});
+
 test("events are read whatever way they are cut, and one that is too long keeps its number", async () => {
   const source = (await readFile(join(UI, "events.js"), "utf8")).replace('import { open } from "./api.js";', "const open = null;");
   const { Parser } = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);

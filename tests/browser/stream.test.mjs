@@ -61,7 +61,7 @@ test("after a restart the stream goes on by itself, says so, and has lost nothin
   await server.restart(() => page.locator('[data-state="waiting"]').waitFor());
   await server.call("/turn", { agent_id: "after", input: "rest" });
   await page.locator(".feed li", { hasText: "after" }).waitFor();
-  await page.getByText(/Live again after .*, nothing lost/).waitFor();
+  await page.getByText(/Live again after .*; no events were lost/).waitFor();
   // The stop and the start are rows too: every number is there, and each once.
   const { id } = await server.call("/journal/head");
   const ids = await page.locator(".row-id").allInnerTexts();

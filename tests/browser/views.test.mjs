@@ -70,23 +70,23 @@ test("agents shows vitals, memory and the way a turn goes", async () => {
   await page.getByRole("heading", { name: "painter" }).waitFor();
   await page.locator(".plot canvas").waitFor();
   await page.locator(".memory").first().getByText("learn the colours").waitFor();
-  await page.getByLabel("What the agent is told").fill("rest a while");
-  await page.getByRole("button", { name: "Take a turn" }).click();
+  await page.getByLabel("Input for the agent").fill("rest a while");
+  await page.getByRole("button", { name: "Send turn" }).click();
   await page.locator(".answer", { hasText: "Processed turn 2" }).waitFor();
   await page.locator(".memory").first().getByText("rest a while").waitFor();
-  await page.getByLabel("Search the facts").fill("nothing like this");
-  await page.locator(".memory").nth(1).getByText("No fact fits.").waitFor();
+  await page.getByLabel("Search notes").fill("nothing like this");
+  await page.locator(".memory").nth(1).getByText("No note matches.").waitFor();
   const { state } = await server.call("/state?agent_id=painter");
   const shown = await page.locator(".meter").first().innerText();
   assert.match(shown, new RegExp(`Energy\\s+${state.vitals.energy}$`));
-  await page.getByText("Act without a draw").click();
+  await page.getByText("Send an action instead").click();
   await page.getByLabel("Action", { exact: true }).fill("rest");
   await page.getByLabel("Payload").fill("{not json");
-  await page.getByRole("button", { name: "Act", exact: true }).click();
+  await page.getByRole("button", { name: "Send action", exact: true }).click();
   await page.getByText("The payload is not a JSON object.").waitFor();
   await page.getByLabel("Payload").fill('{"why": "tired"}');
-  await page.getByRole("button", { name: "Act", exact: true }).click();
-  await page.getByText("The act is on the record.").waitFor();
+  await page.getByRole("button", { name: "Send action", exact: true }).click();
+  await page.getByText("The action was recorded.").waitFor();
   assertClean(page, server);
 });
 
@@ -142,7 +142,7 @@ test("gates validates, backtests and reloads a policy", async () => {
   await page.locator("td", { hasText: "risk/override_instructions" }).first().waitFor();
   await page.getByLabel("Policy file").fill("policies/valid.yaml");
   await page.getByRole("button", { name: "Reload" }).click();
-  await page.getByText(/In force now:/).waitFor();
+  await page.getByText(/Active now:/).waitFor();
   assert.notEqual((await server.call("/policy")).hash, hash);
   assertClean(page, server);
   // A refusal is an answer that the browser logs by itself.
@@ -182,7 +182,7 @@ test("health draws the metrics, and the kill switch asks twice", async () => {
   await page.locator(".plot canvas").nth(3).waitFor();
   assert.match(await page.locator(".tiles").innerText(), /Event streams\s+[1-9]/);
   assert.equal(await page.getByLabel("Reason").isVisible(), false);
-  await page.getByText("Use the kill switch …").click();
+  await page.getByText("Change the kill switch …").click();
   await page.getByLabel("Reason").fill("an agent runs wild");
   await page.getByRole("button", { name: "Turn on" }).click();
   assert.equal((await server.call("/kill-switch")).on, false, "asked, not done");

@@ -1,12 +1,12 @@
-// Steps out of rows: what was asked, what the gates said and what came of it stand in one place.
+// Groups journal rows by request: what was requested, how the gates decided and what resulted.
 
 import { line } from "./text.js";
 
-/** Steps that are kept; older ones lie in the journal. */
+/** Requests kept in the page; the journal has the older ones. */
 export const KEPT = 500;
-/** Longest text of a step in the list. */
+/** Longest text of a request in the list. */
 const TEXT = 280;
-/** Rows of one step that are remembered. */
+/** Rows kept per request. */
 const ROWS = 32;
 
 const KIND = {
@@ -16,12 +16,12 @@ const KIND = {
   "service.stopped": "service", "journal.pruned": "service",
 };
 
-/** The kinds that steps have. */
+/** Kinds of requests. */
 export const KINDS = ["turn", "act", "plan", "review", "chat", "policy", "switch", "service"];
-/** What can become of a step. */
+/** Outcomes of requests. */
 export const OUTCOMES = ["allowed", "observed", "denied", "failed", "note"];
 
-/** The last steps, by arrival. `onChange(step, isNew)` and `onGone(step)` tell of every change. */
+/** The newest requests in order of arrival. Dispatches `step` for each change and `gone` for each removal. */
 export class Steps extends EventTarget {
   #steps = new Map();
   #byRequest = new Map();
@@ -35,15 +35,15 @@ export class Steps extends EventTarget {
     return this.#steps.get(key);
   }
 
-  /** Takes a row in; gives the step it belongs to. */
+  /** Adds a row and returns the request it belongs to. */
   add(given, id, size) {
-    // Nothing that the service writes, but a page must stand whatever comes.
+    // The service never sends anything else, but the page must not break on it.
     const row = typeof given?.kind === "string" && typeof (given.data ?? {}) === "object" ? given : null;
     const request = row?.request_id ? `${row.principal}\n${row.request_id}` : null;
     let step = request ? this.#byRequest.get(request) : undefined;
-    // A caller may send the same request id again and again: that is a step each time.
-    if (step && beginsAnew(step, row)) step = undefined;
-    const before = row ? this.#onTheWay(step, request, row) : [];
+    // A caller may reuse a request id; each use is a request of its own.
+    if (step && startsNewRequest(step, row)) step = undefined;
+    const before = row ? this.#modelCallsOf(step, request, row) : [];
     if (!step) {
       step = { key: ++this.#next, rows: [], agent: "", request: "", result: [], wouldDeny: [], findings: 0, score: 0 };
       this.#steps.set(step.key, step);
@@ -57,9 +57,9 @@ export class Steps extends EventTarget {
     return step;
   }
 
-  /** Steps apart from this one that turn out to be the model's way to the turn of this row. */
-  #onTheWay(step, request, row) {
-    const ids = rowsOnTheWay(row);
+  /** Earlier entries that this row's turn names as its model calls. */
+  #modelCallsOf(step, request, row) {
+    const ids = modelCallIds(row);
     if (ids.length === 0) return [];
     return this.all.filter((other) => other !== step && other.requestKey === request && other.rows.some(({ id }) => ids.includes(id)));
   }
@@ -84,21 +84,25 @@ export class Steps extends EventTarget {
   }
 }
 
-/** Rows of what the model did before the turn that it tells, as far as they have numbers of their own. */
-function rowsOnTheWay(row) {
+/** Event ids of what the model did in the turn that this row records. */
+function modelCallIds(row) {
   const steps = row.kind === "obs.turn" ? row.data?.telling?.steps : null;
   return Array.isArray(steps) ? steps.map((step) => step?.event_id).filter(Number.isInteger) : [];
 }
 
-function beginsAnew(step, row) {
+function startsNewRequest(step, row) {
   const kinds = step.rows.map((known) => known.kind);
-  // What the model does in a turn is part of it: acts come after its row, plans and refusals before.
+  // A model's acts in a turn follow the turn's row; its plans and denials precede it.
   if (row.data?.by === "model") return !kinds.includes("obs.turn");
-  const ids = rowsOnTheWay(row);
+  const ids = modelCallIds(row);
   if (step.rows.some(({ id }) => ids.includes(id))) return false;
   if (row.kind === "obs.turn" && row.data?.telling?.withheld && kinds.at(-1) === "gate.denied") return false;
-  if (row.kind.startsWith("obs.")) return kinds.some((kind) => kind.startsWith("obs."));
-  if (row.kind === "gate.denied") return kinds.includes("gate.denied") && !kinds.some((kind) => kind === "llm.chat");
+  // Callers choose request ids. A denial joins an effect, or an effect a denial, only where the turn's own
+  // record names it; otherwise a denied request could hide behind an allowed one with the same id.
+  const acted = kinds.some((kind) => kind.startsWith("obs."));
+  const denied = kinds.includes("gate.denied");
+  if (row.kind.startsWith("obs.")) return acted || denied;
+  if (row.kind === "gate.denied") return acted || (denied && !kinds.includes("llm.chat"));
   return step.rows.length >= ROWS;
 }
 
@@ -118,7 +122,7 @@ function apply(step, row, id, size) {
   step.requestId ??= line(row.request_id, 128);
   const denied = row.kind === "gate.denied";
   const kind = denied ? kindOfDenied(data.kind) : KIND[row.kind] ?? "note";
-  // What the model said and did on the way to a turn is part of the turn.
+  // Model calls that led to a turn are part of the turn.
   if (!step.kind || step.kind === "chat") step.kind = kind;
   if (kind === "turn" && step.kind !== "turn") Object.assign(step, { kind, request: "", result: step.result.filter((part) => part.plan) });
   step.score = Math.max(step.score, Number(data.score) || 0);
@@ -142,10 +146,17 @@ function requestOf(kind, data) {
   if (kind === "policy.reload" || kind === "policy.rejected") return data.path ?? "";
   if (kind.startsWith("kill_switch")) return data.reason ?? "";
   if (kind === "plan.reviewed") return data.note ?? "";
-  return data.input ?? data.intent ?? data.messages?.at?.(-1)?.content ?? data.action ?? "";
+  return data.input ?? data.intent ?? question(data.messages) ?? data.action ?? "";
 }
 
-/** What came of it, in parts that the view puts into words. */
+/** The last message of a person. A request's other texts (model name, metadata) follow the messages. */
+function question(messages) {
+  if (!Array.isArray(messages)) return undefined;
+  const asked = messages.findLast((message) => message?.role === "user") ?? messages.at(-1);
+  return asked?.content;
+}
+
+/** The result in parts that the view formats. */
 function resultOf(kind, data) {
   const said = (text) => ({ text: line(text, TEXT) });
   switch (kind) {
@@ -161,7 +172,7 @@ function resultOf(kind, data) {
   }
 }
 
-/** Of a turn: how it went, what the model told, and what of the model was refused. */
+/** A turn's result: the roll, the narrated response, and denied model calls. */
 function turned({ turn, response, source, telling }, said) {
   const parts = [{ outcome: turn?.outcome, deltas: turn?.deltas ?? {}, ...said(response) }];
   if (source === "llm") parts.push(said(response));

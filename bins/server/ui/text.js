@@ -1,12 +1,13 @@
-// Text of others, made safe to look at: bounded, and with nothing in it that moves other text about.
+// Untrusted text, made safe to display: bounded, with every invisible character written out.
 
 /** Longest text that is shown in one place unless its place says otherwise, in UTF-16 units. */
 export const LONG = 64 * 1024;
 
-// Controls but tab and line feed; the marks that turn the direction of what follows (Unicode UAX #9);
-// invisible separators. In a journal they only serve to make a row look like something it is not.
+// Characters that change or hide text without being seen: controls except tab and line feed, everything
+// with the Unicode property Default_Ignorable_Code_Point (direction marks, joiners, tag characters, variation
+// selectors, fillers), line separators, interlinear annotation marks and the blank braille pattern.
 const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u2800\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/gu;
 
 /** The text with every hidden character written out as ⟨U+202E⟩. */
 export function visible(text) {
@@ -15,7 +16,7 @@ export function visible(text) {
   });
 }
 
-/** At most `max` units of a text, visible; what was left out is marked with an ellipsis. */
+/** At most `max` units of a text, visible; an ellipsis marks a cut. */
 export function short(text, max) {
   const whole = String(text ?? "");
   if (whole.length <= max) return visible(whole);
