@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on [`crate::agent`].
 
+pub mod approval;
 pub mod change_policy;
 pub mod command;
 pub mod event;
