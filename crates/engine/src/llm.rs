@@ -148,7 +148,7 @@ impl From<ChatError> for Failure {
         let asked = match &error {
             ChatError::Overloaded { cause, .. } => *cause == life_agent_groq::Overload::Provider,
             ChatError::Refused { .. } | ChatError::NotRecorded => false,
-            ChatError::Failed { .. } | ChatError::Timeout { .. } | ChatError::Cut { .. } => true,
+            _ => true,
         };
         let error = match error {
             ChatError::Overloaded { retry_after, .. } => {
@@ -160,9 +160,7 @@ impl From<ChatError> for Failure {
             ChatError::Failed { status: Some(400 | 422), .. } => {
                 EngineError::LlmUnsuited { message }
             }
-            ChatError::Failed { .. } | ChatError::Cut { .. } | ChatError::NotRecorded => {
-                EngineError::LlmFailed { message }
-            }
+            _ => EngineError::LlmFailed { message },
         };
         Self { label, asked, error }
     }

@@ -1,37 +1,47 @@
-//! The circuit breaker: leaves a provider alone that fails again and again, and probes it later.
+//! Circuit breakers, one per model: after repeated failures of a model, calls to it fail immediately
+//! for a while, and one call at a time probes whether it responds again.
+//!
+//! The breaker is per model because providers fail per model: a stall of one says nothing about the
+//! others.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::patience::after;
+use crate::deadlines::after;
 use crate::settings::BreakerSettings;
+
+/// Models with a breaker of their own; all further models share one.
+const MAX_MODELS: usize = 1024;
+/// The name under which further models share a breaker.
+const OTHERS: &str = "";
 
 /// What an attempt says about the provider's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Health {
-    /// It works, whatever it thought of the request.
-    Well,
-    /// It does not.
-    Ill,
+pub(crate) enum CallResult {
+    /// The provider responded, even if it rejected the request.
+    Success,
+    /// It did not.
+    Failure,
 }
 
 /// Whether calls pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
-    /// They do.
+    /// All calls pass.
     Closed,
-    /// One at a time does, to see whether the provider is well again.
+    /// One call at a time passes, to probe the provider.
     HalfOpen,
-    /// They do not.
+    /// No call passes.
     Open,
 }
 
 impl BreakerState {
-    /// 0 closed, 1 half-open, 2 open; what the gauge `llm_breaker_state` shows.
+    /// 0 closed, 1 half-open, 2 open: the value of the gauge `llm_breaker_state`.
     pub fn as_number(self) -> u8 {
         match self {
             BreakerState::Closed => 0,
@@ -41,98 +51,145 @@ impl BreakerState {
     }
 }
 
+/// The breakers of one provider.
 #[derive(Debug)]
-enum Inner {
+pub(crate) struct Breakers {
+    settings: BreakerSettings,
+    by_model: Mutex<HashMap<String, Arc<Breaker>>>,
+}
+
+impl Breakers {
+    pub(crate) fn new(settings: BreakerSettings) -> Arc<Self> {
+        Arc::new(Self { settings, by_model: Mutex::default() })
+    }
+
+    /// Admits one attempt at a call to this model, or returns how long to wait.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        model: &str,
+        now: Instant,
+    ) -> Result<BreakerPermit, Duration> {
+        let breaker = self.of(model);
+        let probe = breaker.admit(now)?;
+        self.show();
+        Ok(BreakerPermit { breakers: Arc::clone(self), breaker, probe, reported: false })
+    }
+
+    /// The worst state of all models.
+    pub(crate) fn state(&self) -> BreakerState {
+        let breakers = self.by_model.lock();
+        breakers.values().map(|breaker| breaker.state()).max().unwrap_or(BreakerState::Closed)
+    }
+
+    pub(crate) fn show(&self) {
+        metrics::gauge!("llm_breaker_state").set(f64::from(self.state().as_number()));
+    }
+
+    fn of(&self, model: &str) -> Arc<Breaker> {
+        let mut breakers = self.by_model.lock();
+        if let Some(breaker) = breakers.get(model) {
+            return Arc::clone(breaker);
+        }
+        if breakers.len() >= MAX_MODELS {
+            // Callers choose the names, so breakers without failures make room for others.
+            breakers.retain(|_, breaker| !breaker.is_fresh());
+        }
+        let name = if breakers.len() < MAX_MODELS { model } else { OTHERS };
+        let new = || Arc::new(Breaker::new(self.settings));
+        Arc::clone(breakers.entry(name.to_owned()).or_insert_with(new))
+    }
+}
+
+#[derive(Debug)]
+enum State {
     Closed { failures: u32 },
     Open { until: Instant },
     HalfOpen { probing: bool },
 }
 
-/// See the module.
+/// The breaker of one model.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+struct Breaker {
     settings: BreakerSettings,
-    inner: Mutex<Inner>,
+    state: Mutex<State>,
 }
 
-/// Leave to make one attempt. Dropped without a report (a caller left), it says nothing about the
-/// provider, and makes room for another probe.
+/// Permits one attempt. Dropped without a report (its caller disconnected), it says nothing about the
+/// provider and makes room for another probe.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct BreakerPermit {
+    breakers: Arc<Breakers>,
     breaker: Arc<Breaker>,
     probe: bool,
     reported: bool,
 }
 
 impl Breaker {
-    pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, inner: Mutex::new(Inner::Closed { failures: 0 }) }
+    fn new(settings: BreakerSettings) -> Self {
+        Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// Leave for one attempt, or how long to stay away.
-    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {
-        let mut inner = self.inner.lock();
-        let probe = match &mut *inner {
-            Inner::Closed { .. } => false,
-            Inner::Open { until } if now < *until => return Err(*until - now),
-            Inner::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
-            Inner::Open { .. } | Inner::HalfOpen { .. } => {
-                *inner = Inner::HalfOpen { probing: true };
-                true
+    /// Whether the attempt is a probe; an error is the time to wait.
+    fn admit(&self, now: Instant) -> Result<bool, Duration> {
+        let mut state = self.state.lock();
+        match &mut *state {
+            State::Closed { .. } => Ok(false),
+            State::Open { until } if now < *until => Err(*until - now),
+            State::HalfOpen { probing: true } => Err(Duration::from_secs(1)),
+            State::Open { .. } | State::HalfOpen { .. } => {
+                *state = State::HalfOpen { probing: true };
+                Ok(true)
             }
-        };
-        drop(inner);
-        self.show();
-        Ok(Pass { breaker: Arc::clone(self), probe, reported: false })
-    }
-
-    pub(crate) fn state(&self) -> BreakerState {
-        match *self.inner.lock() {
-            Inner::Closed { .. } => BreakerState::Closed,
-            Inner::HalfOpen { .. } => BreakerState::HalfOpen,
-            Inner::Open { .. } => BreakerState::Open,
         }
     }
 
-    pub(crate) fn show(&self) {
-        metrics::gauge!("llm_breaker_state").set(f64::from(self.state().as_number()));
+    fn state(&self) -> BreakerState {
+        match *self.state.lock() {
+            State::Closed { .. } => BreakerState::Closed,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::Open { .. } => BreakerState::Open,
+        }
+    }
+
+    fn is_fresh(&self) -> bool {
+        matches!(*self.state.lock(), State::Closed { failures: 0 })
     }
 }
 
-impl Pass {
-    /// What the attempt came to.
-    pub(crate) fn report(mut self, health: Health, now: Instant) {
+impl BreakerPermit {
+    /// Reports the result of the attempt.
+    pub(crate) fn report(mut self, result: CallResult, now: Instant) {
         self.reported = true;
         let settings = self.breaker.settings;
-        let open = Inner::Open { until: after(now, settings.open_for) };
-        let mut inner = self.breaker.inner.lock();
-        match (&mut *inner, health) {
-            (Inner::Closed { failures }, Health::Well) => *failures = 0,
-            (Inner::Closed { failures }, Health::Ill) => {
+        let open = State::Open { until: after(now, settings.open_for) };
+        let mut state = self.breaker.state.lock();
+        match (&mut *state, result) {
+            (State::Closed { failures }, CallResult::Success) => *failures = 0,
+            (State::Closed { failures }, CallResult::Failure) => {
                 *failures += 1;
                 if *failures >= settings.failures {
-                    *inner = open;
+                    *state = open;
                 }
             }
-            (Inner::HalfOpen { .. }, health) if self.probe => {
-                *inner = match health {
-                    Health::Well => Inner::Closed { failures: 0 },
-                    Health::Ill => open,
+            (State::HalfOpen { .. }, result) if self.probe => {
+                *state = match result {
+                    CallResult::Success => State::Closed { failures: 0 },
+                    CallResult::Failure => open,
                 };
             }
-            // An attempt from before it opened: only a probe may close it.
+            // An attempt from before the breaker opened: only a probe may close it.
             _ => {}
         }
-        drop(inner);
-        self.breaker.show();
+        drop(state);
+        self.breakers.show();
     }
 }
 
-impl Drop for Pass {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if self.probe && !self.reported {
-            let mut inner = self.breaker.inner.lock();
-            if let Inner::HalfOpen { probing } = &mut *inner {
+            let mut state = self.breaker.state.lock();
+            if let State::HalfOpen { probing } = &mut *state {
                 *probing = false;
             }
         }
@@ -145,30 +202,36 @@ mod tests {
 
     const OPEN_FOR: Duration = Duration::from_secs(10);
 
-    fn opened(now: Instant) -> Arc<Breaker> {
-        let breaker = Arc::new(Breaker::new(BreakerSettings { failures: 3, open_for: OPEN_FOR }));
+    fn opened(now: Instant) -> Arc<Breakers> {
+        let breaker = Breakers::new(BreakerSettings { failures: 3, open_for: OPEN_FOR });
         for _ in 0..3 {
-            breaker.admit(now).unwrap().report(Health::Ill, now);
+            breaker.admit("m", now).unwrap().report(CallResult::Failure, now);
         }
         assert_eq!(breaker.state(), BreakerState::Open);
         breaker
     }
 
     #[test]
-    fn only_failures_in_a_row_open_it() {
+    fn only_consecutive_failures_open_it() {
         let now = Instant::now();
-        let breaker = Arc::new(Breaker::new(BreakerSettings { failures: 3, open_for: OPEN_FOR }));
-        for health in [Health::Ill, Health::Ill, Health::Well, Health::Ill, Health::Ill] {
-            breaker.admit(now).unwrap().report(health, now);
+        let breaker = Breakers::new(BreakerSettings { failures: 3, open_for: OPEN_FOR });
+        for result in [
+            CallResult::Failure,
+            CallResult::Failure,
+            CallResult::Success,
+            CallResult::Failure,
+            CallResult::Failure,
+        ] {
+            breaker.admit("m", now).unwrap().report(result, now);
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
     #[test]
-    fn while_open_nothing_passes_and_the_wait_is_told() {
+    fn while_open_nothing_passes_and_the_wait_is_returned() {
         let now = Instant::now();
         let breaker = opened(now);
-        let wait = breaker.admit(now + Duration::from_secs(4)).unwrap_err();
+        let wait = breaker.admit("m", now + Duration::from_secs(4)).unwrap_err();
         assert_eq!(wait, Duration::from_secs(6));
     }
 
@@ -177,31 +240,44 @@ mod tests {
         let now = Instant::now();
         let breaker = opened(now);
         let later = now + OPEN_FOR;
-        let probe = breaker.admit(later).unwrap();
-        assert!(breaker.admit(later).is_err());
-        probe.report(Health::Ill, later);
+        let probe = breaker.admit("m", later).unwrap();
+        assert!(breaker.admit("m", later).is_err());
+        probe.report(CallResult::Failure, later);
         assert_eq!(breaker.state(), BreakerState::Open);
 
         let later = later + OPEN_FOR;
-        breaker.admit(later).unwrap().report(Health::Well, later);
+        breaker.admit("m", later).unwrap().report(CallResult::Success, later);
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
     #[test]
-    fn a_probe_whose_caller_left_makes_room_for_the_next() {
+    fn a_probe_whose_caller_disconnected_makes_room_for_the_next() {
         let now = Instant::now();
         let breaker = opened(now);
-        drop(breaker.admit(now + OPEN_FOR).unwrap());
-        assert!(breaker.admit(now + OPEN_FOR).is_ok());
+        drop(breaker.admit("m", now + OPEN_FOR).unwrap());
+        assert!(breaker.admit("m", now + OPEN_FOR).is_ok());
     }
 
     #[test]
-    fn an_old_attempt_that_ends_well_does_not_close_it() {
+    fn a_success_from_before_it_opened_does_not_close_it() {
         let now = Instant::now();
-        let breaker = Arc::new(Breaker::new(BreakerSettings { failures: 1, open_for: OPEN_FOR }));
-        let old = breaker.admit(now).unwrap();
-        breaker.admit(now).unwrap().report(Health::Ill, now);
-        old.report(Health::Well, now);
+        let breaker = Breakers::new(BreakerSettings { failures: 1, open_for: OPEN_FOR });
+        let old = breaker.admit("m", now).unwrap();
+        breaker.admit("m", now).unwrap().report(CallResult::Failure, now);
+        old.report(CallResult::Success, now);
         assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn the_failures_of_one_model_leave_the_others_alone() {
+        let now = Instant::now();
+        let breaker = opened(now);
+        assert!(breaker.admit("m", now).is_err());
+        assert!(breaker.admit("n", now).is_ok());
+        for n in 0..2 * MAX_MODELS {
+            assert!(breaker.admit(&format!("model-{n}"), now).is_ok());
+        }
+        assert!(breaker.by_model.lock().len() <= MAX_MODELS);
+        assert!(breaker.admit("m", now).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The live client: bounds, retries and the breaker around attempts, and figures of all of it.
+//! The live client: bounds, retries and breakers around attempts, and metrics of all of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,23 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::attempt::{Incoming, Line};
-use crate::breaker::{Breaker, BreakerState, Health, Pass};
+use crate::breaker::{BreakerPermit, BreakerState, Breakers, CallResult};
+use crate::deadlines::Deadlines;
 use crate::delta::{Chunks, has_token};
 use crate::error::{ChatError, Overload};
+use crate::forward::{
+    ForwardError, ForwardRequest, Forwarded, ForwardedBody, Frames, OpenedBody, StreamGuard,
+};
 use crate::limits::Limits;
 use crate::meters::{Call, retried};
 use crate::model::{Model, Pending};
-use crate::patience::Patience;
 use crate::redacting::KeyRedactor;
 use crate::retry::{Budget, Failure, pause};
 use crate::settings::Settings;
+use crate::transport::{Incoming, Transport};
 use crate::wire::{Usage, check_body};
 
-/// How long to wait when as many calls as allowed are under way; nobody knows when one ends.
+/// The wait that callers get when all places are taken; it is unknown when a call ends.
 const WAIT_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// Draws a number from 0 to 1 for the pauses between attempts.
@@ -38,24 +41,24 @@ pub struct Client {
 
 struct Shared {
     settings: Settings,
-    line: Arc<Line>,
+    transport: Arc<Transport>,
     budget: Budget,
-    breaker: Arc<Breaker>,
+    breakers: Arc<Breakers>,
     places: Arc<Semaphore>,
     jitter: Jitter,
     key_prefix: String,
 }
 
-/// How the client fares, for `/llm/status`.
+/// The state of a client, for `/llm/status`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClientStatus {
     /// The first characters of the key, the rest masked.
     pub key_prefix: String,
-    /// Whether the provider is left alone for now.
+    /// The worst state of the breakers of all models.
     pub breaker: BreakerState,
-    /// Calls under way.
+    /// Calls in flight.
     pub under_way: usize,
-    /// The limits that the provider told with its last answer.
+    /// The limits in the provider's last response.
     pub limits: Option<Limits>,
 }
 
@@ -66,13 +69,13 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client, without asking the provider anything yet. `redactor` cleans whatever of the
-    /// provider's words gets into an error; the key is always taken out.
+    /// Creates a client; sends nothing yet. `redactor` redacts the provider's words in errors, in
+    /// addition to the key.
     pub fn new(settings: Settings, redactor: Arc<dyn Redact>) -> Result<Self, ChatError> {
         Self::with_jitter(settings, redactor, Box::new(rand::random::<f64>))
     }
 
-    /// [`Client::new`] with the source of randomness handed in.
+    /// [`Client::new`] with another source of randomness.
     pub fn with_jitter(
         settings: Settings,
         redactor: Arc<dyn Redact>,
@@ -81,12 +84,12 @@ impl Client {
         let key = settings.checked_key()?;
         let key_prefix = masked(key);
         let redactor = Arc::new(KeyRedactor::new(key, redactor));
-        let breaker = Arc::new(Breaker::new(settings.breaker));
-        breaker.show();
+        let breakers = Breakers::new(settings.breaker);
+        breakers.show();
         let shared = Shared {
-            line: Arc::new(Line::new(&settings, redactor)?),
+            transport: Arc::new(Transport::new(&settings, redactor)?),
             budget: Budget::new(&settings.retries),
-            breaker,
+            breakers,
             places: Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS))),
             jitter,
             key_prefix,
@@ -95,18 +98,47 @@ impl Client {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How it fares.
+    /// The current state.
     pub fn status(&self) -> ClientStatus {
         let shared = &self.shared;
         ClientStatus {
             key_prefix: shared.key_prefix.clone(),
-            breaker: shared.breaker.state(),
+            breaker: shared.breakers.state(),
             under_way: shared
                 .settings
                 .max_concurrent
                 .saturating_sub(shared.places.available_permits()),
-            limits: shared.line.limits(),
+            limits: shared.transport.limits(),
         }
+    }
+
+    /// Forwards a request byte for byte. Only silence ends a call, and a retry happens only before
+    /// anything of the response has arrived.
+    pub async fn forward(&self, request: &ForwardRequest) -> Result<Forwarded, ForwardError> {
+        let shared = &self.shared;
+        let place = shared.place().await?;
+        let call = Call::begin(&request.model, &shared.settings.known_models);
+        let deadlines = Deadlines::of_silence(shared.settings.forward_timeouts);
+        let attempt = || shared.transport.open(request, deadlines);
+        let opened = shared.attempts(&request.model, deadlines, attempt).await;
+        let (opened, permit) = opened.map_err(|failure| {
+            call.end(None, Some(&failure.error));
+            ForwardError::from(failure)
+        })?;
+        let body = match opened.body {
+            OpenedBody::Whole(body) => {
+                permit.report(CallResult::Success, Instant::now());
+                let json = serde_json::from_slice::<Value>(&body).ok();
+                call.end(json.as_ref().and_then(Usage::of), None);
+                ForwardedBody::Whole(body)
+            }
+            OpenedBody::Stream(stream) => {
+                let guard = StreamGuard { permit, call, _place: place };
+                let frames = Frames::new(*stream, guard, &shared.transport);
+                ForwardedBody::Stream(Box::new(frames))
+            }
+        };
+        Ok(Forwarded { status: opened.status, headers: opened.headers, body })
     }
 }
 
@@ -119,12 +151,14 @@ impl Model for Client {
                 fields.remove("stream_options");
             }
             let shared = &self.shared;
-            let _place = shared.place()?;
-            let call = Call::begin(&body, &shared.settings.known_models);
-            let patience = Patience::new(shared.settings.timeouts);
-            let answered = shared.attempts(patience, || shared.line.whole(&body, patience)).await;
-            let answer = answered.map(|(answer, pass)| {
-                pass.report(Health::Well, Instant::now());
+            let _place = shared.place().await?;
+            let model = model_of(&body).to_owned();
+            let call = Call::begin(&model, &shared.settings.known_models);
+            let deadlines = Deadlines::new(shared.settings.timeouts);
+            let attempt = || shared.transport.whole(&body, deadlines);
+            let answered = shared.attempts(&model, deadlines, attempt).await;
+            let answer = answered.map_err(|failure| failure.error).map(|(answer, permit)| {
+                permit.report(CallResult::Success, Instant::now());
                 answer
             });
             call.end(answer.as_ref().ok().and_then(Usage::of), answer.as_ref().err());
@@ -139,16 +173,20 @@ impl Model for Client {
                 fields.insert("stream".to_owned(), Value::Bool(true));
             }
             let shared = &self.shared;
-            let place = shared.place()?;
-            let call = Call::begin(&body, &shared.settings.known_models);
-            let patience = Patience::new(shared.settings.timeouts);
-            let opened = shared.attempts(patience, || shared.line.streamed(&body, patience)).await;
-            let ((first, incoming), pass) =
-                opened.inspect_err(|error| call.end(None, Some(error)))?;
+            let place = shared.place().await?;
+            let model = model_of(&body).to_owned();
+            let call = Call::begin(&model, &shared.settings.known_models);
+            let deadlines = Deadlines::new(shared.settings.timeouts);
+            let attempt = || shared.transport.streamed(&body, deadlines);
+            let opened = shared.attempts(&model, deadlines, attempt).await;
+            let ((first, incoming), permit) = opened.map_err(|failure| {
+                call.end(None, Some(&failure.error));
+                failure.error
+            })?;
             let answer = Answer {
                 first: Some(first),
                 incoming,
-                pass,
+                permit,
                 call,
                 usage: None,
                 waits_for_token: true,
@@ -161,20 +199,28 @@ impl Model for Client {
 }
 
 impl Shared {
-    fn place(&self) -> Result<OwnedSemaphorePermit, ChatError> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| ChatError::Overloaded {
-            cause: Overload::Calls,
-            retry_after: WAIT_WHEN_FULL,
-        })
+    /// Takes a place among the calls in flight; if all are taken, waits for one for a short time.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, ChatError> {
+        let places = &self.places;
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let full = ChatError::Overloaded { cause: Overload::Calls, retry_after: WAIT_WHEN_FULL };
+        let wait = self.settings.queue_wait;
+        match tokio::time::timeout(wait, Arc::clone(places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(full),
+        }
     }
 
-    /// Attempts until one goes well or nothing speaks for another; the pass of the one that did is
-    /// still to be reported.
+    /// Attempts until one succeeds or another one cannot help. The permit of the successful attempt
+    /// is still to be reported.
     async fn attempts<T, A>(
         &self,
-        patience: Patience,
+        model: &str,
+        deadlines: Deadlines,
         attempt: impl Fn() -> A,
-    ) -> Result<(T, Pass), ChatError>
+    ) -> Result<(T, BreakerPermit), Failure>
     where
         A: Future<Output = Result<T, Failure>>,
     {
@@ -182,36 +228,36 @@ impl Shared {
         self.budget.deposit();
         let (mut nth, mut last) = (0, None);
         loop {
-            let pass = match self.breaker.admit(Instant::now()) {
-                Ok(pass) => pass,
+            let permit = match self.breakers.admit(model, Instant::now()) {
+                Ok(permit) => permit,
                 Err(retry_after) => {
                     let open = ChatError::Overloaded { cause: Overload::Breaker, retry_after };
-                    return Err(last.unwrap_or(open));
+                    return Err(last.unwrap_or_else(|| Failure::of_request(open)));
                 }
             };
             let failure = match attempt().await {
-                Ok(answer) => return Ok((answer, pass)),
+                Ok(answer) => return Ok((answer, permit)),
                 Err(failure) => failure,
             };
-            pass.report(failure.health, Instant::now());
-            let wait = pause(retries, failure.again, nth, (self.jitter)())
-                .filter(|wait| nth + 1 < retries.attempts && patience.allows(*wait))
+            permit.report(failure.result, Instant::now());
+            let wait = pause(retries, failure.retry, nth, (self.jitter)())
+                .filter(|wait| nth + 1 < retries.attempts && deadlines.allows(*wait))
                 .filter(|_| self.budget.withdraw());
-            let Some(wait) = wait else { return Err(failure.error) };
-            tracing::debug!(error = failure.error.label(), ?wait, "the model is asked again");
+            let Some(wait) = wait else { return Err(failure) };
+            tracing::debug!(error = failure.error.label(), ?wait, "retrying the call to the model");
             retried();
             tokio::time::sleep(wait).await;
-            last = Some(failure.error);
+            last = Some(failure);
             nth += 1;
         }
     }
 }
 
-/// An answer that is being streamed. Holds its place among the calls under way to its end.
+/// A stream of the service's own. It keeps its place among the calls in flight until it ends.
 struct Answer {
     first: Option<Value>,
     incoming: Incoming,
-    pass: Pass,
+    permit: BreakerPermit,
     call: Call,
     usage: Option<Usage>,
     waits_for_token: bool,
@@ -234,17 +280,21 @@ impl Answer {
                 Some((Ok(chunk), Some(self)))
             }
             Some(Err(failure)) => {
-                self.pass.report(failure.health, Instant::now());
+                self.permit.report(failure.result, Instant::now());
                 self.call.end(self.usage, Some(&failure.error));
                 Some((Err(failure.error), None))
             }
             None => {
-                self.pass.report(Health::Well, Instant::now());
+                self.permit.report(CallResult::Success, Instant::now());
                 self.call.end(self.usage, None);
                 None
             }
         }
     }
+}
+
+fn model_of(body: &Value) -> &str {
+    body.get("model").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The first four characters of a key that is long enough to spare them.

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::error::ChatError;
-use crate::wire::{FunctionCall, ToolCall, Usage};
+use crate::wire::{FunctionCall, ToolCall, Usage, arguments_of, text_of};
 
 /// A stream of chunks as they came, unknown fields included. An error ends it.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Value, ChatError>> + Send>>;
@@ -63,14 +63,16 @@ pub fn deltas(chunks: Chunks) -> Deltas {
 }
 
 fn finish_reason(chunk: &Value) -> Option<String> {
-    Some(chunk.pointer("/choices/0/finish_reason")?.as_str()?.to_owned())
+    let reason = chunk.pointer("/choices/0/finish_reason")?.as_str()?;
+    // Some providers send an empty reason until the end.
+    (!reason.is_empty()).then(|| reason.to_owned())
 }
 
 fn pieces_of(chunk: &Value) -> Vec<Delta> {
     let Some(delta) = chunk.pointer("/choices/0/delta") else {
         return Vec::new();
     };
-    let text = delta.get("content").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = delta.get("content").map(text_of).filter(|text| !text.is_empty());
     let calls = delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
     let calls = calls.enumerate().map(|(nth, call)| {
         let text = |pointer| call.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -78,10 +80,10 @@ fn pieces_of(chunk: &Value) -> Vec<Delta> {
             index: call.get("index").and_then(Value::as_u64).unwrap_or(nth as u64),
             id: text("/id"),
             name: text("/function/name"),
-            arguments: text("/function/arguments").unwrap_or_default(),
+            arguments: call.pointer("/function/arguments").map(arguments_of).unwrap_or_default(),
         })
     });
-    text.map(|text| Delta::Text(text.to_owned())).into_iter().chain(calls).collect()
+    text.map(Delta::Text).into_iter().chain(calls).collect()
 }
 
 /// Whether a chunk brings the first of what a reader waits for.
@@ -131,10 +133,11 @@ impl Assembly {
             function: FunctionCall::default(),
             ..ToolCall::default()
         });
-        if let Some(id) = piece.id {
+        // Some providers repeat the id and the name of a call as empty strings in later pieces.
+        if let Some(id) = piece.id.filter(|id| !id.is_empty()) {
             call.id = id;
         }
-        if let Some(name) = piece.name {
+        if let Some(name) = piece.name.filter(|name| !name.is_empty()) {
             call.function.name = name;
         }
         call.function.arguments.push_str(&piece.arguments);

@@ -1,12 +1,13 @@
-//! What can go wrong with a call to the model, in the few kinds that an answer can tell apart.
+//! The errors of a call to the model.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Why there is no answer, or no whole one. Texts are redacted and bounded; none holds the key.
+/// Why there is no answer, or no complete one. Texts are redacted and bounded; none contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ChatError {
     /// The provider refused the call or answered with something that is no answer.
     #[error("{message}")]
@@ -78,6 +79,7 @@ impl ChatError {
 /// What a call was waiting for when its time was up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
     /// A connection.
     #[error("no connection in time")]
@@ -96,6 +98,7 @@ pub enum Phase {
 /// What is at its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Overload {
     /// As many calls as allowed are under way.
     #[error("too many calls to the model are under way")]

@@ -1,8 +1,8 @@
-//! Checks a stream of server-sent events byte by byte on its way to the parser above.
+//! Checks a stream of server-sent events before async-openai parses it.
 //!
-//! What leaves here is a plain `data: JSON` line for each event and nothing else, because
-//! async-openai logs the whole text of an event that it cannot read, and because it does not tell a
-//! stream that was cut from one that ended.
+//! The output is one plain `data: JSON` line per event and nothing else, because async-openai logs
+//! the whole text of an event that it cannot parse, and because it does not distinguish a stream that
+//! was cut from one that ended.
 
 use std::io;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use futures_util::{Stream, stream};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
+use crate::deadlines::Deadlines;
 use crate::error::ChatError;
-use crate::patience::Patience;
-use crate::retry::{Again, Failure};
+use crate::retry::{Failure, Retry};
 
 /// How a stream ended, if not with `[DONE]`.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) type Slot = Arc<Mutex<Option<Ending>>>;
 /// The events of an answer, checked, in time and within `max` bytes.
 pub(crate) fn checked(
     response: reqwest::Response,
-    patience: Patience,
+    deadlines: Deadlines,
     max: usize,
     slot: Slot,
 ) -> impl Stream<Item = Result<Vec<u8>, io::Error>> + Send + 'static {
@@ -39,12 +39,12 @@ pub(crate) fn checked(
         let slot = Arc::clone(&slot);
         async move {
             let (mut response, mut lines, left) = state?;
-            let (ending, out) = match patience.read(&mut response).await {
+            let (ending, out) = match deadlines.read(&mut response).await {
                 Err(failure) => (Some(Ending::Failed(failure)), Vec::new()),
                 Ok(None) if lines.is_done() => (None, b"data: [DONE]\n\n".to_vec()),
                 Ok(None) => (Some(Ending::Unmarked), Vec::new()),
                 Ok(Some(bytes)) if bytes.len() > left => {
-                    (Some(Ending::Failed(Failure::ill(too_long(max)))), Vec::new())
+                    (Some(Ending::Failed(Failure::of_provider(too_long(max)))), Vec::new())
                 }
                 Ok(Some(bytes)) => match lines.push(&bytes) {
                     Ok(Pushed { out, done: true }) => (None, out),
@@ -54,7 +54,7 @@ pub(crate) fn checked(
                     Err(Unreadable { out }) => {
                         let error =
                             ChatError::cut("the model provider sent an event that is not JSON");
-                        (Some(Ending::Failed(Failure::ill(error))), out)
+                        (Some(Ending::Failed(Failure::of_provider(error))), out)
                     }
                 },
             };
@@ -70,7 +70,8 @@ pub(crate) fn too_long(max: usize) -> ChatError {
 
 /// A connection that broke while an answer was read.
 pub(crate) fn broke_off() -> Failure {
-    Failure::ill(ChatError::cut("the connection to the model provider broke")).again(Again::Soon)
+    Failure::of_provider(ChatError::cut("the connection to the model provider broke"))
+        .retry(Retry::Soon)
 }
 
 /// Takes lines out of bytes as they come.

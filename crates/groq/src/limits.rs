@@ -1,11 +1,11 @@
-//! The provider's limits, as its answers tell them in `x-ratelimit-*` and `retry-after`.
+//! The limits that a provider reports in the headers of its responses.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use serde::Serialize;
 
-/// The last limits that the provider told. Requests count per day and tokens per minute at Groq.
+/// The limits in the provider's last response. At Groq, requests count per day, tokens per minute.
 /// The format is described at <https://console.groq.com/docs/rate-limits>.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Limits {
@@ -13,18 +13,18 @@ pub struct Limits {
     pub limit_requests: Option<u64>,
     /// `x-ratelimit-remaining-requests`
     pub remaining_requests: Option<u64>,
-    /// `x-ratelimit-reset-requests`, in seconds from the answer
+    /// `x-ratelimit-reset-requests`, in seconds from the response
     pub reset_requests_s: Option<f64>,
     /// `x-ratelimit-limit-tokens`
     pub limit_tokens: Option<u64>,
     /// `x-ratelimit-remaining-tokens`
     pub remaining_tokens: Option<u64>,
-    /// `x-ratelimit-reset-tokens`, in seconds from the answer
+    /// `x-ratelimit-reset-tokens`, in seconds from the response
     pub reset_tokens_s: Option<f64>,
 }
 
 impl Limits {
-    /// The limits in an answer's head; `None` when it tells none.
+    /// The limits in the headers of a response; `None` if it has none.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let count = |name: &str| text(name)?.trim().parse().ok();
@@ -41,14 +41,85 @@ impl Limits {
     }
 }
 
-/// `retry-after` in seconds. A date is not understood, for it would need the provider's clock.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    seconds(text.trim())
+/// The headers of a response that callers may see: limits, retry hints and the provider's own id.
+pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(String, String)> {
+    const PREFIXES: [&str; 5] =
+        ["x-ratelimit-", "anthropic-ratelimit-", "retry-after", "openai-", "ratelimit"];
+    let known = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let pairs = headers.iter().filter(|(name, _)| known(name.as_str()));
+    let text = |value: &http::HeaderValue| {
+        value.to_str().ok().filter(|text| text.len() <= 256).map(str::to_owned)
+    };
+    pairs
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+        .take(32)
+        .collect()
 }
 
-/// A duration as Go prints them: numbers with a unit one after the other, as in `2m59.56s`, `7.66s`
-/// or `120ms`. A number without a unit is in seconds.
+/// How long the headers of a response ask to wait, in any of the forms that providers use:
+/// `retry-after-ms`, `retry-after` as seconds or as a date, and for a limit that is used up its
+/// `…-reset` as a duration, a date or a point in Unix time. `now` is the client's clock; the
+/// response's own `date` wins, because a date is meant relative to the provider's clock.
+pub(crate) fn retry_hint(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Duration> {
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
+    let now = text("date").and_then(http_date).unwrap_or(now);
+    if let Some(millis) = text("retry-after-ms").and_then(seconds) {
+        return Some(millis / 1000);
+    }
+    if let Some(after) = text("retry-after") {
+        return seconds(after).or_else(|| until(http_date(after)?, now));
+    }
+    let mut waits = Vec::new();
+    for (name, value) in headers {
+        let name = name.as_str();
+        let Some(of) = limit_name(name, "reset") else { continue };
+        let Some(wait) = value.to_str().ok().and_then(|text| reset(text.trim(), now)) else {
+            continue;
+        };
+        let remaining =
+            headers.keys().find(|key| limit_name(key.as_str(), "remaining") == Some(of.clone()));
+        let left = remaining.and_then(|key| seconds(text(key.as_str())?));
+        if left.is_some_and(|left| left < Duration::from_secs(1)) {
+            waits.push(wait);
+        }
+    }
+    waits.into_iter().max()
+}
+
+/// What a limit header is about: the name without `part`, as in `x-ratelimit--tokens`.
+fn limit_name(name: &str, part: &str) -> Option<String> {
+    let known = name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+    let mut parts: Vec<_> = name.split('-').collect();
+    let at = parts.iter().position(|one| *one == part).filter(|_| known)?;
+    parts.remove(at);
+    Some(parts.join("-"))
+}
+
+/// A `…-reset` value: a duration, an RFC 3339 date, or Unix time in seconds or milliseconds.
+fn reset(text: &str, now: jiff::Timestamp) -> Option<Duration> {
+    if let Some(wait) = parse_duration(text) {
+        let at = match wait.as_secs() {
+            0..1_000_000_000 => return Some(wait),
+            1_000_000_000..100_000_000_000 => jiff::Timestamp::from_second(wait.as_secs() as i64),
+            millis => jiff::Timestamp::from_millisecond(i64::try_from(millis).ok()?),
+        };
+        return until(at.ok()?, now);
+    }
+    until(text.parse().ok()?, now)
+}
+
+/// The time from `now` to `then`; none if it is more than a day, which no client waits for.
+fn until(then: jiff::Timestamp, now: jiff::Timestamp) -> Option<Duration> {
+    let wait = Duration::try_from(then.duration_since(now)).unwrap_or_default();
+    (wait <= Duration::from_secs(24 * 3600)).then_some(wait)
+}
+
+fn http_date(text: &str) -> Option<jiff::Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
+}
+
+/// Reads a duration as Go prints it: numbers with units in sequence, as in `2m59.56s`, `7.66s` or
+/// `120ms`. A number without a unit is in seconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if let Some(bare) = seconds(rest) {
@@ -114,6 +185,53 @@ mod tests {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
         assert_eq!(parse_duration(&"9".repeat(400)), None);
+    }
+
+    fn hint(headers: &[(&'static str, &str)]) -> Option<u128> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+        let now = "2026-11-28T22:00:00Z".parse().unwrap();
+        retry_hint(&headers.collect(), now).map(|wait| wait.as_millis())
+    }
+
+    #[test]
+    fn every_form_of_a_retry_hint_is_read() {
+        let none = "x-ratelimit-remaining-tokens";
+        for (headers, millis) in [
+            (vec![("retry-after", "7")], 7000),
+            (vec![("retry-after", "0.5")], 500),
+            (vec![("retry-after-ms", "1250"), ("retry-after", "2")], 1250),
+            (vec![("retry-after", "Sat, 28 Nov 2026 22:00:40 GMT")], 40_000),
+            (
+                vec![
+                    ("date", "Sat, 28 Nov 2026 21:00:00 GMT"),
+                    ("retry-after", "Sat, 28 Nov 2026 21:00:04 GMT"),
+                ],
+                4000,
+            ),
+            (vec![("retry-after", "Sat, 28 Nov 2026 21:59:00 GMT")], 0),
+            (vec![(none, "0"), ("x-ratelimit-reset-tokens", "6m0s")], 360_000),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795903230")], 30_000),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795903230000")], 30_000),
+            (
+                vec![
+                    ("anthropic-ratelimit-requests-remaining", "0"),
+                    ("anthropic-ratelimit-requests-reset", "2026-11-28T22:00:09Z"),
+                ],
+                9000,
+            ),
+        ] {
+            assert_eq!(hint(&headers), Some(millis), "{headers:?}");
+        }
+        for headers in [
+            vec![],
+            vec![("retry-after", "soon")],
+            vec![("retry-after", "Sat, 28 Nov 2099 22:00:40 GMT")],
+            vec![(none, "12"), ("x-ratelimit-reset-tokens", "6m0s")],
+        ] {
+            assert_eq!(hint(&headers), None, "{headers:?}");
+        }
     }
 
     proptest! {

@@ -1,17 +1,16 @@
-//! What is counted of each call: the contract's names, and OpenTelemetry's for generative models
+//! The metrics of each call: the contract's names, and OpenTelemetry's for generative models
 //! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>).
 
 use metrics::{counter, histogram};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::error::ChatError;
 use crate::wire::Usage;
 
-/// The label of every model that is not known.
+/// The label of every model that is not in the settings.
 const OTHER: &str = "other";
 
-/// The figures of one call, from its start.
+/// The metrics of one call, from its start.
 #[derive(Debug)]
 pub(crate) struct Call {
     model: String,
@@ -19,16 +18,15 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call for this body begins.
-    pub(crate) fn begin(body: &Value, known_models: &[String]) -> Self {
-        let asked = body.get("model").and_then(Value::as_str);
-        let known = known_models.iter().find(|model| Some(model.as_str()) == asked);
+    /// Counts the start of a call to this model.
+    pub(crate) fn begin(model: &str, known_models: &[String]) -> Self {
+        let known = known_models.iter().find(|known| known.as_str() == model);
         let model = known.map_or_else(|| OTHER.to_owned(), String::clone);
         counter!("llm_requests_total", "model" => model.clone()).increment(1);
         Self { model, started: Instant::now() }
     }
 
-    /// The first token of a stream has come.
+    /// Records the arrival of a stream's first token.
     pub(crate) fn first_token(&self) {
         histogram!(
             "gen_ai_server_time_to_first_token_seconds",
@@ -37,7 +35,7 @@ impl Call {
         .record(self.started.elapsed());
     }
 
-    /// The call is over.
+    /// Records the end of the call.
     pub(crate) fn end(&self, usage: Option<Usage>, error: Option<&ChatError>) {
         let outcome = error.map_or("", ChatError::label);
         histogram!(
@@ -62,7 +60,7 @@ impl Call {
     }
 }
 
-/// Another attempt is made.
+/// Counts a retry.
 pub(crate) fn retried() {
     counter!("llm_retries_total").increment(1);
 }

@@ -1,4 +1,4 @@
-//! Takes the provider's key and all other credentials out of texts and JSON.
+//! Removes the provider's key and all other credentials from texts and JSON.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 /// Longest text of the provider's that an error carries, in characters.
 const MAX_MESSAGE: usize = 300;
 
-/// A redactor that knows the client's own key besides what the service's redactor finds: a base URL
-/// may lead to a provider whose keys have no shape that a pattern could know.
+/// Redacts the client's own key in addition to what the service's redactor finds: the keys of some
+/// providers have no shape that a pattern matches.
 pub(crate) struct KeyRedactor {
     key: secrecy::SecretString,
     rest: Arc<dyn Redact>,
@@ -25,10 +25,15 @@ impl KeyRedactor {
 
     /// A text of the provider's, fit for an error: no credentials, no control characters, not long.
     pub(crate) fn message(&self, text: &str) -> String {
+        self.bounded(text, MAX_MESSAGE)
+    }
+
+    /// The same with a bound of `max` characters.
+    pub(crate) fn bounded(&self, text: &str, max: usize) -> String {
         let clean = self.redact(text);
         let mut short: String =
-            clean.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect();
-        if clean.chars().nth(MAX_MESSAGE).is_some() {
+            clean.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max).collect();
+        if clean.chars().nth(max).is_some() {
             short.push('…');
         }
         short
@@ -46,13 +51,20 @@ impl Redact for KeyRedactor {
     }
 }
 
-/// JSON without credentials: every text in it redacted, keys of objects included. A text that is JSON itself, as
-/// the arguments of tool calls are, is redacted inside too, where escapes could hide a credential.
+/// JSON without credentials: every string in it is redacted, keys of objects included. A string that
+/// is JSON itself, like the arguments of a tool call, is also redacted inside, where escapes could
+/// hide a credential.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Clean(Value);
+pub struct Redacted<T = Value>(T);
 
-impl Clean {
+/// Redacts one string of a JSON document as [`Redacted::of`] does; none if nothing is found.
+pub fn redacted_text(text: &str, redactor: &dyn Redact) -> Option<String> {
+    let mut text = text.to_owned();
+    redact_text(&mut text, redactor).then_some(text)
+}
+
+impl Redacted<Value> {
     /// The value without its credentials.
     pub fn of(mut value: Value, redactor: &dyn Redact) -> Self {
         redact_json(&mut value, redactor);
@@ -65,14 +77,14 @@ impl Clean {
     }
 }
 
-impl Deref for Clean {
+impl Deref for Redacted<Value> {
     type Target = Value;
     fn deref(&self) -> &Value {
         &self.0
     }
 }
 
-/// Whether there was something to take out.
+/// Whether something was redacted.
 fn redact_json(value: &mut Value, redactor: &dyn Redact) -> bool {
     let mut found = false;
     match value {
@@ -138,15 +150,15 @@ mod tests {
     #[test]
     fn a_secret_behind_an_escape_in_tool_arguments_is_found() {
         let call = json!({"arguments": "{\"text\": \"pass\\nword\"}", "plain": "{not json"});
-        let clean = Clean::of(call, &Lines);
+        let clean = Redacted::of(call, &Lines);
         assert_eq!(*clean, json!({"arguments": "{\"text\":\"[redacted]\"}", "plain": "{not json"}));
-        assert_eq!(Clean::of((*clean).clone(), &Lines), clean);
+        assert_eq!(Redacted::of((*clean).clone(), &Lines), clean);
     }
 
     #[test]
     fn a_secret_in_a_name_is_found_and_all_else_stays() {
         let value = json!({"pass\nword": [1, {"pass\nword": "b"}], "z": null, "a": "pass\nword"});
-        let clean = Clean::of(value, &Lines);
+        let clean = Redacted::of(value, &Lines);
         let expected =
             json!({"[redacted]": [1, {"[redacted]": "b"}], "z": null, "a": "[redacted]"});
         assert_eq!(*clean, expected);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::delta::{Chunks, chunks_of};
 use crate::error::ChatError;
 use crate::model::{Model, Pending};
-use crate::redacting::Clean;
+use crate::redacting::Redacted;
 use crate::tape::{Exchange, Outcome, Tape};
 
 /// Answers each request with the exchange that was recorded for it; of several, in the order of
@@ -27,7 +27,7 @@ impl Replayer {
     }
 
     fn recorded(&self, body: Value) -> Result<Value, ChatError> {
-        let digest = Exchange::digest(&Clean::of(body, self.redactor.as_ref()));
+        let digest = Exchange::digest(&Redacted::of(body, self.redactor.as_ref()));
         match self.tape.lookup(&digest).ok_or(ChatError::NotRecorded)?.outcome {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Error(error) => Err(error),

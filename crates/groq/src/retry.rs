@@ -1,28 +1,31 @@
-//! When to try again: what may be repeated, how long to pause, and a budget for all of it.
+//! When to retry: which failures, after which pause, and a budget for all calls together.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::breaker::Health;
+use crate::breaker::CallResult;
 use crate::error::ChatError;
+use crate::rejection::Rejection;
 use crate::settings::Retries;
 
 /// A failed attempt.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct Failure {
-    /// What the caller gets if it was the last.
+    /// The error that the caller gets if there is no further attempt.
     pub(crate) error: ChatError,
-    /// Whether another may go better.
-    pub(crate) again: Again,
-    /// What it says about the provider.
-    pub(crate) health: Health,
+    /// What the provider said, if it rejected the request.
+    pub(crate) rejection: Option<Box<Rejection>>,
+    /// Whether another attempt can succeed.
+    pub(crate) retry: Retry,
+    /// What the attempt says about the provider's health.
+    pub(crate) result: CallResult,
 }
 
-/// Whether another attempt may go better.
+/// Whether another attempt can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
+pub(crate) enum Retry {
     /// No.
     Never,
     /// Yes, after a pause of our choice.
@@ -32,18 +35,22 @@ pub(crate) enum Again {
 }
 
 impl Failure {
-    /// The provider is ill, and trying again is of no use.
-    pub(crate) fn ill(error: ChatError) -> Self {
-        Self { error, again: Again::Never, health: Health::Ill }
+    /// A failure of the provider that a retry does not help.
+    pub(crate) fn of_provider(error: ChatError) -> Self {
+        Self { error, rejection: None, retry: Retry::Never, result: CallResult::Failure }
     }
 
-    /// The provider is well, and does not want this request.
-    pub(crate) fn unwanted(error: ChatError) -> Self {
-        Self { error, again: Again::Never, health: Health::Well }
+    /// A request that the provider does not accept. It says nothing about the provider's health.
+    pub(crate) fn of_request(error: ChatError) -> Self {
+        Self { result: CallResult::Success, ..Self::of_provider(error) }
     }
 
-    pub(crate) fn again(self, again: Again) -> Self {
-        Self { again, ..self }
+    pub(crate) fn retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(crate) fn with(self, rejection: Rejection) -> Self {
+        Self { rejection: Some(Box::new(rejection)), ..self }
     }
 }
 
@@ -51,26 +58,26 @@ impl Failure {
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The pause before retry `nth` (0 is the first), or none if there should be no further attempt.
-/// Full jitter: `draw` of 0 to 1 times a bound that doubles with each retry, so that callers who
-/// failed together do not come back together. A provider's own wish comes on top of no more than
+/// Full jitter: `draw` (0 to 1) times a bound that doubles with each retry, so that callers that
+/// failed together do not return together. A pause that the provider asks for gets jitter of at most
 /// the first bound, for the same reason.
-pub(crate) fn pause(settings: &Retries, again: Again, nth: u32, draw: f64) -> Option<Duration> {
+pub(crate) fn pause(settings: &Retries, retry: Retry, nth: u32, draw: f64) -> Option<Duration> {
     let draw = if draw.is_finite() { draw.clamp(0.0, 1.0) } else { 1.0 };
     let bound = |nth: u32| {
         let doubled = settings.base.saturating_mul(2_u32.saturating_pow(nth));
         doubled.min(settings.cap).min(LONGEST).mul_f64(draw)
     };
-    match again {
-        Again::Never => None,
-        Again::Soon => Some(bound(nth)),
-        Again::After(asked) => {
+    match retry {
+        Retry::Never => None,
+        Retry::Soon => Some(bound(nth)),
+        Retry::After(asked) => {
             (asked <= settings.retry_after_max).then(|| asked.saturating_add(bound(0)))
         }
     }
 }
 
-/// How many retries are left for all calls together, so that they cannot multiply the load on a
-/// provider that is down: a bucket that each call fills a little and each retry takes one from.
+/// Bounds the retries of all calls together, so that they cannot multiply the load on a provider that
+/// is down: a bucket that each call fills a little and that each retry takes one from.
 #[derive(Debug)]
 pub(crate) struct Budget {
     ratio: f64,
@@ -90,7 +97,7 @@ impl Budget {
         *left = (*left + self.ratio).min(self.reserve);
     }
 
-    /// Takes leave for one retry, if there is any.
+    /// Takes one retry out of the budget, if there is one.
     pub(crate) fn withdraw(&self) -> bool {
         let mut left = self.left.lock();
         // Ten tenths are a little less than one in binary.
@@ -115,17 +122,17 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_cap() {
-        let longest = |nth| pause(&retries(), Again::Soon, nth, 1.0).unwrap().as_millis();
+        let longest = |nth| pause(&retries(), Retry::Soon, nth, 1.0).unwrap().as_millis();
         let pauses: Vec<_> = (0..6).map(longest).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 4000]);
     }
 
     #[test]
     fn the_providers_wish_is_honoured_up_to_a_bound() {
-        let asked = |secs| pause(&retries(), Again::After(Duration::from_secs(secs)), 0, 0.0);
+        let asked = |secs| pause(&retries(), Retry::After(Duration::from_secs(secs)), 0, 0.0);
         assert_eq!(asked(10), Some(Duration::from_secs(10)));
         assert_eq!(asked(11), None);
-        assert_eq!(pause(&retries(), Again::Never, 0, 0.5), None);
+        assert_eq!(pause(&retries(), Retry::Never, 0, 0.5), None);
     }
 
     #[test]
@@ -144,7 +151,7 @@ mod tests {
     fn absurd_settings_do_not_break_it() {
         let absurd = Retries { base: Duration::MAX, cap: Duration::MAX, ..retries() };
         for draw in [1.0, f64::NAN, f64::INFINITY, -1.0] {
-            assert!(pause(&absurd, Again::Soon, 3, draw).unwrap() <= LONGEST);
+            assert!(pause(&absurd, Retry::Soon, 3, draw).unwrap() <= LONGEST);
         }
     }
 
@@ -152,11 +159,11 @@ mod tests {
         #[test]
         fn no_pause_leaves_its_bounds(nth in any::<u32>(), draw in any::<f64>(), asked in 0..20_u64) {
             let cap = retries().cap;
-            if let Some(pause) = pause(&retries(), Again::Soon, nth, draw) {
+            if let Some(pause) = pause(&retries(), Retry::Soon, nth, draw) {
                 prop_assert!(pause <= cap);
             }
             let asked = Duration::from_secs(asked);
-            if let Some(pause) = pause(&retries(), Again::After(asked), nth, draw) {
+            if let Some(pause) = pause(&retries(), Retry::After(asked), nth, draw) {
                 prop_assert!(pause >= asked && pause <= asked + retries().base);
             }
         }

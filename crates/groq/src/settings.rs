@@ -1,4 +1,4 @@
-//! What the client must be told: where, with which key, and how patient to be.
+//! The settings of a client: address, key, deadlines and limits.
 
 use std::time::Duration;
 
@@ -9,43 +9,63 @@ use crate::error::ChatError;
 /// Groq's OpenAI-compatible address.
 pub const GROQ_BASE_URL: &str = "https://api.groq.com/openai/v1";
 
-/// Everything a client needs; [`Settings::new`] gives good defaults for all but the key.
+/// Everything that a client needs; [`Settings::new`] has defaults for all but the key.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The provider's address up to and without `/chat/completions`. Plain `http` is taken, for
+    /// The provider's address up to and without `/chat/completions`. Plain `http` is accepted for
     /// servers on the same machine or network; the key then travels unencrypted.
     pub base_url: String,
     /// The provider's key. `Debug` does not print it.
     pub api_key: SecretString,
-    /// How long to wait.
+    /// The deadlines of the service's own calls.
     pub timeouts: Timeouts,
-    /// How often to try again.
+    /// The deadlines of forwarded calls; `whole` does not apply to them.
+    pub forward_timeouts: Timeouts,
+    /// When and how often to retry.
     pub retries: Retries,
-    /// When to leave a failing provider alone.
+    /// When to stop calling a model that fails.
     pub breaker: BreakerSettings,
-    /// Calls under way at once; one more is [`ChatError::Overloaded`] at once.
+    /// Calls in flight; a further call waits for `queue_wait` and is then [`ChatError::Overloaded`].
     pub max_concurrent: usize,
+    /// How long a call waits for a place among the calls in flight.
+    pub queue_wait: Duration,
     /// Longest answer read, in bytes; streams count in whole.
     pub max_answer_bytes: usize,
     /// Models that metrics may name; all others count as `other`.
     pub known_models: Vec<String>,
+    /// The header that carries the key.
+    pub key_header: KeyHeader,
+    /// Certificates in PEM that are trusted in addition to those of the system.
+    pub extra_ca: Option<Vec<u8>>,
 }
 
-/// How long to wait for what.
+/// The header that carries the provider's key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyHeader {
+    /// `Authorization: Bearer KEY`, as at OpenAI and Groq.
+    #[default]
+    Bearer,
+    /// `x-api-key: KEY`, as at Anthropic.
+    XApiKey,
+}
+
+/// The deadlines of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
-    /// From sending a request to the head of its answer. A provider that does not stream sends the
-    /// head when it has thought, so this is nearly the time it may think.
+    /// From sending a request to the headers of its response. A provider that does not stream sends
+    /// them when the answer is complete.
     pub first_byte: Duration,
-    /// Between two reads of an answer.
+    /// Between two reads of a response.
     pub between_bytes: Duration,
-    /// For a whole call, further attempts and the pauses before them included.
+    /// For a whole call of the service's own, with all retries and pauses. Forwarded calls have no
+    /// such deadline.
     pub whole: Duration,
 }
 
-/// How often and how fast to try again.
+/// When and how often to retry.
 #[derive(Debug, Clone, Copy)]
 pub struct Retries {
     /// Attempts for one call, the first included; at least 1.
@@ -62,7 +82,7 @@ pub struct Retries {
     pub budget_reserve: f64,
 }
 
-/// When to leave a failing provider alone.
+/// When to stop calling a model that fails.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerSettings {
     /// Failures in a row that open it; at least 1.
@@ -83,6 +103,12 @@ impl Settings {
                 between_bytes: Duration::from_secs(10),
                 whole: Duration::from_secs(30),
             },
+            forward_timeouts: Timeouts {
+                connect: Duration::from_secs(5),
+                first_byte: Duration::from_secs(300),
+                between_bytes: Duration::from_secs(60),
+                whole: Duration::MAX,
+            },
             retries: Retries {
                 attempts: 3,
                 base: Duration::from_millis(250),
@@ -92,9 +118,12 @@ impl Settings {
                 budget_reserve: 10.0,
             },
             breaker: BreakerSettings { failures: 5, open_for: Duration::from_secs(10) },
-            max_concurrent: 16,
+            max_concurrent: 256,
+            queue_wait: Duration::from_secs(2),
             max_answer_bytes: 2 * 1024 * 1024,
             known_models: Vec::new(),
+            key_header: KeyHeader::default(),
+            extra_ca: None,
         }
     }
 
@@ -114,7 +143,13 @@ impl Settings {
         if !matches!(url.scheme(), "http" | "https") || !plain {
             return Err(bad());
         }
-        Ok(url.as_str().trim_end_matches('/').to_owned())
+        let url = url.as_str().trim_end_matches('/');
+        // People copy the address of the endpoint as often as that of the API.
+        let url = ["/chat/completions", "/messages", "/responses"]
+            .iter()
+            .find_map(|endpoint| url.strip_suffix(endpoint))
+            .unwrap_or(url);
+        Ok(url.trim_end_matches('/').to_owned())
     }
 
     /// The key without the white space that files and shells leave around it.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::delta::{Assembly, Chunks};
 use crate::error::ChatError;
 use crate::model::{Model, Pending};
-use crate::redacting::Clean;
+use crate::redacting::Redacted;
 
 /// One request and what came of it, without secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,14 +41,14 @@ pub enum Outcome {
 impl Exchange {
     /// An exchange, redacted.
     pub fn new(request: Value, outcome: Result<Value, ChatError>, redactor: &dyn Redact) -> Self {
-        let request = Clean::of(request, redactor);
+        let request = Redacted::of(request, redactor);
         let digest = Self::digest(&request);
         let mut request = request.into_value();
         if let Value::Object(fields) = &mut request {
             STREAMING.iter().for_each(|name| drop(fields.remove(*name)));
         }
         let outcome = match outcome {
-            Ok(reply) => Outcome::Reply(Clean::of(reply, redactor).into_value()),
+            Ok(reply) => Outcome::Reply(Redacted::of(reply, redactor).into_value()),
             Err(error) => Outcome::Error(error),
         };
         Self { digest, request, outcome }
@@ -57,7 +57,7 @@ impl Exchange {
     /// The digest under which a request is kept: over its redacted form, so that it tells nothing
     /// about a secret and stays the same when a recorded request is asked again. BLAKE3 in its
     /// key-derivation mode over the JSON without white space, keys sorted by their bytes.
-    pub fn digest(request: &Clean) -> String {
+    pub fn digest(request: &Redacted) -> String {
         let json = match &**request {
             Value::Object(fields) => {
                 let kept = fields.iter().filter(|(name, _)| !STREAMING.contains(&name.as_str()));

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Longest request read, in bytes.
-const MAX_REQUEST: usize = 8 * 1024 * 1024;
+const MAX_REQUEST: usize = 64 * 1024 * 1024;
 
 /// One scripted answer.
 #[derive(Debug, Clone)]
@@ -199,6 +199,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The body, `null` if it is not JSON.
     pub body: Value,
+    /// The body as it came.
+    pub raw: Vec<u8>,
 }
 
 impl Seen {
@@ -302,7 +304,8 @@ async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Seen> {
     let mut body = vec![0; length.min(MAX_REQUEST)];
     stream.read_exact(&mut body).await?;
     let line = line.trim_end_matches(" HTTP/1.1").to_owned();
-    Ok(Seen { line, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    let json = serde_json::from_slice(&body).unwrap_or_default();
+    Ok(Seen { line, headers, body: json, raw: body })
 }
 
 async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {

@@ -108,6 +108,22 @@ pub struct ToolCall {
     pub function: FunctionCall,
 }
 
+impl ToolCall {
+    fn read(call: &Value) -> Option<Self> {
+        let function = call.get("function")?;
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = text(function.get("name"));
+        let arguments = function.get("arguments").map(arguments_of).unwrap_or_default();
+        Some(Self {
+            id: text(call.get("id")),
+            function: FunctionCall { name, arguments },
+            kind: "function".to_owned(),
+            ..Self::default()
+        })
+    }
+}
+
 /// The function of a [`ToolCall`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionCall {
@@ -136,11 +152,29 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The usage in an answer or in a chunk of a stream, where Groq puts it into `x_groq`.
+    /// The usage in a response or in an event of a stream, in the names of OpenAI's chat completions
+    /// (at Groq inside `x_groq`), of its Responses API or of Anthropic's Messages API.
     pub fn of(value: &Value) -> Option<Self> {
-        [&value["usage"], &value["x_groq"]["usage"]]
-            .into_iter()
-            .find_map(|usage| Usage::deserialize(usage).ok())
+        let places = ["/usage", "/x_groq/usage", "/response/usage", "/message/usage"];
+        let usage =
+            places.iter().filter_map(|place| value.pointer(place)).find(|u| u.is_object())?;
+        let count = |names: [&str; 2]| {
+            names.iter().find_map(|name| usage.get(*name)?.as_u64()).unwrap_or(0)
+        };
+        let prompt_tokens = count(["prompt_tokens", "input_tokens"]);
+        let completion_tokens = count(["completion_tokens", "output_tokens"]);
+        let sum = prompt_tokens.saturating_add(completion_tokens);
+        let total_tokens = usage.get("total_tokens").and_then(Value::as_u64).unwrap_or(sum);
+        Some(Self { prompt_tokens, completion_tokens, total_tokens })
+    }
+
+    /// The usage of one stream of which two events report parts; later events count from the start.
+    pub(crate) fn merged(self, other: Self) -> Self {
+        let prompt_tokens = self.prompt_tokens.max(other.prompt_tokens);
+        let completion_tokens = self.completion_tokens.max(other.completion_tokens);
+        let sum = prompt_tokens.saturating_add(completion_tokens);
+        let total_tokens = self.total_tokens.max(other.total_tokens).max(sum);
+        Self { prompt_tokens, completion_tokens, total_tokens }
     }
 }
 
@@ -162,24 +196,41 @@ pub struct ChatReply {
 }
 
 impl ChatReply {
-    /// Reads an answer; one without a choice that has a message is none.
+    /// Reads an answer; one without a choice that has a message is none. Small deviations are read
+    /// as they are meant: a missing role, `null` or an object as arguments, a `null` id.
     pub fn from_raw(raw: Value) -> Result<Self, ChatError> {
-        let no_answer =
-            || ChatError::failed(200, "the model provider sent JSON that is no chat answer");
-        let choice = &raw["choices"][0];
-        let message = ChatMessage::deserialize(&choice["message"]).map_err(|_| no_answer())?;
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let message = raw.pointer("/choices/0/message").filter(|message| message.is_object());
+        let message = message.ok_or_else(|| {
+            ChatError::failed(200, "the model provider sent JSON that is no chat answer")
+        })?;
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
         Ok(Self {
-            model: text(&raw["model"]).unwrap_or_default(),
-            content: match message.content {
-                Some(Value::String(content)) => content,
-                _ => String::new(),
-            },
-            tool_calls: message.tool_calls.unwrap_or_default(),
-            finish_reason: text(&choice["finish_reason"]),
+            model: text(raw.get("model")).unwrap_or_default(),
+            content: message.get("content").map(text_of).unwrap_or_default(),
+            tool_calls: calls.filter_map(ToolCall::read).collect(),
+            finish_reason: text(raw.pointer("/choices/0/finish_reason")),
             usage: Usage::of(&raw),
             raw,
         })
+    }
+}
+
+/// A content as text: a string, or the texts of its parts.
+pub(crate) fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+        _ => String::new(),
+    }
+}
+
+/// Arguments of a tool call as text; some providers send the object itself.
+pub(crate) fn arguments_of(arguments: &Value) -> String {
+    match arguments {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod busy;
 mod figures;
+mod forward;
 mod leaks;
 mod record;
 mod streams;

@@ -33,6 +33,7 @@ pub(crate) fn settings(provider: &StandIn) -> Settings {
         timeouts: Timeouts { connect: long, first_byte: long, between_bytes: long, whole: long },
         retries: Retries { base: Duration::from_millis(1), ..defaults.retries },
         known_models: vec!["openai/gpt-oss-120b".to_owned()],
+        queue_wait: Duration::ZERO,
         ..defaults
     }
 }

@@ -1,7 +1,7 @@
 //! The deadlines of one call, and reads that keep them.
 //!
-//! A wait that was in vain is not tried again, that for a connection aside: the provider may still be
-//! at work on the first request.
+//! A deadline that expired is not followed by a retry, except for the connection: the provider may
+//! still be at work on the first request.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use crate::events::broke_off;
 use crate::retry::Failure;
 use crate::settings::Timeouts;
 
-/// A point in time; one too far away to be told counts as years from now.
+/// The time after `wait`; a time too far away for the clock counts as 30 years from now.
 pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
     const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     now + wait.min(YEARS)
 }
 
-/// How long one call may still take.
+/// When the waits of one call expire.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Deadlines {
     timeouts: Timeouts,
     deadline: Instant,
 }
 
-impl Patience {
+impl Deadlines {
     /// For a call that begins now.
     pub(crate) fn new(timeouts: Timeouts) -> Self {
         Self { timeouts, deadline: after(Instant::now(), timeouts.whole) }
@@ -37,17 +37,39 @@ impl Patience {
         Instant::now().checked_add(pause).is_some_and(|then| then < self.deadline)
     }
 
-    /// Waits for the head of an answer.
+    /// The same deadlines without one for the whole call: only silence ends it.
+    pub(crate) fn of_silence(timeouts: Timeouts) -> Self {
+        Self::new(Timeouts { whole: Duration::MAX, ..timeouts })
+    }
+
+    /// Waits for the head of a response.
     pub(crate) async fn first_byte<T>(&self, head: impl Future<Output = T>) -> Result<T, Failure> {
         self.within(self.timeouts.first_byte, Phase::FirstByte, head).await
     }
 
-    /// Waits for more of an answer; `None` at its end.
+    /// Waits for more of a response; `None` at its end.
     pub(crate) async fn read(
         &self,
         response: &mut reqwest::Response,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let limit = self.timeouts.between_bytes;
+        self.read_within(self.timeouts.between_bytes, response).await
+    }
+
+    /// The same before anything of the response has arrived: a model may be silent for as long after
+    /// the headers as before them.
+    pub(crate) async fn read_first(
+        &self,
+        response: &mut reqwest::Response,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let limit = self.timeouts.first_byte.max(self.timeouts.between_bytes);
+        self.read_within(limit, response).await
+    }
+
+    async fn read_within(
+        &self,
+        limit: Duration,
+        response: &mut reqwest::Response,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let read = self.within(limit, Phase::BetweenBytes, response.chunk()).await?;
         Ok(read.map_err(|_| broke_off())?.map(Vec::from))
     }
@@ -61,6 +83,8 @@ impl Patience {
         let limit = after(Instant::now(), limit);
         let (until, phase) =
             if limit < self.deadline { (limit, phase) } else { (self.deadline, Phase::Whole) };
-        timeout_at(until, future).await.map_err(|_| Failure::ill(ChatError::Timeout { phase }))
+        timeout_at(until, future)
+            .await
+            .map_err(|_| Failure::of_provider(ChatError::Timeout { phase }))
     }
 }
