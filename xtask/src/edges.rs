@@ -13,19 +13,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-policy", &["domain"]),
     ("life-agent-gates", &["domain", "policy"]),
     ("life-agent-observer", &["domain"]),
+    ("life-agent-observer-sqlite", &["domain", "observer"]),
     ("life-agent-plans", &["domain"]),
     ("life-agent-groq", &["domain"]),
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq"]),
-    ("life-agent-server", &["engine"]),
+    ("life-agent-server", &["engine", "observer-sqlite"]),
     ("life-agent-tests", &[]),
     ("xtask", &["server", "policy"]),
 ];
 
 /// Libraries that only some packages may use directly, so that one room knows SQLite and one HTTP.
 const KEPT_IN: &[(&str, &[&str])] = &[
-    ("rusqlite", &["life-agent-observer"]),
-    ("r2d2", &["life-agent-observer"]),
-    ("r2d2_sqlite", &["life-agent-observer"]),
+    ("rusqlite", &["life-agent-observer-sqlite"]),
+    ("r2d2", &["life-agent-observer-sqlite"]),
+    ("r2d2_sqlite", &["life-agent-observer-sqlite"]),
     ("actix-web", &["life-agent-server"]),
     ("actix-web-lab", &["life-agent-server"]),
     ("actix-cors", &["life-agent-server"]),

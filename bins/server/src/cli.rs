@@ -59,7 +59,10 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
         }
         Task::Check(options) => commands::check::run(options, settings()),
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
-        Task::Work(work) => commands::run(work, serve::engine_config(&settings()?)),
+        Task::Work(work) => {
+            let settings = settings()?;
+            commands::run(work, serve::engine_config(&settings), &settings.db_path)
+        }
     }
 }
 

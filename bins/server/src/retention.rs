@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use life_agent_engine::Engine;
-use life_agent_engine::observer::Keep;
+use life_agent_engine::observer::Retention;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_hours(1);
 
 /// Removes what need not be kept until `stopping`. A removal that is cut short leaves a journal that
 /// verifies, and the next one finishes it.
-pub async fn prune_hourly(engine: Engine, keep: Vec<Keep>, stopping: CancellationToken) {
+pub async fn prune_hourly(engine: Engine, keep: Vec<Retention>, stopping: CancellationToken) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let pruning = async {
@@ -31,7 +31,7 @@ pub async fn prune_hourly(engine: Engine, keep: Vec<Keep>, stopping: Cancellatio
     }
 }
 
-async fn prune(engine: &Engine, keep: Keep) {
+async fn prune(engine: &Engine, keep: Retention) {
     match engine.prune(keep).await {
         Ok(pruned) if pruned.removed > 0 => {
             tracing::info!(rows = pruned.removed, "removed old rows from the journal");

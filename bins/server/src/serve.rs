@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use life_agent_engine::{Config, Engine, LlmConfig, OpaMode, OpenError};
+use life_agent_observer_sqlite::Sqlite;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +80,7 @@ async fn run(
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the handles that it gets when it opens.
     let metrics = metrics::start(&stopping);
-    let engine = Engine::open(engine_config(&settings)).await?;
+    let engine = Engine::open(engine_config(&settings), Sqlite::at(&settings.db_path)).await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys,
@@ -128,7 +129,6 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         (true, Some(url)) => OpaMode::Server(url.clone()),
     };
     Config {
-        db_path: settings.db_path.clone(),
         workspace_dir: settings.workspace_dir.clone(),
         policy_path: settings.policy_path.clone(),
         policy_dir: settings.policy_dir.clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use futures_util::Stream;
-use life_agent_engine::observer::{Follower, JournalError, Recorded};
+use life_agent_engine::observer::{Follower, JournalError, JournalRow};
 use metrics::gauge;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ const CHUNK: usize = 2 * 1024;
 
 struct Subscription {
     follower: Follower,
-    pending: VecDeque<Arc<Recorded>>,
+    pending: VecDeque<Arc<JournalRow>>,
     stopping: CancellationToken,
     keep_alive: Interval,
     begun: bool,
@@ -102,7 +102,7 @@ impl Subscription {
 }
 
 /// Takes events off the front until there is enough for the socket.
-fn chunk(pending: &mut VecDeque<Arc<Recorded>>) -> String {
+fn chunk(pending: &mut VecDeque<Arc<JournalRow>>) -> String {
     // What one event more than the chunk takes, so that the text hardly ever grows while it is written.
     let mut text = String::with_capacity(CHUNK + 1024);
     while text.len() < CHUNK
@@ -120,7 +120,7 @@ fn opening(position: u64) -> Bytes {
         .into()
 }
 
-fn write_event(text: &mut String, row: &Recorded) {
+fn write_event(text: &mut String, row: &JournalRow) {
     let line = row.line();
     text.reserve(line.len() + 64);
     // Writing into a String cannot fail. The line holds no line feed, which the journal sees to.

@@ -9,6 +9,7 @@ use life_agent_engine::domain::governance::command::{Act, Turn};
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
 use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Caller, Config, Engine};
+use life_agent_observer_sqlite::Sqlite;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ async fn played() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { rate_limit_rps: 0, ..Config::below(dir.path()) };
     std::fs::create_dir(&config.plans_dir).unwrap();
-    let engine = Engine::open(config).await.unwrap();
+    let engine = Engine::open(config, Sqlite::at(dir.path().join("agent.db"))).await.unwrap();
     for (agent, action) in [("hero", "rest"), ("scout", "rest"), ("hero", "findable-mark")] {
         let (agent, action) = (AgentId::new(agent).unwrap(), ActionName::new(action).unwrap());
         let act = Act { agent, action, payload: Payload::default() };

@@ -9,6 +9,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{test, web};
 use life_agent_engine::{Config, Engine};
+use life_agent_observer_sqlite::Sqlite;
 use life_agent_server::app::{AppState, create_app};
 use life_agent_server::keys::Keys;
 use life_agent_server::middleware::in_flight::InFlight;
@@ -146,7 +147,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
     let config = Config { rate_limit_rps: 0, ..Config::below(dir) };
     let stopping = CancellationToken::new();
     web::Data::new(AppState {
-        engine: Engine::open(config).await.unwrap(),
+        engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
         keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
         metrics: metrics::start(&stopping),
         openapi: Rendered::default(),

@@ -18,7 +18,8 @@ use life_agent_domain::governance::gate::{
 use life_agent_domain::governance::ids::{ActionName, AgentId, Principal};
 use life_agent_domain::governance::payload::Payload;
 use life_agent_gates::{ChainOptions, Scanner, chain};
-use life_agent_observer::{AgentStep, Journal, Options, Work};
+use life_agent_observer::{AgentStep, AgentVersion, Journal, Options, StateHash, WriteBatch};
+use life_agent_observer_sqlite::Sqlite;
 use life_agent_policy::profile::{BUILT_IN_PROFILE, compile_profile};
 use life_agent_policy::snapshot::{Snapshot, Workspace, compile, default_text};
 use serde_json::value::RawValue;
@@ -134,7 +135,7 @@ fn permit<C: life_agent_domain::governance::command::Gated>(
 /// One row at a time; the journal's thread is counted by the names of its functions.
 fn append() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let journal = Journal::open(folder.path().join("agent.db"), Options::default())?;
+    let journal = Journal::open(Sqlite::at(folder.path().join("agent.db")), Options::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for n in 1..=u64::from(TIMES) {
         runtime.block_on(journal.append(row(n)?)?)?;
@@ -143,14 +144,19 @@ fn append() -> Result<(), Failed> {
     Ok(())
 }
 
-fn row(n: u64) -> Result<Work, Failed> {
+fn row(n: u64) -> Result<WriteBatch, Failed> {
     let data = format!(
         r#"{{"input":"look at the gate","turn":{{"number":{n},"intent":"explore","outcome":"success"}},"state_version":{n},"state_hash":"{}","score":0.0}}"#,
         "5ee3e4f99b9e9237c9c6fe71ef584aa04d71d3718c20210d78f7dbe9cae116d4"
     );
-    Ok(Work {
-        step: Some(AgentStep { version: n, turns: n }),
-        ..Work::of(Entry {
+    Ok(WriteBatch {
+        step: Some(AgentStep {
+            version: n,
+            turns: n,
+            state_hash: hash(n),
+            from: Some(AgentVersion { version: n - 1, state_hash: hash(n - 1) }),
+        }),
+        ..WriteBatch::of(Entry {
             kind: EventKind::Turn,
             agent: Some(AgentId::new("hero")?),
             principal: "guard".to_owned(),
@@ -158,4 +164,10 @@ fn row(n: u64) -> Result<Work, Failed> {
             data: RawValue::from_string(data)?,
         })
     })
+}
+
+fn hash(n: u64) -> StateHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&n.to_le_bytes());
+    StateHash::from_bytes(bytes)
 }

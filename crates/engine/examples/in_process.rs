@@ -20,6 +20,7 @@ use life_agent_engine::domain::governance::command::Act;
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId, Principal};
 use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Caller, Config, Engine};
+use life_agent_observer_sqlite::Sqlite;
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -33,7 +34,7 @@ async fn main() -> Result<(), Failed> {
     let calls: usize = std::env::args().nth(1).map_or(Ok(50_000), |calls| calls.parse())?;
     let folder = tempfile::tempdir()?;
     let config = Config { rate_limit_rps: 0, ..Config::below(folder.path()) };
-    let engine = Engine::open(config).await?;
+    let engine = Engine::open(config, Sqlite::at(folder.path().join("agent.db"))).await?;
     for _ in 0..WARM_UP {
         act(&engine, "hero").await?;
     }

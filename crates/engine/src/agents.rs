@@ -9,7 +9,9 @@ use life_agent_domain::agent::rules::{ActStep, TurnStep, apply_act, apply_turn};
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{Journal, JournalError, Past, Reader};
+use life_agent_observer::{
+    AgentHistory, CommitHandle, Committed, Journal, JournalError, Rejection,
+};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::answers::Present;
 use crate::error::EngineError;
+use crate::facts::blocking;
 
 /// An agent's state as the last queued step left it, and the journal's epoch that it belongs to.
 pub(crate) struct Loaded {
@@ -61,6 +64,8 @@ impl Slot {
 /// Bytes of a state that take one of the places in memory. Few states need more; one that is full to its
 /// limits takes 25 or so.
 const ROOM: usize = 2048;
+/// Applying more steps than this takes long enough to leave the async thread.
+const FEW_STEPS: usize = 64;
 /// Space is set aside at once for so many.
 const FEW: usize = 10_000;
 
@@ -187,12 +192,30 @@ impl Agents {
         held.as_ref().map(|loaded| loaded.present.clone()).ok_or(EngineError::Unavailable)
     }
 
+    /// Waits for a step. If the agent was in another state than the step was decided on, its state in
+    /// memory is discarded.
+    pub(crate) async fn settle(
+        &self,
+        slot: &Slot,
+        pending: CommitHandle,
+    ) -> Result<Committed, EngineError> {
+        let committed = pending.await;
+        if let Err(JournalError::Rejected(Rejection::AgentChanged(_))) = &committed {
+            *slot.state.lock().await = None;
+        }
+        Ok(committed?)
+    }
+
     async fn load(&self, agent: &AgentId) -> Result<Loaded, EngineError> {
         // The epoch first: should a commit fail from here on, this load counts as stale.
         let epoch = self.journal.epoch();
-        let (agent, seed) = (agent.clone(), self.seed);
-        let rebuilt = self.journal.read(move |reader| rebuild(reader, &agent, seed)).await?;
-        let (present, replayed) = rebuilt;
+        let history = self.journal.agent_history(agent.as_str()).await?;
+        let (owned, seed) = (agent.clone(), self.seed);
+        let (present, replayed) = if history.steps.len() > FEW_STEPS {
+            blocking(move || rebuild(history, &owned, seed)).await??
+        } else {
+            rebuild(history, agent, seed)?
+        };
         Ok(Loaded { present, epoch, replayed })
     }
 }
@@ -200,8 +223,12 @@ impl Agents {
 /// The state that the last snapshot and the rows after it give. Each row states the hash of the state
 /// it led to: where they differ, the journal was changed behind our back and nothing is built on it. Also
 /// how many rows there were.
-fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<(Present, usize), JournalError> {
-    let Past { snapshot, snapshot_row, steps } = reader.past(agent.as_str())?;
+fn rebuild(
+    history: AgentHistory,
+    agent: &AgentId,
+    seed: u64,
+) -> Result<(Present, usize), JournalError> {
+    let AgentHistory { snapshot, snapshot_row, steps } = history;
     // Snapshots are not chained, rows are: what the row of the snapshot states counts.
     let stated = |row: Row| match serde_json::from_str::<Stated>(row.data.get()) {
         Ok(stated) => Ok((row.id, stated.state_hash)),
@@ -223,7 +250,7 @@ fn rebuild(reader: &Reader, agent: &AgentId, seed: u64) -> Result<(Present, usiz
 }
 
 fn corrupt(agent: &AgentId, row: u64, why: &dyn std::fmt::Display) -> JournalError {
-    JournalError::Damaged(format!("agent `{agent}` cannot be rebuilt at row {row}: {why}"))
+    JournalError::damaged(format!("agent `{agent}` cannot be rebuilt at row {row}: {why}"))
 }
 
 #[derive(Deserialize)]
@@ -247,6 +274,7 @@ pub(crate) fn apply_row(state: &mut AgentState, row: &Row) -> Result<String, ser
 mod tests {
     use life_agent_domain::agent::state::Memory;
     use life_agent_observer::Options;
+    use life_agent_observer_sqlite::Sqlite;
 
     use super::*;
 
@@ -261,7 +289,8 @@ mod tests {
     #[tokio::test]
     async fn large_states_take_the_room_of_several_and_what_is_held_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::open(dir.path().join("agent.db"), Options::default()).unwrap();
+        let journal = Journal::open(Sqlite::at(dir.path().join("agent.db")), Options::default());
+        let journal = journal.unwrap();
         let agents = Agents::new(journal.clone(), 1, 64, Duration::ZERO);
         let agent = |n: usize| AgentId::new(&format!("a{n}")).unwrap();
         let busy = agents.slot(&agent(0));

@@ -8,8 +8,6 @@ use secrecy::SecretString;
 /// Where things are and how the engine behaves. Paths may be relative to the working directory.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The journal's SQLite file; made if it does not exist.
-    pub db_path: PathBuf,
     /// The tree that plans are about; never written to.
     pub workspace_dir: PathBuf,
     /// The policy in force from the start. While no such file exists, a built-in one stands in.
@@ -70,7 +68,6 @@ impl Config {
     /// The contract's defaults, below one directory: what a test or an embedding program starts from.
     pub fn below(dir: &std::path::Path) -> Self {
         Self {
-            db_path: dir.join("agent.db"),
             workspace_dir: dir.to_path_buf(),
             policy_path: dir.join("policy/policy.yaml"),
             policy_dir: dir.join("policies"),

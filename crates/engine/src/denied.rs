@@ -4,7 +4,7 @@ use life_agent_domain::governance::command::{Act, Chat, Gated, Message, Plan, Tu
 use life_agent_domain::governance::event::EventKind;
 use life_agent_domain::governance::gate::Denial;
 use life_agent_domain::governance::payload::Payload;
-use life_agent_observer::{Extra, Work};
+use life_agent_observer::{SideWrite, WriteBatch};
 use serde::Serialize;
 
 use crate::answers::GateNotes;
@@ -85,7 +85,7 @@ impl Engine {
         caller: &Caller,
         policy: &InForce,
         denial: Denial<C>,
-        extra: Vec<Extra>,
+        extra: Vec<SideWrite>,
     ) -> EngineError {
         self.meters.denied(denial.refusal.reason);
         match self.record_denial(caller, policy, &denial, extra).await {
@@ -109,7 +109,7 @@ impl Engine {
         caller: &Caller,
         policy: &InForce,
         denial: &Denial<C>,
-        extra: Vec<Extra>,
+        extra: Vec<SideWrite>,
     ) -> Result<u64, EngineError> {
         let command = denial.command.view();
         let data = row_data(&DeniedData {
@@ -124,6 +124,10 @@ impl Engine {
             policy_hash: &policy.snapshot.hash,
         })?;
         let entry = self.entry(caller, EventKind::Denied, command.agent().cloned(), data);
-        Ok(self.journal.append(Work { extra, ..Work::of(entry) })?.await?.id)
+        Ok(self
+            .journal
+            .append(WriteBatch { side_writes: extra, ..WriteBatch::of(entry) })?
+            .await?
+            .id)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use life_agent_domain::governance::event::EventKind;
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{Journal, Work};
+use life_agent_observer::{Backend, Journal, Options, WriteBatch};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -92,9 +92,13 @@ struct Started<'a> {
 }
 
 impl Engine {
-    /// Opens the journal and the policy and records the start. Blocks on the file system; call it
-    /// before serving.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    /// Opens the policy and the journal that `backend` stores, and records the start. Blocks on the file
+    /// system; call it before serving.
+    ///
+    /// # Errors
+    /// The policy, the journal or a folder cannot be used. The journal is opened last, so that any other
+    /// fault leaves no trace in it.
+    pub async fn open(config: Config, backend: impl Backend) -> Result<Self, OpenError> {
         compile_patterns();
         let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
             .map_err(OpenError::at(&config.workspace_dir))?;
@@ -109,8 +113,8 @@ impl Engine {
             None => None,
         };
         let shelf = Shelf::open(&config)?;
-        let journal = Journal::open(&config.db_path, life_agent_observer::Options::default())?;
-        let kept = journal.read(|reader| reader.setting(SETTING)).await?;
+        let journal = Journal::open(backend, Options::default())?;
+        let kept = journal.setting(SETTING).await?;
         let engine = Self(Arc::new(Parts {
             agents: Agents::new(
                 journal.clone(),
@@ -148,10 +152,10 @@ impl Engine {
             policy: &policy.shown_path,
             policy_hash: &policy.snapshot.hash,
         };
-        let unwritable = || life_agent_observer::JournalError::Unavailable("no row".to_owned());
+        let unwritable = || life_agent_observer::JournalError::unavailable("no row");
         let data = row_data(&started).map_err(|_| unwritable())?;
         let entry = self.entry(&Caller::system(), EventKind::ServiceStarted, None, data);
-        self.journal.append(Work::of(entry))?.await?;
+        self.journal.append(WriteBatch::of(entry))?.await?;
         Ok(())
     }
 
@@ -163,7 +167,7 @@ impl Engine {
         self.exchanges.ended().await;
         let data = row_data(&serde_json::json!({}))?;
         let entry = self.entry(&Caller::system(), EventKind::ServiceStopped, None, data);
-        self.journal.append(Work::of(entry))?.await?;
+        self.journal.append(WriteBatch::of(entry))?.await?;
         self.journal.close().await?;
         Ok(())
     }
@@ -179,8 +183,7 @@ impl Engine {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<AgentSummary>, EngineError> {
-        let records =
-            self.journal.read(move |reader| reader.agents(after.as_deref(), limit)).await?;
+        let records = self.journal.agents(after, limit).await?;
         let summary = |record: life_agent_observer::AgentRecord| AgentSummary {
             agent_id: record.agent_id,
             state_version: record.state_version,

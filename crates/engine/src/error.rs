@@ -4,7 +4,7 @@ use std::path::Path;
 
 use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::Reason;
-use life_agent_observer::JournalError;
+use life_agent_observer::{JournalError, Rejection};
 use life_agent_plans::fault::PlanFault;
 use serde::Serialize;
 
@@ -121,6 +121,11 @@ impl From<JournalError> for EngineError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::Overloaded => EngineError::Overloaded,
+            JournalError::Rejected(Rejection::AgentChanged(_)) => EngineError::AgentBusy,
+            JournalError::Rejected(Rejection::LeaseLost { .. }) => EngineError::Interrupted,
+            JournalError::Rejected(
+                changed @ (Rejection::PlanChanged { .. } | Rejection::KeyClaimed { .. }),
+            ) => EngineError::Conflict(changed.to_string()),
             other => {
                 tracing::error!(error = %other, "the journal failed");
                 EngineError::Unavailable

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use blake3::Hasher;
-use life_agent_observer::{Answer, Extra, Mark as Kept, Work};
+use life_agent_observer::{
+    IdempotencyRecord as Kept, SideWrite, StoredResponse as Answer, WriteBatch,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -143,9 +145,9 @@ impl KeyedCall<'_> {
 }
 
 impl Mark {
-    fn take(&self, job: Option<String>) -> Extra {
+    fn take(&self, job: Option<String>) -> SideWrite {
         self.under_way.taken.store(true, Ordering::Relaxed);
-        Extra::Mark(Kept { job, ..self.kept.clone() })
+        SideWrite::Idempotency(Kept { job, ..self.kept.clone() })
     }
 
     /// Whether the call may have had an effect, which must not be repeated then.
@@ -156,13 +158,13 @@ impl Mark {
 
 impl Caller {
     /// What is kept beside the rows of an effect, with the mark of the call that it comes from.
-    pub(crate) fn marked(&self, mut extra: Vec<Extra>) -> Vec<Extra> {
+    pub(crate) fn marked(&self, mut extra: Vec<SideWrite>) -> Vec<SideWrite> {
         extra.extend(self.idempotency.as_ref().map(|mark| mark.take(None)));
         extra
     }
 
     /// The same for an effect that is a queued turn.
-    pub(crate) fn marked_job(&self, mut extra: Vec<Extra>, id: &str) -> Vec<Extra> {
+    pub(crate) fn marked_job(&self, mut extra: Vec<SideWrite>, id: &str) -> Vec<SideWrite> {
         extra.extend(self.idempotency.as_ref().map(|mark| mark.take(Some(id.to_owned()))));
         extra
     }
@@ -186,12 +188,11 @@ impl Engine {
         };
         // The rows of a call whose task was cut off may still be queued.
         self.journal.barrier().await?;
-        let id = mark.id.clone();
-        let Some(known) = self.journal.read(move |reader| reader.mark(&id)).await? else {
+        let Some(known) = self.journal.idempotency(&mark.id).await? else {
             return Ok(Claim::First(Mark { kept: mark, under_way: Arc::new(under_way) }));
         };
-        Ok(match (known.answer, known.mark.job) {
-            _ if known.mark.digest != mark.digest => Claim::OtherBody,
+        Ok(match (known.response, known.record.job) {
+            _ if known.record.digest != mark.digest => Claim::OtherBody,
             (Some(answer), _) => Claim::Answered(answer),
             (None, Some(job)) => Claim::Unanswered(Effect::Job(job)),
             (None, None) => Claim::Unanswered(Effect::Row(known.event_id.unwrap_or_default())),
@@ -204,8 +205,8 @@ impl Engine {
         if answer.body.len() > MAX_BODY {
             return Ok(());
         }
-        let extra = vec![Extra::Answer(mark.kept.clone(), answer)];
-        self.journal.append(Work { extra, ..Work::default() })?.await?;
+        let extra = vec![SideWrite::Response(mark.kept.clone(), answer)];
+        self.journal.append(WriteBatch::side(extra))?.await?;
         if self.calls.answered.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             // The caller need not wait for that.
             let engine = self.clone();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use life_agent_domain::governance::event::EventKind;
 use life_agent_domain::governance::gate::KillSwitch;
-use life_agent_observer::{Extra, Work};
+use life_agent_observer::{SideWrite, WriteBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::KillSwitchStatus;
@@ -88,9 +88,10 @@ impl Engine {
             self.kill_switch.turned.store(Arc::new(turned.clone()));
         }
         let kind = if on { EventKind::KillSwitchOn } else { EventKind::KillSwitchOff };
-        let setting = Extra::Setting { key: SETTING.to_owned(), value: kept.get().to_owned() };
-        let extra = caller.marked(vec![setting]);
-        let work = Work { extra, ..Work::of(self.entry(caller, kind, None, kept)) };
+        let setting = SideWrite::Setting { key: SETTING.to_owned(), value: kept.get().to_owned() };
+        let side_writes = caller.marked(vec![setting, SideWrite::AdvanceControl]);
+        let entry = self.entry(caller, kind, None, kept);
+        let work = WriteBatch { side_writes, ..WriteBatch::of(entry) };
         let event_id = self.journal.append(work)?.await?.id;
         self.kill_switch.turned.store(Arc::new(turned));
         Ok((self.kill_switch(), event_id))

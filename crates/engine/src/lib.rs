@@ -58,6 +58,6 @@ pub use policy::check_policy;
 pub use queue::{QueuedTurn, Wording};
 pub use replay::{Divergence, ReplayReport, replay};
 pub use review::Review;
-pub use shelf::{PlanSummary, PlanView, Shelf, ShelfBranchError};
+pub use shelf::{PlanList, PlanSummary, PlanView, Shelf, StoredPlan};
 pub use told::{Decision, ToolStep, TurnEvent, Turned, Withheld};
 pub use turn::TurnEvents;

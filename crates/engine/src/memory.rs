@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{Extra, FactChange};
+use life_agent_observer::{NoteChange, SideWrite};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -37,11 +37,7 @@ impl Engine {
         query: &str,
         limit: usize,
     ) -> Result<Vec<u64>, EngineError> {
-        let (agent, query) = (agent.clone(), query.to_owned());
-        let found = move |reader: &life_agent_observer::Reader| {
-            reader.search_facts(agent.as_str(), &query, limit)
-        };
-        Ok(self.journal.read(found).await?)
+        Ok(self.journal.search_notes(agent.as_str(), query, limit).await?)
     }
 }
 
@@ -51,15 +47,19 @@ pub(crate) fn fact_versions(state: &AgentState) -> BTreeSet<u64> {
 }
 
 /// What the index must follow after steps that led from a state with these facts to another one.
-pub(crate) fn facts_extra(agent: &AgentId, had: &BTreeSet<u64>, now: &AgentState) -> Vec<Extra> {
+pub(crate) fn facts_extra(
+    agent: &AgentId,
+    had: &BTreeSet<u64>,
+    now: &AgentState,
+) -> Vec<SideWrite> {
     let has = fact_versions(now);
     if *had == has {
         return Vec::new();
     }
     let new = now.facts.iter().filter(|fact| !had.contains(&fact.version));
-    let change = FactChange {
-        kept: new.map(|fact| (fact.version, fact.text.clone())).collect(),
-        forgotten: had.difference(&has).copied().collect(),
+    let change = NoteChange {
+        added: new.map(|fact| (fact.version, fact.text.clone())).collect(),
+        removed: had.difference(&has).copied().collect(),
     };
-    vec![Extra::GateInputs(agent.clone(), change)]
+    vec![SideWrite::Notes(agent.clone(), change)]
 }

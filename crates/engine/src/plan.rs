@@ -8,7 +8,7 @@ use life_agent_domain::governance::command::{Kind, Plan};
 use life_agent_domain::governance::event::{Entry, EventKind};
 use life_agent_domain::governance::gate::{Denial, Permit, Reason, Refusal};
 use life_agent_gates::change_policy::SnapshotChangePolicy;
-use life_agent_observer::{Extra, Proposal, Work};
+use life_agent_observer::{Proposal, SideWrite, WriteBatch};
 use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::fault::{PlanFault, answer_code};
 use life_agent_plans::life::Status;
@@ -229,10 +229,10 @@ impl Engine {
             data: kept.clone(),
         };
         let created = self.entry(caller, EventKind::PlanCreated, None, kept);
-        let work = Work {
+        let work = WriteBatch {
             entries: vec![asked, created],
-            extra: caller.marked(vec![Extra::Proposal(proposal)]),
-            ..Work::default()
+            side_writes: caller.marked(vec![SideWrite::Proposal(proposal)]),
+            ..WriteBatch::default()
         };
         Ok((self.journal.append(work)?.await?.id, shown))
     }

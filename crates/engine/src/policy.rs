@@ -9,7 +9,7 @@ use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::Chain;
 use life_agent_gates::ChainOptions;
 use life_agent_gates::opa::{Opa, OpaPolicy};
-use life_agent_observer::Work;
+use life_agent_observer::WriteBatch;
 use life_agent_policy::snapshot::Snapshot;
 use metrics::counter;
 use serde::Serialize;
@@ -243,7 +243,9 @@ impl Engine {
                 })?;
                 let entry = self.entry(caller, EventKind::PolicyReload, None, data);
                 let extra = caller.marked(Vec::new());
-                let recorded = self.journal.append(Work { extra, ..Work::of(entry) })?;
+                let recorded = self
+                    .journal
+                    .append(WriteBatch { side_writes: extra, ..WriteBatch::of(entry) })?;
                 // Before the row can be seen: whoever acts on it is judged by the new policy.
                 self.policy.in_force.store(Arc::clone(&policy));
                 if let Err(error) = recorded.await {
@@ -260,7 +262,7 @@ impl Engine {
                 let data =
                     row_data(&Rejected { path: &document.shown_path, faults: &faults, trigger })?;
                 let entry = self.entry(caller, EventKind::PolicyRejected, None, data);
-                self.journal.append(Work::of(entry))?.await?;
+                self.journal.append(WriteBatch::of(entry))?.await?;
                 // Only now: what could not be recorded is tried again.
                 self.policy.files.seen(&document);
                 Err(EngineError::PolicyInvalid(faults))

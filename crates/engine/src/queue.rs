@@ -8,7 +8,7 @@ use std::time::Duration;
 use life_agent_domain::governance::command::Turn;
 use life_agent_domain::governance::event::Row;
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{Extra, JobChange, JobRecord, JobStatus, NewJob, Work};
+use life_agent_observer::{Filter, JobChange, JobRecord, JobStatus, NewJob, SideWrite, WriteBatch};
 use metrics::{Gauge, Histogram, gauge, histogram};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -109,7 +109,7 @@ impl Engine {
         if self.queue.wording.set(wording).is_err() {
             return Ok(());
         }
-        let left = self.journal.read(|reader| reader.open_jobs()).await?;
+        let left = self.journal.open_jobs().await?;
         let broken = left.iter().filter(|job| job.status == JobStatus::Running);
         for job in broken {
             let error = (wording.failed)(self, EngineError::Interrupted);
@@ -144,8 +144,8 @@ impl Engine {
         };
         let queued = QueuedTurn { job: record(&job), rows: Vec::new() };
         let (engine, agent, id) = (self.clone(), job.agent.clone(), job.id.clone());
-        let extra = vec![Extra::Job(JobChange::Queued(Box::new(job)))];
-        let work = Work { extra: caller.marked_job(extra, &id), ..Work::default() };
+        let extra = vec![SideWrite::Job(JobChange::Queued(Box::new(job)))];
+        let work = WriteBatch::side(caller.marked_job(extra, &id));
         // In one breath, so that the order in the lane is the order in the journal.
         let pending = self.queue.with(|lanes| {
             if !lanes.is_open() {
@@ -174,24 +174,24 @@ impl Engine {
 
     /// A turn that this caller has queued.
     pub async fn queued_turn(&self, caller: &Caller, id: &str) -> Result<QueuedTurn, EngineError> {
-        let (id, owner) = (id.to_owned(), caller.principal.as_str().to_owned());
-        let found = self.journal.read(move |reader| {
-            let Some(job) = reader.job(&id)?.filter(|job| job.principal == owner) else {
-                return Ok(None);
-            };
-            let unanswered = job.event_id.filter(|_| job.result.is_none());
-            let mut rows = match unanswered {
-                Some(id) => reader.page(id - 1, 1 + MAX_CALLS, &Default::default())?.rows,
-                None => Vec::new(),
-            };
-            // They were appended together: what the model did stands right behind its turn.
-            let turn = rows.first().is_some_and(|row| Some(row.id) == job.event_id);
-            let acts = rows.iter().skip(1).take_while(|row| is_by_model(row)).count();
-            rows.truncate(if turn { 1 + acts } else { 0 });
-            Ok(Some(QueuedTurn { job, rows }))
-        });
-        let unknown = "there is no such turn; those that have ended are kept for 7 days";
-        found.await?.ok_or_else(|| EngineError::NotFound(unknown.to_owned()))
+        let own = |job: &JobRecord| job.principal == caller.principal.as_str();
+        let Some(job) = self.journal.job(id).await?.filter(own) else {
+            let unknown = "there is no such turn; those that have ended are kept for 7 days";
+            return Err(EngineError::NotFound(unknown.to_owned()));
+        };
+        let unanswered = job.event_id.filter(|_| job.result.is_none());
+        let mut rows = match unanswered {
+            Some(id) => {
+                let after = id.saturating_sub(1);
+                self.journal.page(after, 1 + MAX_CALLS, Filter::default()).await?.rows
+            }
+            None => Vec::new(),
+        };
+        // One batch wrote the turn and, directly after it, the acts of the model.
+        let turn = rows.first().is_some_and(|row| Some(row.id) == job.event_id);
+        let acts = rows.iter().skip(1).take_while(|row| is_by_model(row)).count();
+        rows.truncate(if turn { 1 + acts } else { 0 });
+        Ok(QueuedTurn { job, rows })
     }
 
     /// Takes a queued turn back. One that waits is cancelled; one that is being taken is told to end,
@@ -259,7 +259,7 @@ impl Engine {
     async fn take_next(&self, next: Next) {
         self.queue.seconds.record(next.since.elapsed());
         let id = &next.id;
-        let started = || JobChange::Started { id: id.clone(), at: now() };
+        let started = || JobChange::Started { id: id.clone(), at: now(), lease: None };
         if !self.persist(started).await {
             return;
         }
@@ -289,8 +289,7 @@ impl Engine {
 
     /// Takes the turn; for an agent or a journal that is busy, as soon as it can be.
     async fn take_job(&self, next: &Next) -> Result<Turned, EngineError> {
-        let id = next.id.clone();
-        let job = self.journal.read(move |reader| reader.job(&id)).await?;
+        let job = self.journal.job(&next.id).await?;
         // What has ended, or never was, is not taken whatever the lanes say.
         let running = |job: &JobRecord| job.status == JobStatus::Running;
         let job = job.filter(running).ok_or(EngineError::Interrupted)?;
@@ -302,7 +301,7 @@ impl Engine {
             let turn = Turn { agent: next.agent.clone(), input: job.input.clone() };
             let how = How {
                 metered: Metered::No,
-                extra: vec![Extra::Job(JobChange::Done { id: next.id.clone() })],
+                extra: vec![SideWrite::Job(JobChange::Done { id: next.id.clone() })],
                 cancel: next.cancel.clone(),
                 ..How::default()
             };
@@ -350,7 +349,7 @@ impl Engine {
     }
 
     async fn change_job(&self, change: JobChange) -> Result<(), EngineError> {
-        let work = Work { extra: vec![Extra::Job(change)], ..Work::default() };
+        let work = WriteBatch::side(vec![SideWrite::Job(change)]);
         self.journal.append(work)?.await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use life_agent_domain::governance::gate::{
     GateInputs, KillSwitch, Permit, Rate, Unwatched, evaluate,
 };
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{Filter, Reader};
+use life_agent_observer::{Filter, Readers};
 use serde::{Deserialize, Serialize};
 
 use crate::agents::apply_row;
@@ -309,7 +309,7 @@ fn version_of(row: &Row) -> Option<u64> {
 /// Plays a journal through the policy that `config` names: decisions, answers and states, of all
 /// agents or of one. `progress` hears the number of the last row read after every thousand.
 pub fn replay(
-    reader: &Reader,
+    journal: &dyn Readers,
     config: &Config,
     agent: Option<&AgentId>,
     progress: &mut dyn FnMut(u64),
@@ -332,7 +332,7 @@ pub fn replay(
             (Some(agent), Some(of)) => agent.as_str() == of,
             _ => true,
         };
-        let page = reader.page(after, PAGE, &Filter::default())?;
+        let page = journal.view()?.page(after, PAGE, &Filter::default())?;
         page.rows.iter().filter(wanted).for_each(|row| player.row(row));
         progress(player.report.last);
         match page.next {
@@ -370,12 +370,12 @@ impl Engine {
         while left > 0 {
             // One page at a time, so that other readers get their turn and a stop need not wait.
             let (policy, workspace) = (Arc::clone(&policy), self.workspace.clone());
-            let played = self.journal.read(move |reader| {
-                let page = reader.page(after, left.min(PAGE), &Filter::default())?;
+            let page = self.journal.page(after, left.min(PAGE), Filter::default()).await?;
+            let played = blocking(move || {
                 let player = Player::new(&policy, &workspace, Depth::Decisions, 0);
                 let mut player = Player { report, ..player };
                 page.rows.iter().for_each(|row| player.row(row));
-                Ok((player.report, page))
+                (player.report, page)
             });
             let (so_far, page) = played.await?;
             report = so_far;

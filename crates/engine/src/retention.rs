@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{Extra, Forget, Keep, Pruned, Snapshot, Work};
+use life_agent_observer::{ExpiryLimits, PruneReport, Retention, SideWrite, Snapshot, WriteBatch};
 
 use crate::answers::Present;
 use crate::engine::Engine;
@@ -17,11 +17,10 @@ const AGENTS: usize = 256;
 
 impl Engine {
     /// Removes rows that need not be kept, oldest first; every agent keeps its state.
-    pub async fn prune(&self, keep: Keep) -> Result<Pruned, EngineError> {
-        let upto = self.journal.read(move |reader| reader.prunable(keep)).await?;
+    pub async fn prune(&self, keep: Retention) -> Result<PruneReport, EngineError> {
+        let upto = self.journal.prunable(keep).await?;
         loop {
-            let agents =
-                self.journal.read(move |reader| reader.unsnapshotted(upto, AGENTS)).await?;
+            let agents = self.journal.uncovered_agents(upto, AGENTS).await?;
             for agent in agents.iter().filter_map(|id| AgentId::new(id).ok()) {
                 self.keep_state(&agent).await?;
             }
@@ -36,16 +35,15 @@ impl Engine {
     /// Removes ended turns of the queue and answers to calls with a key that need not be kept.
     pub async fn forget(&self) -> Result<(), EngineError> {
         let before = |age: SignedDuration| format!("{:.6}", Timestamp::now() - age);
-        let forget = Forget {
+        let limits = ExpiryLimits {
             jobs_before: before(JOBS_KEPT),
             max_jobs: 100_000,
-            marks_before: before(ANSWERS_KEPT),
-            max_marks: 100_000,
+            records_before: before(ANSWERS_KEPT),
+            max_records: 100_000,
             max_bytes: 256 << 20,
         };
-        for some in self.journal.read(move |reader| reader.forgettable(&forget)).await? {
-            let extra = vec![Extra::Forget(some)];
-            self.journal.append(Work { extra, ..Work::default() })?.await?;
+        for expired in self.journal.expired(limits).await? {
+            self.journal.append(WriteBatch::side(vec![SideWrite::Expire(expired)]))?.await?;
         }
         Ok(())
     }
@@ -53,8 +51,8 @@ impl Engine {
     async fn keep_state(&self, agent: &AgentId) -> Result<(), EngineError> {
         let Present { state, state_hash } = self.agents.present(agent).await?;
         let snapshot = Snapshot::of(&state, &state_hash);
-        let extra = vec![Extra::Snapshot(agent.clone(), snapshot)];
-        self.journal.append(Work { extra, ..Work::default() })?.await?;
+        let side_writes = vec![SideWrite::Snapshot(agent.clone(), snapshot)];
+        self.journal.append(WriteBatch::side(side_writes))?.await?;
         Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! Plans after they are made: listed, looked at, and reviewed once and for all.
 
 use life_agent_domain::governance::event::EventKind;
-use life_agent_observer::{Extra, JournalError, Proposal, Reader, Work};
+use life_agent_observer::{Precondition, Proposal, SideWrite, WriteBatch};
 use life_agent_plans::life::{Decision, ReviewError, Status, review};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Caller, Engine, now, row_data};
 use crate::error::EngineError;
-use crate::shelf::{PlanSummary, PlanView, Shelf};
+use crate::facts::blocking;
+use crate::shelf::{PlanSummary, PlanView, Shelf, StoredPlan};
 
 /// What was said about a plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,19 +40,25 @@ impl Engine {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<PlanSummary>, EngineError> {
-        self.on_shelf(move |shelf, reader| shelf.list(reader, status, before, limit)).await
+        let list = self.on_shelf(move |shelf| Ok(shelf.list(status, before, limit)));
+        let mut list = list.await?;
+        while let Some((status, before)) = list.next_page() {
+            let page = self.journal.proposals(status.map(str::to_owned), before, limit).await?;
+            list.add(page)?;
+        }
+        Ok(list.plans)
     }
 
     /// A plan, and whether it would still apply.
     pub async fn plan_view(&self, id: &str) -> Result<PlanView, EngineError> {
-        let id = self.redact(id);
-        self.on_shelf(move |shelf, reader| shelf.view(reader, &id)).await
+        let plan = self.stored_plan(&self.redact(id)).await?;
+        self.on_shelf(move |shelf| shelf.view(&plan)).await
     }
 
     /// A plan's diff, redacted; none for a statement of intent.
     pub async fn plan_patch(&self, id: &str) -> Result<Option<String>, EngineError> {
-        let id = self.redact(id);
-        let diff = self.on_shelf(move |shelf, reader| shelf.diff(reader, &id)).await?;
+        let plan = self.stored_plan(&self.redact(id)).await?;
+        let diff = self.on_shelf(move |shelf| shelf.diff(&plan)).await?;
         Ok(diff.map(|diff| self.redact(&diff)))
     }
 
@@ -65,8 +72,7 @@ impl Engine {
     ) -> Result<PlanView, EngineError> {
         // One at a time, so that of two reviews the first counts and the second hears of it.
         let _order = self.reviewing.lock().await;
-        let wanted = self.redact(id);
-        let found = self.on_shelf(move |shelf, reader| shelf.find(reader, &wanted)).await?;
+        let found = self.stored_plan(&self.redact(id)).await?;
         let policy = self.policy.in_force();
         let (reviewer, own) = (caller.principal.as_str(), policy.snapshot.policy.plans.self_review);
         let status = review(found.reviewed_status(), decision, &found.kept.author, reviewer, own)?;
@@ -74,6 +80,7 @@ impl Engine {
         self.plan_view(id).await?;
         let review =
             Review { decision, note: self.redact(note), reviewer: reviewer.to_owned(), at: now() };
+        let status_before = found.reviewed_status();
         let mut kept = found.kept;
         let data = row_data(&Reviewed {
             id: &kept.id,
@@ -88,20 +95,30 @@ impl Engine {
             ..found.record.proposal
         };
         let entry = self.entry(caller, EventKind::PlanReviewed, None, data);
-        let extra = caller.marked(vec![Extra::Proposal(proposal)]);
-        let work = Work { extra, ..Work::of(entry) };
+        let unchanged = Precondition::Plan {
+            id: proposal.id.clone(),
+            status: Some(status_before.as_str().to_owned()),
+        };
+        let work = WriteBatch {
+            preconditions: vec![unchanged],
+            side_writes: caller.marked(vec![SideWrite::Proposal(proposal)]),
+            ..WriteBatch::of(entry)
+        };
         self.journal.append(work)?.await?;
         self.plan_view(id).await
     }
 
-    /// Runs `look` with a reading connection, where blocking is fine.
+    async fn stored_plan(&self, id: &str) -> Result<StoredPlan, EngineError> {
+        StoredPlan::read(id, self.journal.proposal(id).await?)
+    }
+
+    /// Runs `look` on a thread where blocking is allowed: it reads files and git.
     async fn on_shelf<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Shelf, &Reader) -> Result<T, EngineError> + Send + 'static,
+        look: impl FnOnce(&Shelf) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
         let shelf = self.shelf.clone();
-        let looked = self.journal.read(move |reader| Ok::<_, JournalError>(look(&shelf, reader)));
-        looked.await?
+        blocking(move || look(&shelf)).await?
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use life_agent_observer::{ProposalRecord, Reader};
+use life_agent_observer::ProposalRecord;
 use life_agent_plans::branch::{self, Branch, BranchError};
 use life_agent_plans::life::Status;
 use life_agent_plans::record::{Check, DraftedBy, Stats};
@@ -90,11 +90,57 @@ pub(crate) struct PlanKept {
     pub(crate) review: Option<Review>,
 }
 
-/// A plan's entry in the journal.
-pub(crate) struct Found {
+/// A plan as the journal stores it.
+pub struct StoredPlan {
     pub(crate) record: ProposalRecord,
     pub(crate) kept: PlanKept,
     status: Status,
+}
+
+/// A list of plans that is being collected page by page.
+pub struct PlanList {
+    /// The plans so far, newest first.
+    pub plans: Vec<PlanSummary>,
+    status: Option<Status>,
+    before: Option<u64>,
+    limit: usize,
+    branched: HashSet<String>,
+    complete: bool,
+}
+
+impl PlanList {
+    /// The stored status and the cursor of the next page of records; `None` once the list is complete.
+    pub fn next_page(&self) -> Option<(Option<&'static str>, Option<u64>)> {
+        // The journal knows approved plans only; git knows which of them have a branch.
+        let stored = match self.status {
+            Some(Status::Branched) => Some(Status::Approved),
+            other => other,
+        };
+        (!self.complete).then(|| (stored.map(Status::as_str), self.before))
+    }
+
+    /// Adds a page of at most [`PlanList::limit`] records.
+    ///
+    /// # Errors
+    /// A record is not a plan.
+    pub fn add(&mut self, page: Vec<ProposalRecord>) -> Result<(), EngineError> {
+        let last = page.len() < self.limit;
+        self.before = page.last().map(|record| record.event_id);
+        for record in page {
+            let summary = StoredPlan::parse(record)?.summary(&self.branched);
+            if self.status.is_none_or(|status| status == summary.status) {
+                self.plans.push(summary);
+            }
+        }
+        self.complete = last || self.plans.len() >= self.limit;
+        self.plans.truncate(self.limit);
+        Ok(())
+    }
+
+    /// Upper bound on the records of a page and on the plans of the list.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
 }
 
 impl Shelf {
@@ -106,40 +152,15 @@ impl Shelf {
         Ok(Self { store, tree: Arc::new(tree) })
     }
 
-    /// Plans, newest first: of one status or of all, older than the row `before` if given.
-    pub fn list(
-        &self,
-        reader: &Reader,
-        status: Option<Status>,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<PlanSummary>, EngineError> {
+    /// An empty list of plans, newest first: of one status or of all, older than the row `before` if given.
+    pub fn list(&self, status: Option<Status>, before: Option<u64>, limit: usize) -> PlanList {
         let branched = branch::all(&self.tree);
-        // The journal knows approved plans only; which of them have a branch, git knows.
-        let recorded = match status {
-            Some(Status::Branched) => Some(Status::Approved),
-            other => other,
-        };
-        let wanted = |summary: &PlanSummary| status.is_none_or(|status| status == summary.status);
-        let (mut before, mut plans) = (before, Vec::new());
-        loop {
-            let page = reader.proposals(recorded.map(Status::as_str), before, limit)?;
-            let last = page.len() < limit;
-            before = page.last().map(|record| record.event_id);
-            for record in page {
-                plans.extend(Some(Found::read(record)?.summary(&branched)).filter(wanted));
-            }
-            if last || plans.len() >= limit {
-                plans.truncate(limit);
-                return Ok(plans);
-            }
-        }
+        PlanList { plans: Vec::new(), status, before, limit, branched, complete: false }
     }
 
     /// A plan, and whether it would still apply.
-    pub fn view(&self, reader: &Reader, id: &str) -> Result<PlanView, EngineError> {
-        let found = self.find(reader, id)?;
-        let record = self.artifact(&found)?.record;
+    pub fn view(&self, found: &StoredPlan) -> Result<PlanView, EngineError> {
+        let record = self.artifact(found)?.record;
         let stale_files = stale(&self.tree, &record);
         Ok(PlanView {
             summary: found.summary(&branch::all(&self.tree)),
@@ -152,23 +173,23 @@ impl Shelf {
             policy_hash: record.policy_hash,
             applied_policies: record.applied_policies,
             base_commit: record.base_commit,
-            artifact: found.kept.artifact,
+            artifact: found.kept.artifact.clone(),
             drafted_by: record.drafted_by,
-            review: found.kept.review,
+            review: found.kept.review.clone(),
         })
     }
 
     /// A plan's diff; none for a statement of intent. Quotes the workspace: redact it before it is
     /// shown to a caller.
-    pub fn diff(&self, reader: &Reader, id: &str) -> Result<Option<String>, EngineError> {
-        let artifact = self.artifact(&self.find(reader, id)?)?;
+    pub fn diff(&self, found: &StoredPlan) -> Result<Option<String>, EngineError> {
+        let artifact = self.artifact(found)?;
         Ok(self.store.diff(&artifact)?)
     }
 
     /// Makes an approved plan's branch.
-    pub fn branch(&self, reader: &Reader, id: &str) -> Result<Branch, ShelfBranchError> {
-        let found = self.find(reader, id)?;
-        Ok(branch::branch(&self.tree, &self.store, id, found.status, &found.kept.seal)?)
+    pub fn branch(&self, found: &StoredPlan) -> Result<Branch, BranchError> {
+        let StoredPlan { kept, status, .. } = found;
+        branch::branch(&self.tree, &self.store, &kept.id, *status, &kept.seal)
     }
 
     /// Pushes a plan's branch to a remote of the workspace's repository.
@@ -176,18 +197,8 @@ impl Shelf {
         branch::push(&self.tree, id, remote)
     }
 
-    pub(crate) fn find(&self, reader: &Reader, id: &str) -> Result<Found, EngineError> {
-        match reader.proposal(id)? {
-            Some(record) => Found::read(record),
-            None => {
-                let shown: String = id.chars().take(64).collect();
-                Err(EngineError::NotFound(format!("there is no plan `{shown}`")))
-            }
-        }
-    }
-
     /// The artifact, if it is the one that was written.
-    fn artifact(&self, found: &Found) -> Result<Artifact, EngineError> {
+    fn artifact(&self, found: &StoredPlan) -> Result<Artifact, EngineError> {
         let artifact = self.store.load(&found.kept.id)?;
         if artifact.seal != found.kept.seal {
             let why = "its record is not the one that was written; make the plan anew";
@@ -200,19 +211,22 @@ impl Shelf {
     }
 }
 
-/// Why a plan has no branch.
-#[derive(Debug, thiserror::Error)]
-pub enum ShelfBranchError {
-    /// The plan cannot be read.
-    #[error(transparent)]
-    Plan(#[from] EngineError),
-    /// The branch cannot be made.
-    #[error(transparent)]
-    Branch(#[from] BranchError),
-}
+impl StoredPlan {
+    /// The plan `id` from its record.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] without a record, or the record is not a plan.
+    pub fn read(id: &str, record: Option<ProposalRecord>) -> Result<Self, EngineError> {
+        match record {
+            Some(record) => Self::parse(record),
+            None => {
+                let shown: String = id.chars().take(64).collect();
+                Err(EngineError::NotFound(format!("there is no plan `{shown}`")))
+            }
+        }
+    }
 
-impl Found {
-    fn read(record: ProposalRecord) -> Result<Self, EngineError> {
+    fn parse(record: ProposalRecord) -> Result<Self, EngineError> {
         let named = |status: &Status| status.as_str() == record.proposal.status;
         let status = Status::ALL.into_iter().find(named);
         let kept = serde_json::from_str(record.proposal.data.get());

@@ -9,7 +9,7 @@ use life_agent_domain::governance::command::Gated;
 use life_agent_domain::governance::event::{Entry, EventKind, Row};
 use life_agent_domain::governance::gate::Permit;
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{AgentStep, Extra, Snapshot, Work};
+use life_agent_observer::{AgentStep, AgentVersion, SideWrite, Snapshot, StateHash, WriteBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::agents::{Loaded, Slot};
@@ -85,7 +85,7 @@ pub(crate) struct Told {
     pub(crate) before: Arc<AgentState>,
     /// The state after all of it.
     pub(crate) state: AgentState,
-    pub(crate) extra: Vec<Extra>,
+    pub(crate) extra: Vec<SideWrite>,
 }
 
 impl Engine {
@@ -96,7 +96,7 @@ impl Engine {
         policy: &Arc<InForce>,
         permit: &Permit<C>,
         rules: &Rules<C, S>,
-        extra: Vec<Extra>,
+        extra: Vec<SideWrite>,
     ) -> Result<Taken<S>, EngineError> {
         let agent = (rules.agent)(permit.command());
         let notes = GateNotes::from(permit.trace());
@@ -110,7 +110,8 @@ impl Engine {
             let loaded = held.take().ok_or(EngineError::Unavailable)?;
             let took_many_rows = loaded.took_many_rows();
             let Loaded { present, epoch, .. } = loaded;
-            let Present { mut state, .. } = present;
+            let Present { mut state, state_hash } = present;
+            let from = decided_on(&state, &state_hash);
             let had = fact_versions(&state);
             let step = (rules.decide)(&state, &policy.profile, permit);
             (rules.apply)(Arc::make_mut(&mut state), &step);
@@ -125,20 +126,25 @@ impl Engine {
             })?;
             let beside = facts_extra(agent, &had, &state).into_iter().chain(extra);
             let due = took_many_rows || self.due(policy, version);
-            let pending = place.append(Work {
+            let pending = place.append(WriteBatch {
                 epoch: Some(epoch),
-                step: Some(AgentStep { version, turns: state.turns }),
+                step: Some(AgentStep {
+                    version,
+                    turns: state.turns,
+                    state_hash: StateHash::from_hex(&state_hash),
+                    from: Some(from),
+                }),
                 snapshot: due.then(|| Snapshot::of(&state, &state_hash)),
                 held: Some(Arc::<Slot>::clone(&slot)),
-                extra: caller.marked(beside.collect()),
-                ..Work::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
+                side_writes: caller.marked(beside.collect()),
+                ..WriteBatch::of(self.entry(caller, rules.kind, Some(agent.clone()), data))
             })?;
             let present = Present { state, state_hash: state_hash.clone() };
             let loaded = Loaded { present, epoch, replayed: 0 };
             self.agents.keep(agent, &slot, &mut held, loaded);
             (pending, step, version, state_hash)
         };
-        let event_id = pending.await?.id;
+        let event_id = self.agents.settle(&slot, pending).await?.id;
         Ok(Taken { step, event_id, state_version, state_hash, notes })
     }
 
@@ -185,17 +191,23 @@ impl Engine {
             if loaded.present.state != before {
                 return Err(EngineError::Unavailable);
             }
-            let step = AgentStep { version: state_version, turns: state.turns };
+            let step = AgentStep {
+                version: state_version,
+                turns: state.turns,
+                state_hash: StateHash::from_hex(&state_hash),
+                from: Some(decided_on(&before, &loaded.present.state_hash)),
+            };
             let beside = facts_extra(agent, &fact_versions(&before), &state);
             let beside = beside.into_iter().chain(extra);
-            let pending = self.journal.append(Work {
+            let pending = self.journal.append(WriteBatch {
                 entries,
                 epoch: Some(loaded.epoch),
                 step: Some(step),
                 snapshot: (due || loaded.took_many_rows())
                     .then(|| Snapshot::of(&state, &state_hash)),
-                extra: caller.marked(beside.collect()),
+                side_writes: caller.marked(beside.collect()),
                 held: Some(Arc::<Slot>::clone(slot)),
+                preconditions: Vec::new(),
             })?;
             let (state, state_hash) = (Arc::new(state), state_hash.clone());
             let present = Present { state, state_hash };
@@ -203,7 +215,7 @@ impl Engine {
             self.agents.keep(agent, slot, &mut held, loaded);
             pending
         };
-        let rows = pending.await?.rows;
+        let rows = self.agents.settle(slot, pending).await?.rows;
         for (act, row) in acts.iter().zip(rows.iter().skip(1)) {
             if let Some(call) = telling.steps.get_mut(act.call) {
                 call.step.event_id = Some(row.id);
@@ -243,4 +255,9 @@ impl Engine {
             data,
         }
     }
+}
+
+/// The state that a step is decided on, as a precondition of the step.
+fn decided_on(state: &AgentState, state_hash: &str) -> AgentVersion {
+    AgentVersion { version: state.version, state_hash: StateHash::from_hex(state_hash) }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use life_agent_domain::agent::rules::{TurnStep, apply_turn, decide_turn};
 use life_agent_domain::governance::command::{Kind, Turn};
 use life_agent_domain::governance::event::EventKind;
-use life_agent_observer::Extra;
+use life_agent_observer::SideWrite;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ pub(crate) struct How {
     /// Whether it counts against its caller's rate.
     pub(crate) metered: Metered,
     /// What is kept together with its row.
-    pub(crate) extra: Vec<Extra>,
+    pub(crate) extra: Vec<SideWrite>,
     /// Who hears of it while it happens: text and tools; its end is what the call returns.
     pub(crate) events: Option<UnboundedSender<TurnEvent>>,
     /// Ends it while it waits for the model: it is recorded as failed, and the state is as before.

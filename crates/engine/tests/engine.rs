@@ -11,20 +11,26 @@ use std::path::Path;
 use life_agent_engine::domain::governance::command::{Act, Plan, Turn};
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId, Principal};
 use life_agent_engine::domain::governance::payload::Payload;
-use life_agent_engine::observer::{Filter, Keep, Reader, Verdict};
+use life_agent_engine::observer::verify::{Verdict, verify};
+use life_agent_engine::observer::{Filter, Readers, Retention};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::life::{Decision, Status};
 use life_agent_engine::plans::request::PlanRequest;
 use life_agent_engine::{
     Asked, Caller, Config, Engine, EngineError, OpaMode, PlanAsked, PolicySource, replay,
 };
+use life_agent_observer_sqlite::{Sqlite, SqliteFile};
 
 fn config(dir: &Path) -> Config {
     Config { rate_limit_rps: 0, ..Config::below(dir) }
 }
 
 async fn open(dir: &Path) -> Engine {
-    Engine::open(config(dir)).await.unwrap()
+    Engine::open(config(dir), db(dir)).await.unwrap()
+}
+
+fn db(dir: &Path) -> Sqlite {
+    Sqlite::at(dir.join("agent.db"))
 }
 
 fn caller() -> Caller {
@@ -74,7 +80,8 @@ async fn an_agent_keeps_the_seed_it_began_with() {
     engine.turn(&caller(), turn("hero", "look")).await.unwrap();
     let before = engine.state(&agent("hero")).await.unwrap();
     engine.close().await.unwrap();
-    let engine = Engine::open(Config { seed: 7, ..config(dir.path()) }).await.unwrap();
+    let engine =
+        Engine::open(Config { seed: 7, ..config(dir.path()) }, db(dir.path())).await.unwrap();
     assert_eq!(engine.state(&agent("hero")).await.unwrap(), before);
     assert_eq!(engine.state(&agent("other")).await.unwrap().state.seed, 7);
 }
@@ -84,7 +91,9 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
     let dir = tempfile::tempdir().unwrap();
     // Fewer places in memory than agents: they are forgotten and read again all the time.
     let engine =
-        Engine::open(Config { max_agents_in_memory: 3, ..config(dir.path()) }).await.unwrap();
+        Engine::open(Config { max_agents_in_memory: 3, ..config(dir.path()) }, db(dir.path()))
+            .await
+            .unwrap();
     let tasks = (0..8).map(|task| {
         let engine = engine.clone();
         tokio::spawn(async move {
@@ -105,9 +114,9 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
         assert_eq!(present.state.version, summary.state_version);
     }
     engine.close().await.unwrap();
-    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
-    assert!(matches!(reader.verify(None, |_, _| ()).unwrap(), Verdict::Whole(_)));
-    let report = replay(&reader, &config(dir.path()), None, &mut |_| ()).unwrap();
+    let file = SqliteFile::open(&dir.path().join("agent.db")).unwrap();
+    assert!(matches!(verify(&*file.view().unwrap(), None, |_, _| ()).unwrap(), Verdict::Whole(_)));
+    let report = replay(&file, &config(dir.path()), None, &mut |_| ()).unwrap();
     assert_eq!((report.steps, report.divergence_count), (320, 0), "{report:?}");
 }
 
@@ -115,7 +124,9 @@ async fn steps_of_many_callers_are_ordered_and_share_commits() {
 async fn a_step_whose_caller_went_away_counts_also_for_an_agent_that_left_the_memory() {
     let dir = tempfile::tempdir().unwrap();
     let engine =
-        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }).await.unwrap();
+        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }, db(dir.path()))
+            .await
+            .unwrap();
     for n in 1..=50 {
         let asker = caller();
         // Its caller hangs up as soon as it is queued.
@@ -140,16 +151,18 @@ async fn a_step_whose_caller_went_away_counts_also_for_an_agent_that_left_the_me
 async fn an_agent_that_is_read_again_and_again_is_read_from_few_rows() {
     let dir = tempfile::tempdir().unwrap();
     let engine =
-        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }).await.unwrap();
+        Engine::open(Config { max_agents_in_memory: 1, ..config(dir.path()) }, db(dir.path()))
+            .await
+            .unwrap();
     for _ in 0..30 {
         for id in ["a", "b", "c", "d"] {
             engine.act(&caller(), act(id, "explore")).await.unwrap();
         }
     }
     engine.close().await.unwrap();
-    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
+    let file = SqliteFile::open(&dir.path().join("agent.db")).unwrap();
     for id in ["a", "b", "c", "d"] {
-        let past = reader.past(id).unwrap();
+        let past = file.view().unwrap().agent_history(id).unwrap();
         assert!(past.steps.len() <= 9, "{}", past.steps.len());
         assert!(past.snapshot.is_some_and(|snapshot| snapshot.state.version > 20));
     }
@@ -163,14 +176,14 @@ async fn retention_removes_a_prefix_and_nobody_loses_a_state() {
         engine.turn(&caller(), turn(&format!("a{}", n % 6), "look around")).await.unwrap();
     }
     let before = engine.state(&agent("a3")).await.unwrap();
-    let pruned = engine.prune(Keep::Rows(10)).await.unwrap();
+    let pruned = engine.prune(Retention::Rows(10)).await.unwrap();
     assert!(pruned.removed > 40 && !pruned.held_back, "{pruned:?}");
     engine.close().await.unwrap();
 
-    let reader = Reader::open(&dir.path().join("agent.db")).unwrap();
-    let verdict = reader.verify(None, |_, _| ()).unwrap();
+    let file = SqliteFile::open(&dir.path().join("agent.db")).unwrap();
+    let verdict = verify(&*file.view().unwrap(), None, |_, _| ()).unwrap();
     assert!(matches!(&verdict, Verdict::Whole(whole) if whole.rows < 20), "{verdict:?}");
-    drop(reader);
+    drop(file);
     let engine = open(dir.path()).await;
     assert_eq!(engine.state(&agent("a3")).await.unwrap(), before);
     assert_eq!(engine.act(&caller(), act("a3", "rest")).await.unwrap().state_version, 11);
@@ -259,7 +272,9 @@ async fn the_kill_switch_refuses_what_acts_and_survives_a_restart() {
     assert!(engine.act(&caller(), act("hero", "rest")).await.is_ok());
     engine.close().await.unwrap();
 
-    let engine = Engine::open(Config { kill_switch: true, ..config(dir.path()) }).await.unwrap();
+    let engine = Engine::open(Config { kill_switch: true, ..config(dir.path()) }, db(dir.path()))
+        .await
+        .unwrap();
     let turned = engine.set_kill_switch(&caller(), false, "please").await;
     assert!(matches!(turned, Err(EngineError::Conflict(_))), "{turned:?}");
 }
@@ -293,7 +308,7 @@ async fn a_bad_policy_leaves_the_good_one_in_force() {
     }
     let kinds: Vec<_> = engine
         .journal()
-        .read(|reader| reader.page(0, 100, &Filter::default()))
+        .page(0, 100, Filter::default())
         .await
         .unwrap()
         .rows
@@ -331,8 +346,8 @@ async fn a_replay_finds_a_step_that_was_tampered_with() {
     // The rules of today are not those of then: every answer differs, every state still adds up.
     let profile = "version: '1'\nvoice: plain\nactions:\n  wait: {difficulty: 1, effects: {}}\nintents:\n  - {id: wait, action: wait, keywords: [wait]}\ndefault_intent: wait\n";
     std::fs::write(other_profile.join("agent.yaml"), profile).unwrap();
-    let reader = Reader::open(&db).unwrap();
-    let report = replay(&reader, &config(dir.path()), Some(&agent("hero")), &mut |_| ()).unwrap();
+    let file = SqliteFile::open(&db).unwrap();
+    let report = replay(&file, &config(dir.path()), Some(&agent("hero")), &mut |_| ()).unwrap();
     assert_eq!((report.steps, report.divergence_count), (3, 3));
     assert!(report.divergences.iter().all(|divergence| divergence.what == "answer"));
 }
@@ -345,7 +360,7 @@ async fn modules_that_do_not_compile_deny_everything_and_can_be_mended() {
     let module = policies.join("agent.rego");
     std::fs::write(&module, "package agent\nallow if {").unwrap();
     let with_opa = Config { opa: OpaMode::Embedded, ..config(dir.path()) };
-    let engine = Engine::open(with_opa).await.unwrap();
+    let engine = Engine::open(with_opa, db(dir.path())).await.unwrap();
     let refused = engine.act(&caller(), act("hero", "rest")).await;
     let Err(EngineError::Denied(report)) = refused else { panic!("{refused:?}") };
     assert_eq!(report.reason.code(), "opa_deny");

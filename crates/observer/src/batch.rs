@@ -1,195 +1,240 @@
-//! Puts a group of work into one transaction.
+//! The unit that a caller hands to the journal.
 
-use jiff::Timestamp;
-use life_agent_domain::governance::event::{Entry, Row};
-use rusqlite::{Connection, OptionalExtension, params};
+use std::any::Any;
+use std::sync::Arc;
 
-use crate::chain::{FIRST_PREV_HASH, Link};
-use crate::facts;
-use crate::forget;
-use crate::jobs;
-use crate::marks;
-use crate::stand::Stands;
-use crate::work::{Extra, Head, Work};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::Entry;
+use life_agent_domain::governance::ids::AgentId;
+use serde_json::value::RawValue;
 
-/// The end of the journal: what the next row goes on from.
+use crate::error::JournalError;
+use crate::expiry::Expired;
+use crate::idempotency::{IdempotencyRecord, StoredResponse};
+use crate::jobs::JobChange;
+use crate::notes::NoteChange;
+use crate::precondition::{AgentVersion, Precondition};
+
+/// Longest `data` of one row, in bytes.
+pub const MAX_DATA: usize = 4 * 1024 * 1024;
+
+/// Rows and side writes that are stored together or not at all.
+#[derive(Debug, Default)]
+pub struct WriteBatch {
+    /// The rows in order.
+    pub entries: Vec<Entry>,
+    /// The [`crate::Journal::epoch`] that the batch builds on. A batch that builds on rows which never
+    /// became durable is refused. `None` for a batch that builds on nothing.
+    pub epoch: Option<u64>,
+    /// Conditions under which the batch may be stored, in addition to [`AgentStep::from`].
+    pub preconditions: Vec<Precondition>,
+    /// The effect of the step among the entries on its agent.
+    pub step: Option<AgentStep>,
+    /// The agent's state after that step, so that loading the agent reads fewer rows.
+    pub snapshot: Option<Snapshot>,
+    /// Records stored in addition to the rows.
+    pub side_writes: Vec<SideWrite>,
+    /// Released once the batch is durable or has failed. A caller that finds it released knows that
+    /// nothing of the batch is queued any longer.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// The 32 bytes of a state's BLAKE3 hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct StateHash([u8; 32]);
+
+impl StateHash {
+    /// From lower-case hex, as [`AgentState::hash`] returns it. Any other text gives a hash that no state
+    /// has, so that a comparison with it fails.
+    pub fn from_hex(text: &str) -> Self {
+        let mut bytes = [0; 32];
+        match hex::decode_to_slice(text, &mut bytes) {
+            Ok(()) => Self(bytes),
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// From stored bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A step of the agent of the batch's last step entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentStep {
+    /// Number of steps that the agent has taken after this batch.
+    pub version: u64,
+    /// Number of turns among them.
+    pub turns: u64,
+    /// Hash of the agent's state after this batch.
+    pub state_hash: StateHash,
+    /// The state that the step was decided on. `None` stores the step unconditionally.
+    pub from: Option<AgentVersion>,
+}
+
+/// A serialized state.
 #[derive(Debug, Clone)]
-pub(crate) struct Tip {
-    pub(crate) head: Head,
-    /// When its last row was recorded; empty if there is none.
-    pub(crate) ts: String,
+pub struct Snapshot {
+    version: u64,
+    state: String,
+    state_hash: String,
 }
 
-impl Tip {
-    /// The end of the journal as the file has it.
-    pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT id, hash, ts FROM events ORDER BY id DESC LIMIT 1";
-        let last = connection.query_row(sql, [], |row| {
-            Ok(Self { head: Head { id: row.get(0)?, hash: row.get(1)? }, ts: row.get(2)? })
-        });
-        let none =
-            || Self { head: Head { id: 0, hash: FIRST_PREV_HASH.to_owned() }, ts: String::new() };
-        Ok(last.optional()?.unwrap_or_else(none))
-    }
-
-    /// From now on rows are recorded at this time. A clock that was set back must not make them look
-    /// older than the ones before them.
-    fn advance(&mut self, now: String) {
-        if now > self.ts {
-            self.ts = now;
-        }
-    }
-
-    /// The row that this entry becomes.
-    fn next(&mut self, entry: Entry) -> Row {
-        let id = self.head.id + 1;
-        let agent_id: Option<String> = entry.agent.map(String::from);
-        let kind = entry.kind.as_str();
-        let hash = Link {
-            prev_hash: self.head.hash.as_bytes(),
-            id,
-            ts: self.ts.as_bytes(),
-            kind: kind.as_bytes(),
-            agent_id: agent_id.as_deref().map(str::as_bytes),
-            principal: entry.principal.as_bytes(),
-            request_id: entry.request_id.as_bytes(),
-            data: entry.data.get().as_bytes(),
-        }
-        .hash_text();
-        let prev = std::mem::replace(&mut self.head, Head { id, hash: hash.clone() });
-        Row {
-            id,
-            ts: self.ts.clone(),
-            kind: kind.to_owned(),
-            agent_id,
-            principal: entry.principal,
-            request_id: entry.request_id,
-            data: entry.data,
-            prev_hash: prev.hash,
-            hash,
-        }
-    }
+/// A record stored in addition to the rows. The hash chain does not cover it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SideWrite {
+    /// A change plan, new or changed. Requires an entry.
+    Proposal(Proposal),
+    /// A setting that outlives the process.
+    Setting {
+        /// Its name.
+        key: String,
+        /// Its new value.
+        value: String,
+    },
+    /// Increments the control version, see [`Precondition::Control`].
+    AdvanceControl,
+    /// Token usage of a model call. Requires an entry, which names the caller.
+    Usage(Usage),
+    /// The present state of an agent that takes no step now, so that retention may remove its rows.
+    /// Ignored if the agent has reached another version in the meantime.
+    Snapshot(AgentId, Snapshot),
+    /// A step's changes to the search index over its agent's notes.
+    Notes(AgentId, NoteChange),
+    /// A change to a queued turn.
+    Job(JobChange),
+    /// The repeatable call that caused the batch. Ignored if the call is already recorded.
+    Idempotency(IdempotencyRecord),
+    /// The response to such a call.
+    Response(IdempotencyRecord, StoredResponse),
+    /// Jobs and idempotency records that are removed.
+    Expire(Expired),
 }
 
-/// Writes a group into the open transaction of `connection`; the rows of each work, in order.
-pub(crate) fn insert(
-    connection: &Connection,
-    tip: &mut Tip,
-    works: Vec<Work>,
-) -> rusqlite::Result<Vec<Vec<Row>>> {
-    // Rows that share a commit are recorded at the same moment.
-    tip.advance(now());
-    let mut stands = Stands::default();
-    let mut written = Vec::with_capacity(works.len());
-    for work in works {
-        let agent = work.step.and(work.stepping()).cloned();
-        let mut stand = match &agent {
-            Some(agent) => Some(stands.of(connection, agent)?),
-            None => None,
+/// A change plan.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// Its id.
+    pub id: String,
+    /// `created`, `approved`, `rejected` …
+    pub status: String,
+    /// The purpose of the change.
+    pub intent: String,
+    /// The artifact's path.
+    pub artifact: String,
+    /// All other fields, a JSON object.
+    pub data: Box<RawValue>,
+}
+
+/// Token usage of one model call.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    /// The model that responded.
+    pub model: String,
+    /// Tokens of the request.
+    pub prompt_tokens: u64,
+    /// Tokens of the response.
+    pub completion_tokens: u64,
+    /// The sum that the provider reports.
+    pub total_tokens: u64,
+}
+
+impl WriteBatch {
+    /// A batch of one row.
+    pub fn of(entry: Entry) -> Self {
+        Self { entries: vec![entry], ..Self::default() }
+    }
+
+    /// A batch of side writes without rows.
+    pub fn side(side_writes: Vec<SideWrite>) -> Self {
+        Self { side_writes, ..Self::default() }
+    }
+
+    /// Rejects a batch that would make the whole group fail later.
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
+        let invalid = |why: &'static str| Err(JournalError::Invalid(why.into()));
+        for entry in &self.entries {
+            let data = entry.data.get();
+            if [&entry.principal, &entry.request_id].iter().any(|name| has_control(name)) {
+                return invalid("a principal or request id holds a control character");
+            }
+            let one_line = memchr::memchr2(b'\n', b'\r', data.as_bytes()).is_none();
+            if !data.starts_with('{') || !one_line || data.len() > MAX_DATA {
+                return invalid(
+                    "the data of a row must be a JSON object on one line, at most 4 MiB",
+                );
+            }
+        }
+        let stepless = self.stepping_agent().is_none();
+        if stepless && (self.step.is_some() || self.snapshot.is_some()) {
+            return invalid("a step or its snapshot needs the entry of that step");
+        }
+        let needs_row = |write: &SideWrite| {
+            matches!(
+                write,
+                SideWrite::Proposal(_)
+                    | SideWrite::Usage(_)
+                    | SideWrite::Job(JobChange::Done { .. })
+            )
         };
-        let mut rows = Vec::with_capacity(work.entries.len());
-        for entry in work.entries {
-            let is_step = entry.kind.is_step() && entry.agent == agent;
-            let row = tip.next(entry);
-            let prev_step = stand.as_mut().filter(|_| is_step).map(|stand| stand.go_on(row.id));
-            insert_row(connection, &row, prev_step)?;
-            rows.push(row);
+        if self.entries.is_empty() && self.side_writes.iter().any(needs_row) {
+            return invalid("a proposal, a usage or a job that is done needs an entry");
         }
-        if let (Some(stand), Some(step)) = (stand, work.step) {
-            stand.reach(step, &tip.ts);
+        if self.side_writes.iter().any(holds_nul) {
+            return invalid("the input of a job or the intent of a plan holds a NUL character");
         }
-        if let (Some(agent), Some(snapshot)) = (&agent, &work.snapshot) {
-            stands.snapshot(connection, agent, snapshot)?;
-        }
-        for extra in work.extra {
-            put_extra(connection, extra, &rows, &mut stands)?;
-        }
-        written.push(rows);
+        Ok(())
     }
-    stands.put(connection)?;
-    Ok(written)
-}
 
-fn insert_row(connection: &Connection, row: &Row, prev_step: Option<u64>) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO events
-        (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, prev_step)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    connection.prepare_cached(sql)?.execute(params![
-        row.id,
-        row.ts,
-        row.kind,
-        row.data.get(),
-        row.agent_id,
-        row.principal,
-        row.request_id,
-        row.prev_hash,
-        row.hash,
-        prev_step
-    ])?;
-    Ok(())
-}
-
-fn put_extra(
-    connection: &Connection,
-    extra: Extra,
-    rows: &[Row],
-    stands: &mut Stands,
-) -> rusqlite::Result<()> {
-    match (extra, rows.first()) {
-        (Extra::Setting { key, value }, _) => {
-            let sql = "INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)";
-            connection.prepare_cached(sql)?.execute([key, value])?;
-        }
-        (Extra::Snapshot(agent, snapshot), _) => stands.snapshot(connection, &agent, &snapshot)?,
-        (Extra::GateInputs(agent, change), _) => facts::put(connection, &agent, &change)?,
-        (Extra::Job(change), _) => jobs::put(connection, change, rows)?,
-        (Extra::Mark(mark), row) => {
-            let ts = row.map_or_else(now, |row| row.ts.clone());
-            marks::put(connection, &mark, &ts, row.map(|row| row.id))?;
-        }
-        (Extra::Answer(mark, answer), _) => marks::put_answer(connection, &mark, &now(), &answer)?,
-        (Extra::Forget(forgotten), _) => forget::put(connection, &forgotten)?,
-        (Extra::Proposal(proposal), Some(row)) => {
-            let sql = "INSERT INTO proposals (id, event_id, ts, status, intent, artifact, data)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                ON CONFLICT (id) DO UPDATE SET status = excluded.status, intent = excluded.intent,
-                    artifact = excluded.artifact, data = excluded.data";
-            connection.prepare_cached(sql)?.execute(params![
-                proposal.id,
-                row.id,
-                row.ts,
-                proposal.status,
-                proposal.intent,
-                proposal.artifact,
-                proposal.data.get()
-            ])?;
-        }
-        (Extra::Usage(usage), Some(row)) => {
-            let sql = "INSERT INTO llm_usage (ts, request_id, principal, agent_id, model,
-                prompt_tokens, completion_tokens, total_tokens)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            connection.prepare_cached(sql)?.execute(params![
-                row.ts,
-                row.request_id,
-                row.principal,
-                row.agent_id,
-                usage.model,
-                countable(usage.prompt_tokens),
-                countable(usage.completion_tokens),
-                countable(usage.total_tokens)
-            ])?;
-        }
-        // Refused by `Work::check`: these two need a row.
-        (Extra::Proposal(_) | Extra::Usage(_), None) => {}
+    /// Agent of the last step entry.
+    pub fn stepping_agent(&self) -> Option<&AgentId> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|entry| entry.agent.as_ref().filter(|_| entry.kind.is_step()))
     }
-    Ok(())
 }
 
-fn now() -> String {
-    format!("{:.6}", Timestamp::now())
+/// PostgreSQL cannot store NUL in a text. `data` escapes it; these two fields are plain text.
+fn holds_nul(write: &SideWrite) -> bool {
+    let text = match write {
+        SideWrite::Proposal(proposal) => &proposal.intent,
+        SideWrite::Job(JobChange::Queued(job)) => &job.input,
+        _ => return false,
+    };
+    memchr::memchr(0, text.as_bytes()).is_some()
 }
 
-/// Token counts come from a provider: a wild one must not fail the group.
-fn countable(tokens: u64) -> i64 {
-    i64::try_from(tokens).unwrap_or(i64::MAX)
+fn has_control(text: &str) -> bool {
+    let in_ascii = text.bytes().any(|byte| byte.is_ascii_control());
+    in_ascii || !text.is_ascii() && text.chars().any(char::is_control)
+}
+
+impl Snapshot {
+    /// A snapshot of `state`, whose [`AgentState::hash`] is `state_hash`.
+    pub fn of(state: &AgentState, state_hash: &str) -> Self {
+        // Serializing a state cannot fail, and reading an empty text back is an error.
+        let text = serde_json::to_string(state).unwrap_or_default();
+        Self { version: state.version, state: text, state_hash: state_hash.to_owned() }
+    }
+
+    /// Number of steps that lead to the state.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The state as JSON.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// [`AgentState::hash`] of the state, in hex.
+    pub fn state_hash(&self) -> &str {
+        &self.state_hash
+    }
 }

@@ -1,16 +1,16 @@
-//! The hash chain: what binds a row to all rows before it.
+//! The hash chain: each row's hash covers all rows before it.
 //!
-//! The hash of a row is the SHA-256, in lower-case hex, of these eight texts with a line feed between
-//! them (none at the end), in UTF-8:
+//! The hash of a row is the SHA-256, in lower-case hex, of these eight texts in UTF-8, separated by a
+//! line feed, with none at the end:
 //!
 //! ```text
 //! prev_hash  id  ts  kind  agent_id (empty if there is none)  principal  request_id  data
 //! ```
 //!
-//! `prev_hash` is the hash of the row before; 64 zeros for row 1. No field holds a line feed: names
-//! cannot, and [`crate::Journal::append`] refuses it elsewhere. So a text with seven line feeds can be
-//! taken apart in one way only, and no content can be moved from one column into the next without
-//! another hash. The format is this plain so that a stranger can check a row without our code:
+//! `prev_hash` is the hash of the previous row; 64 zeros for row 1. No field contains a line feed:
+//! names cannot, and [`crate::Journal::append`] refuses one elsewhere. A text with seven line feeds can
+//! therefore be split in one way only, and content cannot move from one column to the next without
+//! changing the hash. Anyone can check a row without this code:
 //!
 //! ```text
 //! sqlite3 agent.db "SELECT prev_hash||char(10)||id||char(10)||ts||char(10)||kind||char(10)||
@@ -18,13 +18,16 @@
 //!   FROM events WHERE id=7" | head -c -1 | sha256sum     # the same as: SELECT hash ... WHERE id=7
 //! ```
 
+use life_agent_domain::governance::event::{Entry, Row};
 use sha2::{Digest, Sha256};
+
+use crate::committed::Head;
 
 /// The `prev_hash` of row 1.
 pub const FIRST_PREV_HASH: &str =
     "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What of a row is hashed. Bytes, because a row that someone else wrote need not be UTF-8.
+/// The hashed fields of a row, as bytes: a row that another program wrote need not be UTF-8.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Link<'a> {
     pub(crate) prev_hash: &'a [u8],
@@ -50,7 +53,7 @@ impl Link<'_> {
             hasher.update(field);
         }
         let mut hex = [b'0'; 64];
-        // A digest of 32 bytes fills 64 characters: there is nothing that could fail.
+        // 32 bytes always fill 64 characters.
         let _ = hex::encode_to_slice(hasher.finalize(), &mut hex);
         hex
     }
@@ -58,6 +61,60 @@ impl Link<'_> {
     /// [`Link::hash`] as text.
     pub(crate) fn hash_text(&self) -> String {
         std::str::from_utf8(&self.hash()).unwrap_or_default().to_owned()
+    }
+}
+
+/// The end of the chain, from which new rows continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// The last row.
+    pub head: Head,
+    /// Its time: RFC 3339, UTC, microseconds; empty for an empty journal.
+    pub ts: String,
+}
+
+impl Tip {
+    /// The end of an empty chain.
+    pub fn empty() -> Self {
+        Self { head: Head::empty(), ts: String::new() }
+    }
+
+    /// Sets the time of the following rows. A clock that was set back does not make rows older than the
+    /// ones before them.
+    pub fn advance(&mut self, now: String) {
+        if now > self.ts {
+            self.ts = now;
+        }
+    }
+
+    /// Turns an entry into the next row and moves the tip to it.
+    pub fn seal(&mut self, entry: Entry) -> Row {
+        let id = self.head.id + 1;
+        let agent_id: Option<String> = entry.agent.map(String::from);
+        let kind = entry.kind.as_str();
+        let hash = Link {
+            prev_hash: self.head.hash.as_bytes(),
+            id,
+            ts: self.ts.as_bytes(),
+            kind: kind.as_bytes(),
+            agent_id: agent_id.as_deref().map(str::as_bytes),
+            principal: entry.principal.as_bytes(),
+            request_id: entry.request_id.as_bytes(),
+            data: entry.data.get().as_bytes(),
+        }
+        .hash_text();
+        let prev = std::mem::replace(&mut self.head, Head { id, hash: hash.clone() });
+        Row {
+            id,
+            ts: self.ts.clone(),
+            kind: kind.to_owned(),
+            agent_id,
+            principal: entry.principal,
+            request_id: entry.request_id,
+            data: entry.data,
+            prev_hash: prev.hash,
+            hash,
+        }
     }
 }
 

@@ -1,15 +1,15 @@
-//! Which rows someone wants to see.
+//! Selects rows by kind and agent.
 
 use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_domain::governance::ids::AgentId;
 
-/// A kind that nobody records.
+/// An unknown event kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no event is of the kind `{kind}`; there are {}, and `obs.*` for all that begin so",
+    "no event is of the kind `{kind}`; the kinds are {}, and `obs.*` matches a prefix",
     known()
 )]
-pub struct BadKind {
+pub struct UnknownKind {
     kind: String,
 }
 
@@ -17,7 +17,7 @@ fn known() -> String {
     EventKind::ALL.map(|kind| format!("`{}`", kind.as_str())).join(", ")
 }
 
-/// Rows of some kinds, of one agent, or both. The default is every row.
+/// Selects rows of some kinds, of one agent, or both. The default selects every row.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     kinds: Option<Vec<&'static str>>,
@@ -25,8 +25,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Rows of this kind (exact, or the beginning of some with a `*` at its end) and this agent.
-    pub fn new(kind: Option<&str>, agent: Option<AgentId>) -> Result<Self, BadKind> {
+    /// Rows of this kind (exact, or a prefix followed by `*`) and this agent.
+    pub fn new(kind: Option<&str>, agent: Option<AgentId>) -> Result<Self, UnknownKind> {
         let kinds = match kind {
             None | Some("*") => None,
             Some(kind) => Some(matching(kind)?),
@@ -34,8 +34,8 @@ impl Filter {
         Ok(Self { kinds, agent })
     }
 
-    /// Whether the row is one of them.
-    pub fn takes(&self, row: &Row) -> bool {
+    /// Whether the filter selects the row.
+    pub fn matches(&self, row: &Row) -> bool {
         let kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&row.kind.as_str()));
         kind && self
             .agent
@@ -43,31 +43,35 @@ impl Filter {
             .is_none_or(|agent| row.agent_id.as_deref() == Some(agent.as_str()))
     }
 
-    pub(crate) fn takes_all(&self) -> bool {
-        self.takes_all_kinds() && self.agent.is_none()
+    /// Whether the filter selects every row.
+    pub fn matches_all(&self) -> bool {
+        self.matches_all_kinds() && self.agent.is_none()
     }
 
-    pub(crate) fn takes_all_kinds(&self) -> bool {
+    /// Whether the filter selects every kind.
+    pub fn matches_all_kinds(&self) -> bool {
         self.kinds.is_none()
     }
 
-    pub(crate) fn takes_kind(&self, kind: &str) -> bool {
+    /// Whether the filter selects rows of this kind.
+    pub fn matches_kind(&self, kind: &str) -> bool {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    pub(crate) fn agent(&self) -> Option<&str> {
+    /// The only agent whose rows the filter selects.
+    pub fn agent(&self) -> Option<&str> {
         self.agent.as_ref().map(AgentId::as_str)
     }
 }
 
-fn matching(kind: &str) -> Result<Vec<&'static str>, BadKind> {
+fn matching(kind: &str) -> Result<Vec<&'static str>, UnknownKind> {
     let matches = |name: &str| match kind.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => name == kind,
     };
     let names = EventKind::ALL.map(EventKind::as_str);
     let found: Vec<_> = names.into_iter().filter(|name| matches(name)).collect();
-    if found.is_empty() { Err(BadKind { kind: kind.to_owned() }) } else { Ok(found) }
+    if found.is_empty() { Err(UnknownKind { kind: kind.to_owned() }) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -75,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_exact_or_a_beginning() {
+    fn a_kind_is_exact_or_a_prefix() {
         let kinds = |kind| Filter::new(Some(kind), None).map(|filter| filter.kinds);
         assert_eq!(kinds("*"), Ok(None));
         assert_eq!(kinds("obs.act"), Ok(Some(vec!["obs.act"])));

@@ -1,52 +1,51 @@
-//! The journal: every step on the record, durable before it is answered, chained so that nobody can
-//! change it unseen.
+//! An append-only journal: every row is durable before its caller is answered, and a hash chain makes
+//! later changes evident.
 //!
-//! A [`Journal`] is one SQLite file with one writer. Work is queued in order ([`Journal::append`]) and
-//! committed in groups: whatever has gathered while the last commit was under way goes into the next.
-//! An answer ([`Pending`]) comes when the rows are on the disk, or when they never will be; then the
-//! [`Journal::epoch`] grows, and work that builds on lost rows is refused. Readers have connections of
-//! their own ([`Journal::read`]), and followers ([`Journal::follow`]) get every row once and in order,
-//! however slow they are. The chain is explained in [`chain`]. No other crate knows SQLite.
+//! A [`Journal`] queues [`WriteBatch`]es in order ([`Journal::append`]) and commits them in groups on one
+//! thread: everything that arrived during a commit goes into the next one. The [`CommitHandle`] resolves
+//! once the batch is durable or has failed. Named methods read ([`Journal::page`], [`Journal::agent`]),
+//! and a [`Follower`] receives every row once and in order, however slow it is. [`chain`] defines the
+//! hashes, [`verify`] checks them.
+//!
+//! Rows live in a [`Backend`]. This crate contains no SQL and no file format; `life-agent-observer-sqlite`
+//! stores a journal in one SQLite file.
 
 mod batch;
 pub mod chain;
+mod committed;
 mod error;
+mod expiry;
 mod export;
-mod facts;
-mod file;
 mod filter;
-mod forget;
+mod follower;
+mod idempotency;
 mod jobs;
 mod journal;
-mod marks;
+mod notes;
 mod page;
-mod read;
+mod precondition;
+mod published;
+mod records;
 mod retention;
 mod ring;
-mod schema;
-mod shared;
-mod stand;
-mod tail;
-mod trail;
-mod verify;
-mod wal;
-mod work;
+pub mod store;
+pub mod verify;
 mod writer;
 
-pub use error::JournalError;
-pub use facts::FactChange;
-pub use file::PageLimit;
-pub use filter::{BadKind, Filter};
-pub use forget::{Forget, Forgotten};
-pub use jobs::{JobChange, JobRecord, JobStatus, NewJob, OpenJob};
-pub use journal::{Journal, Options, Pending, Place};
-pub use marks::{Answer, Mark, MarkRecord};
-pub use page::{MAX_PAGE_ROWS, Page};
-pub use read::{AgentRecord, ProposalRecord, Reader, StoredSnapshot};
-pub use retention::{Keep, Pruned};
-pub use tail::Follower;
-pub use trail::Past;
-pub use verify::{Broken, Fault, Verdict, Whole};
-pub use work::{
-    AgentStep, Extra, Head, MAX_DATA, Proposal, Recorded, Snapshot, Usage, Work, Written,
-};
+pub use batch::{AgentStep, MAX_DATA, Proposal, SideWrite, Snapshot, StateHash, Usage, WriteBatch};
+pub use committed::{Committed, Head, JournalRow};
+pub use error::{Cause, JournalError};
+pub use expiry::{Expired, ExpiryLimits};
+pub use export::export;
+pub use filter::{Filter, UnknownKind};
+pub use follower::Follower;
+pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
+pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};
+pub use journal::{CommitHandle, Journal, Options, QueueSlot};
+pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words};
+pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows};
+pub use precondition::{AgentVersion, Precondition, Rejection};
+pub use records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
+pub use retention::{PruneReport, Retention};
+pub use store::{Backend, Opened, Read, Readers, Store};
+pub use verify::{Broken, ChainFault, Verdict, Whole};

@@ -1,46 +1,44 @@
 //! Removes the oldest rows so that the rest still verifies.
 //!
-//! First a row of the kind `journal.pruned` is appended. It states the last row that goes (number and
-//! hash) and is chained like any other, so whoever keeps a later head keeps this statement too. Only
-//! then are rows removed, a thousand at a time between other people's commits. A process that dies
-//! half-way leaves a journal that verifies, and the next call finishes the rest.
+//! First, a row of the kind `journal.pruned` is appended. It states the last row to be removed (id and
+//! hash) and is chained like any other row, so a later head kept elsewhere covers the statement too.
+//! Only then are rows removed, in small transactions between other commits. If the process dies halfway,
+//! the journal verifies, and the next call removes the rest.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use life_agent_domain::governance::event::{Entry, EventKind};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
-use tokio::sync::oneshot;
 
+use crate::batch::WriteBatch;
+use crate::committed::Head;
 use crate::error::JournalError;
 use crate::journal::Journal;
-use crate::read::{self, Reader};
-use crate::work::{Head, Work};
-use crate::writer::Command;
+use crate::store::Read;
 
-/// Rows removed in one transaction: few enough that nobody waits long behind it.
-const TRIM_ROWS: u64 = 1_000;
+/// Upper bound on the rows removed in one transaction, so that no commit waits long for it.
+pub const TRIM_ROWS: u64 = 1_000;
 
-/// What stays.
+/// The rows to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// The last so many rows.
+pub enum Retention {
+    /// The last rows, this many.
     Rows(u64),
-    /// The rows of the last so many days.
+    /// The rows of the last days, this many.
     Days(u32),
 }
 
-/// What retention did.
+/// The result of pruning.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pruned {
-    /// The last row that is gone; none if nothing was to be removed.
+pub struct PruneReport {
+    /// The last removed row; `None` if no row was to be removed.
     pub upto: Option<Head>,
-    /// How many rows went.
+    /// Number of removed rows.
     pub removed: u64,
-    /// True if older rows had to stay because an agent's state is built on them: snapshot the agents
-    /// that [`Reader::unsnapshotted`] names, and call again.
+    /// True if older rows stay because an agent's state builds on them. Snapshot the agents of
+    /// [`Journal::uncovered_agents`] and prune again.
     pub held_back: bool,
 }
 
@@ -52,18 +50,28 @@ struct Declared {
     removed_rows: u64,
 }
 
+/// The last row that the `journal.pruned` row `id` with this data declares removed. Data that is not
+/// valid declares nothing: the rows then count as missing.
+pub fn declared_pruned(id: u64, data: &str) -> Option<Head> {
+    let declared: Option<Declared> = serde_json::from_str(data).ok();
+    let declared = declared.filter(|declared| declared.upto_id < id)?;
+    Some(Head { id: declared.upto_id, hash: declared.upto_hash })
+}
+
 impl Journal {
-    /// Removes rows that need not be kept, oldest first. A row on which an agent's state is built
-    /// stays, and so do all rows after it.
-    pub async fn prune(&self, keep: Keep) -> Result<Pruned, JournalError> {
-        let plan = self.read(move |reader| plan(reader, keep)).await?;
-        let removed_rows =
-            plan.upto.as_ref().map_or(0, |upto| (upto.id + 1).saturating_sub(plan.first));
+    /// Removes rows that need not be kept, oldest first. A row on which an agent's state builds stays,
+    /// and so do all rows after it.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written. Rows that were declared removed are removed by the next call.
+    pub async fn prune(&self, keep: Retention) -> Result<PruneReport, JournalError> {
+        let plan = self.read(move |view| plan(view, keep)).await?;
+        let removed = plan.upto.as_ref().map_or(0, |upto| (upto.id + 1).saturating_sub(plan.first));
         if let Some(upto) = &plan.upto {
             let declared =
-                Declared { upto_id: upto.id, upto_hash: upto.hash.clone(), removed_rows };
+                Declared { upto_id: upto.id, upto_hash: upto.hash.clone(), removed_rows: removed };
             let data = to_raw_value(&declared)
-                .map_err(|error| JournalError::Refused(error.to_string()))?;
+                .map_err(|error| JournalError::Invalid(error.to_string().into()))?;
             let entry = Entry {
                 kind: EventKind::JournalPruned,
                 agent: None,
@@ -71,57 +79,39 @@ impl Journal {
                 request_id: String::new(),
                 data,
             };
-            self.append(Work::of(entry))?.await?;
+            self.append(WriteBatch::of(entry))?.await?;
         }
-        // Also without a new declaration: an earlier call may have been cut short.
+        // Also without a new declaration: an earlier call may have been interrupted.
         while self.trim().await? > 0 {}
-        Ok(Pruned { upto: plan.upto, removed: removed_rows, held_back: plan.held_back })
-    }
-
-    async fn trim(&self) -> Result<usize, JournalError> {
-        let (answer, trimmed) = oneshot::channel();
-        self.send(Command::Trim(answer)).await?;
-        trimmed.await.map_err(|_| JournalError::Closed)?
+        Ok(PruneReport { upto: plan.upto, removed, held_back: plan.held_back })
     }
 }
 
-impl Reader {
-    /// The last row that need not be kept; 0 for none. Its successors stay whatever happens.
-    pub fn prunable(&self, keep: Keep) -> Result<u64, JournalError> {
-        let (first, head) = (self.first()?, self.head()?.id);
-        let upto = match keep {
-            Keep::Rows(rows) => head.saturating_sub(rows),
-            Keep::Days(days) => self.last_before(first, head, days)?,
-        };
-        // The last row always stays: it carries the chain on.
-        Ok(upto.min(head.saturating_sub(1)))
-    }
+/// The last row that need not be kept; 0 for none. The last row of the journal always stays: it
+/// continues the chain.
+pub(crate) fn prunable(view: &dyn Read, keep: Retention) -> Result<u64, JournalError> {
+    let (first, head) = (view.first_id()?, view.head()?.id);
+    let upto = match keep {
+        Retention::Rows(rows) => head.saturating_sub(rows),
+        Retention::Days(days) => last_before(view, first, head, days)?,
+    };
+    Ok(upto.min(head.saturating_sub(1)))
+}
 
-    /// Up to `limit` agents with a step at or before row `upto` that no snapshot covers.
-    pub fn unsnapshotted(&self, upto: u64, limit: usize) -> Result<Vec<String>, JournalError> {
-        let sql = "SELECT agent_id FROM agents WHERE first_open <= ?1 LIMIT ?2";
-        let mut statement = self.prepare_cached(sql)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let agents = statement.query_map(params![upto, limit], |row| row.get(0))?;
-        Ok(agents.collect::<Result<_, _>>()?)
+/// The last row older than `days` days. Times never decrease along the journal, so this is a binary
+/// search.
+fn last_before(view: &dyn Read, first: u64, head: u64, days: u32) -> Result<u64, JournalError> {
+    let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    let Ok(oldest) = Timestamp::now().checked_sub(age) else { return Ok(0) };
+    let oldest = format!("{oldest:.6}");
+    let (mut old, mut kept) = (first.saturating_sub(1), head + 1);
+    while old + 1 < kept {
+        let middle = old + (kept - old) / 2;
+        // A missing row is being removed by retention, and is old.
+        let is_old = view.row(middle)?.is_none_or(|row| row.ts < oldest);
+        if is_old { old = middle } else { kept = middle }
     }
-
-    /// The last row older than so many days. Times never go backwards along the journal, so this
-    /// halves its way there instead of reading every row.
-    fn last_before(&self, first: u64, head: u64, days: u32) -> Result<u64, JournalError> {
-        let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-        let Ok(oldest) = Timestamp::now().checked_sub(age) else { return Ok(0) };
-        let oldest = format!("{oldest:.6}");
-        let mut time = self.prepare_cached("SELECT ts FROM events WHERE id = ?1")?;
-        let (mut old, mut kept) = (first.saturating_sub(1), head + 1);
-        while old + 1 < kept {
-            let middle = old + (kept - old) / 2;
-            let ts: Option<String> = time.query_row([middle], |row| row.get(0)).optional()?;
-            // A row that retention is just removing is old.
-            if ts.is_none_or(|ts| ts < oldest) { old = middle } else { kept = middle }
-        }
-        Ok(if old < first { 0 } else { old })
-    }
+    Ok(if old < first { 0 } else { old })
 }
 
 struct Plan {
@@ -130,41 +120,13 @@ struct Plan {
     held_back: bool,
 }
 
-fn plan(reader: &Reader, keep: Keep) -> Result<Plan, JournalError> {
-    let _view = reader.unchecked_transaction()?;
-    let done = checkpoint(reader)?.map_or(0, |done| done.id);
-    let first = reader.first()?.max(done + 1);
-    let wanted = reader.prunable(keep)?;
-    let sql = "SELECT min(first_open) FROM agents WHERE first_open <= ?1";
-    let needed: Option<u64> = reader.query_row(sql, [wanted], |row| row.get(0))?;
+fn plan(view: &dyn Read, keep: Retention) -> Result<Plan, JournalError> {
+    let done = view.pruned()?.map_or(0, |done| done.id);
+    let first = view.first_id()?.max(done + 1);
+    let wanted = prunable(view, keep)?;
+    let needed = view.first_uncovered_step(wanted)?;
     let upto = needed.map_or(wanted, |needed| needed - 1);
-    let hash = "SELECT hash FROM events WHERE id = ?1";
-    let found = if upto < first {
-        None
-    } else {
-        reader.query_row(hash, [upto], |row| row.get(0)).optional()?
-    };
-    let upto = found.map(|hash| Head { id: upto, hash });
+    let last = if upto < first { None } else { view.row(upto)? };
+    let upto = last.map(|row| Head { id: row.id, hash: row.hash });
     Ok(Plan { first, upto, held_back: needed.is_some() })
-}
-
-/// The last row that retention declares removed. The declaration is itself a row of the chain.
-pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Head>> {
-    let sql = "SELECT id, data FROM events WHERE kind = 'journal.pruned' ORDER BY id DESC LIMIT 1";
-    let found = connection
-        .prepare_cached(sql)?
-        .query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)));
-    let Some((id, data)) = found.optional()? else { return Ok(None) };
-    // One that cannot be read declares nothing: its rows then count as missing.
-    let declared: Option<Declared> = serde_json::from_str(&data).ok();
-    let declared = declared.filter(|declared| declared.upto_id < id);
-    Ok(declared.map(|declared| Head { id: declared.upto_id, hash: declared.upto_hash }))
-}
-
-/// Removes the oldest of the rows that are declared removed.
-pub(crate) fn trim(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
-    let Some(declared) = checkpoint(transaction)? else { return Ok(0) };
-    // One bound, worked out here: for two, SQLite would read all rows up to the further one.
-    let upto = declared.id.min(read::first(transaction)? + (TRIM_ROWS - 1));
-    transaction.prepare_cached("DELETE FROM events WHERE id <= ?1")?.execute([upto])
 }

@@ -1,19 +1,19 @@
-//! The latest rows in memory, so that those who watch live do not read the disk for each of them.
+//! The latest rows in memory, so that live followers do not read the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::committed::JournalRow;
 use crate::filter::Filter;
-use crate::work::Recorded;
 
-/// What a row costs besides its data, roughly.
+/// Approximate size of a row without its data, in bytes.
 const ROW_BYTES: usize = 512;
 
-/// The last rows up to the head, without a gap, bounded in number and bytes.
+/// The last rows up to the head without a gap, bounded in number and bytes.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    rows: VecDeque<Arc<Recorded>>,
-    /// The number of the next row; everything before it that is not here is on the disk only.
+    rows: VecDeque<Arc<JournalRow>>,
+    /// Id of the next row. Earlier rows that are not in the ring are in the store only.
     next: u64,
     bytes: usize,
     max_rows: usize,
@@ -25,12 +25,12 @@ impl Ring {
         Self { rows: VecDeque::new(), next: head + 1, bytes: 0, max_rows, max_bytes }
     }
 
-    /// Forgets everything: the journal was opened anew and now ends at `head`.
+    /// Empties the ring; the journal now ends at `head`.
     pub(crate) fn reset(&mut self, head: u64) {
         *self = Self::new(head, self.max_rows, self.max_bytes);
     }
 
-    pub(crate) fn push(&mut self, row: Arc<Recorded>) {
+    pub(crate) fn push(&mut self, row: Arc<JournalRow>) {
         self.next = row.id + 1;
         self.bytes += cost(&row);
         self.rows.push_back(row);
@@ -40,18 +40,18 @@ impl Ring {
         }
     }
 
-    /// Up to `max` rows after `position` that the filter takes, and the position that reading them
-    /// leads to. None if the ring no longer reaches back that far.
+    /// Up to `max` rows after `position` that the filter selects, and the position after them. `None` if
+    /// the ring does not reach back that far.
     pub(crate) fn after(
         &self,
         position: u64,
         max: usize,
         filter: &Filter,
-    ) -> Option<(Vec<Arc<Recorded>>, u64)> {
+    ) -> Option<(Vec<Arc<JournalRow>>, u64)> {
         let first = self.next - self.rows.len() as u64;
         let skip = usize::try_from((position + 1).checked_sub(first)?).ok()?;
         let mut taken = Vec::new();
-        for row in self.rows.range(skip.min(self.rows.len())..).filter(|row| filter.takes(row)) {
+        for row in self.rows.range(skip.min(self.rows.len())..).filter(|row| filter.matches(row)) {
             taken.push(Arc::clone(row));
             if taken.len() == max {
                 return Some((taken, row.id));
@@ -61,8 +61,8 @@ impl Ring {
     }
 }
 
-fn cost(row: &Recorded) -> usize {
-    // The data is there twice once someone has asked for the row's line.
+fn cost(row: &JournalRow) -> usize {
+    // The row's cached line repeats the data.
     2 * row.data.get().len() + ROW_BYTES
 }
 
@@ -73,9 +73,9 @@ mod tests {
 
     use super::*;
 
-    fn row(id: u64, kind: &str, data: usize) -> Arc<Recorded> {
+    fn row(id: u64, kind: &str, data: usize) -> Arc<JournalRow> {
         let data = format!("{{\"x\":\"{}\"}}", "x".repeat(data));
-        Recorded::new(Row {
+        JournalRow::new(Row {
             id,
             ts: String::new(),
             kind: kind.to_owned(),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_the_latest_rows_and_says_when_it_does_not_reach_back() {
+    fn it_keeps_the_latest_rows_and_reports_a_position_out_of_reach() {
         let mut ring = Ring::new(10, 3, 1 << 20);
         assert_eq!(after(&ring, 10, 5), Some((vec![], 10)));
         assert_eq!(after(&ring, 9, 5), None);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_moves_on_past_what_it_does_not_take() {
+    fn a_filter_advances_past_rows_that_it_does_not_select() {
         let mut ring = Ring::new(0, 10, 1 << 20);
         (1..=4).for_each(|id| ring.push(row(id, "obs.act", 1)));
         let turns = Filter::new(Some("obs.turn"), None).unwrap();
@@ -115,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn large_rows_push_out_more_of_the_small_ones() {
+    fn large_rows_evict_several_small_ones() {
         let mut ring = Ring::new(0, 1000, 10_000);
         (1..=5).for_each(|id| ring.push(row(id, "obs.act", 2000)));
         assert_eq!(after(&ring, 3, 5), Some((vec![4, 5], 5)));
         assert_eq!(after(&ring, 2, 5), None);
-        // One that is larger than the whole ring leaves it empty, and readers to the disk.
+        // A row larger than the ring leaves it empty.
         ring.push(row(6, "obs.act", 20_000));
         assert_eq!(after(&ring, 5, 5), None);
         assert_eq!(after(&ring, 6, 5), Some((vec![], 6)));

@@ -1,79 +1,81 @@
-//! Recomputes the hash chain and says where it first breaks.
+//! Recomputes the hash chain and reports the first fault.
 //!
-//! What a chain can and cannot show: a row that was changed, inserted, removed or moved no longer fits
-//! its hash, or the row after it no longer fits it. Rows cut off at the end leave a whole, shorter
-//! chain, and whoever can write the file can compute a new one. Against both helps only a head (number
-//! and hash) that was kept elsewhere: hand it in, and the chain must lead through it.
+//! A row that was changed, inserted, removed or moved no longer matches its hash, or the next row no
+//! longer matches it. The chain alone cannot show that rows were cut off at the end, or that someone
+//! with write access computed a new chain. Both are detected with a head (id and hash) that was kept
+//! elsewhere: pass it to [`verify`], and the chain must lead through it.
+//!
+//! Agents' steps are linked outside of the chain. [`verify`] compares the links and the agents' last
+//! steps with the rows.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use crate::chain::{FIRST_PREV_HASH, Link};
-use crate::error::JournalError;
-use crate::read::Reader;
-use crate::retention;
-use crate::work::Head;
+use crate::chain::Link;
+use crate::committed::Head;
+use crate::error::{Cause, JournalError};
+use crate::store::Read;
 
 /// Rows between two calls of a progress callback.
 const PROGRESS_ROWS: u64 = 10_000;
 
-/// What verifying found.
+/// The result of verifying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every row fits.
+    /// Every row is as it was recorded.
     Whole(Whole),
-    /// One does not; what follows it was not looked at.
+    /// A row is not. The rows after it were not checked.
     Broken(Broken),
 }
 
 /// A chain without a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Whole {
-    /// How many rows were checked.
+    /// Number of rows that were checked.
     pub rows: u64,
-    /// The last of them: worth keeping elsewhere.
+    /// The last of them. Keep it elsewhere.
     pub head: Head,
-    /// The last row that retention has removed, if it has removed any.
+    /// The last row that retention has removed, if any.
     pub pruned: Option<Head>,
 }
 
 /// The first fault of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Broken {
-    /// The number of the row.
+    /// Id of the row.
     pub row: i64,
-    /// What is wrong with it.
-    pub fault: Fault,
-    /// How many rows before it were checked and fit.
+    /// The fault.
+    pub fault: ChainFault,
+    /// Number of rows before it that were checked and are whole.
     pub good: u64,
 }
 
-/// What can be wrong with a row.
+/// A fault of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// Its content does not fit its hash.
+#[non_exhaustive]
+pub enum ChainFault {
+    /// The content does not match the hash.
     Changed,
-    /// It is not there, although later rows are.
+    /// The row is missing, and later rows exist.
     Removed,
-    /// It fits its own hash and does not follow the row before.
+    /// The row matches its hash but does not follow the previous row.
     Detached,
-    /// It has a number that no row can have.
+    /// The id is not possible.
     Inserted,
-    /// The journal ends before it, although it is known to have been there.
+    /// The journal ends before the row, which is known to have existed.
     CutOff,
-    /// It is there with another hash than the one kept elsewhere.
+    /// The row has another hash than the one kept elsewhere.
     Rewritten,
-    /// It was removed by retention, so that the hash kept elsewhere cannot be compared.
+    /// Retention removed the row, so its hash cannot be compared.
     Pruned,
-    /// It is a step that those of its agent do not lead to.
+    /// The step's link does not match its agent's steps.
     Astray,
-    /// The file itself is damaged there.
+    /// The store is damaged there.
     Unreadable,
 }
 
@@ -81,294 +83,333 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = self.row;
         match self.fault {
-            Fault::Changed => write!(f, "row {row} was changed: it does not fit its hash"),
-            Fault::Removed => write!(f, "row {row} was removed: later rows are there, it is not"),
-            Fault::Detached => write!(
+            ChainFault::Changed => write!(f, "row {row} was changed: it does not match its hash"),
+            ChainFault::Removed => write!(f, "row {row} was removed: later rows exist"),
+            ChainFault::Detached => write!(
                 f,
                 "row {row} does not follow the row before it: it was inserted or moved, or the row \
                  before was replaced"
             ),
-            Fault::Inserted => write!(f, "row {row} was inserted: no row has such a number"),
-            Fault::CutOff => {
+            ChainFault::Inserted => write!(f, "row {row} was inserted: the id is not possible"),
+            ChainFault::CutOff => {
                 write!(f, "row {row} was removed: it was recorded, and the journal ends before it")
             }
-            Fault::Rewritten => {
-                write!(
-                    f,
-                    "row {row} has another hash than the one kept elsewhere: it was rewritten"
-                )
-            }
-            Fault::Pruned => write!(
+            ChainFault::Rewritten => write!(
+                f,
+                "row {row} has another hash than the one kept elsewhere: it was rewritten"
+            ),
+            ChainFault::Pruned => write!(
                 f,
                 "row {row} was removed by retention: the head kept elsewhere is too old to compare"
             ),
-            Fault::Astray => write!(
+            ChainFault::Astray => write!(
                 f,
-                "row {row} is a step that those of its agent do not lead to: where the agent stands, \
-                 or where its step before is, was changed"
+                "row {row} is a step whose link does not match its agent's steps: the agent's last \
+                 step, or the link to the step before, was changed"
             ),
-            Fault::Unreadable => write!(f, "row {row} cannot be read: the file is damaged there"),
+            ChainFault::Unreadable => {
+                write!(f, "row {row} cannot be read: the file is damaged there")
+            }
         }
     }
 }
 
-impl Reader {
-    /// Checks every row, and that the chain leads through `expect_head` if there is one. `progress`
-    /// hears now and then how many rows are done, and how many there are.
-    pub fn verify(
-        &self,
-        expect_head: Option<&Head>,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<Verdict, JournalError> {
-        // One view of the file from the first row to the last, however much is appended meanwhile.
-        let _view = self.unchecked_transaction()?;
-        let total = self.query_row("SELECT count(*) FROM events", [], |row| row.get(0));
-        let total = total.unwrap_or_default();
-        let pruned = retention::checkpoint(self)?;
-        let mut walk = Walk::new(pruned, expect_head);
-        let mut statement = self.prepare(&format!("{SELECT} ORDER BY id"))?;
-        let mut rows = statement.query([])?;
-        loop {
-            match rows.next() {
-                Ok(None) => break,
-                Ok(Some(row)) => {
-                    if let Err(broken) = walk.step(row)? {
-                        return Ok(Verdict::Broken(broken));
-                    }
-                }
-                Err(error) if is_damage(&error) => {
-                    return Ok(Verdict::Broken(walk.broken(walk.next_id(), Fault::Unreadable)));
-                }
-                Err(error) => return Err(error.into()),
-            }
-            if walk.rows.is_multiple_of(PROGRESS_ROWS) {
-                progress(walk.rows, total);
-            }
+/// A stored text column, as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawText<'a> {
+    /// No value.
+    Null,
+    /// A text, which need not be UTF-8.
+    Text(&'a [u8]),
+    /// A value of another type, which the journal never stores.
+    Other,
+}
+
+impl<'a> RawText<'a> {
+    fn text(self) -> Option<&'a [u8]> {
+        match self {
+            RawText::Text(text) => Some(text),
+            RawText::Null | RawText::Other => None,
         }
-        progress(walk.rows, total);
-        walk.end(self)
     }
 }
 
-/// Checks the last `count` rows: that is what a start can afford, and what new rows are chained to.
-pub(crate) fn tail(
-    connection: &Connection,
-    count: u64,
-) -> Result<Result<(), Broken>, JournalError> {
-    let sql = format!("{SELECT} WHERE id > (SELECT max(id) FROM events) - ?1 ORDER BY id");
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(params![count])?;
-    let mut walk: Option<Walk<'_>> = None;
-    while let Some(row) = rows.next()? {
-        let walk = match &mut walk {
-            Some(walk) => walk,
-            none => none.insert(Walk::from(row)?),
+/// The stored link from a step to the agent's previous step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawLink {
+    /// No link: not a step, or a step from before links existed.
+    None,
+    /// The previous step's row; 0 for an agent's first step.
+    Row(u64),
+    /// A value that the journal never stores.
+    Other,
+}
+
+/// A row as stored, possibly by another program.
+#[derive(Debug, Clone, Copy)]
+pub struct RawRow<'a> {
+    /// The id.
+    pub id: i64,
+    /// The time.
+    pub ts: RawText<'a>,
+    /// The kind.
+    pub kind: RawText<'a>,
+    /// The agent.
+    pub agent_id: RawText<'a>,
+    /// The principal.
+    pub principal: RawText<'a>,
+    /// The request.
+    pub request_id: RawText<'a>,
+    /// The data.
+    pub data: RawText<'a>,
+    /// The previous row's hash.
+    pub prev_hash: RawText<'a>,
+    /// The hash.
+    pub hash: RawText<'a>,
+    /// The link to the agent's previous step.
+    pub prev_step: RawLink,
+}
+
+impl RawRow<'_> {
+    /// The row's `prev_hash` and `hash`, if its content matches the latter.
+    fn hashes(&self) -> Option<(String, String)> {
+        let agent_id = match self.agent_id {
+            RawText::Null => None,
+            // No agent has an empty id; in the hash it would look like no agent.
+            RawText::Text(agent) if !agent.is_empty() => Some(agent),
+            _ => return None,
         };
-        if let Err(broken) = walk.step(row)? {
-            return Ok(Err(broken));
+        let (prev_hash, hash) = (self.prev_hash.text()?, self.hash.text()?);
+        let link = Link {
+            prev_hash,
+            id: u64::try_from(self.id).ok()?,
+            ts: self.ts.text()?,
+            kind: self.kind.text()?,
+            agent_id,
+            principal: self.principal.text()?,
+            request_id: self.request_id.text()?,
+            data: self.data.text()?,
+        };
+        (link.hash() == hash).then(|| (lossy(prev_hash), lossy(hash)))
+    }
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Checks every row of the view, and that the chain leads through `expect_head` if there is one.
+/// `progress` receives the number of checked rows and of all rows from time to time.
+///
+/// # Errors
+/// The view cannot be read. A damaged row is a [`Verdict`], not an error.
+pub fn verify(
+    view: &dyn Read,
+    expect_head: Option<&Head>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Verdict, JournalError> {
+    let total = view.count().unwrap_or_default();
+    let mut walk = Walk::new(view.pruned()?, expect_head);
+    if let Some(broken) = walk.scan(view, None, |rows| {
+        if rows.is_multiple_of(PROGRESS_ROWS) {
+            progress(rows, total);
         }
+    })? {
+        return Ok(Verdict::Broken(broken));
     }
-    let walk = walk.unwrap_or_else(|| Walk::new(None, None));
-    match walk.end(connection)? {
-        Verdict::Broken(broken) => Ok(Err(broken)),
-        Verdict::Whole(_) => Ok(Ok(())),
+    progress(walk.rows, total);
+    walk.finish(view)
+}
+
+/// Checks the last `count` rows, which new rows continue. A start can afford that.
+///
+/// # Errors
+/// The sentence with which the start fails.
+pub(crate) fn check_tail(view: &dyn Read, count: u64) -> Result<(), Cause> {
+    let restore = "restore a backup, or name another file";
+    let checked = || {
+        let mut walk = Walk::tail();
+        if let Some(broken) = walk.scan(view, Some(count), |_| ())? {
+            return Ok(Some(broken));
+        }
+        Ok(match walk.finish(view)? {
+            Verdict::Broken(broken) => Some(broken),
+            Verdict::Whole(_) => None,
+        })
+    };
+    match checked() {
+        Ok(None) => Ok(()),
+        Ok(Some(broken)) => Err(format!(
+            "{broken}; check the whole journal with `life-agent audit verify`, restore a backup, or \
+             name another file"
+        )
+        .into()),
+        Err(JournalError::Damaged(cause) | JournalError::Unavailable(cause)) => {
+            Err(Cause::new(format!("{cause}; {restore}"), JournalError::Unavailable(cause.clone())))
+        }
+        Err(other) => Err(other.to_string().into()),
     }
 }
 
-const SELECT: &str = "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash,
-    prev_step FROM events";
-
-/// The latest row that an agent's record knows of: it must be there, or be pruned.
-fn last_known_step(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT ifnull(max(last_event), 0) FROM agents", [], |row| row.get(0))
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-}
-
-/// The way along the chain.
+/// The state of a check along the chain.
 struct Walk<'e> {
-    /// The row before the next one; none before the first.
+    /// The previous row; `None` before the first.
     last: Option<Head>,
     rows: u64,
+    /// Whether the row that comes first is taken as the continuation of rows that are not checked.
+    from_anywhere: bool,
     pruned: Option<Head>,
     expect: Option<&'e Head>,
     expect_met: bool,
-    /// The last step of each agent on the way, of those that say where the step before is.
+    /// The last linked step of each agent so far.
     steps: HashMap<String, u64>,
 }
 
 impl<'e> Walk<'e> {
     fn new(pruned: Option<Head>, expect: Option<&'e Head>) -> Self {
-        let steps = HashMap::new();
-        Self { last: None, rows: 0, pruned, expect, expect_met: false, steps }
+        let (steps, from_anywhere) = (HashMap::new(), false);
+        Self { last: None, rows: 0, from_anywhere, pruned, expect, expect_met: false, steps }
     }
 
-    /// A walk that takes for granted what comes before this row.
-    fn from(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let id = row.get::<_, i64>(0)?;
-        let hash = text(row, 7)?.map(|hash| String::from_utf8_lossy(hash).into_owned());
-        let before = u64::try_from(id).ok().zip(hash).filter(|(id, _)| *id > 0);
-        let last = before.map(|(id, hash)| Head { id: id - 1, hash });
-        Ok(Self { last, ..Self::new(None, None) })
+    fn tail() -> Self {
+        Self { from_anywhere: true, ..Self::new(None, None) }
+    }
+
+    fn scan(
+        &mut self,
+        view: &dyn Read,
+        last: Option<u64>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<Broken>, JournalError> {
+        let mut found = None;
+        let scanned = view.scan(last, &mut |row| match self.step(row) {
+            Ok(()) => {
+                progress(self.rows);
+                ControlFlow::Continue(())
+            }
+            Err(broken) => {
+                found = Some(broken);
+                ControlFlow::Break(())
+            }
+        });
+        match scanned {
+            Ok(()) => Ok(found),
+            Err(JournalError::Damaged(_)) if last.is_none() => {
+                Ok(Some(self.broken(self.next_id(), ChainFault::Unreadable)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn next_id(&self) -> i64 {
-        self.last.as_ref().map_or(1, |last| i64::try_from(last.id).unwrap_or(i64::MAX - 1) + 1)
+        self.last.as_ref().map_or(1, |last| signed(last.id).saturating_add(1))
     }
 
-    fn broken(&self, row: i64, fault: Fault) -> Broken {
+    fn broken(&self, row: i64, fault: ChainFault) -> Broken {
         Broken { row, fault, good: self.rows }
     }
 
-    fn step(&mut self, row: &Row<'_>) -> Result<Result<(), Broken>, JournalError> {
-        let signed: i64 = row.get(0)?;
-        let id = match u64::try_from(signed) {
+    fn step(&mut self, row: &RawRow<'_>) -> Result<(), Broken> {
+        let id = match u64::try_from(row.id) {
             Ok(id) if id > 0 => id,
-            _ => return Ok(Err(self.broken(signed, Fault::Inserted))),
+            _ => return Err(self.broken(row.id, ChainFault::Inserted)),
         };
-        let before = match self.before(id) {
-            Ok(before) => before,
-            Err(broken) => return Ok(Err(broken)),
+        if std::mem::take(&mut self.from_anywhere) {
+            self.last = row.prev_hash.text().map(|hash| Head { id: id - 1, hash: lossy(hash) });
+        }
+        let before = self.hash_before(id)?;
+        let Some((prev_hash, hash)) = row.hashes() else {
+            return Err(self.broken(row.id, ChainFault::Changed));
         };
-        let Some((prev_hash, hash)) = fitting(row, id)? else {
-            return Ok(Err(self.broken(signed, Fault::Changed)));
-        };
-        let followed = before.is_none_or(|before| before == prev_hash);
-        // What retention says it removed up to here must be what was here.
+        let follows = before.is_none_or(|before| before == prev_hash);
+        // The last row that retention declares removed must be the row that was there.
         let declared = self.pruned.as_ref().filter(|pruned| pruned.id + 1 == id);
-        if !followed || declared.is_some_and(|pruned| pruned.hash != prev_hash) {
-            return Ok(Err(self.broken(signed, Fault::Detached)));
+        if !follows || declared.is_some_and(|pruned| pruned.hash != prev_hash) {
+            return Err(self.broken(row.id, ChainFault::Detached));
         }
-        if let Some(expected) = self.expect {
-            // The head kept elsewhere may be the last row that retention has removed.
-            let (met, there) = match id {
-                id if id == expected.id => (true, &hash),
-                id if id - 1 == expected.id => (true, &prev_hash),
-                _ => (false, &hash),
-            };
-            if met && *there != expected.hash {
-                let row = i64::try_from(expected.id).unwrap_or(i64::MAX);
-                return Ok(Err(self.broken(row, Fault::Rewritten)));
-            }
-            self.expect_met |= met;
-        }
-        if !self.leads_to(row, id)? {
-            return Ok(Err(self.broken(signed, Fault::Astray)));
+        self.compare_expected(id, &prev_hash, &hash)?;
+        if !self.link_matches(row, id) {
+            return Err(self.broken(row.id, ChainFault::Astray));
         }
         self.last = Some(Head { id, hash });
         self.rows += 1;
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// Whether a step says rightly where its agent's step before is. Nothing chains that; of the first on the
-    /// way nobody can know.
-    fn leads_to(&mut self, row: &Row<'_>, id: u64) -> rusqlite::Result<bool> {
-        let before = match row.get_ref(9)? {
-            ValueRef::Null => return Ok(true),
-            ValueRef::Integer(before) => u64::try_from(before).ok(),
-            _ => None,
+    fn compare_expected(&mut self, id: u64, prev_hash: &str, hash: &str) -> Result<(), Broken> {
+        let Some(expected) = self.expect else { return Ok(()) };
+        // The head kept elsewhere may be the last row that retention has removed.
+        let found = match id {
+            id if id == expected.id => hash,
+            id if id - 1 == expected.id => prev_hash,
+            _ => return Ok(()),
         };
-        let (Some(agent), Some(before)) = (text(row, 3)?, before) else { return Ok(false) };
-        let agent = String::from_utf8_lossy(agent).into_owned();
-        Ok(self.steps.insert(agent, id).is_none_or(|known| known == before))
+        if found != expected.hash {
+            return Err(self.broken(signed(expected.id), ChainFault::Rewritten));
+        }
+        self.expect_met = true;
+        Ok(())
     }
 
-    /// A step that its agent's record does not know of.
-    fn unknown_step(&self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
-        let sql = "SELECT last_event FROM agents WHERE agent_id = ?1";
-        let mut stands = connection.prepare(sql)?;
+    /// Whether a step links to its agent's previous step. For the first one of a walk, that is unknown.
+    fn link_matches(&mut self, row: &RawRow<'_>, id: u64) -> bool {
+        let before = match row.prev_step {
+            RawLink::None => return true,
+            RawLink::Row(before) => before,
+            RawLink::Other => return false,
+        };
+        let Some(agent) = row.agent_id.text() else { return false };
+        self.steps.insert(lossy(agent), id).is_none_or(|known| known == before)
+    }
+
+    /// The last step that is not its agent's recorded last step.
+    fn unknown_step(&self, view: &dyn Read) -> Result<Option<u64>, JournalError> {
         let mut unknown = None;
         for (agent, step) in &self.steps {
-            let stands: Option<u64> = stands.query_row([agent], |row| row.get(0)).optional()?;
-            if stands != Some(*step) {
+            let recorded = view.agent(agent)?.map(|agent| agent.last_event);
+            if recorded != Some(*step) {
                 unknown = unknown.max(Some(*step));
             }
         }
         Ok(unknown)
     }
 
-    /// The hash that row `id` must name as the one before it; none if nobody can know.
-    fn before(&self, id: u64) -> Result<Option<String>, Broken> {
+    /// The hash that row `id` must name as the previous one; `None` if it is unknown.
+    fn hash_before(&self, id: u64) -> Result<Option<String>, Broken> {
         let (expected, hash) = match (&self.last, &self.pruned) {
             (Some(last), _) => (last.id + 1, Some(last.hash.clone())),
-            // Rows that are declared removed may still be there: removing them takes a while.
+            // Rows that are declared removed may still exist: removing them takes a while.
             (None, Some(pruned)) if id <= pruned.id => (id, None),
             (None, Some(pruned)) => (pruned.id + 1, Some(pruned.hash.clone())),
-            (None, None) => (1, Some(FIRST_PREV_HASH.to_owned())),
+            (None, None) => (1, Some(Head::empty().hash)),
         };
         if id == expected {
             return Ok(hash);
         }
-        Err(self.broken(i64::try_from(expected).unwrap_or(i64::MAX), Fault::Removed))
+        Err(self.broken(signed(expected), ChainFault::Removed))
     }
 
-    /// What there is to say at the end of the way through `connection`'s rows.
-    fn end(self, connection: &Connection) -> Result<Verdict, JournalError> {
-        let empty = || Head { id: 0, hash: FIRST_PREV_HASH.to_owned() };
-        let head = self.last.clone().unwrap_or_else(empty);
+    fn finish(self, view: &dyn Read) -> Result<Verdict, JournalError> {
+        let head = self.last.clone().unwrap_or_else(Head::empty);
         let expected = self.expect.map_or(0, |expected| expected.id);
-        let known = last_known_step(connection)?.max(expected);
-        let broken = |row: u64, fault| {
-            Ok(Verdict::Broken(self.broken(i64::try_from(row).unwrap_or(i64::MAX), fault)))
-        };
+        let known = view.last_step()?.max(expected);
+        let broken = |row, fault| Ok(Verdict::Broken(self.broken(signed(row), fault)));
         if known > head.id {
-            return broken(head.id + 1, Fault::CutOff);
+            return broken(head.id + 1, ChainFault::CutOff);
         }
-        if let Some(step) = self.unknown_step(connection)? {
-            return broken(step, Fault::Astray);
+        if let Some(step) = self.unknown_step(view)? {
+            return broken(step, ChainFault::Astray);
         }
         match self.expect {
-            // The head of an empty journal proves nothing and contradicts nothing.
-            Some(expected) if !self.expect_met && *expected != empty() => {
-                broken(expected.id, Fault::Pruned)
+            // The head of an empty journal matches every journal.
+            Some(expected) if !self.expect_met && *expected != Head::empty() => {
+                broken(expected.id, ChainFault::Pruned)
             }
             _ => Ok(Verdict::Whole(Whole { rows: self.rows, head, pruned: self.pruned.clone() })),
         }
     }
 }
 
-/// The row's `prev_hash` and `hash`, if its content fits the latter.
-fn fitting(row: &Row<'_>, id: u64) -> rusqlite::Result<Option<(String, String)>> {
-    let (Some(ts), Some(kind)) = (text(row, 1)?, text(row, 2)?) else { return Ok(None) };
-    let agent_id = match row.get_ref(3)? {
-        ValueRef::Null => None,
-        // No agent has an empty name; in the hash it would look like no agent.
-        ValueRef::Text(agent) if !agent.is_empty() => Some(agent),
-        _ => return Ok(None),
-    };
-    let (Some(principal), Some(request_id)) = (text(row, 4)?, text(row, 5)?) else {
-        return Ok(None);
-    };
-    let (Some(data), Some(prev_hash), Some(hash)) = (text(row, 6)?, text(row, 7)?, text(row, 8)?)
-    else {
-        return Ok(None);
-    };
-    let link = Link { prev_hash, id, ts, kind, agent_id, principal, request_id, data };
-    let owned = |hash: &[u8]| String::from_utf8_lossy(hash).into_owned();
-    Ok((link.hash() == hash).then(|| (owned(prev_hash), owned(hash))))
-}
-
-fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r [u8]>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(text) => Some(text),
-        _ => None,
-    })
-}
-
-/// The sentence with which a start on a broken tail ends.
-pub(crate) fn check_tail(connection: &Connection, count: u64) -> Result<(), String> {
-    match tail(connection, count) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(broken)) => Err(format!(
-            "{broken}; look at the whole with `life-agent audit verify`, restore a backup, or name \
-             another file"
-        )),
-        Err(JournalError::Damaged(why) | JournalError::Unavailable(why)) => {
-            Err(format!("{why}; restore a backup, or name another file"))
-        }
-        Err(other) => Err(other.to_string()),
-    }
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
 }

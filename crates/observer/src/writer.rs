@@ -1,76 +1,63 @@
-//! The one thread that writes: it commits whatever has queued since its last commit.
+//! The writer thread: commits everything that was queued since its last commit.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use life_agent_domain::governance::event::Row;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::{self, Tip};
-use crate::error::{JournalError, words};
-use crate::file::{Locked, PageLimit};
-use crate::retention;
-use crate::shared::Shared;
-use crate::wal::Shortener;
-use crate::work::{Recorded, Work, Written};
+use crate::batch::WriteBatch;
+use crate::committed::{Committed, Head, JournalRow};
+use crate::error::{Cause, JournalError};
+use crate::published::Shared;
+use crate::store::{BatchOutcome, GroupCommit, Store, StoreError};
 
-/// A commit takes no further work once it holds this many rows.
+/// A group takes no further batch once it holds this many rows.
 const MAX_ROWS: usize = 512;
 
-/// After a commit of this many rows or more the next one waits for company: so many callers at once send
-/// more in a moment, and a commit costs much the same for few rows as for many. With fewer, waiting brings
-/// nothing: nobody waits who was alone before.
+/// After a commit of this many rows the writer waits for [`GATHER`]: that many concurrent callers send
+/// more within moments, and a commit of many rows costs about as much as a commit of few. With fewer
+/// rows, waiting gains nothing.
 const CROWD: usize = 16;
-/// How long it waits.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// The probe of a journal that failed: large enough to need pages of its own.
-const PROBE_BYTES: usize = 16 * 1024;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
-pub(crate) type Answer<T> = oneshot::Sender<Result<T, JournalError>>;
-
-/// What the thread is asked to do, in the order of the queue.
+/// A command to the writer. Commands run in the order of the queue.
 pub(crate) enum Command {
-    Write(Box<Work>, Answer<Written>),
-    /// Answered when everything before it is durable or has failed.
+    Write(Box<WriteBatch>, Reply<Committed>),
+    /// Answered once everything before it is durable or has failed.
     Barrier(oneshot::Sender<()>),
-    /// Tries whether writing works.
-    Probe(Answer<()>),
-    /// Removes some of the rows that retention has declared removed; how many.
-    Trim(Answer<usize>),
-    /// Takes nothing more, finishes what is queued, and ends.
+    /// Tests whether the store can be written.
+    Probe(Reply<()>),
+    /// Removes some of the rows that retention has declared removed.
+    Trim(Reply<usize>),
+    /// Closes the queue, finishes what is queued, and ends.
     Close,
 }
 
 pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Command>,
     pub(crate) shared: Arc<Shared>,
-    /// None once it has ended. Stands before the connection, so that this one is closed last and tidies up.
-    pub(crate) shortener: Option<Shortener>,
-    /// None after an error, until it can be opened again. Stands before the file, so that it is closed
-    /// before the lock goes.
-    pub(crate) connection: Option<Connection>,
-    pub(crate) file: Locked,
-    pub(crate) limit: PageLimit,
-    pub(crate) tip: Tip,
-    pub(crate) applied_limit: u32,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) head: Head,
+    /// Whether the last call of the store failed, so that it must recover first.
+    pub(crate) failed: bool,
 }
 
-/// Work that goes into one commit, with those who wait for it.
+/// The batches of one commit and their waiting callers.
 #[derive(Default)]
 struct Group {
-    works: Vec<Work>,
-    answers: Vec<Answer<Written>>,
+    batches: Vec<WriteBatch>,
+    replies: Vec<Reply<Committed>>,
     barriers: Vec<oneshot::Sender<()>>,
-    /// [`Work::held`], let go at the end.
+    /// [`WriteBatch::held`] of all batches.
     held: Vec<Arc<dyn Any + Send + Sync>>,
     rows: usize,
 }
 
-/// Tells followers that nothing will come any more, however the thread ends.
+/// Publishes the end of the journal when the thread ends, in whatever way.
 struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
@@ -95,7 +82,7 @@ impl Writer {
                 next = match self.collect(command, &mut group) {
                     Some(other) => {
                         self.commit(std::mem::take(&mut group));
-                        self.obey(other);
+                        self.handle(other);
                         None
                     }
                     None if group.rows < MAX_ROWS => self.queue.try_recv().ok(),
@@ -104,50 +91,47 @@ impl Writer {
             }
             rows = group.rows;
             self.commit(group);
-            // Everybody has their answer by now.
-            if let (Some(shortener), Some(connection)) = (&mut self.shortener, &self.connection) {
-                shortener.after_commit(connection);
-            }
+            self.store.after_group();
             metrics::gauge!("journal_queue_rows").set(self.queue.len() as f64);
         }
-        self.finish();
+        self.store.close();
     }
 
-    /// Adds to the group what belongs into one, and hands back what does not.
+    /// Adds a command to the group, or returns it if it does not belong into one.
     fn collect(&self, command: Command, group: &mut Group) -> Option<Command> {
         match command {
-            Command::Write(mut work, answer) => {
+            Command::Write(mut batch, reply) => {
                 let epoch = self.shared.epoch.load(Ordering::SeqCst);
-                if work.epoch.is_some_and(|known| known != epoch) {
-                    let why = "a step before this one could not be recorded; ask again";
-                    let _ = answer.send(Err(JournalError::Unavailable(why.to_owned())));
+                if batch.epoch.is_some_and(|known| known != epoch) {
+                    let why = "a step before this one could not be recorded; try again";
+                    let _ = reply.send(Err(JournalError::unavailable(why)));
                 } else {
-                    // Work without rows counts too: there must be an end to a group.
-                    group.rows += work.entries.len().max(1);
-                    group.held.extend(work.held.take());
-                    group.works.push(*work);
-                    group.answers.push(answer);
+                    // A batch without rows counts too: a group must end.
+                    group.rows += batch.entries.len().max(1);
+                    group.held.extend(batch.held.take());
+                    group.batches.push(*batch);
+                    group.replies.push(reply);
                 }
                 None
             }
-            Command::Barrier(answer) => {
-                group.barriers.push(answer);
+            Command::Barrier(reply) => {
+                group.barriers.push(reply);
                 None
             }
             other => Some(other),
         }
     }
 
-    /// Commands that are no work. Those who asked may have gone away, which is their affair.
-    fn obey(&mut self, command: Command) {
+    /// Runs a command other than a write. Its caller may have gone away.
+    fn handle(&mut self, command: Command) {
         match command {
-            Command::Probe(answer) => {
-                let tried = self.attempt(put_probe).and_then(|()| self.attempt(take_probe));
-                let _ = answer.send(tried.map_err(JournalError::Unavailable));
+            Command::Probe(reply) => {
+                let probed = self.attempt(|store| store.probe());
+                let _ = reply.send(probed);
             }
-            Command::Trim(answer) => {
-                let trimmed = self.attempt(|transaction, _| retention::trim(transaction));
-                let _ = answer.send(trimmed.map_err(JournalError::Unavailable));
+            Command::Trim(reply) => {
+                let trimmed = self.attempt(|store| store.trim());
+                let _ = reply.send(trimmed);
             }
             Command::Close => self.queue.close(),
             Command::Write(..) | Command::Barrier(_) => {}
@@ -155,21 +139,21 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Group) {
-        let Group { works, answers, barriers, held, rows } = group;
-        if !works.is_empty() {
+        let Group { batches, replies, barriers, held, rows } = group;
+        if !batches.is_empty() {
             let started = Instant::now();
-            let written = self.attempt(|transaction, tip| batch::insert(transaction, tip, works));
+            let committed = self.attempt(|store| store.commit(batches));
             metrics::histogram!("journal_commit_seconds").record(started.elapsed());
-            match written {
-                Ok(written) => {
+            match committed {
+                Ok(committed) => {
                     metrics::histogram!("journal_batch_rows").record(rows as f64);
-                    self.publish(written, answers);
+                    self.publish(committed, replies);
                 }
-                Err(why) => {
-                    // Before anyone is answered: who builds on the lost rows is refused from now on.
+                Err(error) => {
+                    // Before any reply: batches that build on the lost rows are refused from now on.
                     self.shared.epoch.fetch_add(1, Ordering::SeqCst);
-                    for answer in answers {
-                        let _ = answer.send(Err(JournalError::Unavailable(why.clone())));
+                    for reply in replies {
+                        let _ = reply.send(Err(error.clone()));
                     }
                 }
             }
@@ -180,103 +164,80 @@ impl Writer {
         }
     }
 
-    /// One transaction: durable when this returns `Ok`, undone when it does not.
+    /// Calls the store, after recovering it from an earlier failure.
     fn attempt<T>(
         &mut self,
-        write: impl FnOnce(&Transaction<'_>, &mut Tip) -> rusqlite::Result<T>,
-    ) -> Result<T, String> {
-        let tried = self.open().and_then(|()| self.transact(write));
-        match &tried {
-            Ok(_) => {
+        call: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, JournalError> {
+        let result = self.recover().and_then(|()| call(&mut *self.store));
+        match result {
+            Ok(value) => {
                 if self.shared.failing.lock().take().is_some() {
                     tracing::info!("the journal can be written again");
                 }
+                Ok(value)
             }
-            Err(why) => {
-                tracing::error!(why, "the journal could not be written");
+            Err(error) => {
+                let (StoreError::NotStored(cause) | StoreError::Unknown(cause)) = &error;
+                tracing::error!(why = %cause, "the journal could not be written");
                 metrics::counter!("journal_errors_total").increment(1);
-                *self.shared.failing.lock() = Some(why.clone());
-                // Whatever state the connection is in, a new one starts from what the disk has.
-                self.connection = None;
+                *self.shared.failing.lock() = Some(cause.clone());
+                self.failed = true;
+                Err(error.into())
             }
         }
-        tried
     }
 
-    fn transact<T>(
-        &mut self,
-        write: impl FnOnce(&Transaction<'_>, &mut Tip) -> rusqlite::Result<T>,
-    ) -> Result<T, String> {
-        let Some(connection) = self.connection.as_mut() else {
-            return Err("the file is not open".to_owned());
-        };
-        let pages = self.limit.get();
-        let mut tip = self.tip.clone();
-        let transact = || {
-            if pages != self.applied_limit {
-                // 0 leaves the limit as it is; the largest one is what it is without a limit.
-                let pragma = if pages == 0 { u32::MAX - 1 } else { pages };
-                connection.pragma_update_and_check(None, "max_page_count", pragma, |_| Ok(()))?;
-                self.applied_limit = pages;
-            }
-            let behavior = TransactionBehavior::Immediate;
-            let transaction = connection.transaction_with_behavior(behavior)?;
-            let written = write(&transaction, &mut tip)?;
-            transaction.commit()?;
-            Ok(written)
-        };
-        let written = transact().map_err(|error: rusqlite::Error| words(&error))?;
-        self.tip = tip;
-        Ok(written)
-    }
-
-    /// Makes sure that there is a connection; after an error, that means a new one.
-    fn open(&mut self) -> Result<(), String> {
-        if self.connection.is_some() {
+    fn recover(&mut self) -> Result<(), StoreError> {
+        if !self.failed {
             return Ok(());
         }
-        let reopened = self.file.reopen().and_then(|connection| {
-            let tip = Tip::read(&connection)?;
-            Ok((connection, tip))
-        });
-        let (connection, tip) = reopened.map_err(|error| words(&error))?;
-        if tip.head.id < self.tip.head.id {
-            return Err("the file is not the journal that was opened; stop and look at it".into());
+        let recovered = self.store.recover()?;
+        if recovered.head.id < self.head.id {
+            let why =
+                "the store is not the journal that was opened; stop the service and inspect it";
+            return Err(StoreError::NotStored(why.into()));
         }
-        if tip.head != self.tip.head {
-            // The failed commit did reach the disk. Its rows are in no ring, so all read the file.
-            self.tip = tip;
-            self.shared.ring.write().reset(self.tip.head.id);
+        if recovered.head != self.head {
+            // The failed commit did become durable. The ring lacks its rows, so followers read the store.
+            self.head = recovered.head;
+            self.shared.ring.write().reset(self.head.id);
             self.announce();
         }
-        self.applied_limit = 0;
-        self.connection = Some(connection);
+        self.shared.control.store(recovered.control, Ordering::SeqCst);
+        self.failed = false;
         Ok(())
     }
 
-    /// Rows first, then the head that wakes those who wait for them, then the answers: whoever has an
-    /// answer finds its row.
-    fn publish(&mut self, written: Vec<Vec<Row>>, answers: Vec<Answer<Written>>) {
-        let written: Vec<Vec<_>> =
-            written.into_iter().map(|rows| rows.into_iter().map(Recorded::new).collect()).collect();
+    /// Publishes rows first, then the head that wakes followers, then replies: a caller with a response
+    /// can read its row.
+    fn publish(&mut self, group: GroupCommit, replies: Vec<Reply<Committed>>) {
+        let GroupCommit { head, control, outcomes } = group;
+        self.head = head;
+        let outcomes: Vec<_> = outcomes.into_iter().map(shared_rows).collect();
         {
             let mut ring = self.shared.ring.write();
             if self.shared.published.receiver_count() > 0 {
-                written.iter().flatten().for_each(|row| ring.push(Arc::clone(row)));
+                let rows = outcomes.iter().flatten().flatten();
+                rows.for_each(|row| ring.push(Arc::clone(row)));
             } else {
-                // Nobody follows: whoever comes later begins at the head, or reads the file.
-                ring.reset(self.tip.head.id);
+                // Nothing follows: a later follower starts at the head or reads the store.
+                ring.reset(self.head.id);
             }
         }
+        self.shared.control.store(control, Ordering::SeqCst);
         self.announce();
-        for (rows, answer) in written.into_iter().zip(answers) {
-            let id = rows.last().map_or(self.tip.head.id, |row| row.id);
-            let _ = answer.send(Ok(Written { id, rows }));
+        for (outcome, reply) in outcomes.into_iter().zip(replies) {
+            let committed = outcome.map(|rows| {
+                let id = rows.last().map_or(self.head.id, |row| row.id);
+                Committed { id, rows }
+            });
+            let _ = reply.send(committed);
         }
     }
 
     fn announce(&self) {
-        let head = &self.tip.head;
+        let head = &self.head;
         self.shared.published.send_if_modified(|published| {
             let new = published.head != *head;
             if new {
@@ -285,31 +246,28 @@ impl Writer {
             new
         });
     }
+}
 
-    /// Moves the log into the database file, so that the file alone is the journal.
-    fn finish(&mut self) {
-        self.shortener = None;
-        if let Some(connection) = &self.connection {
-            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let done = connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0));
-            match done {
-                Ok(0) => {}
-                Ok(_) => {
-                    tracing::warn!("a reader kept the journal's log in use; it stays beside it")
-                }
-                Err(error) => {
-                    tracing::warn!(why = words(&error), "the journal's log stays beside it")
-                }
-            }
+fn shared_rows(outcome: BatchOutcome) -> Result<Vec<Arc<JournalRow>>, JournalError> {
+    match outcome {
+        BatchOutcome::Stored(rows) => Ok(rows.into_iter().map(JournalRow::new).collect()),
+        BatchOutcome::Rejected(rejection) => Err(JournalError::Rejected(rejection)),
+    }
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotStored(cause) => JournalError::Unavailable(cause),
+            StoreError::Unknown(cause) => JournalError::Unknown(cause),
         }
     }
 }
 
-fn put_probe(transaction: &Transaction<'_>, _tip: &mut Tip) -> rusqlite::Result<()> {
-    let put = "INSERT OR REPLACE INTO settings (key, value) VALUES ('journal.probe', ?1)";
-    transaction.execute(put, ["x".repeat(PROBE_BYTES)]).map(drop)
-}
-
-fn take_probe(transaction: &Transaction<'_>, _tip: &mut Tip) -> rusqlite::Result<()> {
-    transaction.execute("DELETE FROM settings WHERE key = 'journal.probe'", []).map(drop)
+impl StoreError {
+    /// The cause of the failure.
+    pub fn cause(&self) -> &Cause {
+        let (StoreError::NotStored(cause) | StoreError::Unknown(cause)) = self;
+        cause
+    }
 }

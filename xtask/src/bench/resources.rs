@@ -69,7 +69,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         "--release",
         "--locked",
         "-p",
-        "life-agent-observer",
+        "life-agent-observer-sqlite",
         "--example",
         "million",
         "--",

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use life_agent_engine::observer::{Head, Reader, Verdict};
+use life_agent_engine::observer::verify::{self, Verdict};
+use life_agent_engine::observer::{self, Head, Readers};
+use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, progress_bar};
 use super::{CommandResult, FOUND};
@@ -89,7 +91,7 @@ fn head(text: &str) -> Result<Head, String> {
 pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
     let open = |db: &OneDb| {
         let path = db.db.as_deref().unwrap_or(default_db);
-        Reader::open(path).map_err(|error| error.to_string())
+        SqliteFile::open(path).map_err(|error| error.to_string())
     };
     match audit {
         Audit::Verify(options) => verify(&open(&options.db)?, options),
@@ -106,8 +108,8 @@ pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
     }
 }
 
-fn export(reader: &Reader, after: u64) -> CommandResult {
-    let last = reader.head().map_err(|error| error.to_string())?.id;
+fn export(file: &SqliteFile, after: u64) -> CommandResult {
+    let last = file.head().map_err(|error| error.to_string())?.id;
     let bar = progress_bar(last.saturating_sub(after), "rows");
     let out = std::io::stdout();
     if out.is_terminal() {
@@ -115,7 +117,7 @@ fn export(reader: &Reader, after: u64) -> CommandResult {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     let mut out = std::io::BufWriter::new(Lines { out: out.lock(), bar: &bar });
-    let exported = reader.export(after, &mut out);
+    let exported = observer::export(file, after, &mut out);
     let written = out.flush();
     drop(out);
     bar.finish_and_clear();
@@ -142,11 +144,13 @@ impl<W: Write> Write for Lines<'_, W> {
     }
 }
 
-fn verify(reader: &Reader, options: &Verify) -> CommandResult {
+fn verify(file: &SqliteFile, options: &Verify) -> CommandResult {
     let bar = progress_bar(0, "rows");
-    let verdict = reader.verify(options.expect_head.as_ref(), |rows, total| {
-        bar.set_length(total);
-        bar.set_position(rows);
+    let verdict = file.view().and_then(|view| {
+        verify::verify(&*view, options.expect_head.as_ref(), |rows, total| {
+            bar.set_length(total);
+            bar.set_position(rows);
+        })
     });
     bar.finish_and_clear();
     let verdict = verdict.map_err(|error| error.to_string())?;

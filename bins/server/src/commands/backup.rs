@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use life_agent_engine::observer::Reader;
+use life_agent_observer_sqlite::SqliteFile;
 
 use super::CommandResult;
 use super::terminal::{print_json, spinner};
@@ -27,9 +27,9 @@ pub struct Backup {
 /// Runs it.
 pub fn run(options: &Backup, default_db: &Path) -> CommandResult {
     let words = |error: life_agent_engine::observer::JournalError| error.to_string();
-    let reader = Reader::open(options.db.as_deref().unwrap_or(default_db)).map_err(words)?;
+    let file = SqliteFile::open(options.db.as_deref().unwrap_or(default_db)).map_err(words)?;
     let spinner = spinner("copying");
-    let copied = reader.backup(&options.file);
+    let copied = file.backup(&options.file);
     spinner.finish_and_clear();
     let head = copied.map_err(words)?;
     if options.json {

@@ -110,7 +110,7 @@ fn look(settings: &Settings) -> Vec<Finding> {
         finding("keys", keys(settings)),
         finding("policy", policy(&config)),
         finding("opa", opa(&config)),
-        finding("journal", places::journal(&config.db_path)),
+        finding("journal", places::journal(&settings.db_path)),
         finding("workspace", places::workspace(&config.workspace_dir)),
         finding("plans", places::plans(&config.plans_dir)),
         finding("log", places::log(settings.log_file.as_deref())),

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod replay;
 mod terminal;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -69,13 +70,13 @@ pub enum Work {
 }
 
 /// Runs a command.
-pub fn run(work: &Work, config: Config) -> CommandResult {
+pub fn run(work: &Work, config: Config, db: &Path) -> CommandResult {
     match work {
-        Work::Audit(audit) => audit::run(audit, &config.db_path),
-        Work::Replay(options) => replay::run(options, config),
-        Work::Backup(options) => backup::run(options, &config.db_path),
+        Work::Audit(audit) => audit::run(audit, db),
+        Work::Replay(options) => replay::run(options, config, db),
+        Work::Backup(options) => backup::run(options, db),
         Work::Policy(policy) => policy::run(policy, config),
-        Work::Plan(plan) => plan::run(plan, &config),
+        Work::Plan(plan) => plan::run(plan, &config, db),
     }
 }
 

@@ -3,14 +3,16 @@
 //! Works beside a running service: the journal is only read, and the workspace's tree and index stay
 //! as they are.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
-use life_agent_engine::observer::Reader;
+use life_agent_engine::observer::Readers;
 use life_agent_engine::plans::branch::{Branch, BranchError};
 use life_agent_engine::plans::life::Status;
-use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, ShelfBranchError};
+use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, StoredPlan};
+use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, print_styled, spinner};
 use super::{CommandResult, FAILED, FOUND};
@@ -92,13 +94,12 @@ fn status(text: &str) -> Result<Status, String> {
 }
 
 /// Runs it.
-pub fn run(plan: &Plan, config: &Config) -> CommandResult {
+pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
     let shelf = Shelf::open(config).map_err(|error| error.to_string())?;
-    let reader = Reader::open(&config.db_path).map_err(|error| error.to_string())?;
+    let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
     match plan {
         Plan::List(options) => {
-            let limit = options.limit.max(1);
-            let plans = shelf.list(&reader, options.status, None, limit).map_err(words)?;
+            let plans = list(&shelf, &file, options).map_err(words)?;
             if options.json {
                 print_json(&plans)?;
             } else {
@@ -107,20 +108,21 @@ pub fn run(plan: &Plan, config: &Config) -> CommandResult {
             Ok(ExitCode::SUCCESS)
         }
         Plan::Show(options) => {
-            let view = shelf.view(&reader, &options.id).map_err(words)?;
+            let plan = stored(&file, &options.id).map_err(words)?;
+            let view = shelf.view(&plan).map_err(words)?;
             if options.json {
                 print_json(&view)?;
             } else {
                 show(&view);
-                if let Some(diff) = shelf.diff(&reader, &options.id).map_err(words)? {
+                if let Some(diff) = shelf.diff(&plan).map_err(words)? {
                     say!("");
                     print_styled(&diff, colour);
                 }
             }
             Ok(ExitCode::SUCCESS)
         }
-        Plan::Check(one) => check(&shelf, &reader, &one.id),
-        Plan::Branch(options) => branch(&shelf, &reader, options, config),
+        Plan::Check(one) => check(&shelf, &file, &one.id),
+        Plan::Branch(options) => branch(&shelf, &file, options, config),
     }
 }
 
@@ -163,15 +165,28 @@ fn show(view: &PlanView) {
     }
 }
 
-fn check(shelf: &Shelf, reader: &Reader, id: &str) -> CommandResult {
-    match shelf.view(reader, id) {
+fn list(shelf: &Shelf, file: &SqliteFile, options: &List) -> Result<Vec<PlanSummary>, EngineError> {
+    let mut list = shelf.list(options.status, None, options.limit.max(1));
+    while let Some((status, before)) = list.next_page() {
+        list.add(file.view()?.proposals(status, before, list.limit())?)?;
+    }
+    Ok(list.plans)
+}
+
+fn stored(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
+    StoredPlan::read(id, file.view()?.proposal(id)?)
+}
+
+fn check(shelf: &Shelf, file: &SqliteFile, id: &str) -> CommandResult {
+    let plan = stored(file, id).map_err(words)?;
+    match shelf.view(&plan) {
         Ok(view) if view.stale => {
             say!("stale: {} changed since; make it anew", view.stale_files.join(", "));
             Ok(ExitCode::from(FOUND))
         }
         Ok(view) => {
             // Reads the patch itself and proves its hashes.
-            shelf.diff(reader, id).map_err(words)?;
+            shelf.diff(&plan).map_err(words)?;
             say!("{} is as it was written and applies", view.summary.id);
             Ok(ExitCode::SUCCESS)
         }
@@ -183,15 +198,20 @@ fn check(shelf: &Shelf, reader: &Reader, id: &str) -> CommandResult {
     }
 }
 
-fn branch(shelf: &Shelf, reader: &Reader, options: &MakeBranch, config: &Config) -> CommandResult {
-    let view = shelf.view(reader, &options.id).map_err(words)?;
+fn branch(
+    shelf: &Shelf,
+    file: &SqliteFile,
+    options: &MakeBranch,
+    config: &Config,
+) -> CommandResult {
+    let plan = stored(file, &options.id).map_err(words)?;
+    let view = shelf.view(&plan).map_err(words)?;
     let busy = spinner("git");
-    let branched = shelf.branch(reader, &options.id);
+    let branched = shelf.branch(&plan);
     busy.finish_and_clear();
     let made = match branched {
         Ok(made) => made,
-        Err(ShelfBranchError::Branch(refused)) => return refuse(&refused),
-        Err(ShelfBranchError::Plan(error)) => return Err(error.to_string()),
+        Err(refused) => return refuse(&refused),
     };
     say!("{} at {:.12}, on {:.12}", made.name, made.commit, made.base);
     let Some(remote) = &options.push else { return Ok(ExitCode::SUCCESS) };

@@ -1,13 +1,13 @@
 //! `life-agent replay`: play the recorded requests through the policy and rules of today.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::observer::Reader;
 use life_agent_engine::{Config, ReplayReport};
+use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, progress_bar};
 use super::{CommandResult, FOUND};
@@ -37,18 +37,18 @@ pub struct Replay {
 }
 
 /// Runs it. Changes nothing.
-pub fn run(options: &Replay, mut config: Config) -> CommandResult {
+pub fn run(options: &Replay, mut config: Config, default_db: &Path) -> CommandResult {
     if let Some(policy) = &options.policy {
         if !policy.is_file() {
             return Err(format!("there is no policy `{}`", policy.display()));
         }
         config.policy_path.clone_from(policy);
     }
-    let db = options.db.as_deref().unwrap_or(&config.db_path);
-    let reader = Reader::open(db).map_err(|error| error.to_string())?;
-    let total = reader.head().map_err(|error| error.to_string())?.id;
+    let db = options.db.as_deref().unwrap_or(default_db);
+    let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
+    let total = file.head().map_err(|error| error.to_string())?.id;
     let bar = progress_bar(total, "rows");
-    let report = life_agent_engine::replay(&reader, &config, options.agent.as_ref(), &mut |row| {
+    let report = life_agent_engine::replay(&file, &config, options.agent.as_ref(), &mut |row| {
         bar.set_position(row);
     });
     bar.finish_and_clear();

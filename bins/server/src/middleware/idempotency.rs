@@ -10,7 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, rt, web};
 use life_agent_engine::domain::governance::fault::Fault;
-use life_agent_engine::observer::Answer;
+use life_agent_engine::observer::StoredResponse;
 use life_agent_engine::{Claim, Effect, KeyedCall, Mark};
 use serde::Deserialize;
 
@@ -64,7 +64,7 @@ pub async fn once(
 
 enum Claimed {
     First(Mark),
-    Answered(Answer),
+    Answered(StoredResponse),
 }
 
 /// What the key of a request stands for. The body is read, and put back for whoever reads it next.
@@ -171,11 +171,11 @@ async fn keep(
         let body = to_bytes(body).await.map_err(|_| ApiError::bare(Code::Internal))?;
         let (headers, kept) = (kept_headers(head.headers()), body.to_vec());
         let response = ServiceResponse::new(request, head.set_body(BoxBody::new(body)));
-        (response, Answer { status: status.as_u16(), headers, body: kept })
+        (response, StoredResponse { status: status.as_u16(), headers, body: kept })
     } else {
         let headers = "content-type: application/json".to_owned();
         let body = body_of(&response);
-        (response, Answer { status: status.as_u16(), headers, body })
+        (response, StoredResponse { status: status.as_u16(), headers, body })
     };
     if let Some(state) = state
         && let Err(error) = state.engine.keep_answer(mark, answer).await
@@ -197,7 +197,7 @@ fn kept_headers(headers: &HeaderMap) -> String {
     KEPT_HEADERS.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn replay(answer: Answer) -> HttpResponse {
+fn replay(answer: StoredResponse) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for (name, value) in answer.headers.lines().filter_map(|line| line.split_once(": ")) {

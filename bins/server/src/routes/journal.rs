@@ -127,8 +127,8 @@ pub async fn journal(
     query: Query<JournalQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(JournalQuery { after, limit, max_chars, filter, .. }) = query;
-    let read = state.engine.journal().read(move |reader| reader.page(after, limit, &filter)).await;
-    let page = read.map_err(EngineError::from)?;
+    let page =
+        state.engine.journal().page(after, limit, filter).await.map_err(EngineError::from)?;
     Ok(HttpResponse::Ok().json(match max_chars {
         Some(most) => JournalAnswer::within(page, most),
         None => JournalAnswer::whole(page),

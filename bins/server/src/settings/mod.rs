@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use life_agent_engine::observer::Keep;
+use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -153,7 +153,7 @@ pub struct Settings {
     /// `TURN_QUEUE`
     pub turn_queue: usize,
     /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
-    pub journal_keep: Vec<Keep>,
+    pub journal_keep: Vec<Retention>,
 }
 
 /// A key and the name under which its caller appears.

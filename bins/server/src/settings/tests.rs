@@ -1,6 +1,6 @@
 //! Where settings come from, and what is said about those that are wrong.
 
-use life_agent_engine::observer::Keep;
+use life_agent_engine::observer::Retention;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -110,10 +110,10 @@ fn the_file_is_held_to_the_settings_there_are() {
 fn what_the_journal_keeps_is_set_by_rows_by_days_or_by_both() {
     assert_eq!(outcome(&[], &[], &[]).unwrap().journal_keep, []);
     let file = ("life-agent.toml", "[journal]\nkeep_rows = 1000\nkeep_days = 30");
-    let both = [Keep::Rows(1000), Keep::Days(30)];
+    let both = [Retention::Rows(1000), Retention::Days(30)];
     assert_eq!(outcome(&[file], &[], &[]).unwrap().journal_keep, both);
     let env = [("JOURNAL_KEEP_ROWS", "7")];
-    assert_eq!(outcome(&[file], &env, &[]).unwrap().journal_keep, [Keep::Rows(7), both[1]]);
+    assert_eq!(outcome(&[file], &env, &[]).unwrap().journal_keep, [Retention::Rows(7), both[1]]);
     for name in ["JOURNAL_KEEP_ROWS", "JOURNAL_KEEP_DAYS"] {
         for bad in ["0", "-1", "many", "1.5"] {
             refused(&[], &[(name, bad)], &[name, "whole number from 1"]);

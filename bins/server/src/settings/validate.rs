@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use life_agent_engine::observer::Keep;
+use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -114,10 +114,10 @@ fn at_least_one<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Opt
     number(text).filter(|n| *n >= T::from(1))
 }
 
-fn journal_keep(read: Reader<'_>) -> Result<Vec<Keep>, SettingError> {
+fn journal_keep(read: Reader<'_>) -> Result<Vec<Retention>, SettingError> {
     let expected = "a whole number from 1";
-    let rows = read.optional("JOURNAL_KEEP_ROWS", expected, at_least_one)?.map(Keep::Rows);
-    let days = read.optional("JOURNAL_KEEP_DAYS", expected, at_least_one)?.map(Keep::Days);
+    let rows = read.optional("JOURNAL_KEEP_ROWS", expected, at_least_one)?.map(Retention::Rows);
+    let days = read.optional("JOURNAL_KEEP_DAYS", expected, at_least_one)?.map(Retention::Days);
     Ok(rows.into_iter().chain(days).collect())
 }
 

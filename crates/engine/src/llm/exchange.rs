@@ -11,7 +11,7 @@ use life_agent_domain::governance::gate::{Permit, Trace, evaluate};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::size::json_size;
 use life_agent_groq::{ChatReply, Clean, Exchange as Kept, Model, Usage};
-use life_agent_observer::{Extra, Work};
+use life_agent_observer::{SideWrite, WriteBatch};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -267,7 +267,7 @@ impl Exchange {
         &self,
         engine: &Engine,
         messages: Vec<Message>,
-        extra: Vec<Extra>,
+        extra: Vec<SideWrite>,
     ) -> Result<Permit<Chat>, EngineError> {
         let answer = Chat { messages };
         let facts = engine.facts(&self.caller, &self.policy, answer.view(), Metered::No).await?;
@@ -304,7 +304,7 @@ impl Exchange {
         engine: &Engine,
         outcome: Told<'_>,
         digest: &str,
-        extra: Vec<Extra>,
+        extra: Vec<SideWrite>,
     ) -> Result<u64, EngineError> {
         let fields = self.body.as_object().into_iter().flatten();
         let parameters = fields.filter(|(name, _)| *name != "messages").collect();
@@ -320,14 +320,18 @@ impl Exchange {
             policy_hash: &self.policy.snapshot.hash,
         })?;
         let entry = engine.entry(&self.caller, EventKind::Chat, self.leave.agent(), data);
-        Ok(engine.journal.append(Work { extra, ..Work::of(entry) })?.await?.id)
+        Ok(engine
+            .journal
+            .append(WriteBatch { side_writes: extra, ..WriteBatch::of(entry) })?
+            .await?
+            .id)
     }
 
-    pub(super) fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<Extra> {
+    pub(super) fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<SideWrite> {
         let model = if model.is_empty() { self.model() } else { model };
         let model = self.policy.chain.redactor().redact(model).into_owned();
         let used = |usage: Usage| {
-            Extra::Usage(life_agent_observer::Usage {
+            SideWrite::Usage(life_agent_observer::Usage {
                 model,
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,

@@ -142,20 +142,16 @@ impl Engine {
         turn: &TurnStep,
         state: &AgentState,
     ) -> Result<Map<String, Value>, EngineError> {
-        let id = agent.clone();
-        let read = move |reader: &life_agent_observer::Reader| {
-            let turns = reader.recent_turns(id.as_str(), HISTORY_ROWS)?;
-            Ok((reader.recent(id.as_str(), RECORD_ROWS)?, turns))
-        };
-        let (rows, turns) = self.journal.read(read).await?;
+        let recent = self.journal.recent_activity(agent.as_str(), RECORD_ROWS, HISTORY_ROWS);
+        let recent = recent.await?;
         let llm = &policy.snapshot.policy.llm;
         let scene = Scene {
             profile: &policy.profile,
             agent,
             turn,
             state,
-            history: history(&turns, llm.history_tokens),
-            record: own_record(&rows),
+            history: history(&recent.turns, llm.history_tokens),
+            record: own_record(&recent.events),
         };
         let request = ChatRequest {
             model: llm.model.clone(),

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use life_agent_engine::observer::Reader;
+use life_agent_observer_sqlite::SqliteFile;
 
 use super::{Looked, fault};
 
@@ -29,7 +29,7 @@ pub(super) fn journal(path: &Path) -> Looked {
     if let Err(why) = writable(path) {
         return fault(format!("`{shown}`: {why}; make it writable"));
     }
-    let head = Reader::open_idle(path).and_then(|reader| reader.head());
+    let head = SqliteFile::open_idle(path).and_then(|file| file.head());
     drop(lock);
     match head {
         Ok(head) => Ok(format!("`{shown}`, {} rows; `audit verify` proves its chain", head.id)),

@@ -1,0 +1,127 @@
+//! Agents, snapshots, plans and settings.
+
+use life_agent_observer::store::MAX_RECORDS;
+use life_agent_observer::{AgentRecord, JournalError, Proposal, ProposalRecord, StoredSnapshot};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::value::RawValue;
+
+use crate::sqlite_error::read_error;
+
+pub(crate) fn agent(
+    connection: &Connection,
+    agent_id: &str,
+) -> rusqlite::Result<Option<AgentRecord>> {
+    let sql = "SELECT agent_id, state_version, turns, last_seen, last_event FROM agents
+         WHERE agent_id = ?1";
+    connection.prepare_cached(sql)?.query_row([agent_id], agent_record).optional()
+}
+
+pub(crate) fn agents(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<AgentRecord>> {
+    let sql = "SELECT agent_id, state_version, turns, last_seen, last_event FROM agents
+         WHERE agent_id > ?1 ORDER BY agent_id LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    // No id is empty, so every id comes after the empty text.
+    let bounds = params![after.unwrap_or_default(), limit.min(MAX_RECORDS)];
+    statement.query_map(bounds, agent_record)?.collect()
+}
+
+/// The latest step of any agent.
+pub(crate) fn last_step(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT ifnull(max(last_event), 0) FROM agents", [], |row| row.get(0))
+}
+
+pub(crate) fn snapshot(
+    connection: &Connection,
+    agent_id: &str,
+) -> Result<Option<StoredSnapshot>, JournalError> {
+    let read = || {
+        let sql = "SELECT event_id, state, state_hash FROM snapshots WHERE agent_id = ?1";
+        let found = connection.prepare_cached(sql)?.query_row([agent_id], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        });
+        found.optional()
+    };
+    let found = read().map_err(read_error)?;
+    found.map(|(row, state, hash)| StoredSnapshot::parse(agent_id, row, &state, hash)).transpose()
+}
+
+pub(crate) fn proposals(
+    connection: &Connection,
+    status: Option<&str>,
+    before: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<ProposalRecord>> {
+    let wanted = if status.is_some() { "status = ?1" } else { "?1 IS NULL" };
+    let sql = format!(
+        "SELECT event_id, ts, id, status, intent, artifact, data FROM proposals
+         WHERE {wanted} AND event_id < ?2 ORDER BY event_id DESC LIMIT ?3"
+    );
+    let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let bounds = params![status, before, limit.min(MAX_RECORDS)];
+    statement.query_map(bounds, proposal_record)?.collect()
+}
+
+pub(crate) fn proposal(
+    connection: &Connection,
+    id: &str,
+) -> rusqlite::Result<Option<ProposalRecord>> {
+    let sql = "SELECT event_id, ts, id, status, intent, artifact, data FROM proposals
+         WHERE id = ?1";
+    connection.prepare_cached(sql)?.query_row([id], proposal_record).optional()
+}
+
+pub(crate) fn setting(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT value FROM settings WHERE key = ?1";
+    connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
+}
+
+pub(crate) fn first_uncovered_step(
+    connection: &Connection,
+    upto: u64,
+) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT min(first_open) FROM agents WHERE first_open <= ?1";
+    connection.prepare_cached(sql)?.query_row([upto], |row| row.get(0))
+}
+
+pub(crate) fn uncovered_agents(
+    connection: &Connection,
+    upto: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT agent_id FROM agents WHERE first_open <= ?1 LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map(params![upto, limit], |row| row.get(0))?.collect()
+}
+
+fn agent_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<AgentRecord> {
+    Ok(AgentRecord {
+        agent_id: row.get(0)?,
+        state_version: row.get(1)?,
+        turns: row.get(2)?,
+        last_seen: row.get(3)?,
+        last_event: row.get(4)?,
+    })
+}
+
+fn proposal_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<ProposalRecord> {
+    let data = RawValue::from_string(row.get(6)?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, error.into())
+    })?;
+    Ok(ProposalRecord {
+        event_id: row.get(0)?,
+        ts: row.get(1)?,
+        proposal: Proposal {
+            id: row.get(2)?,
+            status: row.get(3)?,
+            intent: row.get(4)?,
+            artifact: row.get(5)?,
+            data,
+        },
+    })
+}

@@ -1,0 +1,123 @@
+//! Files that cannot serve as a journal are refused with a sentence, and left as they are.
+
+use life_agent_observer::{Journal, Options};
+use life_agent_observer_sqlite::{Sqlite, SqliteFile};
+use rusqlite::Connection;
+
+use crate::support::{Folder, bytes, fill};
+
+async fn filled(rows: u64) -> Folder {
+    let folder = Folder::new();
+    let journal = folder.open();
+    fill(&journal, rows).await;
+    journal.close().await.unwrap();
+    folder
+}
+
+/// Refused with these words, by the service and by an audit, and not a byte of it changed.
+#[track_caller]
+fn refused(folder: &Folder, words: &str) {
+    let before = bytes(&folder.db);
+    let refusal = folder.refusal();
+    assert!(refusal.contains(words), "{refusal}");
+    assert!(refusal.contains("agent.db") && refusal.contains("another"), "{refusal}");
+    assert_eq!(bytes(&folder.db), before);
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let folder = Folder::new();
+    for content in ["x".to_owned(), "hello ".repeat(2000), "\0".repeat(8192)] {
+        std::fs::write(&folder.db, content).unwrap();
+        refused(&folder, "not an SQLite database");
+        assert!(SqliteFile::open(&folder.db).is_err());
+    }
+}
+
+#[test]
+fn the_database_of_another_program_is_refused() {
+    let folder = Folder::new();
+    let sql = folder.sql();
+    sql.execute_batch("CREATE TABLE events (id INTEGER PRIMARY KEY, data TEXT)").unwrap();
+    drop(sql);
+    refused(&folder, "belongs to another program (tables: events)");
+    folder.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    refused(&folder, "belongs to another program");
+
+    let folder = Folder::new();
+    folder.sql().execute_batch("PRAGMA application_id = 7; PRAGMA user_version = 1;").unwrap();
+    refused(&folder, "belongs to another program (tables: none)");
+}
+
+#[tokio::test]
+async fn the_journal_of_a_newer_version_is_refused() {
+    let folder = filled(3).await;
+    folder.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    refused(&folder, "newer version (schema 99");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let folder = filled(2000).await;
+    let good = bytes(&folder.db);
+    std::fs::write(&folder.db, &good[..good.len() / 2]).unwrap();
+    refused(&folder, "damaged");
+    // A page in the middle, overwritten by something else.
+    let mut bad = good.clone();
+    let middle = bad.len() / 2 / 4096 * 4096;
+    bad[middle..middle + 4096].fill(0x5A);
+    std::fs::write(&folder.db, &bad).unwrap();
+    refused(&folder, "damaged");
+    std::fs::write(&folder.db, &good).unwrap();
+    drop(folder.open());
+}
+
+#[tokio::test]
+async fn a_journal_whose_last_rows_were_changed_or_cut_off_is_refused() {
+    let folder = filled(300).await;
+    folder.sql().execute("UPDATE events SET data = '{}' WHERE id = 299", []).unwrap();
+    refused(&folder, "row 299 was changed");
+
+    let folder = Folder::new();
+    let journal = folder.open();
+    journal.append(crate::support::step("a", 1)).unwrap().await.unwrap();
+    journal.close().await.unwrap();
+    folder.sql().execute("DELETE FROM events", []).unwrap();
+    refused(&folder, "row 1 was removed");
+}
+
+#[test]
+fn a_second_process_is_refused_until_the_first_has_ended() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    assert!(folder.refusal().contains("another process has it open"));
+    // Also under another name of the same file.
+    let link = folder.dir.path().join("link.db");
+    std::os::unix::fs::symlink(&folder.db, &link).unwrap();
+    assert!(Journal::open(Sqlite::at(&link), Options::default()).is_err());
+    drop(journal);
+    drop(Journal::open(Sqlite::at(&link), Options::default()).unwrap());
+}
+
+#[test]
+fn places_where_no_file_can_be_are_named() {
+    let folder = Folder::new();
+    let open = |path: std::path::PathBuf| {
+        Journal::open(Sqlite::at(path), Options::default()).err().unwrap().to_string()
+    };
+    assert!(open(folder.dir.path().to_owned()).contains("it is a folder"));
+    assert!(open(folder.dir.path().join("no/such/agent.db")).contains("folder does not exist"));
+    assert!(open("".into()).contains("no name"));
+    assert!(SqliteFile::open(&folder.db).err().unwrap().to_string().contains("does not exist"));
+}
+
+#[test]
+fn an_empty_database_becomes_a_journal() {
+    let folder = Folder::new();
+    std::fs::write(&folder.db, "").unwrap();
+    drop(folder.open());
+    std::fs::remove_file(&folder.db).unwrap();
+    Connection::open(&folder.db).unwrap().execute_batch("VACUUM").unwrap();
+    drop(folder.open());
+    assert_eq!(folder.whole().rows, 0);
+}

@@ -1,0 +1,175 @@
+//! Reads of the journal: named, asynchronous, returning domain types.
+
+use std::sync::Arc;
+
+use super::Journal;
+use crate::committed::Head;
+use crate::error::JournalError;
+use crate::expiry::{Expired, ExpiryLimits};
+use crate::filter::Filter;
+use crate::idempotency::IdempotencyEntry;
+use crate::jobs::{JobRecord, OpenJob};
+use crate::page::Page;
+use crate::records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
+use crate::retention::{self, Retention};
+use crate::store::Read;
+use crate::verify::{self, Verdict};
+
+/// Each method reads from one view that includes every row answered before, on a thread where blocking
+/// is allowed. All fail with [`JournalError::Unavailable`], [`JournalError::Damaged`] or
+/// [`JournalError::Closed`].
+impl Journal {
+    /// See [`Read::page`].
+    pub async fn page(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: Filter,
+    ) -> Result<Page, JournalError> {
+        self.read(move |view| view.page(after, limit, &filter)).await
+    }
+
+    /// See [`Read::agent`].
+    pub async fn agent(&self, agent_id: &str) -> Result<Option<AgentRecord>, JournalError> {
+        let agent_id = agent_id.to_owned();
+        self.read(move |view| view.agent(&agent_id)).await
+    }
+
+    /// See [`Read::agents`].
+    pub async fn agents(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<AgentRecord>, JournalError> {
+        self.read(move |view| view.agents(after.as_deref(), limit)).await
+    }
+
+    /// See [`Read::snapshot`].
+    pub async fn snapshot(&self, agent_id: &str) -> Result<Option<StoredSnapshot>, JournalError> {
+        let agent_id = agent_id.to_owned();
+        self.read(move |view| view.snapshot(&agent_id)).await
+    }
+
+    /// See [`Read::agent_history`].
+    pub async fn agent_history(&self, agent_id: &str) -> Result<AgentHistory, JournalError> {
+        let agent_id = agent_id.to_owned();
+        self.read(move |view| view.agent_history(&agent_id)).await
+    }
+
+    /// See [`Read::recent_events`] and [`Read::recent_turns`].
+    pub async fn recent_activity(
+        &self,
+        agent_id: &str,
+        events: usize,
+        turns: usize,
+    ) -> Result<RecentActivity, JournalError> {
+        let agent_id = agent_id.to_owned();
+        let activity = move |view: &dyn Read| {
+            let events = view.recent_events(&agent_id, events)?;
+            Ok(RecentActivity { events, turns: view.recent_turns(&agent_id, turns)? })
+        };
+        self.read(activity).await
+    }
+
+    /// See [`Read::search_notes`].
+    pub async fn search_notes(
+        &self,
+        agent_id: &str,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, JournalError> {
+        let (agent_id, query) = (agent_id.to_owned(), query.to_owned());
+        self.read(move |view| view.search_notes(&agent_id, &query, limit)).await
+    }
+
+    /// See [`Read::proposals`].
+    pub async fn proposals(
+        &self,
+        status: Option<String>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ProposalRecord>, JournalError> {
+        self.read(move |view| view.proposals(status.as_deref(), before, limit)).await
+    }
+
+    /// See [`Read::proposal`].
+    pub async fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError> {
+        let id = id.to_owned();
+        self.read(move |view| view.proposal(&id)).await
+    }
+
+    /// See [`Read::setting`].
+    pub async fn setting(&self, key: &str) -> Result<Option<String>, JournalError> {
+        let key = key.to_owned();
+        self.read(move |view| view.setting(&key)).await
+    }
+
+    /// See [`Read::job`].
+    pub async fn job(&self, id: &str) -> Result<Option<JobRecord>, JournalError> {
+        let id = id.to_owned();
+        self.read(move |view| view.job(&id)).await
+    }
+
+    /// See [`Read::open_jobs`].
+    pub async fn open_jobs(&self) -> Result<Vec<OpenJob>, JournalError> {
+        self.read(|view| view.open_jobs()).await
+    }
+
+    /// See [`Read::idempotency`].
+    pub async fn idempotency(&self, id: &str) -> Result<Option<IdempotencyEntry>, JournalError> {
+        let id = id.to_owned();
+        self.read(move |view| view.idempotency(&id)).await
+    }
+
+    /// See [`Read::expired`].
+    pub async fn expired(&self, limits: ExpiryLimits) -> Result<Vec<Expired>, JournalError> {
+        self.read(move |view| view.expired(&limits)).await
+    }
+
+    /// The last row that need not be kept; 0 for none.
+    pub async fn prunable(&self, keep: Retention) -> Result<u64, JournalError> {
+        self.read(move |view| retention::prunable(view, keep)).await
+    }
+
+    /// See [`Read::uncovered_agents`].
+    pub async fn uncovered_agents(
+        &self,
+        upto: u64,
+        limit: usize,
+    ) -> Result<Vec<String>, JournalError> {
+        self.read(move |view| view.uncovered_agents(upto, limit)).await
+    }
+
+    /// See [`verify::verify`].
+    pub async fn verify(&self, expect_head: Option<Head>) -> Result<Verdict, JournalError> {
+        self.read(move |view| verify::verify(view, expect_head.as_ref(), |_, _| ())).await
+    }
+
+    /// Runs `read` on one view, for the tests of backends.
+    ///
+    /// # Errors
+    /// The error of `read`, or the view cannot be opened.
+    #[cfg(feature = "testing")]
+    pub async fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Read) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.read(read).await
+    }
+
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Read) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let waited = Arc::clone(&self.0.views).acquire_owned().await;
+        let permit = waited.map_err(|_| JournalError::Closed)?;
+        let readers = self.0.readers.read().clone().ok_or(JournalError::Closed)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let result = readers.view().and_then(|view| read(&*view));
+            drop(readers);
+            drop(permit);
+            result
+        });
+        reading.await.map_err(|_| JournalError::unavailable("a read panicked"))?
+    }
+}

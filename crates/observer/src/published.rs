@@ -1,0 +1,30 @@
+//! State shared by the writer, the readers and the followers of one journal.
+
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::committed::Head;
+use crate::error::Cause;
+use crate::ring::Ring;
+
+/// The published end of the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    pub(crate) head: Head,
+    /// Set once, when the writer has ended.
+    pub(crate) closed: bool,
+}
+
+pub(crate) struct Shared {
+    /// The durable head. Followers wait for it to change.
+    pub(crate) published: watch::Sender<Published>,
+    pub(crate) ring: RwLock<Ring>,
+    /// Number of failed commits.
+    pub(crate) epoch: AtomicU64,
+    /// The present control version.
+    pub(crate) control: AtomicU64,
+    /// The error of the last commit; `None` if it succeeded.
+    pub(crate) failing: Mutex<Option<Cause>>,
+}

@@ -1,0 +1,211 @@
+//! The storage port: the traits that a backend implements.
+//!
+//! A [`Backend`] opens into a [`Store`], which the journal's writer thread owns, and [`Readers`], which
+//! all other threads share. Both block. The writer calls [`Store::commit`] once per group and never once
+//! per row, so the port adds no allocation and no boxed future to a row.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use life_agent_domain::governance::event::Row;
+
+use crate::batch::WriteBatch;
+use crate::chain::Tip;
+use crate::committed::Head;
+use crate::error::{Cause, JournalError};
+use crate::expiry::{Expired, ExpiryLimits};
+use crate::filter::Filter;
+use crate::idempotency::IdempotencyEntry;
+use crate::jobs::{JobRecord, OpenJob};
+use crate::page::Page;
+use crate::precondition::Rejection;
+use crate::records::{AgentHistory, AgentRecord, ProposalRecord, StoredSnapshot};
+
+pub use crate::expiry::EXPIRY_CHUNK;
+pub use crate::jobs::turn_row;
+pub use crate::page::parse_data;
+pub use crate::records::{MAX_RECORDS, RECENT_STEPS};
+pub use crate::retention::{TRIM_ROWS, declared_pruned};
+pub use crate::verify::{RawLink, RawRow, RawText};
+
+/// A place where a journal is stored, not yet opened.
+pub trait Backend {
+    /// Opens the store, or creates an empty one. Blocks.
+    ///
+    /// # Errors
+    /// [`JournalError::Open`] if the store cannot serve as a journal. It is then left unchanged.
+    fn open(self) -> Result<Opened, JournalError>;
+}
+
+/// An opened store.
+pub struct Opened {
+    /// The store's name in error messages.
+    pub name: String,
+    /// The last row.
+    pub tip: Tip,
+    /// The present control version.
+    pub control: u64,
+    /// The writing side.
+    pub store: Box<dyn Store>,
+    /// The reading side.
+    pub readers: Arc<dyn Readers>,
+}
+
+/// The writing side of a store, owned by the journal's writer thread.
+pub trait Store: Send {
+    /// Stores a group of batches in order in one transaction. When it returns, the group is durable. A
+    /// batch whose precondition fails is rejected: it leaves no row and no side write, and the other
+    /// batches are stored.
+    ///
+    /// # Errors
+    /// The whole group failed. The next call of [`Store::recover`] finds the outcome.
+    fn commit(&mut self, group: Vec<WriteBatch>) -> Result<GroupCommit, StoreError>;
+
+    /// Reconnects after a failure and returns the end of the journal as it is stored, which is further
+    /// than before if the failed commit did become durable.
+    ///
+    /// # Errors
+    /// The store is still unusable.
+    fn recover(&mut self) -> Result<Recovered, StoreError>;
+
+    /// Tests whether the store can be written, without leaving a trace.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// Removes up to [`TRIM_ROWS`] rows that the last `journal.pruned` row declares removed, oldest
+    /// first, and returns their number.
+    ///
+    /// # Errors
+    /// Nothing was removed.
+    fn trim(&mut self) -> Result<usize, StoreError>;
+
+    /// Housekeeping after a group. All of its callers have their responses.
+    fn after_group(&mut self) {}
+
+    /// Ends the store. No call follows.
+    fn close(&mut self) {}
+}
+
+/// A durable group.
+pub struct GroupCommit {
+    /// The end of the journal after the group.
+    pub head: Head,
+    /// The control version after the group.
+    pub control: u64,
+    /// The outcome of each batch, in the order of the group.
+    pub outcomes: Vec<BatchOutcome>,
+}
+
+/// The outcome of one batch of a durable group.
+pub enum BatchOutcome {
+    /// The rows, in order.
+    Stored(Vec<Row>),
+    /// The precondition that did not hold.
+    Rejected(Rejection),
+}
+
+/// The stored end of the journal.
+pub struct Recovered {
+    /// The last row.
+    pub head: Head,
+    /// The control version.
+    pub control: u64,
+}
+
+/// Why a store could not write.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Nothing was stored.
+    NotStored(Cause),
+    /// It is not known whether the group was stored. A store that can find out does so before it
+    /// returns this.
+    Unknown(Cause),
+}
+
+/// The reading side of a store.
+pub trait Readers: Send + Sync {
+    /// Number of views that may be open at the same time.
+    fn limit(&self) -> usize;
+
+    /// Opens a view. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn view(&self) -> Result<Box<dyn Read + '_>, JournalError>;
+}
+
+/// One consistent view of the journal, from its first read until it is dropped. It includes every row
+/// whose commit completed before the view was opened. All methods block and fail with
+/// [`JournalError::Unavailable`] or [`JournalError::Damaged`].
+pub trait Read {
+    /// The last row.
+    fn head(&self) -> Result<Head, JournalError>;
+    /// Id of the first row; 0 for an empty journal.
+    fn first_id(&self) -> Result<u64, JournalError>;
+    /// One row.
+    fn row(&self, id: u64) -> Result<Option<Row>, JournalError>;
+    /// Up to `limit` rows after row `after` that the filter selects. A position beyond the end finds
+    /// nothing. Bounded in time: a page may be short, or empty, and still have a `next`.
+    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError>;
+    /// Visits the last `last` rows (all if `None`) in order, exactly as stored, without any check.
+    fn scan(
+        &self,
+        last: Option<u64>,
+        visit: &mut dyn FnMut(&RawRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), JournalError>;
+    /// Number of stored rows.
+    fn count(&self) -> Result<u64, JournalError>;
+    /// The last row that retention declares removed.
+    fn pruned(&self) -> Result<Option<Head>, JournalError>;
+
+    /// The position of an agent; `None` if it has taken no step.
+    fn agent(&self, agent_id: &str) -> Result<Option<AgentRecord>, JournalError>;
+    /// Up to `limit` agents after `after`, ordered by the bytes of their ids.
+    fn agents(&self, after: Option<&str>, limit: usize) -> Result<Vec<AgentRecord>, JournalError>;
+    /// The greatest [`AgentRecord::last_event`]; 0 without agents.
+    fn last_step(&self) -> Result<u64, JournalError>;
+    /// The last stored state of an agent.
+    fn snapshot(&self, agent_id: &str) -> Result<Option<StoredSnapshot>, JournalError>;
+    /// The rows that an agent's present state consists of.
+    fn agent_history(&self, agent_id: &str) -> Result<AgentHistory, JournalError>;
+    /// The latest turns of an agent among its last [`RECENT_STEPS`] steps, at most `limit`, oldest first.
+    fn recent_turns(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError>;
+    /// The latest acts, turns and denials of an agent, at most `limit`, oldest first.
+    fn recent_events(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError>;
+    /// Versions of up to `limit` notes of an agent that hold a word beginning with a word of the query,
+    /// best match first.
+    fn search_notes(
+        &self,
+        agent_id: &str,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, JournalError>;
+
+    /// Up to `limit` plans with this status (any if `None`) created before row `before`, newest first.
+    fn proposals(
+        &self,
+        status: Option<&str>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ProposalRecord>, JournalError>;
+    /// One plan.
+    fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError>;
+    /// A setting.
+    fn setting(&self, key: &str) -> Result<Option<String>, JournalError>;
+    /// One job.
+    fn job(&self, id: &str) -> Result<Option<JobRecord>, JournalError>;
+    /// All jobs that have not ended, in order of arrival.
+    fn open_jobs(&self) -> Result<Vec<OpenJob>, JournalError>;
+    /// A recorded call.
+    fn idempotency(&self, id: &str) -> Result<Option<IdempotencyEntry>, JournalError>;
+    /// Ended jobs and idempotency records beyond the limits.
+    fn expired(&self, limits: &ExpiryLimits) -> Result<Vec<Expired>, JournalError>;
+
+    /// The first step at or before row `upto` that its agent's snapshot does not cover.
+    fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError>;
+    /// Up to `limit` agents with such a step.
+    fn uncovered_agents(&self, upto: u64, limit: usize) -> Result<Vec<String>, JournalError>;
+}
