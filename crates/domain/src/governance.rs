@@ -9,6 +9,7 @@ pub mod event;
 pub mod fault;
 pub mod gate;
 pub mod ids;
+pub mod invisible;
 pub mod payload;
 pub mod redaction;
 pub mod score;

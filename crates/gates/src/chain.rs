@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use life_agent_domain::governance::gate::{Chain, Gate};
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_policy::snapshot::Snapshot;
 
 use crate::kill_switch::KillSwitchGate;
 use crate::limits::RateGate;
 use crate::opa::{Opa, OpaGate};
 use crate::paths::PathsGate;
-use crate::redact::SecretRedactor;
+use crate::redact::{PolicyRedactor, SecretRedactor};
 use crate::risk::RiskGate;
 use crate::rules::RulesGate;
 
@@ -24,6 +25,11 @@ pub struct ChainOptions {
 /// redaction ends the chain whatever the policy says about the category `secrets`.
 pub fn chain(snapshot: Arc<Snapshot>, options: ChainOptions) -> Chain {
     let policy_hash = snapshot.hash.clone();
+    let own = PolicyRedactor::new(Arc::clone(&snapshot));
+    let redactor: Box<dyn Redact> = match own.has_own_patterns() {
+        true => Box::new(own),
+        false => Box::new(SecretRedactor),
+    };
     let mut rest: Vec<Box<dyn Gate>> = vec![
         Box::new(RateGate),
         Box::new(RiskGate::new(Arc::clone(&snapshot))),
@@ -33,7 +39,7 @@ pub fn chain(snapshot: Arc<Snapshot>, options: ChainOptions) -> Chain {
     if let Some(opa) = options.opa {
         rest.push(Box::new(OpaGate { opa, policy_hash }));
     }
-    Chain::new(Box::new(KillSwitchGate), rest, Box::new(SecretRedactor))
+    Chain::new(Box::new(KillSwitchGate), rest, redactor)
 }
 
 #[cfg(test)]

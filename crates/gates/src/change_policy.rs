@@ -7,18 +7,19 @@ use life_agent_domain::governance::gate::{Reason, Refusal, TargetFact};
 use life_agent_policy::snapshot::Snapshot;
 
 use crate::paths::PathsGate;
-use crate::risk::scanner::credentials;
+use crate::risk::scanner::{credentials, custom_secrets};
 
 /// Answers for one policy.
 #[derive(Debug)]
 pub struct SnapshotChangePolicy {
     paths: PathsGate,
+    snapshot: Arc<Snapshot>,
 }
 
 impl SnapshotChangePolicy {
     /// The directories and globs of one policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { paths: PathsGate::new(snapshot) }
+        Self { paths: PathsGate::new(Arc::clone(&snapshot)), snapshot }
     }
 }
 
@@ -44,7 +45,8 @@ impl ChangePolicy for SnapshotChangePolicy {
     fn added_text(&self, text: &str) -> Vec<Leak> {
         let leak =
             |found: crate::RawFinding| Leak { rule: found.rule.into_owned(), start: found.start };
-        credentials(text).into_iter().map(leak).collect()
+        let own = custom_secrets(&self.snapshot, text);
+        credentials(text).into_iter().chain(own).map(leak).collect()
     }
 }
 

@@ -30,6 +30,6 @@ pub mod rules;
 mod chain;
 
 pub use chain::{ChainOptions, chain};
-pub use redact::SecretRedactor;
+pub use redact::{PolicyRedactor, SecretRedactor};
 pub use risk::built_in::warm_up;
 pub use risk::scanner::{RawFinding, Scanner};

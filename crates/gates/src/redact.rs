@@ -1,13 +1,16 @@
-//! Takes credentials out of whatever is kept, shown or streamed.
+//! Removes credentials from everything that is stored, shown or streamed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use life_agent_domain::governance::redaction::Redact;
+use life_agent_policy::document::Category;
+use life_agent_policy::snapshot::Snapshot;
 
-use crate::risk::scanner::{RawFinding, credentials};
+use crate::risk::scanner::{RawFinding, credentials, custom_secrets};
 
-/// Replaces every credential by `[redacted:<rule>]`. Always at work, whatever the policy says about
-/// the category `secrets`: a policy may let a secret pass, never let it be kept.
+/// Replaces every credential by `[redacted:<rule>]`, with the built-in patterns. Always at work, whatever a
+/// policy says about the category `secrets`: a policy may let a secret pass, but not be stored.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretRedactor;
 
@@ -17,14 +20,69 @@ impl Redact for SecretRedactor {
     }
 
     fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
-        repeated(text, |text| [credentials(text), credentials_under(key, text)].concat())
+        repeated(text, |text| [credentials(text), under(key, text, credentials)].concat())
     }
 }
 
-/// What one credential leaves behind may read as another, now that it stands alone.
+/// The same, with the policy's own patterns of category `secrets` in addition.
+#[derive(Debug, Clone)]
+pub struct PolicyRedactor {
+    snapshot: Arc<Snapshot>,
+}
+
+impl PolicyRedactor {
+    /// The built-in patterns and those of one policy.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot }
+    }
+
+    /// Whether the policy has patterns of category `secrets`; without them, [`SecretRedactor`] does as well.
+    pub fn has_own_patterns(&self) -> bool {
+        self.snapshot.patterns.iter().any(|pattern| pattern.category == Category::Secrets)
+    }
+}
+
+impl Redact for PolicyRedactor {
+    fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        own_first(text, &self.snapshot, |clean| SecretRedactor.redact(clean))
+    }
+
+    fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        let across = |text: &str| under(key, text, |text| custom_secrets(&self.snapshot, text));
+        let found = [custom_secrets(&self.snapshot, text), across(text)].concat();
+        let clean = match found.is_empty() {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(without(text, found)),
+        };
+        chain_redact(clean, |clean| SecretRedactor.redact_under(key, clean))
+    }
+}
+
+/// The policy's patterns are searched once: a pattern of theirs may match its own replacement.
+fn own_first<'t>(
+    text: &'t str,
+    snapshot: &Snapshot,
+    rest: impl Fn(&str) -> Cow<'_, str>,
+) -> Cow<'t, str> {
+    let found = custom_secrets(snapshot, text);
+    let clean = match found.is_empty() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(without(text, found)),
+    };
+    chain_redact(clean, rest)
+}
+
+fn chain_redact<'t>(clean: Cow<'t, str>, rest: impl Fn(&str) -> Cow<'_, str>) -> Cow<'t, str> {
+    match rest(&clean) {
+        Cow::Borrowed(_) => clean,
+        Cow::Owned(cleaner) => Cow::Owned(cleaner),
+    }
+}
+
+/// Rounds of searching: the rest of a text may read as a credential once another is gone.
 const MAX_ROUNDS: usize = 8;
 
-/// The text without what is found, until nothing is.
+/// The text without what is found, searched again until nothing is found.
 fn repeated(text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
     for _ in 0..MAX_ROUNDS {
@@ -37,15 +95,15 @@ fn repeated(text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Cow<'_, str> 
     clean
 }
 
-/// Read as it would stand in a file: what is found in the value, or across both, is in the value.
-fn credentials_under(key: &str, text: &str) -> Vec<RawFinding> {
+/// Finds in a key and its value, read as they stand in a file: the part of each that is in the value.
+fn under(key: &str, text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Vec<RawFinding> {
     let head = format!("{key}\": \"");
     let in_value = |found: RawFinding| {
         let start = found.start.max(head.len()) - head.len();
         let end = found.end.min(head.len() + text.len()).saturating_sub(head.len());
         (start < end).then_some(RawFinding { start, end, ..found })
     };
-    credentials(&format!("{head}{text}\"")).into_iter().filter_map(in_value).collect()
+    find(&format!("{head}{text}\"")).into_iter().filter_map(in_value).collect()
 }
 
 /// The text with each find replaced by its rule.

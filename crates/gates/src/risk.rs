@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use life_agent_domain::governance::command::{Command, Field, Subject};
+use life_agent_domain::governance::command::{Command, Field, Kind, Subject};
 use life_agent_domain::governance::gate::{
     Effect, Finding, Gate, GateInputs, Reason, Refusal, Verdict,
 };
@@ -15,10 +15,12 @@ use self::scanner::{RawFinding, Scanner, credentials};
 
 pub(crate) mod built_in;
 pub(crate) mod decode;
+mod embedded;
 mod joined;
 pub mod patterns;
 mod prefilter;
 mod probe;
+pub mod provenance;
 pub mod scanner;
 mod shell;
 mod view;
@@ -44,7 +46,7 @@ impl RiskGate {
         text: &str,
         raw: &RawFinding,
     ) -> Option<Finding> {
-        let effect = self.snapshot.policy.risk.effect(raw.category)?;
+        let effect = self.snapshot.policy.risk.effect(command.kind(), raw.category)?;
         let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
         Some(Finding {
@@ -76,7 +78,7 @@ impl Gate for RiskGate {
         let keys_in =
             |(field, text)| credentials(text).into_iter().map(move |raw| (field, text, raw));
         let mut found: Vec<_> = names.into_iter().chain(targets).flat_map(keys_in).collect();
-        found.extend(self.in_texts(&texts));
+        found.extend(self.in_texts(command.kind(), &texts));
         let mut seen = BTreeSet::new();
         let findings: Vec<Finding> = found
             .iter()
@@ -92,12 +94,19 @@ impl Gate for RiskGate {
 
 impl RiskGate {
     /// What is in the texts, also when it is spread over several of them.
-    fn in_texts<'t>(&self, texts: &[(Field, &'t str)]) -> Vec<(Field, &'t str, RawFinding)> {
+    fn in_texts<'t>(
+        &self,
+        kind: Kind,
+        texts: &[(Field, &'t str)],
+    ) -> Vec<(Field, &'t str, RawFinding)> {
         match texts {
             [] => Vec::new(),
-            [(field, text)] => {
-                self.scanner.scan(text).into_iter().map(|raw| (*field, *text, raw)).collect()
-            }
+            [(field, text)] => self
+                .scanner
+                .scan_as(kind, text)
+                .into_iter()
+                .map(|raw| (*field, *text, raw))
+                .collect(),
             several => {
                 let own = several.iter().flat_map(|(field, text)| {
                     self.scanner.custom(text).into_iter().map(move |raw| (*field, *text, raw))
@@ -106,7 +115,7 @@ impl RiskGate {
                 let mut budget = Budget::default();
                 for seam in Seam::of(several) {
                     let joined = Joined::new(several, seam);
-                    let raw = self.scanner.built_in(joined.text(), &mut budget).into_iter();
+                    let raw = self.scanner.built_in(kind, joined.text(), &mut budget).into_iter();
                     let custom = self.scanner.custom(joined.text()).into_iter();
                     found.extend(raw.chain(custom).filter_map(|raw| joined.place(raw)));
                 }

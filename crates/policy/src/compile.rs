@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use globset::{Glob, GlobSet};
 
 use crate::bounded::BoundedRegex;
-use crate::document::{CustomPattern, Policy, Risk, Rule, RuleEffect, VERSION};
+use crate::built_in;
+use crate::document::{CustomPattern, KindEffects, Policy, Risk, Rule, RuleEffect, VERSION};
 use crate::globs::{self, DenyGlobs};
 use crate::raw;
 use crate::reading::Faults;
@@ -27,6 +28,7 @@ pub(crate) fn compile(
     let deny = compiler.globs("deny_globs", &raw.deny_globs);
     let (rules, compiled_rules) = compiler.rules(raw.rules);
     let (patterns, compiled_patterns) = compiler.patterns(raw.risk.patterns);
+    compiler.patterns_off(&raw.risk.patterns_off, &patterns);
     if compiler.expressions > MAX_EXPRESSIONS {
         let message = format!("must have at most {MAX_EXPRESSIONS} regular expressions in all");
         faults.add("", message);
@@ -42,7 +44,13 @@ pub(crate) fn compile(
         max_diff_lines: raw.max_diff_lines,
         llm: raw.llm,
         rules,
-        risk: Risk { mode: raw.risk.mode, categories: raw.risk.categories, patterns },
+        risk: Risk {
+            mode: raw.risk.mode,
+            kinds: KindEffects::resolve(&raw.risk.categories, &raw.risk.kinds),
+            categories: raw.risk.categories,
+            patterns_off: raw.risk.patterns_off,
+            patterns,
+        },
         observer: raw.observer,
         plans: raw.plans,
     };
@@ -119,6 +127,17 @@ impl Compiler<'_> {
         patterns.filter_map(|(index, pattern)| self.pattern(&path(index), pattern)).unzip()
     }
 
+    /// An id that names no pattern would switch nothing off, which its author must learn.
+    fn patterns_off(&mut self, off: &[String], own: &[CustomPattern]) {
+        let own: Vec<&str> = own.iter().map(|pattern| pattern.id.as_str()).collect();
+        for (index, id) in off.iter().enumerate() {
+            if !built_in::PATTERNS.contains(&id.as_str()) && !own.contains(&id.as_str()) {
+                let near = built_in::near(id, &own);
+                self.faults.add(format!("risk.patterns_off.{index}"), unknown_pattern(id, &near));
+            }
+        }
+    }
+
     fn pattern(
         &mut self,
         path: &str,
@@ -173,6 +192,14 @@ impl Compiler<'_> {
             }
         }
         compiled
+    }
+}
+
+fn unknown_pattern(id: &str, near: &[&str]) -> String {
+    let near: Vec<_> = near.iter().map(|id| format!("`{id}`")).collect();
+    match near.is_empty() {
+        true => format!("`{id}` is not the id of a pattern; docs/gates.md lists them"),
+        false => format!("`{id}` is not the id of a pattern; near matches: {}", near.join(", ")),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The policy document once it is valid. It serialises to the shape that it is written in.
 
 use life_agent_domain::governance::command::Kind;
-use life_agent_domain::governance::gate::Effect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub mod risk;
+
+pub use risk::{Categories, Category, CategoryEffect, CustomPattern, KindEffects, Mode, Risk};
 
 /// The only version of the document there is.
 pub const VERSION: &str = "1";
@@ -147,139 +150,6 @@ enum KindName {
     Tool,
 }
 
-/// What is done about risky texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Risk {
-    /// `observe` turns every denial of this gate into an observation.
-    pub mode: Mode,
-    /// What is done about each category.
-    pub categories: Categories,
-    /// The operator's own patterns, beside the built-in ones.
-    pub patterns: Vec<CustomPattern>,
-}
-
-/// Whether the risk gate bites.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Categories do what they are set to.
-    #[default]
-    Enforce,
-    /// What would be refused is only recorded.
-    Observe,
-}
-
-/// What is done about each category of risk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-#[schemars(deny_unknown_fields)]
-pub struct Categories {
-    /// Shell, script and process commands.
-    pub command_exec: CategoryEffect,
-    /// Credentials.
-    pub secrets: CategoryEffect,
-    /// Addresses that reach into a network or hide their host.
-    pub url: CategoryEffect,
-    /// Paths that leave their directory.
-    pub path_traversal: CategoryEffect,
-    /// Texts that try to give a model new instructions; a guess, hence observed unless set.
-    pub prompt_injection: CategoryEffect,
-}
-
-impl Default for Categories {
-    fn default() -> Self {
-        use CategoryEffect::{Deny, Observe};
-        Self {
-            command_exec: Deny,
-            secrets: Deny,
-            url: Deny,
-            path_traversal: Deny,
-            prompt_injection: Observe,
-        }
-    }
-}
-
-/// What is done about a category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CategoryEffect {
-    /// A finding refuses the request.
-    Deny,
-    /// A finding is recorded.
-    Observe,
-    /// The category is not looked for.
-    Off,
-}
-
-/// The five kinds of risk that texts are searched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Category {
-    /// Shell, script and process commands.
-    CommandExec,
-    /// Credentials.
-    Secrets,
-    /// Addresses that reach into a network or hide their host.
-    Url,
-    /// Paths that leave their directory.
-    PathTraversal,
-    /// Texts that try to give a model new instructions.
-    PromptInjection,
-}
-
-impl Category {
-    /// All of them, in the order of the document.
-    pub const ALL: [Category; 5] = [
-        Category::CommandExec,
-        Category::Secrets,
-        Category::Url,
-        Category::PathTraversal,
-        Category::PromptInjection,
-    ];
-
-    /// The name in documents, rows and answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Category::CommandExec => "command_exec",
-            Category::Secrets => "secrets",
-            Category::Url => "url",
-            Category::PathTraversal => "path_traversal",
-            Category::PromptInjection => "prompt_injection",
-        }
-    }
-}
-
-impl Risk {
-    /// What a finding of this category does; none when the category is off.
-    pub fn effect(&self, category: Category) -> Option<Effect> {
-        let set = match category {
-            Category::CommandExec => self.categories.command_exec,
-            Category::Secrets => self.categories.secrets,
-            Category::Url => self.categories.url,
-            Category::PathTraversal => self.categories.path_traversal,
-            Category::PromptInjection => self.categories.prompt_injection,
-        };
-        match (set, self.mode) {
-            (CategoryEffect::Off, _) => None,
-            (CategoryEffect::Deny, Mode::Enforce) => Some(Effect::Deny),
-            (CategoryEffect::Deny, Mode::Observe) | (CategoryEffect::Observe, _) => {
-                Some(Effect::Observe)
-            }
-        }
-    }
-}
-
-/// A pattern of the operator's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CustomPattern {
-    /// Unique among all rules and patterns.
-    pub id: String,
-    /// The category whose effect it takes.
-    pub category: Category,
-    /// A regular expression that [`BoundedRegex`](crate::bounded::BoundedRegex) accepts.
-    pub pattern: String,
-}
-
 /// How the journal works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
@@ -303,30 +173,4 @@ impl Default for Observer {
 pub struct Plans {
     /// Whether the caller who made a plan may also review it.
     pub self_review: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn observing_softens_denials_and_off_stays_off() {
-        let mut risk = Risk::default();
-        assert_eq!(risk.effect(Category::Secrets), Some(Effect::Deny));
-        assert_eq!(risk.effect(Category::PromptInjection), Some(Effect::Observe));
-        risk.categories.url = CategoryEffect::Off;
-        risk.mode = Mode::Observe;
-        let effects = Category::ALL.map(|category| risk.effect(category));
-        let observe = Some(Effect::Observe);
-        assert_eq!(effects, [observe, observe, None, observe, observe]);
-    }
-
-    #[test]
-    fn a_category_is_called_the_same_everywhere() {
-        let keys = serde_json::to_value(Categories::default()).unwrap();
-        for category in Category::ALL {
-            assert_eq!(serde_json::to_value(category).unwrap(), category.as_str());
-            assert!(keys.get(category.as_str()).is_some());
-        }
-    }
 }

@@ -13,6 +13,7 @@
 //! takes text and reads no file; whether a directory exists is asked of a [`snapshot::Workspace`].
 
 pub mod bounded;
+pub mod built_in;
 mod compile;
 pub mod document;
 pub mod globs;

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::document::risk::KindOverrides;
 use crate::document::{Categories, Category, Llm, Match, Mode, Observer, Plans, RuleEffect};
 
 /// Longest id, and the characters of one; the schema has them as a pattern.
@@ -86,18 +87,24 @@ pub(crate) struct Rule {
     pub(crate) effect: Option<RuleEffect>,
 }
 
-/// What is done about risky texts.
+/// What happens to a request in which a risk pattern is found.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Risk {
-    /// `enforce` does what the categories say; `observe` only records it.
+    /// `enforce` applies the effects below; `observe` records what they would have refused.
     #[garde(skip)]
     pub(crate) mode: Mode,
-    /// What is done about each category.
+    /// The effect of each category, for every kind of request.
     #[garde(skip)]
     pub(crate) categories: Categories,
-    /// Patterns of your own, beside the built-in ones.
+    /// Effects for single kinds of request.
+    #[garde(skip)]
+    pub(crate) kinds: KindOverrides,
+    /// Ids of patterns that the gate does not search for. Redaction still uses them.
+    #[garde(length(max = 128))]
+    pub(crate) patterns_off: Vec<String>,
+    /// Your own patterns, in addition to the built-in ones.
     #[garde(length(max = 128), dive)]
     pub(crate) patterns: Vec<Pattern>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::governance::command::{Gated, Plan, Turn};
+use life_agent_domain::governance::command::{Chat, Gated, Message, Plan, Turn};
 use life_agent_domain::governance::gate::{
     Chain, GateInputs, KillSwitch, Rate, TargetFact, Unwatched, evaluate,
 };
@@ -23,6 +23,10 @@ pub(crate) enum Place {
     AllowedTarget,
     /// Half in a plan's intent and half in its context.
     Split,
+    /// A user's message in a chat.
+    UserMessage,
+    /// A tool's result in a chat.
+    ToolMessage,
 }
 
 /// What came of it.
@@ -32,6 +36,18 @@ pub(crate) struct Outcome {
     pub(crate) rule: String,
     /// The categories of what was found.
     pub(crate) categories: Vec<&'static str>,
+    /// The rules of what was found, in the same order.
+    pub(crate) rules: Vec<String>,
+    /// The rules of category `prompt_injection`.
+    pub(crate) injections: Vec<String>,
+}
+
+impl Outcome {
+    /// The first rule of a category that was found.
+    pub(crate) fn rule_of(&self, category: &str) -> &str {
+        let at = self.categories.iter().position(|found| *found == category);
+        at.and_then(|at| self.rules.get(at)).map(String::as_str).unwrap_or_default()
+    }
 }
 
 pub(crate) struct Judge {
@@ -62,7 +78,12 @@ impl Judge {
             context: context.to_owned(),
             targets,
         };
+        let chat = |role: &str| Chat {
+            messages: vec![Message { role: role.to_owned(), content: text.to_owned() }],
+        };
         match place {
+            Place::UserMessage => self.judge(chat("user")),
+            Place::ToolMessage => self.judge(chat("tool")),
             Place::Input => self.judge(Turn { agent: self.agent.clone(), input: text.to_owned() }),
             Place::Context => self.judge(plan("tidy up", text, vec![])),
             Place::Target => self.judge(plan("tidy up", "", vec![text.to_owned()])),
@@ -96,7 +117,10 @@ impl Judge {
             Err(denial) => (&denial.trace, Some(&denial.refusal)),
         };
         let first = trace.findings.first().map(|finding| finding.rule.clone());
+        let injections = trace.findings.iter().filter(|f| f.category == "prompt_injection");
         Outcome {
+            injections: injections.map(|finding| finding.rule.clone()).collect(),
+            rules: trace.findings.iter().map(|finding| finding.rule.clone()).collect(),
             denied: refusal.is_some(),
             rule: refusal.and_then(|refusal| refusal.rule.clone()).or(first).unwrap_or_default(),
             categories: trace.findings.iter().map(|finding| finding.category).collect(),

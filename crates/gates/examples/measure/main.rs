@@ -1,8 +1,10 @@
-//! Plays a folder of corpora through the chain, as `/check` would, and compares with what is promised.
+//! Sends a folder of corpora through the chain, as `/check` does, and compares the results with bounds.
 //!
-//! `cargo run --release -p life-agent-gates --example measure -- DIR [--missed FILE]`
+//! `cargo run --release -p life-agent-gates --example measure -- DIR [--missed FILE] [--quick]`
 #![allow(missing_docs, reason = "a program, not a library")]
 
+mod agent_secrets;
+mod agent_text;
 mod classes;
 mod corpus;
 mod judge;
@@ -16,17 +18,19 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mut corpora = None;
     let mut missed = None;
+    let mut quick = false;
     while let Some(arg) = args.next() {
         match arg.as_str() {
+            "--quick" => quick = true,
             "--missed" => missed = args.next().map(PathBuf::from),
             _ => corpora = Some(PathBuf::from(arg)),
         }
     }
     let Some(corpora) = corpora else {
-        eprintln!("usage: measure DIR [--missed FILE]");
+        eprintln!("usage: measure DIR [--missed FILE] [--quick]");
         return ExitCode::from(2);
     };
-    match report::run(&corpora, missed.as_deref()) {
+    match report::run(&corpora, missed.as_deref(), quick) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

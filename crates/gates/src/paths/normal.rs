@@ -1,6 +1,8 @@
 //! The one form that a target path is judged in, and why a text has none.
 
-use crate::risk::decode::{decoded, is_invisible};
+use life_agent_domain::governance::invisible::invisible;
+
+use crate::risk::decode::decoded;
 
 /// Longest path, in bytes; what Linux takes.
 const MAX_BYTES: usize = 4096;
@@ -60,7 +62,9 @@ fn plain(raw: &str) -> Result<String, PathFault> {
     if raw.len() > MAX_BYTES {
         return Err(PathFault::TooLong);
     }
-    if raw.chars().any(|c| c.is_control() || is_invisible(c) && c != '\u{200d}' && c != '\u{fe0f}')
+    if raw
+        .chars()
+        .any(|c| c.is_control() || invisible(c).is_some() && c != '\u{200d}' && c != '\u{fe0f}')
     {
         return Err(PathFault::Control);
     }

@@ -141,3 +141,46 @@ fn the_key_of_a_value_tells_that_it_is_a_credential() {
     assert_eq!(clean["note"], "Tr0ub4dor3xyz");
     assert_eq!(clean["inner"]["name"], "hero");
 }
+
+#[test]
+fn patterns_of_the_policy_are_redacted_too() {
+    let snapshot = crate::chain::testing::policy(
+        "risk: {patterns: [{id: staff-pin, category: secrets, pattern: 'PIN-\\d{4}'}, \
+         {id: no-cats, category: url, pattern: cats}]}",
+    );
+    let redactor = PolicyRedactor::new(snapshot);
+    assert!(redactor.has_own_patterns());
+    for (text, expected) in [
+        ("PIN-1234 and PIN-5678, cats", "[redacted:staff-pin] and [redacted:staff-pin], cats"),
+        ("%50IN-1234", "[redacted:staff-pin]"),
+        ("password = \"correct horse\" PIN-1", "password = \"[redacted:quoted_password]\" PIN-1"),
+    ] {
+        assert_eq!(redactor.redact(text), expected);
+    }
+    assert_eq!(redactor.redact_under("note", "x PIN-1234"), "x [redacted:staff-pin]");
+    assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+}
+
+#[test]
+fn a_search_that_is_given_up_redacts_everything() {
+    let snapshot = crate::chain::testing::policy(
+        "risk: {patterns: [{id: slow, category: secrets, pattern: '(?:(?!b)a|(?!c)aa){1,50}(?!a)'}]}",
+    );
+    let text = "a".repeat(65_536);
+    assert_eq!(PolicyRedactor::new(snapshot).redact(&text), "[redacted:slow]");
+}
+
+#[test]
+fn credentials_in_escapes_are_taken_out() {
+    let key = "ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0";
+    let json: String = key.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let c: String = key.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+    let html: String = key.bytes().map(|byte| format!("&#x{byte:x};")).collect();
+    let mail = format!("token=3D{}=\n{}", &format!("{}{key}", "x ".repeat(30))[..80], &key[20..]);
+    for text in [json, c, html] {
+        let clean = clean(&format!("use {text} now"));
+        assert_eq!(clean, "use [redacted:github_token] now");
+    }
+    let clean = clean(&mail);
+    assert!(!clean.contains(&key[..20]) && !clean.contains(&key[20..]), "{clean}");
+}

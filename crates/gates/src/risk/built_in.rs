@@ -68,6 +68,9 @@ fn group_of(category: Category) -> usize {
     }
 }
 
+/// The effect of finding the pattern with this id; `None` if it is not searched for.
+type EffectOf<'f> = &'f dyn Fn(Category, &'static str) -> Option<Effect>;
+
 /// A pattern of a category, compiled when it is first searched for.
 struct Searched {
     category: Category,
@@ -94,13 +97,15 @@ impl Group {
     }
 
     /// Whether anything comes of finding one of them.
-    fn is_on(&self, effect: &dyn Fn(Category) -> Option<Effect>) -> bool {
-        self.patterns.iter().any(|searched| effect(searched.category).is_some())
+    fn is_on(&self, effect: EffectOf<'_>) -> bool {
+        self.patterns
+            .iter()
+            .any(|searched| effect(searched.category, searched.pattern.id).is_some())
     }
 }
 
 impl Compiled {
-    fn new(lists: &[(Category, &'static [Pattern])]) -> Self {
+    pub(super) fn new(lists: &[(Category, &'static [Pattern])]) -> Self {
         let secrets = lists.iter().filter(|(category, _)| *category == Category::Secrets);
         let shortest = secrets.flat_map(|(_, patterns)| *patterns).map(shortest).min();
         let groups = std::array::from_fn(|nth| Group::new(nth, lists));
@@ -116,7 +121,7 @@ impl Compiled {
     pub(super) fn find(
         &self,
         views: &Views<'_>,
-        effect: &dyn Fn(Category) -> Option<Effect>,
+        effect: EffectOf<'_>,
         budget: &mut Budget,
     ) -> Vec<RawFinding> {
         let original = views.original.text();
@@ -129,10 +134,12 @@ impl Compiled {
             if refusing >= enough || !group.concerns(view, views) || !group.is_on(effect) {
                 continue;
             }
+            // What is embedded is a text of its own, as plain in it as the original is.
+            let is_plain = view.is_original() || views.is_embedded(view);
             for index in group.prefilter.candidates(view.text().as_bytes(), budget) {
                 let searched = &group.patterns[index];
-                let Some(effect) = effect(searched.category) else { continue };
-                if refusing >= enough || view.is_original() && searched.pattern.disguised {
+                let Some(effect) = effect(searched.category, searched.pattern.id) else { continue };
+                if refusing >= enough || is_plain && searched.pattern.disguised {
                     continue;
                 }
                 spans.resize_with(group.patterns.len(), Spans::default);

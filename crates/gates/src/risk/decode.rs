@@ -1,6 +1,8 @@
-//! What a web server, a browser or a file system would read: percent escapes, `%u`, overlong UTF-8,
-//! HTML entities, compatibility characters and invisible ones, over and over until nothing changes.
+//! What a web server, a browser, a mail program or a file system would read: percent escapes, `%u`, overlong
+//! UTF-8, HTML entities, the escapes of JSON and C, quoted-printable, compatibility characters and invisible
+//! ones, again and again until nothing changes.
 
+use life_agent_domain::governance::invisible::{Invisible, invisible};
 use unicode_normalization::UnicodeNormalization;
 
 use super::view::{Rewrite, View};
@@ -30,23 +32,35 @@ fn may_change(text: &str) -> bool {
     let bytes = text.as_bytes();
     let escapes = |at: usize| match bytes[at] {
         b'%' => percent(&bytes[at..]).is_some(),
+        b'\\' => backslash(&bytes[at..]).is_some(),
         _ => entity(&text[at..]).is_some(),
     };
     let is_run = |chunk: &[u8]| chunk.iter().all(|byte| *byte == chunk[0]);
-    memchr::memchr2_iter(b'%', b'&', bytes).any(escapes)
+    memchr::memchr3_iter(b'%', b'&', b'\\', bytes).any(escapes)
         || !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && is_rewritten(c))
         || bytes.len() > MAX_RUN && bytes.chunks_exact(MAX_RUN / 2).any(is_run)
+        || is_quoted_printable(bytes)
 }
 
 fn round(view: &View<'_>) -> Option<View<'static>> {
     let text = view.text();
     let bytes = text.as_bytes();
     let mut rewrite = Rewrite::of(view);
+    let is_mail = is_quoted_printable(bytes);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let escape = match byte {
             b'%' => percent(&bytes[at..]),
             b'&' => entity(&text[at..]),
+            b'\\' => backslash(&bytes[at..]),
+            b'=' if is_mail => match soft_break(bytes, at) {
+                Some(len) => {
+                    rewrite.drop();
+                    at += len;
+                    continue;
+                }
+                None => quoted_printable(&bytes[at..]),
+            },
             _ => None,
         };
         if let Some((c, len)) = escape {
@@ -111,8 +125,12 @@ fn plain(c: char, mut out: impl FnMut(char)) {
     {
         return out(c);
     }
-    if is_invisible(c) {
-        return;
+    match invisible(c) {
+        None => {}
+        // Tags mirror ASCII; selectors are numbered, and numbers that are ASCII spell a text.
+        Some(Invisible::Tag(ascii)) => return out(ascii),
+        Some(Invisible::Selector(byte @ b' '..=b'~')) => return out(char::from(byte)),
+        Some(_) => return,
     }
     if let Some(separator) = look_alike(c) {
         return out(separator);
@@ -120,15 +138,6 @@ fn plain(c: char, mut out: impl FnMut(char)) {
     for form in std::iter::once(c).nfkc() {
         out(look_alike(form).unwrap_or(form));
     }
-}
-
-/// Zero-width and bidirectional controls, variation selectors, tags: shown as nothing.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Characters that pass for `/`, `\` and `.` where a system picks the nearest one it has. The two
@@ -214,6 +223,47 @@ fn sloppy_overlong(bytes: &[u8]) -> Option<(char, usize)> {
     let next = unchecked(bytes.get(3..)?).filter(|next| (0x80..0xc0).contains(next))?;
     let c = char::from_u32((lead & 0x1f) << 6 | next & 0x3f)?;
     is_path_sign(c).then_some((c, 6))
+}
+
+/// `\u0041` or `\x41` at the start: the character, if it is a visible one of ASCII, and how many bytes it
+/// takes. In source code, other characters are plain enough.
+fn backslash(bytes: &[u8]) -> Option<(char, usize)> {
+    let (digits, len) = match bytes.get(1)? {
+        b'u' | b'U' if bytes.get(2..4)? == b"00" => (bytes.get(4..6)?, 6),
+        b'x' => (bytes.get(2..4)?, 4),
+        _ => return None,
+    };
+    let byte = digit(digits[0])? << 4 | digit(digits[1])?;
+    matches!(byte, b' '..=b'~').then_some((char::from(byte), len))
+}
+
+/// Whether the text has an escaped `=` or soft line breaks, without which `=41` is no escape.
+fn is_quoted_printable(bytes: &[u8]) -> bool {
+    let soft_breaks = memchr::memmem::find_iter(bytes, b"=\n");
+    memchr::memmem::find(bytes, b"=3D").is_some()
+        || soft_breaks
+            .chain(memchr::memmem::find_iter(bytes, b"=\r\n"))
+            .any(|at| soft_break(bytes, at).is_some())
+}
+
+/// The length of a soft line break of quoted-printable: `=` at the end of a line that is nearly full, since
+/// other texts end lines with `=` as well.
+fn soft_break(bytes: &[u8], at: usize) -> Option<usize> {
+    const NEARLY_FULL: usize = 60;
+    let len = match bytes.get(at..)? {
+        [b'=', b'\n', ..] => 2,
+        [b'=', b'\r', b'\n', ..] => 3,
+        _ => return None,
+    };
+    let line = bytes.get(at.checked_sub(NEARLY_FULL)?..at)?;
+    memchr::memchr(b'\n', line).is_none().then_some(len)
+}
+
+/// `=41` at the start, if it stands for a visible character of ASCII.
+fn quoted_printable(bytes: &[u8]) -> Option<(char, usize)> {
+    let byte = digit(*bytes.get(1)?)? << 4 | digit(*bytes.get(2)?)?;
+    let is_upper = !bytes[1..3].iter().any(u8::is_ascii_lowercase);
+    (is_upper && matches!(byte, b' '..=b'~')).then_some((char::from(byte), 3))
 }
 
 /// An HTML entity at the start: the character, and how many bytes it takes.

@@ -8,8 +8,12 @@ use life_agent_policy::document::Category;
 mod command_exec;
 mod command_lines;
 mod credentials;
+mod issuers;
+mod names;
 mod path_traversal;
+mod positions;
 mod prompt_injection;
+pub(crate) mod provenance;
 mod secrets;
 mod url;
 mod vocabulary;
@@ -69,9 +73,11 @@ impl Hit<'_> {
 
 /// All lists of patterns, in the order in which they are searched for: what must not be kept first, what
 /// is only a guess last.
-pub fn all() -> [(Category, &'static [Pattern]); 7] {
+pub fn all() -> [(Category, &'static [Pattern]); 9] {
     [
         (Category::Secrets, secrets::PATTERNS),
+        (Category::Secrets, issuers::PATTERNS),
+        (Category::Secrets, positions::PATTERNS),
         (Category::Secrets, credentials::PATTERNS),
         (Category::CommandExec, command_exec::PATTERNS),
         (Category::CommandExec, command_lines::PATTERNS),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use life_agent_domain::governance::command::Kind;
 use life_agent_domain::governance::gate::Effect;
 use life_agent_policy::bounded::Found;
 use life_agent_policy::document::Category;
@@ -44,17 +45,26 @@ impl Scanner {
         Self { snapshot }
     }
 
-    /// Everything found in a text, in the order of the patterns; overlapping finds of one pattern, in
-    /// several readings of the text, are one.
+    /// Everything found in the text of a turn, in the order of the patterns. Overlapping finds of one
+    /// pattern, in several readings of the text, are one.
     pub fn scan(&self, text: &str) -> Vec<RawFinding> {
-        let mut findings = self.built_in(text, &mut Budget::default());
+        self.scan_as(Kind::Turn, text)
+    }
+
+    /// The same for a text of another kind of request, whose effects may differ.
+    pub(super) fn scan_as(&self, kind: Kind, text: &str) -> Vec<RawFinding> {
+        let mut findings = self.built_in(kind, text, &mut Budget::default());
         findings.extend(self.custom(text));
         findings
     }
 
-    /// What the built-in patterns find, of all categories that are on.
-    pub(super) fn built_in(&self, text: &str, budget: &mut Budget) -> Vec<RawFinding> {
-        let effect = |category| self.snapshot.policy.risk.effect(category);
+    /// Findings of the built-in patterns in all categories that are on for this kind of request.
+    pub(super) fn built_in(&self, kind: Kind, text: &str, budget: &mut Budget) -> Vec<RawFinding> {
+        let risk = &self.snapshot.policy.risk;
+        let effect = |category, id: &str| match risk.is_off(id) {
+            true => None,
+            false => risk.effect(kind, category),
+        };
         built_in::all().find(&Views::of(text), &effect, budget)
     }
 
@@ -78,7 +88,9 @@ impl Scanner {
             let (category, weight) = (pattern.category, CUSTOM_WEIGHT);
             Some(RawFinding { category, rule, start, end, weight, limit_reached })
         };
-        self.snapshot.patterns.iter().filter_map(finding).collect()
+        let risk = &self.snapshot.policy.risk;
+        let is_on = |pattern: &&CompiledPattern| !risk.is_off(&pattern.id);
+        self.snapshot.patterns.iter().filter(is_on).filter_map(finding).collect()
     }
 }
 
@@ -89,6 +101,50 @@ pub(crate) fn credentials(text: &str) -> Vec<RawFinding> {
     if text.len() < built_in::all().shortest_secret() && text.is_ascii() {
         return Vec::new();
     }
-    let effect = |category| (category == Category::Secrets).then_some(Effect::Observe);
+    let effect = |category, _: &str| (category == Category::Secrets).then_some(Effect::Observe);
     built_in::all().find(&Views::plain(text), &effect, &mut Budget::default())
+}
+
+/// Most finds of one pattern; what follows the last of them counts as found too.
+const MAX_CUSTOM_FINDS: usize = 1_000;
+
+/// Every find of the policy's own patterns of category `secrets`, whether they are switched off or not.
+pub(crate) fn custom_secrets(snapshot: &Snapshot, text: &str) -> Vec<RawFinding> {
+    let own = snapshot.patterns.iter().filter(|own| own.category == Category::Secrets);
+    let own: Vec<_> = own.collect();
+    if own.is_empty() {
+        return Vec::new();
+    }
+    let views = Views::of(text);
+    let mut found = Vec::new();
+    for pattern in own {
+        let rule = Cow::<'static, str>::Owned(pattern.id.clone());
+        let mut note = |(start, end): (usize, usize), limit_reached| {
+            let (category, weight, rule) = (pattern.category, CUSTOM_WEIGHT, rule.clone());
+            found.push(RawFinding { category, rule, start, end, weight, limit_reached });
+        };
+        for view in views.all() {
+            let mut at = 0;
+            for count in 0.. {
+                match pattern.regex.find_from(view.text(), at) {
+                    Found::No => break,
+                    Found::At { start, .. } if count == MAX_CUSTOM_FINDS => {
+                        note((view.original_span(start, start).0, text.len()), true);
+                        break;
+                    }
+                    Found::At { start, end } => {
+                        if start < end {
+                            note(view.original_span(start, end), false);
+                        }
+                        at = end.max(start + 1);
+                    }
+                    Found::LimitReached => {
+                        note((0, text.len()), true);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    found
 }

@@ -1,13 +1,15 @@
-//! The readings of one text that are searched: as it came, decoded, and as a shell takes it.
+//! The readings of one text that are searched: as received, decoded, as a shell reads it, and the texts that
+//! are embedded in it.
 
 use super::view::View;
-use super::{decode, shell};
+use super::{decode, embedded, shell};
 
 /// The readings of one text.
 pub(super) struct Views<'t> {
     pub(super) original: View<'t>,
     decoded: Option<View<'static>>,
     unquoted: Option<View<'static>>,
+    embedded: Option<View<'static>>,
 }
 
 impl<'t> Views<'t> {
@@ -20,7 +22,9 @@ impl<'t> Views<'t> {
 
     /// Without the reading as a shell, which would take credentials apart.
     pub(super) fn plain(text: &'t str) -> Self {
-        Self { original: View::original(text), decoded: decode::decoded(text), unquoted: None }
+        let decoded = decode::decoded(text);
+        let embedded = embedded::embedded(text);
+        Self { original: View::original(text), decoded, unquoted: None, embedded }
     }
 
     /// Whether this is the reading as a shell.
@@ -28,8 +32,13 @@ impl<'t> Views<'t> {
         self.unquoted.as_ref().is_some_and(|shell| std::ptr::eq(shell, view))
     }
 
+    /// Whether this is what was embedded.
+    pub(super) fn is_embedded(&self, view: &View<'_>) -> bool {
+        self.embedded.as_ref().is_some_and(|embedded| std::ptr::eq(embedded, view))
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &View<'_>> {
-        let rewritten = [&self.decoded, &self.unquoted];
+        let rewritten = [&self.decoded, &self.unquoted, &self.embedded];
         std::iter::once(&self.original as &View<'_>)
             .chain(rewritten.into_iter().flatten().map(|view| view as &View<'_>))
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use life_agent_domain::governance::command::Kind;
 use life_agent_domain::governance::gate::Effect;
 use proptest::prelude::*;
 
@@ -47,8 +48,9 @@ fn the_shipped_policy_has_the_documented_defaults() {
     assert_eq!(shipped.max_diff_lines, 800);
     assert_eq!(shipped.observer.snapshot_every, 100);
     assert!(!shipped.plans.self_review);
-    assert_eq!(shipped.risk.effect(Category::PromptInjection), Some(Effect::Observe));
-    assert_eq!(shipped.risk.effect(Category::Secrets), Some(Effect::Deny));
+    let effect = |category| shipped.risk.effect(Kind::Turn, category);
+    assert_eq!(effect(Category::PromptInjection), Some(Effect::Observe));
+    assert_eq!(effect(Category::Secrets), Some(Effect::Deny));
     let shipped = Policy { rules: vec![], deny_globs: vec![], ..shipped };
     assert_eq!(shipped, smallest);
 }
@@ -128,6 +130,11 @@ fn each_kind_of_fault_is_found_where_it_is() {
         ("lmm: {}", "lmm", "unknown key"),
         ("risk: {categories: {secret: deny}}", "risk.categories.secret", "unknown key"),
         ("risk: {mode: enforced}", "risk.mode", "`enforce`"),
+        ("risk: {kinds: {chats: {url: deny}}}", "risk.kinds.chats", "unknown key"),
+        ("risk: {kinds: {chat: {urls: deny}}}", "risk.kinds.chat.urls", "unknown key"),
+        ("risk: {kinds: {chat: {url: ask}}}", "risk.kinds.chat.url", "`observe`"),
+        ("risk: {patterns_off: [parent_dirs]}", "risk.patterns_off.0", "`parent_dir`"),
+        ("risk: {patterns_off: [parent_dir, x]}", "risk.patterns_off.1", "docs/gates.md"),
         ("observer: {snapshot_every: 10001}", "observer.snapshot_every", "greater than 10000"),
         ("plans: {self_review: yes}", "plans.self_review", "expected `true` or `false`"),
         ("rules: [7]", "rules.0", "expected a map"),
@@ -242,6 +249,24 @@ fn a_policy_is_shown_in_the_shape_that_it_is_written_in() {
     let snapshot = valid(VALID);
     let shown = serde_yaml::to_string(&snapshot.policy).unwrap();
     assert_eq!(valid(&shown).policy, snapshot.policy);
+}
+
+#[test]
+fn effects_per_kind_and_patterns_that_are_off_are_read() {
+    let text = with(
+        "risk:
+  categories: {url: observe}
+  kinds: {chat: {command_exec: deny}, tool: {secrets: off}}
+  patterns_off: [parent_dir, own]
+  patterns: [{id: own, category: url, pattern: x}]",
+    );
+    let risk = valid(&text).policy.risk;
+    assert_eq!(risk.effect(Kind::Chat, Category::CommandExec), Some(Effect::Deny));
+    assert_eq!(risk.effect(Kind::Chat, Category::PathTraversal), Some(Effect::Observe));
+    assert_eq!(risk.effect(Kind::Turn, Category::Url), Some(Effect::Observe));
+    assert!(risk.is_off("parent_dir") && risk.is_off("own") && !risk.is_off("parent"));
+    let shown = serde_yaml::to_string(&valid(&text).policy).unwrap();
+    assert_eq!(valid(&shown).policy.risk, risk);
 }
 
 #[test]

@@ -57,7 +57,7 @@ proptest! {
         let length = all().shortest_secret() - 1;
         let from = (from * text.len().saturating_sub(length) as f64) as usize;
         let short = text.get(from..(from + length).min(text.len())).unwrap_or_default();
-        let effect = |category| (category == Category::Secrets).then_some(Effect::Observe);
+        let effect = |category, _: &str| (category == Category::Secrets).then_some(Effect::Observe);
         let found = all().find(&Views::plain(short), &effect, &mut Budget::default());
         prop_assert!(found.is_empty(), "{short:?}: {found:?}");
     }
@@ -114,7 +114,7 @@ fn a_text_made_to_be_slow_is_searched_for_every_pattern_instead() {
 
 #[test]
 fn of_a_long_text_made_of_attacks_one_find_is_enough() {
-    let refuse = |_| Some(Effect::Deny);
+    let refuse = |_, _: &str| Some(Effect::Deny);
     let attacks = "x; cat /etc/passwd ../../x http://127.0.0.1/ ".repeat(2_000);
     let found = ALL.find(&Views::of(&attacks), &refuse, &mut Budget::default());
     let rules: std::collections::BTreeSet<_> = found.iter().map(|found| &found.rule).collect();
@@ -127,5 +127,9 @@ fn every_pattern_compiles_for_both_searches() {
     for Searched { pattern, .. } in searched() {
         assert!(compile(pattern).is_some(), "{}", pattern.id);
         assert!(super::super::probe::probe(&patterns::source(pattern)).is_some(), "{}", pattern.id);
+    }
+    let of_data = patterns::provenance::DESCRIPTIONS.iter().chain(patterns::provenance::RESULTS);
+    for pattern in of_data {
+        assert!(compile(pattern).is_some(), "{}", pattern.id);
     }
 }

@@ -1,5 +1,6 @@
 //! Credentials known by the name they are given to: `password = ...`, `"api_key": "..."`.
 
+use super::names::is_harmless_name;
 use super::{Hit, PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -10,7 +11,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
             | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,})"#,
         weight: 0.8,
-        accept: Some(is_random),
+        accept: Some(is_named_secret),
         examples: &[
             "api_key = \"9wXq2LkPz7VbN4mTr8Yc\"",
             "{\"snyk_token\": \"3f7a9c2e-8b1d-6f4a-0c5e-7b9d2f8a1c6e\"}",
@@ -25,6 +26,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "max_tokens: 4000",
             "key = SipHasher13::new_with_keys(1)",
             "secret: xxxxxxxxxxxxxxxx",
+            "public_key = \"9wXq2LkPz7VbN4mTr8Yc\"",
+            "nextPageToken: 9wXq2LkPz7VbN4mTr8Yc",
+            "partition_key=7c1e9a4f-2b8d-46e3-5af1-c9d2b7e4803a",
+            "\"total_tokens\": 3031548264",
         ],
         ..PLAIN
     },
@@ -61,6 +66,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ..PLAIN
     },
 ];
+
+/// A random value whose name does not say that it is something else.
+fn is_named_secret(hit: &Hit<'_>) -> bool {
+    is_random(hit) && !is_harmless_name(hit)
+}
 
 /// Whether a value looks drawn at random: long, of several kinds of characters, and no name of a thing.
 pub(super) fn is_random(hit: &Hit<'_>) -> bool {
@@ -174,9 +184,165 @@ pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
 }
 
 /// Something that a person would choose as a password: no placeholder, and some letters in it.
-fn is_chosen(hit: &Hit<'_>) -> bool {
+pub(super) fn is_chosen(hit: &Hit<'_>) -> bool {
     let value = hit.value();
     value.iter().filter(|byte| byte.is_ascii_alphabetic()).count() >= 3 && is_no_placeholder(value)
+}
+
+/// A value of an exact shape: whatever is not filled in for show, nor a piece of something longer.
+pub(super) fn is_exact(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    let is_piece = matches!(hit.before(), b'+' | b'-' | b'.' | b'~' | b'/' | b'=');
+    let is_piece = is_piece && hit.before() != b'=' || hit.before().is_ascii_alphanumeric();
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    !is_piece
+        && (digits >= 2 || changes_case(value))
+        && entropy(value) >= 2.8
+        && !is_an_alphabet(value)
+        && !is_made_of_words(value)
+        && is_no_placeholder(value)
+}
+
+/// 64 bytes in Base64 that nothing in front calls a hash, a signature or a public key.
+pub(super) fn is_storage_key(hit: &Hit<'_>) -> bool {
+    const HASHES: [&[u8]; 8] =
+        [b"sha", b"hash", b"digest", b"integrity", b"signature", b"checksum", b"sum", b"public"];
+    let near = hit.text[hit.start.saturating_sub(40)..hit.start].to_ascii_lowercase();
+    let line = near.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    is_exact(hit) && !HASHES.iter().any(|sign| memchr::memmem::find(line, sign).is_some())
+}
+
+/// The hash of a password, whose shape says it; one of an example has the same characters again and again.
+pub(super) fn is_hash(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    entropy(value) >= 3.0 && is_no_placeholder(value.strip_prefix(b"$").unwrap_or(value))
+}
+
+/// Passwords that come with the software, or stand in its documentation, and protect nothing.
+const WELL_KNOWN: [&[u8]; 24] = [
+    b"postgres",
+    b"mysql",
+    b"root",
+    b"admin",
+    b"guest",
+    b"test",
+    b"testing",
+    b"redis",
+    b"rabbitmq",
+    b"mongo",
+    b"minio",
+    b"minioadmin",
+    b"user",
+    b"username",
+    b"dev",
+    b"demo",
+    b"app",
+    b"hunter2",
+    b"foo",
+    b"bar",
+    b"123456",
+    b"12345678",
+    b"1234",
+    b"pw",
+];
+
+fn is_well_known(value: &[u8]) -> bool {
+    WELL_KNOWN.contains(&value.to_ascii_lowercase().as_slice())
+}
+
+/// A password where a program reads one: no placeholder, not the user's name, not one that everybody knows.
+pub(super) fn is_used_password(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    let quotes = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let (user, password) = match value.iter().position(|byte| *byte == b':') {
+        Some(at) => (&value[..at], &value[at + 1..]),
+        None => (user_before(hit), value),
+    };
+    let trim = |text: &[u8]| text.iter().filter(|byte| !quotes(byte)).copied().collect::<Vec<u8>>();
+    let (user, password) = (trim(user), trim(password));
+    password.len() >= 3
+        && !user.eq_ignore_ascii_case(&password)
+        && !is_well_known(&password)
+        && !password.starts_with(b"-")
+        && is_no_placeholder(&password)
+        && is_no_placeholder(value)
+        && !is_code(&password)
+}
+
+/// `bob` of `://bob:secret@`; empty where there is none.
+fn user_before<'t>(hit: &Hit<'t>) -> &'t [u8] {
+    let near = &hit.text[hit.start.saturating_sub(64)..hit.start];
+    let Some(near) = near.strip_suffix(b":") else { return b"" };
+    near.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+/// A call, an index, a member, a variable: what code has where a value is expected.
+fn is_code(value: &[u8]) -> bool {
+    let is_identifier = |part: &[u8]| {
+        !part.is_empty()
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            && !part[0].is_ascii_digit()
+    };
+    let is_path = value.contains(&b'.') && value.split(|byte| *byte == b'.').all(is_identifier);
+    let calls = value.iter().any(|byte| matches!(byte, b'(' | b')' | b'[' | b']'));
+    calls
+        || is_path
+        || value.contains(&b'$')
+            && value
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'$' | b'_' | b'{' | b'}'))
+}
+
+/// Something that looks like a password by itself: several kinds of characters, or a passphrase of words.
+pub(super) fn is_password(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    looks_like_password(value)
+        && !value.starts_with(b"/")
+        && !value.starts_with(b"~")
+        && !is_code(value)
+        && !value.contains(&b'\\')
+        && memchr::memmem::find(value, b"::").is_none()
+        && memchr::memmem::find(value, b"://").is_none()
+        && is_no_placeholder(value)
+        && !is_well_known(value)
+        && !is_an_alphabet(value)
+}
+
+fn looks_like_password(value: &[u8]) -> bool {
+    let has = |is: fn(&u8) -> bool| usize::from(value.iter().any(is));
+    let kinds = has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_digit);
+    let is_sign = |byte: &u8| {
+        byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b',')
+    };
+    let signs = usize::from(value.iter().any(is_sign));
+    let is_mixed = kinds + signs >= 3 && (value.iter().any(u8::is_ascii_digit) || signs > 0);
+    (value.len() >= 8 && is_mixed && entropy(value) >= 2.5) || is_passphrase(value)
+}
+
+/// `correct-horse-battery-staple`: four words or more, each long enough to be one of a list.
+fn is_passphrase(value: &[u8]) -> bool {
+    let words: Vec<_> = value.split(|byte| matches!(byte, b'-' | b'.' | b'_')).collect();
+    words.len() >= 4
+        && words
+            .iter()
+            .all(|word| (4..=10).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase))
+}
+
+/// A word of a sentence that is no word: a password, a passphrase or a random value.
+pub(super) fn is_secret_word(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    let end = value
+        .iter()
+        .rposition(|byte| !matches!(byte, b'.' | b',' | b';' | b':' | b')' | b'?'))
+        .map_or(0, |at| at + 1);
+    let word = &value[..end];
+    let hit = Hit { end: hit.start + word.len(), ..*hit };
+    let is_constant =
+        word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
+    let is_path = word.contains(&b'/') || word.contains(&b'(');
+    !is_constant
+        && !is_path
+        && (is_password(&hit) && !is_made_of_words(word) || is_passphrase(word) || is_random(&hit))
 }
 
 /// Several signs among letters, as generated passwords have and code has not.

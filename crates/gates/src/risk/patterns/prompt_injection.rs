@@ -76,7 +76,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: where ) \s+ (?: does | do | did | is | was | are ) \s+ [^.!?\n]+ \b (?: live
             | living | reside | residing | born | located | work ) \b
             | \b (?: the \s+ )? (?: users? | customers? | patients?
-            | [a-z]+ \s [a-z]+ ) (?:'|\xe2\x80\x99)s \s+ (?: \w+ \s+ )? (?: email | e-mail | phone
+            | <name> \s <name> ) (?:'|\xe2\x80\x99)s \s+ (?: \w+ \s+ )? (?: email | e-mail | phone
             | address | birth\w* | age | password | name | initials | location | residence | city | bank
             | balance | account | ssn | salary | favou?rite | current | home | personal | date
             | hometown | occupation | first | last | full | credit | license | mother )

@@ -1,7 +1,7 @@
 //! Credentials that carry the mark of whoever issued them.
 
-use super::credentials::{is_key_id, is_no_placeholder, is_random, is_token};
-use super::{Hit, PLAIN, Pattern};
+use super::credentials::{is_key_id, is_random, is_token};
+use super::{PLAIN, Pattern};
 
 /// A pattern for tokens with a prefix of their own. The formats are those that the issuers document
 /// for secret scanning.
@@ -198,24 +198,6 @@ pub(super) const PATTERNS: &[Pattern] = &[
         &["secret_length", "ntn_4567890123abc", "API-READONLY"],
     ),
     Pattern {
-        id: "url_password",
-        description: "a name and a password in a URL or in `curl -u`",
-        regex: r#"(?: :// [\w.%+-]+ : ([^\s@/"'<>]{3,}) @ [\w\[-] | \bcurl \b (?: [^\n\\] | \\ \s* )* \s (?: -u
-            | --user ) [\s=]* (["']? [\w.@%+-]{2,} : ["']? [^\s"']{3,}) )"#,
-        weight: 0.8,
-        accept: Some(is_filled_in),
-        examples: &[
-            "https://bob:s3cr3t-pw@db.example/x",
-            "curl -u bob:t0pS3cret https://h.example",
-        ],
-        counter_examples: &[
-            "https://${USER}:${PASS}@h",
-            "curl -u \"myusername\"",
-            "https://user:password@host",
-        ],
-        ..PLAIN
-    },
-    Pattern {
         id: "auth_header",
         description: "an `Authorization` or API-key header with its value",
         regex: r#"(?: \b authorization ["']? \s*[:=]\s* ["']? (?: (?: bearer | basic | token | apikey ) \s+ )?
@@ -235,7 +217,3 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ..PLAIN
     },
 ];
-
-fn is_filled_in(hit: &Hit<'_>) -> bool {
-    is_no_placeholder(hit.value())
-}

@@ -8,7 +8,9 @@ use crate::risk::built_in::find_in;
 #[test]
 fn each_pattern_finds_its_examples_and_leaves_its_counter_examples() {
     let mut wrong = Vec::new();
-    for pattern in all().into_iter().flat_map(|(_, patterns)| patterns) {
+    let everyday = all().into_iter().flat_map(|(_, patterns)| patterns);
+    let all = everyday.chain(provenance::DESCRIPTIONS).chain(provenance::RESULTS);
+    for pattern in all {
         let (examples, counter_examples) = (pattern.examples, pattern.counter_examples);
         assert!(!examples.is_empty() && !counter_examples.is_empty(), "{}", pattern.id);
         let missed = examples.iter().filter(|text| !find_in(pattern, text));
@@ -17,6 +19,13 @@ fn each_pattern_finds_its_examples_and_leaves_its_counter_examples() {
         wrong.extend(found.map(|text| format!("{} finds `{text}`", pattern.id)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_policy_knows_every_id() {
+    let mut ids: Vec<_> = all().into_iter().flat_map(|(_, list)| list).map(|it| it.id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, life_agent_policy::built_in::PATTERNS);
 }
 
 #[test]

@@ -11,6 +11,9 @@ pub(crate) const PARTS: &[(&str, &str)] = &[
         |consumer|service|storage|session|subscription|ssh|iam|hmac|cos|ibm|cloud|admin|auth)[\s_-]?key
         | auth | credential | client[_-]?id | key | bearer | oauth )",
     ),
+    // A name of a person: one capital and small letters, or the other way round as a filter sees swapped case,
+    // or capitals throughout.
+    ("<name>", r"(?-i: [A-Z][a-z]+ | [a-z][A-Z]+ | [A-Z]{2,} )"),
     // Where one command ends and the next begins.
     ("<sep>", r"(?: [;|&] | \$\( | [<>]\( )"),
     ("<path_to>", r"(?: (?:[a-z]:)? [/\\]? (?: [\w.-]+ [/\\] ){1,6} )"),

@@ -1,0 +1,275 @@
+//! The `risk` section of a policy: what happens to a request in which a risk pattern is found.
+
+use life_agent_domain::governance::command::Kind;
+use life_agent_domain::governance::gate::Effect;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Effects and patterns of the risk gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Risk {
+    /// `observe` turns every denial of this gate into an observation.
+    pub mode: Mode,
+    /// The effect of each category where `kinds` does not set another.
+    pub categories: Categories,
+    /// The resulting effect of each category for each kind of request.
+    pub kinds: KindEffects,
+    /// Ids of patterns that the gate does not search for. Redaction still uses them.
+    pub patterns_off: Vec<String>,
+    /// The operator's own patterns.
+    pub patterns: Vec<CustomPattern>,
+}
+
+impl Risk {
+    /// The effect of a finding of this category in a request of this kind; `None` when the category is
+    /// off.
+    pub fn effect(&self, kind: Kind, category: Category) -> Option<Effect> {
+        let set = self.kinds.of(kind).effect(category);
+        match (set, self.mode) {
+            (CategoryEffect::Off, _) => None,
+            (CategoryEffect::Deny, Mode::Enforce) => Some(Effect::Deny),
+            (CategoryEffect::Deny, Mode::Observe) | (CategoryEffect::Observe, _) => {
+                Some(Effect::Observe)
+            }
+        }
+    }
+
+    /// Whether the pattern with this id is switched off.
+    pub fn is_off(&self, pattern: &str) -> bool {
+        self.patterns_off.iter().any(|id| id == pattern)
+    }
+}
+
+/// Whether the risk gate refuses requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Each category has the effect that is set for it.
+    #[default]
+    Enforce,
+    /// Findings that would refuse a request are only recorded.
+    Observe,
+}
+
+/// The effect of each category of risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct Categories {
+    /// Shell, script and process commands.
+    pub command_exec: CategoryEffect,
+    /// Credentials.
+    pub secrets: CategoryEffect,
+    /// Addresses that reach into a network or hide their host.
+    pub url: CategoryEffect,
+    /// Paths that leave their directory.
+    pub path_traversal: CategoryEffect,
+    /// Texts that try to give a model new instructions. The patterns are a guess, so the default is
+    /// `observe`.
+    pub prompt_injection: CategoryEffect,
+}
+
+impl Default for Categories {
+    fn default() -> Self {
+        use CategoryEffect::{Deny, Observe};
+        Self {
+            command_exec: Deny,
+            secrets: Deny,
+            url: Deny,
+            path_traversal: Deny,
+            prompt_injection: Observe,
+        }
+    }
+}
+
+impl Categories {
+    /// The effect set for a category.
+    pub fn effect(&self, category: Category) -> CategoryEffect {
+        match category {
+            Category::CommandExec => self.command_exec,
+            Category::Secrets => self.secrets,
+            Category::Url => self.url,
+            Category::PathTraversal => self.path_traversal,
+            Category::PromptInjection => self.prompt_injection,
+        }
+    }
+
+    /// These effects for text about code, which mentions commands, addresses and paths without using
+    /// them: such a finding is recorded and refuses nothing.
+    fn for_text_about_code(&self) -> Self {
+        let at_most_observe = |effect| match effect {
+            CategoryEffect::Deny => CategoryEffect::Observe,
+            weaker => weaker,
+        };
+        Self {
+            command_exec: at_most_observe(self.command_exec),
+            url: at_most_observe(self.url),
+            path_traversal: at_most_observe(self.path_traversal),
+            ..self.clone()
+        }
+    }
+}
+
+/// The effect of each category for each kind of request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KindEffects {
+    /// Actions with a payload.
+    pub act: Categories,
+    /// Free text that an agent answers.
+    pub turn: Categories,
+    /// Changes to the workspace.
+    pub plan: Categories,
+    /// Conversations with the model.
+    pub chat: Categories,
+    /// Tool calls, whose commands, paths and addresses other gates judge.
+    pub tool: Categories,
+}
+
+impl KindEffects {
+    /// The effects for one kind of request.
+    pub fn of(&self, kind: Kind) -> &Categories {
+        match kind {
+            Kind::Act => &self.act,
+            Kind::Turn => &self.turn,
+            Kind::Plan => &self.plan,
+            Kind::Chat => &self.chat,
+        }
+    }
+
+    /// The effects of a policy that sets `categories` and these `overrides`.
+    ///
+    /// Conversations and tool calls are full of text about code. Unless set, their effects for commands,
+    /// addresses and paths are `observe` where `categories` says `deny`.
+    pub(crate) fn resolve(categories: &Categories, overrides: &KindOverrides) -> Self {
+        let lenient = categories.for_text_about_code();
+        Self {
+            act: overrides.act.over(categories),
+            turn: overrides.turn.over(categories),
+            plan: overrides.plan.over(categories),
+            chat: overrides.chat.over(&lenient),
+            tool: overrides.tool.over(&lenient),
+        }
+    }
+}
+
+impl Default for KindEffects {
+    fn default() -> Self {
+        Self::resolve(&Categories::default(), &KindOverrides::default())
+    }
+}
+
+/// Effects per kind of request. A category that is not set for a kind has the effect in `categories`,
+/// except that `command_exec`, `url` and `path_traversal` are at most `observe` in `chat` and `tool`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, rename = "KindEffects")]
+pub(crate) struct KindOverrides {
+    /// For actions with a payload.
+    act: CategoryOverrides,
+    /// For free text that an agent answers.
+    turn: CategoryOverrides,
+    /// For changes to the workspace.
+    plan: CategoryOverrides,
+    /// For conversations with the model.
+    chat: CategoryOverrides,
+    /// For tool calls.
+    tool: CategoryOverrides,
+}
+
+/// The effects that a policy sets for one kind of request.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, rename = "CategoryEffects")]
+struct CategoryOverrides {
+    /// Shell, script and process commands.
+    #[schemars(with = "CategoryEffect")]
+    command_exec: Option<CategoryEffect>,
+    /// Credentials.
+    #[schemars(with = "CategoryEffect")]
+    secrets: Option<CategoryEffect>,
+    /// Addresses that reach into a network or hide their host.
+    #[schemars(with = "CategoryEffect")]
+    url: Option<CategoryEffect>,
+    /// Paths that leave their directory.
+    #[schemars(with = "CategoryEffect")]
+    path_traversal: Option<CategoryEffect>,
+    /// Texts that try to give a model new instructions.
+    #[schemars(with = "CategoryEffect")]
+    prompt_injection: Option<CategoryEffect>,
+}
+
+impl CategoryOverrides {
+    fn over(&self, base: &Categories) -> Categories {
+        Categories {
+            command_exec: self.command_exec.unwrap_or(base.command_exec),
+            secrets: self.secrets.unwrap_or(base.secrets),
+            url: self.url.unwrap_or(base.url),
+            path_traversal: self.path_traversal.unwrap_or(base.path_traversal),
+            prompt_injection: self.prompt_injection.unwrap_or(base.prompt_injection),
+        }
+    }
+}
+
+/// What a finding of a category does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CategoryEffect {
+    /// A finding refuses the request.
+    Deny,
+    /// A finding is recorded.
+    Observe,
+    /// The category is not searched for.
+    Off,
+}
+
+/// The five categories of risk that texts are searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Shell, script and process commands.
+    CommandExec,
+    /// Credentials.
+    Secrets,
+    /// Addresses that reach into a network or hide their host.
+    Url,
+    /// Paths that leave their directory.
+    PathTraversal,
+    /// Texts that try to give a model new instructions.
+    PromptInjection,
+}
+
+impl Category {
+    /// All categories, in the order of the document.
+    pub const ALL: [Category; 5] = [
+        Category::CommandExec,
+        Category::Secrets,
+        Category::Url,
+        Category::PathTraversal,
+        Category::PromptInjection,
+    ];
+
+    /// The name in documents, rows and responses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Category::CommandExec => "command_exec",
+            Category::Secrets => "secrets",
+            Category::Url => "url",
+            Category::PathTraversal => "path_traversal",
+            Category::PromptInjection => "prompt_injection",
+        }
+    }
+}
+
+/// A pattern of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CustomPattern {
+    /// Unique among all rules and patterns.
+    pub id: String,
+    /// The category whose effect it takes.
+    pub category: Category,
+    /// A regular expression that [`BoundedRegex`](crate::bounded::BoundedRegex) accepts.
+    pub pattern: String,
+}
+
+#[cfg(test)]
+mod tests;
