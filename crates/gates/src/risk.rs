@@ -68,7 +68,10 @@ impl Gate for RiskGate {
 
     fn check(&self, subject: &Subject<'_>, _facts: &GateInputs) -> Verdict {
         let command = subject.command;
-        let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
+        let is_name = |field: &Field| {
+            use Field::{Action, Agent, Call, Server, Session, Tool};
+            matches!(field, Agent | Action | Tool | Server | Session | Call)
+        };
         let (names, texts): (Vec<_>, Vec<_>) =
             command.texts().into_iter().partition(|(field, _)| is_name(field));
         // Names cannot hold more than letters and a few signs: nothing there but a pasted key. Paths

@@ -20,7 +20,9 @@ impl Seam {
     /// the parts of a sentence do not.
     pub(super) fn of(texts: &[(Field, &str)]) -> [Seam; 2] {
         match texts.first() {
-            Some((Field::Payload(_), _)) => [Seam::LineBreak, Seam::KeyAndValue],
+            Some((Field::Payload(_) | Field::Argument(_), _)) => {
+                [Seam::LineBreak, Seam::KeyAndValue]
+            }
             _ => [Seam::LineBreak, Seam::Nothing],
         }
     }

@@ -133,6 +133,7 @@ impl KindEffects {
             Kind::Turn => &self.turn,
             Kind::Plan => &self.plan,
             Kind::Chat => &self.chat,
+            Kind::Tool => &self.tool,
         }
     }
 
