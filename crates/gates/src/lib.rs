@@ -19,6 +19,7 @@
 //! [`GateInputs`](life_agent_domain::governance::gate::GateInputs), and a missing fact refuses.
 
 pub mod change_policy;
+pub mod command;
 pub mod kill_switch;
 pub mod limits;
 pub mod opa;

@@ -1,0 +1,337 @@
+//! One-liners of Python, Ruby, Perl, Node and others: the destructive calls among their tokens.
+//!
+//! This is no parser of these languages. It reads names and string literals and looks at the calls whose
+//! name says what they do; a text that is decoded and then run counts as unparsed.
+
+use super::budget::Unparsed;
+use super::effect::{CommandEffect, Shell, TargetClass};
+use super::evaluate::{Evaluator, Scope};
+use super::expand::Field;
+use super::sql;
+
+enum Token<'t> {
+    Name(&'t str),
+    Text(&'t str),
+    Mark(char),
+}
+
+/// What a call does with its literals.
+enum Call {
+    /// Runs them as one shell script.
+    Script,
+    /// Runs them as an argument vector, or a single one as a script.
+    Vector,
+    /// Deletes folders.
+    DeleteTree,
+    /// Deletes files.
+    Delete,
+    /// Runs text that only the run can tell.
+    Eval,
+    /// Sends data.
+    Send,
+    /// Opens a raw connection.
+    Socket,
+    /// Deletes something by its name alone.
+    Destroy,
+    /// Ends other processes.
+    Kill,
+    /// Replaces the content of a file.
+    Write,
+}
+
+fn call(name: &str) -> Option<Call> {
+    let last = name.rsplit(['.', ':']).next().unwrap_or(name);
+    let in_module = |module: &str| name.starts_with(module);
+    Some(match last {
+        "system" | "popen" | "getoutput" | "getstatusoutput" | "execSync" | "shell_exec"
+        | "passthru" | "proc_open" | "spawnShell" | "shell" | "qx" | "capture2e" | "capture2"
+        | "capture3" | "popen2e" | "doShellScript" => Call::Script,
+        "exec"
+            if in_module("child_process")
+                || in_module("require")
+                || in_module("cp.")
+                || in_module("os.") =>
+        {
+            Call::Script
+        }
+        "run" | "call" | "check_call" | "check_output" | "Popen"
+            if in_module("subprocess") || in_module("sp.") =>
+        {
+            Call::Vector
+        }
+        "Popen" | "check_output" | "check_call" | "spawn" | "spawnSync" | "execFile"
+        | "execFileSync" | "execvp" | "execv" | "execl" | "execlp" | "execve" | "spawnl"
+        | "posix_spawn" | "$" => Call::Vector,
+        "rmtree"
+        | "rm_rf"
+        | "rm_r"
+        | "remove_tree"
+        | "remove_entry_secure"
+        | "removeSync"
+        | "rimraf"
+        | "rimrafSync"
+        | "rmSync"
+        | "rmdirSync"
+        | "delete_all"
+        | "removedirs"
+        | "deltree"
+        | "emptyDirSync" => Call::DeleteTree,
+        "rm" if in_module("fs") || in_module("Deno") => Call::DeleteTree,
+        "remove" if in_module("os.") || in_module("Deno") || in_module("fs") => Call::Delete,
+        "unlink" | "unlinkSync" | "rmdir" | "rm_f" => Call::Delete,
+        "delete" if in_module("File.") || in_module("Dir.") => Call::Delete,
+        "eval" | "exec" | "compile" | "instance_eval" | "class_eval" | "assert" | "execfile" => {
+            Call::Eval
+        }
+        "post" | "put" | "urlopen" | "sendall" | "sendmail" | "fetch" | "upload_file" => Call::Send,
+        "socket" | "create_connection" | "TCPSocket" | "createConnection" | "fsockopen" => {
+            Call::Socket
+        }
+        "kill" | "killpg" if in_module("os.") || in_module("process") || in_module("Process") => {
+            Call::Kill
+        }
+        "truncate" | "truncateSync" => Call::Write,
+        _ if destroys_by_name(last) => Call::Destroy,
+        _ => return None,
+    })
+}
+
+/// `deleteIndex`, `clearObjects`, `drop_database`: names of interfaces of services.
+fn destroys_by_name(name: &str) -> bool {
+    ["delete", "destroy", "purge", "drop", "truncate", "wipe", "clear", "terminate", "revoke"]
+        .iter()
+        .any(|verb| {
+            name.strip_prefix(verb).is_some_and(|rest| {
+                let next = rest.trim_start_matches('_');
+                rest.starts_with(|c: char| c == '_' || c.is_ascii_uppercase())
+                    && [
+                        "Ind", "Obj", "All", "Dat", "Tab", "Coll", "Buck", "Rec", "User", "Inst",
+                        "Cust", "Serv", "Proj", "Que", "Top", "Clus", "Sub", "Many", "Ent", "Key",
+                        "Acc", "Tok", "Doc", "Cach", "Stack", "Vol", "Snap", "Branch", "Repo",
+                        "Org", "Syn", "Rul", "App", "Env", "Secret", "Zone", "Dom", "By",
+                    ]
+                    .iter()
+                    .any(|noun| next.to_ascii_lowercase().starts_with(&noun.to_ascii_lowercase()))
+            })
+        })
+}
+
+fn tokens(code: &str) -> Vec<Token<'_>> {
+    let bytes = code.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        match byte {
+            b'\'' | b'"' | b'`' => {
+                let mut end = at + 1;
+                while end < bytes.len() && bytes[end] != byte {
+                    end += if bytes[end] == b'\\' { 2 } else { 1 };
+                }
+                let end = end.min(bytes.len());
+                if let Some(text) = code.get(at + 1..end) {
+                    if byte == b'`' {
+                        out.push(Token::Name("qx"));
+                    }
+                    out.push(Token::Text(text));
+                }
+                at = end + 1;
+            }
+            _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' => {
+                let mut end = at + 1;
+                while end < bytes.len()
+                    && (bytes[end].is_ascii_alphanumeric() || b"_.:".contains(&bytes[end]))
+                {
+                    end += 1;
+                }
+                out.push(Token::Name(&code[at..end]));
+                at = end;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            b'#' if out.last().is_none_or(|token| !matches!(token, Token::Name(_))) => {
+                at = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |next| at + next);
+            }
+            _ => {
+                let c = code[at..].chars().next().unwrap_or(' ');
+                out.push(Token::Mark(c));
+                at += c.len_utf8();
+            }
+        }
+    }
+    out
+}
+
+impl Evaluator {
+    /// Follows the calls of a one-liner. The invocation of the interpreter has been recorded already.
+    pub(crate) fn code(&mut self, program: &str, code: &str, scope: &Scope) {
+        if self.budget.spend(code.len() * 2).is_err() || self.depth >= super::budget::MAX_DEPTH {
+            return self.fault(Unparsed::TooComplex);
+        }
+        self.depth += 1;
+        let tokens = tokens(code);
+        let decodes = [
+            "b64decode",
+            "decode64",
+            "fromhex",
+            "unhexlify",
+            "base64",
+            "fromCharCode",
+            "unpack",
+            "atob",
+            "rot13",
+            "decompress",
+            "marshal",
+        ]
+        .iter()
+        .any(|name| code.contains(name));
+        let mut secret = false;
+        let mut sends = false;
+        let mut socket = false;
+        let mut shell = false;
+        for (at, token) in tokens.iter().enumerate() {
+            match token {
+                Token::Name(name) => {
+                    let Some(call) = call(name) else { continue };
+                    let called =
+                        matches!(tokens.get(at + 1), Some(Token::Mark('(') | Token::Text(_)));
+                    if !called {
+                        continue;
+                    }
+                    let literals = literals(&tokens[at + 1..]);
+                    match call {
+                        Call::Send => sends = true,
+                        Call::Socket => socket = true,
+                        Call::Script | Call::Vector => shell = true,
+                        _ => {}
+                    }
+                    self.follow(program, name, &call, &literals, decodes, scope);
+                }
+                Token::Text(text) => {
+                    secret |=
+                        super::secrets::secrecy(text) == Some(super::secrets::Secrecy::Credentials);
+                    let words: Vec<_> = text.split_whitespace().take(2).collect();
+                    if let [first, second] = words.as_slice()
+                        && sql::is_statement(first, second)
+                    {
+                        self.raise_last(sql::effect(text), "sql-in-code");
+                    }
+                }
+                Token::Mark(_) => {}
+            }
+        }
+        let environment = code.contains("os.environ") || code.contains("process.env");
+        if secret {
+            self.raise_last(CommandEffect::Exfiltrate, "code-reads-credentials");
+        }
+        if sends
+            && environment
+            && (code.contains("dict(os.environ)") || code.contains("stringify(process.env)"))
+        {
+            self.raise_last(CommandEffect::Exfiltrate, "code-sends-environment");
+        }
+        if socket
+            && (shell || code.contains("/bin/") || code.contains("dup2") || code.contains("pty"))
+        {
+            self.raise_last(CommandEffect::Escalate, "reverse-shell");
+        }
+        // A one-liner that is a shell command by mistake or disguise.
+        let trimmed = code.trim_start();
+        if trimmed.starts_with("rm -") {
+            self.script(trimmed, Shell::Posix, scope);
+        }
+        self.depth -= 1;
+    }
+
+    fn follow(
+        &mut self,
+        program: &str,
+        name: &str,
+        call: &Call,
+        literals: &[&str],
+        decodes: bool,
+        scope: &Scope,
+    ) {
+        let mut inner = Scope { stdin: None, writes: Vec::new(), ..scope.clone() };
+        inner.via.push(program.to_owned());
+        match call {
+            Call::Script => match literals.first() {
+                Some(script) => {
+                    self.script(&unquote(script), Shell::Posix, &inner);
+                }
+                None if decodes => self.raise_last(CommandEffect::Unparsed, "decoded-code"),
+                None => self.raise_last(CommandEffect::Change, "runs-commands"),
+            },
+            Call::Vector => match literals {
+                [script] => {
+                    self.script(&unquote(script), Shell::Posix, &inner);
+                }
+                [] => self.raise_last(CommandEffect::Change, "runs-commands"),
+                _ => {
+                    let argv = literals.iter().map(|text| Field::new(unquote(text))).collect();
+                    self.invoke(argv, &inner);
+                }
+            },
+            Call::DeleteTree | Call::Delete => {
+                let tree = matches!(call, Call::DeleteTree);
+                let mut argv = vec![Field::new("rm"), Field::new(if tree { "-rf" } else { "-f" })];
+                argv.extend(literals.iter().map(|text| Field::new(unquote(text))));
+                if literals.is_empty() {
+                    if tree {
+                        self.raise_last(CommandEffect::Destroy, "code-deletes");
+                    }
+                    return;
+                }
+                self.invoke(argv, &inner);
+            }
+            Call::Eval if decodes => {
+                self.fault(Unparsed::Undecodable);
+                self.raise_last(CommandEffect::Unparsed, "decoded-code");
+            }
+            Call::Destroy => {
+                let _ = name;
+                self.raise_last(CommandEffect::Destroy, "code-destroys");
+            }
+            Call::Kill => self.raise_last(CommandEffect::Destroy, "code-kills"),
+            Call::Write => {
+                let class = literals.first().map(|path| self.place.class(path));
+                if !matches!(class, Some(TargetClass::Temporary | TargetClass::Build)) {
+                    self.raise_last(CommandEffect::Destroy, "code-truncates");
+                }
+            }
+            Call::Eval | Call::Send | Call::Socket => {}
+        }
+    }
+
+    pub(crate) fn raise_last(&mut self, effect: CommandEffect, rule: &str) {
+        if let Some(part) = self.parts.last_mut() {
+            part.raise(effect, rule);
+        }
+    }
+}
+
+/// String literals up to the end of the call.
+fn literals<'t>(tokens: &[Token<'t>]) -> Vec<&'t str> {
+    let mut depth = 0usize;
+    let mut out = Vec::new();
+    for token in tokens.iter().take(200) {
+        match token {
+            Token::Mark('(' | '[' | '{') => depth += 1,
+            Token::Mark(')' | ']' | '}') => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    break;
+                }
+            }
+            Token::Mark(';') => break,
+            Token::Text(text) => out.push(*text),
+            Token::Name("qx") => {}
+            Token::Name(_) if depth == 0 && !out.is_empty() => break,
+            _ => {}
+        }
+    }
+    out
+}
+
+fn unquote(text: &str) -> String {
+    if text.contains('\\') { super::syntax::word::unescape(text) } else { text.to_owned() }
+}
