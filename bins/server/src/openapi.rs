@@ -1,246 +1,85 @@
-//! The OpenAPI 3.1 document, from the handlers' own descriptions and the one table of errors.
+//! The OpenAPI 3.1 document, built from the endpoint table and the descriptions of its endpoints.
 
 pub mod actions;
-mod headers;
-mod rendered;
+mod operation;
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-use utoipa::openapi::content::{Content, ContentBuilder};
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::AdditionalProperties;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder};
-use utoipa::{Modify, OpenApi};
-
-use self::headers::Headers;
-pub use self::rendered::Rendered;
-use crate::errors::{ApiError, Code};
-use crate::routes::{
-    act, backtest, check, completions, docs, events, health, journal, kill_switch, llm, memory,
-    meta, metrics, plan, plans, policy, schemas, state, turn, turns,
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, ServerBuilder,
 };
 
-/// What every operation with a body may answer.
-const BODY: [Code; 5] = [
-    Code::MalformedJson,
-    Code::RequestTimeout,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::ValidationError,
-];
-/// What the gates and the journal may say to whatever acts.
-const GATED: [Code; 8] = [
-    Code::PromptRisky,
-    Code::PathForbidden,
-    Code::OpaDeny,
-    Code::RuleDeny,
-    Code::RateLimited,
-    Code::KillSwitch,
-    Code::JournalUnavailable,
-    Code::Overloaded,
-];
+use crate::endpoints::ENDPOINTS;
+use crate::http::describe::{NamedSchema, Tag, collect};
+use crate::http::documents::{Document, Documents};
+use crate::http::errors::Envelope;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "life-agent",
-        description = "Serves agents over HTTP: each step passes policy gates, is on the record before it is answered, and is streamed.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
-    ),
-    paths(
-        plan::plan, plans::plans, plans::plan_view, plans::plan_patch, plans::review_plan,
-        act::act, turn::turn, turns::queued_turn, turns::cancel_turn, check::check, state::state, memory::memory,
-        events::events, journal::journal, journal::head,
-        policy::policy, policy::validate, policy::reload, backtest::backtest,
-        llm::chat, llm::status, completions::completions,
-        meta::meta, kill_switch::kill_switch, kill_switch::set_kill_switch,
-        health::healthz, health::readyz, metrics::metrics, docs::openapi_json,
-        docs::openapi_actions_json,
-    ),
-    components(schemas(schemas::Error)),
-    security(("api_key" = []), ("bearer" = [])),
-    tags(
-        (name = "agents", description = "Acts, turns and what agents have become."),
-        (name = "plans", description = "Changes to the workspace, as patches for people to judge."),
-        (name = "record", description = "The journal, as a stream and in pages."),
-        (name = "policy", description = "What agents may do."),
-        (name = "model", description = "The language model, gated."),
-        (name = "service", description = "Health, metrics, the kill switch."),
-    ),
-    modifiers(&Security, &OptionalBodies, &Headers, &Errors, &Strictness),
-)]
-struct Documented;
+/// The security scheme of `X-API-Key`.
+const API_KEY: &str = "api_key";
+/// The security scheme of `Authorization: Bearer`.
+const BEARER: &str = "bearer";
 
-/// The document, with the address under which clients reach the service, if that is known.
-pub fn document(server_url: Option<&str>) -> utoipa::openapi::OpenApi {
-    let mut document = Documented::openapi();
-    let url = server_url.unwrap_or("/");
-    document.servers = Some(vec![ServerBuilder::new().url(url).build()]);
-    document
+/// The document. `server_url` is the address under which clients reach the service, if known.
+pub fn document(server_url: Option<&str>) -> OpenApi {
+    let mut paths = Paths::new();
+    let mut schemas: Vec<NamedSchema> = Vec::new();
+    collect::<Envelope<'_>>(&mut schemas);
+    for endpoint in ENDPOINTS {
+        let Some(describe) = endpoint.describe else { continue };
+        let mut description = describe();
+        schemas.append(&mut description.schemas);
+        let method = operation::method(endpoint.verb);
+        paths.add_path_operation(endpoint.path, vec![method], operation::of(endpoint, description));
+    }
+    let schemas: BTreeMap<_, _> = schemas.into_iter().collect();
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(API_KEY, key)
+        .security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let tags = Tag::ALL.map(|(tag, description)| {
+        TagBuilder::new().name(tag.as_str()).description(Some(description)).build()
+    });
+    let mut license = License::new("Apache-2.0");
+    license.identifier = Some("Apache-2.0".to_owned());
+    let info = InfoBuilder::new()
+        .title("life-agent")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Serves agents over HTTP. Each step passes policy gates, is recorded before the response, and is streamed.",
+        ))
+        .license(Some(license));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .servers(Some([ServerBuilder::new().url(server_url.unwrap_or("/")).build()]))
+        .paths(paths)
+        .components(Some(components.build()))
+        .security(Some([API_KEY, BEARER].map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))
+        .tags(Some(tags))
+        .build()
 }
 
-struct Security;
-
-impl Modify for Security {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_with(Components::new);
-        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.add_security_scheme("api_key", key);
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+/// Both documents, rendered on first request.
+pub fn documents(server_url: Option<String>) -> Documents {
+    let url = server_url.clone();
+    Documents {
+        whole: Document::new(Box::new(move || serde_json::to_vec(&document(url.as_deref())))),
+        actions: Document::new(Box::new(move || {
+            serde_json::to_vec(&actions::actions(&document(server_url.as_deref()))?)
+        })),
     }
-}
-
-/// Says of a body that may be left out just that; `null`, which utoipa would allow, is not taken.
-struct OptionalBodies;
-
-impl Modify for OptionalBodies {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let items = document.paths.paths.values_mut();
-        let bodies = items.flat_map(|item| &mut item.post).flat_map(|post| &mut post.request_body);
-        for body in bodies {
-            let RefOr::T(body) = body else { continue };
-            body.content.values_mut().for_each(without_null);
-        }
-    }
-}
-
-fn without_null(media: &mut RefOr<Content>) {
-    let RefOr::T(media) = media else { return };
-    if let Some(RefOr::T(Schema::OneOf(choice))) = &media.schema
-        && let Some(reference) = choice.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
-    {
-        media.schema = Some(reference.clone());
-    }
-}
-
-/// Puts the error answers on every operation, by what the operation is.
-struct Errors;
-
-impl Modify for Errors {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten()
-            {
-                let codes = codes_of(operation);
-                add_errors(operation, &codes);
-            }
-        }
-    }
-}
-
-/// Says of every request body that it takes no other keys than those listed.
-struct Strictness;
-
-impl Modify for Strictness {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
-        for (name, schema) in schemas {
-            if let RefOr::T(Schema::Object(object)) = schema
-                && (name.ends_with("Body") || name == "ChatMessage")
-            {
-                object.additional_properties =
-                    Some(Box::new(AdditionalProperties::FreeForm(false)));
-            }
-        }
-    }
-}
-
-fn codes_of(operation: &Operation) -> Vec<Code> {
-    let open = operation.security.as_ref().is_some_and(|needed| needed.is_empty());
-    let mut codes = Vec::new();
-    if !open {
-        codes.extend([Code::MissingApiKey, Code::InvalidApiKey]);
-    }
-    if operation.request_body.is_some() {
-        codes.extend(BODY);
-    }
-    let id = operation.operation_id.as_deref().unwrap_or_default();
-    if headers::ACTING.contains(&id) {
-        codes.extend([Code::IdempotencyMismatch, Code::Conflict]);
-    }
-    match id {
-        "turn" => {
-            codes.extend(GATED);
-            codes.extend([Code::LlmFailed, Code::Timeout]);
-        }
-        "act" => codes.extend(GATED),
-        "llm_chat" | "chat_completions" => {
-            codes.extend(GATED);
-            codes.extend([Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout]);
-        }
-        "plan" => {
-            codes.extend(GATED);
-            codes.push(Code::PlanInvalid);
-        }
-        "queued_turn" => codes.extend([Code::NotFound, Code::JournalUnavailable]),
-        "cancel_turn" => {
-            codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
-        }
-        "plan_view" | "review_plan" => {
-            codes.extend([Code::NotFound, Code::Conflict, Code::JournalUnavailable]);
-        }
-        "plan_patch" => {
-            codes.extend([Code::ValidationError, Code::NotFound, Code::Conflict]);
-            codes.push(Code::JournalUnavailable);
-        }
-        "state" | "memory" | "journal" | "events" | "plans" => {
-            codes.extend([Code::ValidationError, Code::JournalUnavailable]);
-        }
-        "check" => codes.push(Code::JournalUnavailable),
-        "validate_policy" => {
-            codes.extend([Code::PathForbidden, Code::NotFound, Code::PolicyInvalid])
-        }
-        "reload_policy" => codes.extend([
-            Code::PathForbidden,
-            Code::NotFound,
-            Code::PolicyInvalid,
-            Code::JournalUnavailable,
-        ]),
-        "backtest_policy" => codes.extend([
-            Code::PathForbidden,
-            Code::NotFound,
-            Code::PolicyInvalid,
-            Code::JournalUnavailable,
-            Code::Overloaded,
-        ]),
-        "set_kill_switch" => codes.extend([Code::Conflict, Code::JournalUnavailable]),
-        "readyz" => codes.push(Code::JournalUnavailable),
-        _ => {}
-    }
-    codes
-}
-
-fn add_errors(operation: &mut Operation, codes: &[Code]) {
-    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in codes {
-        let known = by_status.entry(code.status().as_u16()).or_default();
-        if !known.contains(code) {
-            known.push(*code);
-        }
-    }
-    for (status, codes) in by_status {
-        let answer = answer(&codes);
-        operation.responses.responses.entry(status.to_string()).or_insert_with(|| answer.into());
-    }
-}
-
-fn answer(codes: &[Code]) -> Response {
-    let line = |code: &Code| format!("`{}`: {}", code.as_str(), code.meaning());
-    let description = codes.iter().map(line).collect::<Vec<_>>().join("; ");
-    let example = codes.first().map(|code| json!(ApiError::bare(*code).envelope("0199f0c1")));
-    let content =
-        ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).example(example).build();
-    ResponseBuilder::new().description(description).content("application/json", content).build()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -278,6 +117,8 @@ mod tests {
             assert!(operation.to_string().contains("\"example\""), "{name} has no example");
             let open = operation["security"] == json!([]);
             assert_eq!(operation["responses"]["401"].is_object(), !open, "{name}");
+            let scope = operation["x-required-scope"].as_str();
+            assert_eq!(scope == Some("public"), open, "{name} requires {scope:?}");
             if operation["requestBody"].is_object() {
                 for status in ["400", "408", "413", "415", "422"] {
                     assert!(operation["responses"][status].is_object(), "{name} lacks {status}");

@@ -1,4 +1,9 @@
-//! From settings to a running service, and down again.
+//! Startup and shutdown: from settings to a running service and back.
+
+pub mod policy_watch;
+mod retention;
+mod shutdown;
+pub mod start_message;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,14 +14,14 @@ use life_agent_observer_sqlite::Sqlite;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::AppState;
-use crate::keys::{KeyNeeded, Keys};
-use crate::logging::{self, LogError};
-use crate::middleware::in_flight::InFlight;
-use crate::openapi::Rendered;
+use crate::auth::keys::{KeyNeeded, Keys};
+use crate::http::in_flight::InFlight;
 use crate::routes::turns;
 use crate::settings::Settings;
-use crate::{metrics, policy_watch, retention, routes, shutdown, start_message, wire};
+use crate::state::AppState;
+use crate::telemetry::logging::{self, LogError};
+use crate::telemetry::metrics;
+use crate::{endpoints, listener, openapi};
 
 /// Why the service could not start, or did not end well: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,7 @@ pub enum ServeError {
     Log(#[from] LogError),
     /// More connections than the system has descriptors for.
     #[error(transparent)]
-    Connections(#[from] wire::TooManyConnections),
+    Connections(#[from] listener::TooManyConnections),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another HOST or PORT")]
     Listen {
@@ -62,7 +67,7 @@ pub fn serve(settings: Settings) -> Result<(), ServeError> {
     let _log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
     let address = (settings.host, settings.port).into();
     let failed = |error| ServeError::Listen { address, error };
-    let max_connections = wire::max_connections(settings.max_connections)?;
+    let max_connections = listener::max_connections(settings.max_connections)?;
     // Before the journal, so that a second start by mistake leaves no trace in it.
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -85,15 +90,15 @@ async fn run(
         engine: engine.clone(),
         keys,
         metrics,
-        openapi: Rendered::new(settings.public_server_url.clone()),
+        openapi: openapi::documents(settings.public_server_url.clone()),
         allowed_origins: settings.allowed_origins.clone(),
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
-        in_flight: InFlight::new(settings.max_in_flight, &routes::BOUNDED),
+        in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
     });
     engine.start_queue(turns::WORDING).await.map_err(|_| ServeError::Queue)?;
-    let server = wire::listen(listener, settings.workers, max_connections, state)?;
+    let server = listener::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
     shutdown::stop_exchanges_in_time(engine.clone(), stopping.clone());
     let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));

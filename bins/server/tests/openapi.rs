@@ -10,13 +10,14 @@ use actix_web::http::Method;
 use actix_web::{test, web};
 use life_agent_engine::{Config, Engine};
 use life_agent_observer_sqlite::Sqlite;
-use life_agent_server::app::{AppState, create_app};
-use life_agent_server::keys::Keys;
-use life_agent_server::middleware::in_flight::InFlight;
-use life_agent_server::openapi::Rendered;
+use life_agent_server::app::create_app;
+use life_agent_server::auth::keys::Keys;
+use life_agent_server::http::in_flight::InFlight;
 use life_agent_server::routes::turns::WORDING;
 use life_agent_server::settings::NamedKey;
-use life_agent_server::{metrics, openapi, routes};
+use life_agent_server::state::AppState;
+use life_agent_server::telemetry::metrics;
+use life_agent_server::{endpoints, openapi};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -150,11 +151,11 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
         keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
         metrics: metrics::start(&stopping),
-        openapi: Rendered::default(),
+        openapi: openapi::documents(None),
         allowed_origins: Vec::new(),
         started: Instant::now(),
         stopping,
-        in_flight: InFlight::new(64, &routes::BOUNDED),
+        in_flight: InFlight::new(64, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
     })
 }

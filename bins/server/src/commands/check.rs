@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::terminal::{print_json, print_labelled};
 use super::{CommandResult, FOUND};
-use crate::keys::Keys;
+use crate::auth::keys::Keys;
 use crate::serve;
 use crate::settings::{NamedKey, Settings};
 

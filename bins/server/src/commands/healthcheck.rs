@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::{FOUND, visible};
+use crate::serve::start_message::reachable;
 use crate::settings::Settings;
-use crate::start_message::reachable;
 
 /// No answer of these two routes is longer.
 const MAX_ANSWER: usize = 64 * 1024;

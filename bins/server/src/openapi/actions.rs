@@ -1,110 +1,28 @@
-//! The part of the document that a custom GPT imports: derived from the whole one by rules, never by hand.
+//! The document that a custom GPT imports, derived from the whole document and the endpoint table.
 //!
-//! The limits are those of GPT Actions: 30 operations, descriptions of 300 characters (700 for a
-//! parameter), answers of 100,000, one https server, one way to send the key, no header parameters.
+//! It stays within the limits of GPT Actions: 30 operations, descriptions of 300 characters (700 for a parameter),
+//! responses of 100,000 characters, one https server, one security scheme, no header parameters.
+//!
+//! Reviews, policy reloads and the kill switch are not offered: people use them to oversee agents.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Stands where nobody has said under which address the service is reached; reserved, so nobody's.
+use crate::endpoints;
+use crate::http::endpoint::Gpt;
+
+/// The server URL if none is configured; a reserved domain.
 pub const PLACEHOLDER: &str = "https://life-agent.example.com";
 
 /// The fields of an act's payload in its schema.
 const PAYLOAD: &str = "/properties/payload/properties";
 
-/// An operation that a GPT may call.
-struct Offered {
-    id: &'static str,
-    /// Whether it acts, so that the user is asked each time; what reads or drafts does not.
-    acts: bool,
-    /// When to call it, told to a model.
-    when: &'static str,
-}
-
-const fn reads(id: &'static str, when: &'static str) -> Offered {
-    Offered { id, acts: false, when }
-}
-
-const fn acts(id: &'static str, when: &'static str) -> Offered {
-    Offered { id, acts: true, when }
-}
-
-/// What a GPT is offered. What people oversee agents with (reviews, policy reloads, the kill switch) is
-/// left to people, and another model behind the model is of no use to it.
-const OFFERED: &[Offered] = &[
-    acts(
-        "turn",
-        "Call it for every deed, attempt or wish of the user, in their own words and language. The rules \
-         roll the dice: tell `response`, `turn.outcome` and `turn.deltas` as they are and never decide \
-         an outcome yourself.",
-    ),
-    acts(
-        "act",
-        "Call it when the user names one action exactly, such as `rest` or `explore`, or wants a fact kept: \
-         `remember` with its `text` in `payload`. For free text call `turn`. The answer says what it cost and \
-         gained.",
-    ),
-    reads(
-        "state",
-        "Call it for questions about how an agent is: vitals, its last turns, how often it did what. It changes \
-         nothing. With `agent_id` you get that agent, without it the list of all agents.",
-    ),
-    reads(
-        "memory",
-        "Call it for what an agent keeps in mind: facts that it was told to remember. Look for words with \
-         `q`, or leave it out for all facts. It changes nothing.",
-    ),
-    reads(
-        "check",
-        "Call it to learn whether a call would be allowed, without making it. Give `kind` and the fields \
-         that a call of this kind takes, no others.",
-    ),
-    reads(
-        "plan",
-        "Call it to draft a change of files as a patch. Nothing is changed: a person reviews the draft. \
-         Give `intent`, and `edits` or `target_paths`.",
-    ),
-    reads("plans", "Call it to list drafted changes, newest first."),
-    reads(
-        "plan_view",
-        "Call it for one drafted change: its checks, its review, whether it is stale.",
-    ),
-    reads(
-        "plan_patch",
-        "Call it to show the diff of a drafted change. One that is too long is refused; people read it in \
-         the dashboard.",
-    ),
-    reads(
-        "journal",
-        "Call it for what happened, in order. Filter by `agent_id` and `kind`, such as `obs.turn` or \
-         `gate.denied`. Go on with `next` as `after`. Records in `left_out` are too long to be shown.",
-    ),
-    reads("journal_head", "Call it for the number and hash of the last record."),
-    reads("meta", "Call it for the version, the uptime and the policy in force."),
-    reads("policy", "Call it to explain what is allowed and why a call was refused."),
-    reads(
-        "validate_policy",
-        "Call it to find the faults of a policy in `text`. It changes nothing.",
-    ),
-    reads(
-        "kill_switch",
-        "Call it when calls are refused with `kill_switch`, to tell since when and why.",
-    ),
-    reads("llm_status", "Call it to learn whether a language model is set up behind the service."),
-];
-
-/// The largest `limit` of each list, so that an answer stays under 100,000 characters: a plan has up to
-/// 1,024 of intent, which JSON may write with six each, a fact up to 240, an agent's name up to 64. The
-/// journal's rows have no such bound, so its pages end at `MAX_CHARS`.
-const LIMITS: &[(&str, u64)] = &[("journal", 50), ("memory", 64), ("plans", 15), ("state", 200)];
-/// For lists that are not in the table.
-const USUAL_LIMIT: u64 = 20;
-/// What `max_chars` is, wherever a call has it.
+/// The value of every `max_chars` parameter.
 const MAX_CHARS: u64 = 90_000;
 
-/// The document for GPT Actions, in the order in which people read it.
+/// The document for GPT Actions, with its fields in reading order.
 #[derive(Debug, Serialize)]
 pub struct Actions {
     openapi: &'static str,
@@ -115,12 +33,12 @@ pub struct Actions {
     security: Value,
 }
 
-/// Derives it from the whole document.
+/// Derives the document from the whole document.
 pub fn actions(document: &utoipa::openapi::OpenApi) -> Result<Actions, serde_json::Error> {
     Ok(derived(&serde_json::to_value(document)?))
 }
 
-/// An address that is not https would be refused by ChatGPT, so the placeholder stands for it.
+/// ChatGPT rejects an address that is not https, so the placeholder replaces it.
 fn derived(whole: &Value) -> Actions {
     let server = whole["servers"][0]["url"].as_str().filter(|url| url.starts_with("https://"));
     let schemas = whole["components"]["schemas"].as_object().cloned().unwrap_or_default();
@@ -136,7 +54,7 @@ fn derived(whole: &Value) -> Actions {
     }
     paths.values_mut().for_each(|item| simplify(item, &schemas));
     let mut schemas = used(&paths, &schemas);
-    // ChatGPT sends no field that is not described, and of a payload's the rules know this one.
+    // ChatGPT sends only described fields, and this is the one payload field that the rules know.
     if let Some(payload) = schemas.get_mut("ActBody").and_then(|act| act.pointer_mut(PAYLOAD)) {
         payload["text"] = json!({"type": "string", "description": "The fact, for `remember`."});
     }
@@ -145,35 +63,35 @@ fn derived(whole: &Value) -> Actions {
         info: json!({
             "title": "life-agent",
             "description": "Agents with a life of their own: turns for deeds, state for questions. Each step \
-                            passes the gates of a policy, is settled by dice and rules, and is on the record.",
+                            passes the gates of a policy, is decided by dice and rules, and is recorded.",
             "version": whole["info"]["version"],
         }),
         servers: [json!({ "url": server.unwrap_or(PLACEHOLDER) })],
         components: json!({
             "schemas": schemas,
-            // One way only: ChatGPT takes no choice of schemes. There: API key, auth type Bearer.
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            // Only one: ChatGPT rejects a choice of schemes. In its settings: API key, custom header `X-API-Key`.
+            "securitySchemes": {"api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
         }),
         paths,
-        security: json!([{"bearer": []}]),
+        security: json!([{"api_key": []}]),
     }
 }
 
-/// An operation as a GPT sees it, if it is one that it may call.
+/// An operation as a GPT sees it, if the GPT may call it.
 fn offered(operation: &Value) -> Option<Value> {
     let id = operation["operationId"].as_str()?;
-    let Offered { acts, when, .. } = OFFERED.iter().find(|offered| offered.id == id)?;
+    let gpt = endpoints::named(id)?.gpt?;
     let mut seen = json!({
         "operationId": id,
         "summary": operation["summary"],
-        "description": when,
-        "x-openai-isConsequential": acts,
-        "responses": answers(&operation["responses"]),
+        "description": gpt.when,
+        "x-openai-isConsequential": gpt.consequential,
+        "responses": responses(&operation["responses"]),
     });
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let parameters: Vec<_> = parameters
         .filter(|parameter| parameter["in"] != "header" && parameter["in"] != "cookie")
-        .map(|parameter| bounded(id, parameter.clone()))
+        .map(|parameter| bounded(gpt, parameter.clone()))
         .collect();
     if !parameters.is_empty() {
         seen["parameters"] = parameters.into();
@@ -184,9 +102,9 @@ fn offered(operation: &Value) -> Option<Value> {
     Some(seen)
 }
 
-/// Success, without its streamed form, and one shape for everything else. 202 is what only the header
-/// `Prefer` leads to, which a GPT cannot send.
-fn answers(responses: &Value) -> Value {
+/// The success responses without their streamed form, and one response for all errors. 202 requires the header
+/// `Prefer`, which a GPT cannot send.
+fn responses(responses: &Value) -> Value {
     let mut kept = Map::new();
     for (status, response) in responses.as_object().into_iter().flatten() {
         if !status.starts_with('2') || status == "202" {
@@ -206,21 +124,20 @@ fn answers(responses: &Value) -> Value {
     kept.insert(
         "default".to_owned(),
         json!({
-            "description": "Refused or failed. Tell the user `error.message`, which says what to do next; \
-                            do not try to get around it.",
+            "description": "Denied or failed. Tell the user `error.message`, which states what to do next; \
+                            do not try to work around it.",
             "content": {"application/json": error},
         }),
     );
     Value::Object(kept)
 }
 
-/// `limit` becomes small, and required, since without it the service would choose a larger page; so does
-/// `max_chars`, which leaves no choice.
-fn bounded(id: &str, mut parameter: Value) -> Value {
+/// Makes `limit` small and required, because the service's default page is larger, and fixes `max_chars`.
+fn bounded(gpt: Gpt, mut parameter: Value) -> Value {
     if parameter["name"] == "limit" {
-        let most = LIMITS.iter().find(|(of, _)| *of == id).map_or(USUAL_LIMIT, |(_, most)| *most);
+        let most = gpt.max_limit;
         parameter["required"] = true.into();
-        parameter["description"] = format!("At most so many of a list, 1 to {most}.").into();
+        parameter["description"] = format!("Largest number of entries, 1 to {most}.").into();
         parameter["schema"] = json!({"type": "integer", "minimum": 1, "maximum": most});
     } else if parameter["name"] == "max_chars" {
         parameter["required"] = true.into();
@@ -230,8 +147,8 @@ fn bounded(id: &str, mut parameter: Value) -> Value {
     parameter
 }
 
-/// Makes each schema one that ChatGPT reads: parts and choices of objects become one object, and every
-/// object says its properties, even if it has none that are known.
+/// Rewrites a schema for ChatGPT: `allOf` and `oneOf` of objects become one object, and every object has
+/// `properties`, even if none are known.
 fn simplify(value: &mut Value, schemas: &Map<String, Value>) {
     if let Value::Array(items) = value {
         items.iter_mut().for_each(|item| simplify(item, schemas));
@@ -256,7 +173,7 @@ fn simplify(value: &mut Value, schemas: &Map<String, Value>) {
     }
 }
 
-/// The parts, if all of them are objects.
+/// The parts, if all are objects.
 fn objects(parts: &Value, schemas: &Map<String, Value>) -> Option<Vec<Value>> {
     let resolved = |part: &Value| {
         let name = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
@@ -267,8 +184,8 @@ fn objects(parts: &Value, schemas: &Map<String, Value>) -> Option<Vec<Value>> {
     parts.as_array()?.iter().map(resolved).collect()
 }
 
-/// One object of many. What any of them has, it may have; it must have what all of them need, or, where
-/// all apply, what any of them needs.
+/// Merges objects into one with the properties of all. Required are the properties that every part requires, or, if
+/// all parts apply, those that any part requires.
 fn merge(map: &mut Map<String, Value>, parts: Vec<Value>, all_apply: bool) {
     let mut properties = Map::new();
     let mut required: Option<BTreeSet<String>> = None;
@@ -296,9 +213,10 @@ fn merge(map: &mut Map<String, Value>, parts: Vec<Value>, all_apply: bool) {
     }
 }
 
-/// Adds the values that the same property has elsewhere.
+/// Adds the values that the same property has in another part.
 fn widen(known: &mut Value, other: &Value) {
-    if let (Some(values), Some(more)) = (known["enum"].as_array_mut(), other["enum"].as_array()) {
+    let values = known.get_mut("enum").and_then(Value::as_array_mut);
+    if let (Some(values), Some(more)) = (values, other["enum"].as_array()) {
         values.extend(more.iter().cloned());
     }
 }

@@ -1,18 +1,20 @@
 //! `POST /act`: apply an action to an agent.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::domain::agent::state;
 use life_agent_engine::domain::governance::command::Act;
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
 use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::{Acted, GateNotes};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Body, Document, Faults};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::ApiError;
+use crate::http::extract::{Body, Document, Faults};
+use crate::state::AppState;
 
 /// An action for an agent.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -69,24 +71,39 @@ struct ActEcho {
     payload: Payload,
 }
 
-/// Apply an action to an agent
-///
-/// The answer means that the step is on the record and will survive a crash.
-#[utoipa::path(
-    post, path = "/act", tag = "agents", operation_id = "act",
-    request_body(content = ActBody, example = json!({"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}})),
-    responses((status = 200, body = ActAnswer, description = "The step is on the record.", example = json!({
-        "status": "ok",
-        "echo": {"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}},
-        "event_id": 7, "state_version": 3, "state_hash": "5ee3e4f9…", "known": true,
-        "deltas": {"energy": -6, "knowledge": 5},
-        "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
-    }))),
-)]
-pub async fn act(
-    state: web::Data<AppState>,
-    body: Body<ActBody>,
-) -> Result<impl Responder, ApiError> {
+/// `POST /act`.
+pub static ACT: Endpoint = Endpoint::new("act", Verb::Post, "/act", Scope::Act, Effect::Acts, || {
+    Route::new().to(act)
+})
+.bounded()
+.idempotent()
+.tool("act")
+.gpt(Gpt::acts(
+    "Call it when the user names one action exactly, such as `rest` or `explore`, or wants a fact remembered: \
+     `remember` with its `text` in `payload`. For free text call `turn`. The response states what the action cost \
+     and gained.",
+))
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Agents, "Apply an action to an agent")
+        .details("The response means that the step is recorded and survives a crash.")
+        .body::<ActBody>(
+            json!({"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}}),
+        )
+        .json::<ActAnswer>(
+            200,
+            "The step is recorded.",
+            Some(json!({
+                "status": "ok",
+                "echo": {"agent_id": "hero", "action": "explore", "payload": {"place": "gate"}},
+                "event_id": 7, "state_version": 3, "state_hash": "5ee3e4f9…", "known": true,
+                "deltas": {"energy": -6, "knowledge": 5},
+                "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
+            })),
+        )
+}
+async fn act(state: web::Data<AppState>, body: Body<ActBody>) -> Result<impl Responder, ApiError> {
     let agent_id = state.engine.redact(body.checked.agent.as_str());
     let Acted { step, event_id, state_version, state_hash, notes } =
         state.engine.act(&body.caller, body.checked).await?;

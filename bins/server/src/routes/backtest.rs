@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::PolicySource;
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::{ApiError, Code};
-use crate::extract::{Body, Document, Faults, MAX_ROW};
+use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Body, Document, Faults, MAX_ROW};
+use crate::state::AppState;
 
 const USUAL_LIMIT: usize = 10_000;
 const MAX_LIMIT: usize = 100_000;
@@ -55,21 +57,41 @@ impl Document for BacktestBody {
     }
 }
 
-/// What another policy would have said
-///
-/// Plays recorded requests through a policy and reports every decision that would come out
-/// differently. One at a time; changes nothing. `last` is what to give as `after` to go on.
-#[utoipa::path(
-    post, path = "/policy/backtest", tag = "policy", operation_id = "backtest_policy",
-    request_body(content = Option<BacktestBody>, example = json!({"path": "policies/valid.yaml", "after": 0, "limit": 1000})),
-    responses((status = 200, body = schemas::ReplayReport, description = "What would be different.", example = json!({
-        "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "told": 0, "not_comparable": {},
-        "now_denied": {"rules/no-shouting": 1}, "now_allowed": {}, "divergence_count": 1,
-        "divergences": [{"event_id": 7, "agent_id": "hero", "what": "decision", "recorded": "allowed", "now": "denied by rules/no-shouting"}],
-        "last": 120
-    }))),
-)]
-pub async fn backtest(
+/// `POST /policy/backtest`.
+pub static BACKTEST: Endpoint = Endpoint::new(
+    "backtest_policy",
+    Verb::Post,
+    "/policy/backtest",
+    Scope::Policy,
+    Effect::Reads,
+    || Route::new().to(backtest),
+)
+.bounded()
+.errors(&[
+    Code::PathForbidden,
+    Code::NotFound,
+    Code::PolicyInvalid,
+    Code::JournalUnavailable,
+    Code::Overloaded,
+])
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Policy, "Judge recorded requests with another policy")
+        .details(
+            "Replays recorded requests through a policy and reports every decision that would differ. One backtest \
+             runs at a time; it changes nothing. To continue, pass `last` as `after`.",
+        )
+        .optional_body::<BacktestBody>(json!({"path": "policies/valid.yaml", "after": 0, "limit": 1000}))
+        .json::<schemas::ReplayReport>(200, "The differences.", Some(json!({
+            "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "told": 0, "not_comparable": {},
+            "now_denied": {"rules/no-shouting": 1}, "now_allowed": {}, "divergence_count": 1,
+            "divergences": [{"event_id": 7, "agent_id": "hero", "what": "decision", "recorded": "allowed",
+                             "now": "denied by rules/no-shouting"}],
+            "last": 120
+        })))
+}
+async fn backtest(
     state: web::Data<AppState>,
     body: Body<BacktestBody>,
 ) -> Result<impl Responder, ApiError> {

@@ -1,16 +1,17 @@
 //! `POST /v1/chat/completions`: the model for clients that speak OpenAI's API.
 
 use actix_web::web::{self, Bytes};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Route};
 use life_agent_engine::{Completion, CompletionEvent};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Body, Document, Faults};
-use crate::model_stream;
+use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Body, Document, Faults};
+use crate::http::model_stream;
+use crate::state::AppState;
 
 /// A request with whatever fields it has: those that are not known here pass through.
 #[derive(Debug, Deserialize)]
@@ -86,32 +87,44 @@ struct CompletionAnswer {
     usage: Option<Value>,
 }
 
-/// Chat completions for OpenAI's clients
-///
-/// Point a client here with this service's address and `/v1` as its base URL and one of this
-/// service's keys as its key. Every text of the request passes the gates (messages, names, arguments
-/// of tool calls, tools, schemas and unknown fields), every text of the answer does too, and
-/// credentials are taken out of both. A finding in `messages/N` with N beyond the last message is in
-/// one of the other fields. Refused: `n` above 1, `logprobs`, and content that is no text. With
-/// `stream`, texts come behind a held-back tail and tool calls come whole. Errors have this service's
-/// envelope, in a stream as its last event.
-#[utoipa::path(
-    post, path = "/v1/chat/completions", tag = "model", operation_id = "chat_completions",
-    request_body(content = CompletionRequest, example = json!({
-        "model": "openai/gpt-oss-120b",
-        "messages": [{"role": "user", "content": "What is behind the gate?"}]
-    })),
-    responses((status = 200, description = "The answer, on the record.", content(
-        (CompletionAnswer = "application/json", example = json!({
+/// `POST /v1/chat/completions`.
+pub static COMPLETIONS: Endpoint = Endpoint::new(
+    "chat_completions",
+    Verb::Post,
+    "/v1/chat/completions",
+    Scope::Act,
+    Effect::Acts,
+    || Route::new().to(completions),
+)
+.bounded()
+.idempotent()
+.errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout])
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Model, "Chat completions for OpenAI clients")
+        .details(
+            "Point a client at this service's address plus `/v1` as its base URL, with one of this service's keys as \
+             its key. Every text of the request passes the gates (messages, names, arguments of tool calls, tools, \
+             schemas and unknown fields), as does every text of the response, and credentials are removed from both. \
+             A finding in `messages/N` with N beyond the last message is in one of the other fields. Not supported: \
+             `n` above 1, `logprobs`, and content that is not text. With `stream`, text is sent with a held-back tail, \
+             and tool calls are sent whole. Errors use this service's envelope, in a stream as its last event.",
+        )
+        .open_body::<CompletionRequest>(json!({
+            "model": "openai/gpt-oss-120b",
+            "messages": [{"role": "user", "content": "What is behind the gate?"}]
+        }))
+        .json::<CompletionAnswer>(200, "The response is recorded.", Some(json!({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1795000000,
             "model": "openai/gpt-oss-120b",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": "A road."}, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "A road."},
+                         "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
-        })),
-        (String = "text/event-stream"),
-    ))),
-)]
-pub async fn completions(
+        })))
+        .or_events(None)
+}
+async fn completions(
     state: web::Data<AppState>,
     body: Body<CompletionBody>,
     request: HttpRequest,
@@ -121,14 +134,14 @@ pub async fn completions(
         return Ok(HttpResponse::Ok().json(state.engine.completion(&caller, checked).await?));
     }
     let events = state.engine.completion_events(&caller, checked).await?;
-    let teller = model_stream::Teller::new(&state, &request);
-    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
-        let teller = teller.clone();
+    let errors = model_stream::StreamErrors::new(&state, &request);
+    Ok(model_stream::respond(futures_util::stream::unfold(events, move |mut events| {
+        let errors = errors.clone();
         async move {
             let text = match events.next().await? {
                 CompletionEvent::Chunk(chunk) => format!("data: {chunk}\n\n"),
                 CompletionEvent::Done => "data: [DONE]\n\n".to_owned(),
-                CompletionEvent::Failed(error) => format!("data: {}\n\n", teller.error(error)),
+                CompletionEvent::Failed(error) => format!("data: {}\n\n", errors.line(error)),
             };
             Some((Bytes::from(text), events))
         }

@@ -1,14 +1,16 @@
 //! `GET /events`: the record as it grows.
 
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 use life_agent_engine::observer::Filter;
+use serde_json::json;
 use utoipa::IntoParams;
 
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
-use crate::sse;
+use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::http::sse;
+use crate::state::AppState;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -39,18 +41,31 @@ impl Parameters for EventsQuery {
     }
 }
 
-/// The record as it grows
-///
-/// Server-sent events: each has the number of its journal row as `id`, the row's kind as its name and
-/// the row as one line of JSON. Goes on after `Last-Event-ID` with no gap and no repeat, also after a
-/// restart of the service.
-#[utoipa::path(
-    get, path = "/events", tag = "record", operation_id = "events",
-    params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last row that was seen.")),
-    responses((status = 200, body = String, content_type = "text/event-stream", description = "A stream that ends when the service stops.",
-        example = json!("retry: 5000\n\nevent: ready\ndata: {}\n\nid: 7\nevent: obs.turn\ndata: {\"id\":7}\n\n"))),
-)]
-pub async fn events(
+/// `GET /events`.
+pub static EVENTS: Endpoint =
+    Endpoint::new("events", Verb::Stream, "/events", Scope::Read, Effect::Reads, || {
+        Route::new().to(events)
+    })
+    .own_agents()
+    .errors(&[Code::ValidationError, Code::JournalUnavailable])
+    .described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Record, "Follow the journal")
+        .details(
+            "Server-sent events: the `id` is the number of the journal row, the event name is the kind of the row, and \
+             the data is the row as one line of JSON. `Last-Event-ID` resumes after that row without gaps or repeats, \
+             also after a restart of the service.",
+        )
+        .query::<EventsQuery>()
+        .row_header("Last-Event-ID", "The last row that the client has seen.")
+        .text(
+            "text/event-stream",
+            "A stream that ends when the service stops.",
+            json!("retry: 5000\n\nevent: ready\ndata: {}\n\nid: 7\nevent: obs.turn\ndata: {\"id\":7}\n\n"),
+        )
+}
+async fn events(
     state: web::Data<AppState>,
     _: Authenticated,
     query: Query<EventsQuery>,

@@ -1,12 +1,13 @@
 //! `GET /healthz` and `GET /readyz`: whether the process serves, and whether it can do its work.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::app::AppState;
-use crate::errors::{ApiError, Code};
+use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::state::AppState;
 
 /// How it is.
 #[derive(Serialize, ToSchema)]
@@ -15,23 +16,38 @@ struct Health {
     status: &'static str,
 }
 
-/// Whether the process serves
-#[utoipa::path(
-    get, path = "/healthz", tag = "service", operation_id = "healthz", security(),
-    responses((status = 200, body = Health, description = "It does.", example = json!({"status": "ok"}))),
-)]
-pub async fn healthz() -> impl Responder {
+/// `GET /healthz`.
+pub static HEALTHZ: Endpoint =
+    Endpoint::new("healthz", Verb::Get, "/healthz", Scope::Public, Effect::Reads, || {
+        Route::new().to(healthz)
+    })
+    .described(describe_healthz);
+
+fn describe_healthz() -> Description {
+    Description::new(Tag::Service, "Check whether the process serves").json::<Health>(
+        200,
+        "The process serves.",
+        Some(json!({"status": "ok"})),
+    )
+}
+async fn healthz() -> impl Responder {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
-/// Whether the service can do its work
-///
-/// It can when the journal takes writes; a policy is always in force once the service has started.
-#[utoipa::path(
-    get, path = "/readyz", tag = "service", operation_id = "readyz", security(),
-    responses((status = 200, body = Health, description = "It can.", example = json!({"status": "ready"}))),
-)]
-pub async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
+/// `GET /readyz`.
+pub static READYZ: Endpoint =
+    Endpoint::new("readyz", Verb::Get, "/readyz", Scope::Public, Effect::Reads, || {
+        Route::new().to(readyz)
+    })
+    .errors(&[Code::JournalUnavailable])
+    .described(describe_readyz);
+
+fn describe_readyz() -> Description {
+    Description::new(Tag::Service, "Check whether the service is ready")
+        .details("It is ready when the journal accepts writes; a policy is always active once the service runs.")
+        .json::<Health>(200, "The service is ready.", Some(json!({"status": "ready"})))
+}
+async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
     match state.engine.journal().health().await {
         Ok(()) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
         Err(why) => {

@@ -1,16 +1,18 @@
 //! `GET /journal` and `GET /journal/head`: the record, a page at a time, and where it ends.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::EngineError;
 use life_agent_engine::domain::governance::event::Row;
 use life_agent_engine::observer::{Filter, Page};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::state::AppState;
 
 const USUAL_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
@@ -109,19 +111,35 @@ fn length(row: &Row) -> usize {
     text.map_or(usize::MAX, |text| text.chars().count().saturating_add(1))
 }
 
-/// The record, a page at a time
-///
-/// The same rows as `/events`, each chained to the one before.
-#[utoipa::path(
-    get, path = "/journal", tag = "record", operation_id = "journal", params(JournalQuery),
-    responses((status = 200, body = JournalAnswer, description = "Rows in their order.", example = json!({
-        "events": [{"id": 1, "ts": "2026-11-22T20:51:10.000000Z", "kind": "service.started", "agent_id": null,
-                    "principal": "system", "request_id": "", "data": {"version": "0.1.0", "seed": 42},
-                    "prev_hash": "0000…", "hash": "a1b2…"}],
-        "next": 1
-    }))),
-)]
-pub async fn journal(
+/// `GET /journal`.
+pub static JOURNAL: Endpoint =
+    Endpoint::new("journal", Verb::Get, "/journal", Scope::Read, Effect::Reads, || {
+        Route::new().to(journal)
+    })
+    .own_agents()
+    .bounded()
+    .errors(&[Code::ValidationError, Code::JournalUnavailable])
+    .gpt(
+        Gpt::reads(
+            "Call it for past events, in order. Filter by `agent_id` and `kind`, such as `obs.turn` or \
+             `gate.denied`. Continue with `next` as `after`. Records in `left_out` are too long to be shown.",
+        )
+        .max_limit(50),
+    )
+    .described(describe_journal);
+
+fn describe_journal() -> Description {
+    Description::new(Tag::Record, "Read the journal in pages")
+        .details("The same rows as `/events`. Each row is chained to the previous one.")
+        .query::<JournalQuery>()
+        .json::<JournalAnswer>(200, "Rows in order.", Some(json!({
+            "events": [{"id": 1, "ts": "2026-11-22T20:51:10.000000Z", "kind": "service.started", "agent_id": null,
+                        "principal": "system", "request_id": "", "data": {"version": "0.1.0", "seed": 42},
+                        "prev_hash": "0000…", "hash": "a1b2…"}],
+            "next": 1
+        })))
+}
+async fn journal(
     state: web::Data<AppState>,
     _: Authenticated,
     query: Query<JournalQuery>,
@@ -135,16 +153,23 @@ pub async fn journal(
     }))
 }
 
-/// Where the record ends
-///
-/// The number and the hash of the last durable row. Keep it somewhere else: with it,
-/// `life-agent audit verify --expect-head` proves that nothing up to there was changed or cut off.
-#[utoipa::path(
-    get, path = "/journal/head", tag = "record", operation_id = "journal_head",
-    responses((status = 200, body = schemas::Head, description = "The last row.", example = json!({
-        "id": 1041, "hash": "a1b2…"
-    }))),
-)]
-pub async fn head(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+/// `GET /journal/head`.
+pub static JOURNAL_HEAD: Endpoint =
+    Endpoint::new("journal_head", Verb::Get, "/journal/head", Scope::Read, Effect::Reads, || {
+        Route::new().to(head)
+    })
+    .own_agents()
+    .gpt(Gpt::reads("Call it for the number and hash of the last record."))
+    .described(describe_head);
+
+fn describe_head() -> Description {
+    Description::new(Tag::Record, "Read the head of the journal")
+        .details(
+            "The number and hash of the last durable row. Store it outside the service: `life-agent audit verify \
+             --expect-head` then proves that no row up to it was changed or removed.",
+        )
+        .json::<schemas::Head>(200, "The last row.", Some(json!({"id": 1041, "hash": "a1b2…"})))
+}
+async fn head(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
     HttpResponse::Ok().json(state.engine.journal().head())
 }

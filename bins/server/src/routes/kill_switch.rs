@@ -1,14 +1,16 @@
 //! `GET /kill-switch` and `POST /kill-switch`: refuse everything that acts, or stop refusing.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::KillSwitchStatus;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Body, Document, Faults};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Body, Document, Faults};
+use crate::state::AppState;
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1024;
@@ -45,30 +47,55 @@ struct KillSwitchAnswer {
     now: KillSwitchStatus,
 }
 
-/// The kill switch as it stands
-#[utoipa::path(
-    get, path = "/kill-switch", tag = "service", operation_id = "kill_switch",
-    responses((status = 200, body = schemas::KillSwitchStatus, description = "On or off, and why.", example = json!({
-        "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
-    }))),
-)]
-pub async fn kill_switch(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+/// `GET /kill-switch`.
+pub static KILL_SWITCH: Endpoint =
+    Endpoint::new("kill_switch", Verb::Get, "/kill-switch", Scope::Read, Effect::Reads, || {
+        Route::new().to(kill_switch)
+    })
+    .gpt(Gpt::reads(
+        "Call it when calls are denied with `kill_switch`, to report since when and why.",
+    ))
+    .described(describe_kill_switch);
+
+fn describe_kill_switch() -> Description {
+    Description::new(Tag::Service, "Read the kill switch").json::<schemas::KillSwitchStatus>(
+        200,
+        "On or off, and why.",
+        Some(json!({
+            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
+        })),
+    )
+}
+async fn kill_switch(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
     HttpResponse::Ok().json(state.engine.kill_switch())
 }
 
-/// Turn the kill switch
-///
-/// On refuses everything that acts, at once and also after a restart. `KILL_SWITCH=on` in the
-/// environment holds it on whatever is asked here.
-#[utoipa::path(
-    post, path = "/kill-switch", tag = "service", operation_id = "set_kill_switch",
-    request_body(content = KillSwitchBody, example = json!({"on": true, "reason": "an agent runs wild"})),
-    responses((status = 200, body = KillSwitchAnswer, description = "It is turned.", example = json!({
-        "status": "ok", "event_id": 9,
-        "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
-    }))),
-)]
-pub async fn set_kill_switch(
+/// `POST /kill-switch`.
+pub static SET_KILL_SWITCH: Endpoint = Endpoint::new(
+    "set_kill_switch",
+    Verb::Post,
+    "/kill-switch",
+    Scope::Operate,
+    Effect::Operates,
+    || Route::new().to(set_kill_switch),
+)
+.idempotent()
+.errors(&[Code::Conflict, Code::JournalUnavailable])
+.described(describe_set_kill_switch);
+
+fn describe_set_kill_switch() -> Description {
+    Description::new(Tag::Service, "Turn the kill switch on or off")
+        .details(
+            "On denies every request that acts, immediately and also after a restart. `KILL_SWITCH=on` in the \
+             environment keeps it on regardless of this call.",
+        )
+        .body::<KillSwitchBody>(json!({"on": true, "reason": "an agent runs wild"}))
+        .json::<KillSwitchAnswer>(200, "The switch is set.", Some(json!({
+            "status": "ok", "event_id": 9,
+            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
+        })))
+}
+async fn set_kill_switch(
     state: web::Data<AppState>,
     body: Body<KillSwitchBody>,
 ) -> Result<impl Responder, ApiError> {

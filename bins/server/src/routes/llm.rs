@@ -1,7 +1,7 @@
 //! `POST /llm/chat` and `GET /llm/status`: the model, gated.
 
 use actix_web::web::{self, Bytes};
-use actix_web::{HttpRequest, HttpResponse, Responder};
+use actix_web::{HttpRequest, HttpResponse, Responder, Route};
 use life_agent_engine::domain::governance::command::Message;
 use life_agent_engine::{ChatAsked, ChatEvent};
 use serde::Deserialize;
@@ -9,10 +9,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Body, Document, Faults, Strict};
-use crate::model_stream;
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Body, Document, Faults, Strict};
+use crate::http::model_stream;
+use crate::state::AppState;
 
 /// Most messages of one conversation.
 const MAX_MESSAGES: usize = 256;
@@ -108,26 +109,35 @@ impl ChatMessage {
     }
 }
 
-/// Talk to the model
-///
-/// The conversation passes the gates, and the model gets it without its credentials. The answer passes
-/// the same gates: what they refuse is withheld, and what is a credential is taken out. An answer
-/// means that the exchange is on the record; a stream ends with `done` once it is. Without a
-/// configured model the answer is 503 `llm_unconfigured`.
-#[utoipa::path(
-    post, path = "/llm/chat", tag = "model", operation_id = "llm_chat",
-    request_body(content = ChatBody, example = json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]})),
-    responses((status = 200, description = "The answer has passed the gates and is on the record.", content(
-        (schemas::Chatted = "application/json", example = json!({
-            "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.", "finish_reason": "stop",
+/// `POST /llm/chat`.
+pub static CHAT: Endpoint =
+    Endpoint::new("llm_chat", Verb::Post, "/llm/chat", Scope::Act, Effect::Acts, || {
+        Route::new().to(chat)
+    })
+    .bounded()
+    .idempotent()
+    .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout])
+    .described(describe_chat);
+
+fn describe_chat() -> Description {
+    Description::new(Tag::Model, "Chat with the model")
+        .details(
+            "The conversation passes the gates, and the model receives it without credentials. The model's response \
+             passes the same gates: a denied response is withheld, and credentials are removed. A response means that \
+             the exchange is recorded; a stream ends with `done` once it is. Without a configured model the response \
+             is 503 `llm_unconfigured`.",
+        )
+        .body::<ChatBody>(json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]}))
+        .json::<schemas::Chatted>(200, "The response has passed the gates and is recorded.", Some(json!({
+            "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.",
+            "finish_reason": "stop",
             "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}, "event_id": 12,
             "score": 0.0, "findings": [], "applied_policies": [], "would_deny": [],
             "answer_notes": {"score": 0.0, "findings": [], "applied_policies": [], "would_deny": []}
-        })),
-        (String = "text/event-stream", example = json!("event: delta\ndata: {\"content\":\"A courtyard\"}\n\nevent: done\ndata: {}\n\n")),
-    ))),
-)]
-pub async fn chat(
+        })))
+        .or_events(Some(json!("event: delta\ndata: {\"content\":\"A courtyard\"}\n\nevent: done\ndata: {}\n\n")))
+}
+async fn chat(
     state: web::Data<AppState>,
     body: Body<ChatBody>,
     request: HttpRequest,
@@ -137,30 +147,42 @@ pub async fn chat(
         return Ok(HttpResponse::Ok().json(state.engine.chat(&caller, asked).await?));
     }
     let events = state.engine.chat_events(&caller, asked).await?;
-    let teller = model_stream::Teller::new(&state, &request);
-    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
-        let teller = teller.clone();
+    let errors = model_stream::StreamErrors::new(&state, &request);
+    Ok(model_stream::respond(futures_util::stream::unfold(events, move |mut events| {
+        let errors = errors.clone();
         async move {
             let (name, data) = match events.next().await? {
                 ChatEvent::Delta(text) => ("delta", json!({ "content": text }).to_string()),
                 ChatEvent::Done(chatted) => {
                     ("done", serde_json::to_string(&chatted).unwrap_or_default())
                 }
-                ChatEvent::Failed(error) => ("error", teller.error(error)),
+                ChatEvent::Failed(error) => ("error", errors.line(error)),
             };
             Some((Bytes::from(format!("event: {name}\ndata: {data}\n\n")), events))
         }
     })))
 }
 
-/// Whether a model answers, and which
-#[utoipa::path(
-    get, path = "/llm/status", tag = "model", operation_id = "llm_status",
-    responses((status = 200, body = schemas::LlmStatus, description = "How the model is configured.", example = json!({
-        "configured": false, "key_prefix": null, "model_default": "openai/gpt-oss-120b",
-        "base_host": null, "breaker": null, "under_way": 0, "limits": null
-    }))),
-)]
-pub async fn status(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+/// `GET /llm/status`.
+pub static STATUS: Endpoint =
+    Endpoint::new("llm_status", Verb::Get, "/llm/status", Scope::Read, Effect::Reads, || {
+        Route::new().to(status)
+    })
+    .gpt(Gpt::reads(
+        "Call it to find out whether a language model is configured behind the service.",
+    ))
+    .described(describe_status);
+
+fn describe_status() -> Description {
+    Description::new(Tag::Model, "Read the configuration of the model").json::<schemas::LlmStatus>(
+        200,
+        "The configuration and condition of the model.",
+        Some(json!({
+            "configured": false, "key_prefix": null, "model_default": "openai/gpt-oss-120b",
+            "base_host": null, "breaker": null, "under_way": 0, "limits": null
+        })),
+    )
+}
+async fn status(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
     HttpResponse::Ok().json(state.engine.llm_status())
 }

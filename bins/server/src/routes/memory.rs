@@ -1,14 +1,16 @@
 //! `GET /memory`: what an agent keeps in mind.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::domain::agent::memory::{self, MAX_FACTS};
 use life_agent_engine::domain::governance::ids::AgentId;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::state::AppState;
 
 /// Longest query, in characters.
 const MAX_QUERY: usize = 256;
@@ -69,18 +71,36 @@ impl From<memory::Note> for Fact {
     }
 }
 
-/// What an agent keeps in mind
-///
-/// An act `remember` with a `text` in its payload adds a fact; so may the model that tells a turn.
-/// Looking does not count as using. An agent keeps 64 facts.
-#[utoipa::path(
-    get, path = "/memory", tag = "agents", operation_id = "memory", params(MemoryQuery),
-    responses((status = 200, body = MemoryAnswer, description = "The facts.", example = json!({
-        "agent_id": "hero",
-        "facts": [{"version": 4, "turn": 3, "text": "the gate opens at dawn", "uses": 1}]
-    }))),
-)]
-pub async fn memory(
+/// `GET /memory`.
+pub static MEMORY: Endpoint = Endpoint::new("memory", Verb::Get, "/memory", Scope::Read, Effect::Reads, || {
+    Route::new().to(memory)
+})
+.own_agents()
+.bounded()
+.errors(&[Code::ValidationError, Code::JournalUnavailable])
+.tool("recall")
+.gpt(
+    Gpt::reads(
+        "Call it for the facts that an agent was told to remember. Search for words with `q`, or leave it out for all \
+         facts. It changes nothing.",
+    )
+    .max_limit(64),
+)
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Agents, "Read the memory of an agent")
+        .details(
+            "The action `remember` with a `text` in its payload adds a fact; a model that narrates a turn can add \
+             facts too. Reading a fact does not count as a use. An agent keeps 64 facts.",
+        )
+        .query::<MemoryQuery>()
+        .json::<MemoryAnswer>(200, "The facts.", Some(json!({
+            "agent_id": "hero",
+            "facts": [{"version": 4, "turn": 3, "text": "the gate opens at dawn", "uses": 1}]
+        })))
+}
+async fn memory(
     state: web::Data<AppState>,
     _: Authenticated,
     query: Query<MemoryQuery>,

@@ -1,13 +1,15 @@
 //! `GET /meta`: what runs here.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::{Meta, PolicyInForce};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::extract::Authenticated;
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::extract::Authenticated;
+use crate::state::AppState;
 
 /// What runs here.
 #[derive(Serialize, ToSchema)]
@@ -33,16 +35,26 @@ struct Head {
     hash: String,
 }
 
-/// What runs here
-#[utoipa::path(
-    get, path = "/meta", tag = "service", operation_id = "meta",
-    responses((status = 200, body = MetaAnswer, description = "Version, start, policy, head of the journal.", example = json!({
-        "meta": {"version": "0.1.0", "start": "2026-11-22T20:51:10.000000Z"}, "uptime": 12.5, "policies_loaded": true,
-        "policy": {"path": "policy/policy.yaml", "version": "1", "hash": "9f86d081…", "loaded_at": "2026-11-22T20:51:10.000000Z"},
-        "journal": {"id": 7, "hash": "a1b2…"}
-    }))),
-)]
-pub async fn meta(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+/// `GET /meta`.
+pub static META: Endpoint =
+    Endpoint::new("meta", Verb::Get, "/meta", Scope::Read, Effect::Reads, || Route::new().to(meta))
+        .gpt(Gpt::reads("Call it for the version, the uptime and the active policy."))
+        .described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Service, "Describe the running service").json::<MetaAnswer>(
+        200,
+        "Version, start, policy, head of the journal.",
+        Some(json!({
+            "meta": {"version": "0.1.0", "start": "2026-11-22T20:51:10.000000Z"}, "uptime": 12.5,
+            "policies_loaded": true,
+            "policy": {"path": "policy/policy.yaml", "version": "1", "hash": "9f86d081…",
+                       "loaded_at": "2026-11-22T20:51:10.000000Z"},
+            "journal": {"id": 7, "hash": "a1b2…"}
+        })),
+    )
+}
+async fn meta(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
     let head = state.engine.journal().head();
     HttpResponse::Ok().json(MetaAnswer {
         meta: state.engine.meta(),

@@ -1,6 +1,6 @@
 //! `POST /plan`: a change to the workspace, made into a patch that reviewers can judge.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::record::Stats;
 use life_agent_engine::plans::request::{
@@ -8,12 +8,14 @@ use life_agent_engine::plans::request::{
 };
 use life_agent_engine::{GateNotes, PlanAsked, plans};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Body, Document, Faults, Strict};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Body, Document, Faults, Strict};
+use crate::state::AppState;
 
 const BOTH_FORMS: &str = "give `intent`, `context` and `target_paths`, or the older `description` \
                           and `target_files`, not both";
@@ -149,25 +151,40 @@ struct PlanAnswer {
     notes: GateNotes,
 }
 
-/// Plan a change
-///
-/// Nothing in the workspace changes: the plan becomes an artifact that is reviewed and carried on by
-/// people. With neither edits nor a patch a model writes the edits, if one is configured and `draft` is
-/// not `false`; else it is a statement of intent. Every fault is reported at once.
-#[utoipa::path(
-    post, path = "/plan", tag = "plans", operation_id = "plan",
-    request_body(content = PlanBody, example = json!({
-        "intent": "greet in German too", "context": "The page is read in Austria.",
-        "edits": [{"path": "plans/greeting.txt", "op": "create", "content": "Hello\nServus\n"}]
-    })),
-    responses((status = 200, body = PlanAnswer, description = "The plan is on the record.", example = json!({
-        "status": "created", "id": "k3v5q2xw7abc", "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json",
-        "patch": "diff --git a/plans/greeting.txt b/plans/greeting.txt\nnew file mode 100644\n",
-        "stats": {"files": 1, "added": 2, "removed": 0}, "drafted_by": null, "event_id": 9,
-        "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
-    }))),
-)]
-pub async fn plan(
+/// `POST /plan`.
+pub static PLAN: Endpoint = Endpoint::new("plan", Verb::Post, "/plan", Scope::Act, Effect::Acts, || {
+    Route::new().to(plan)
+})
+.bounded()
+.idempotent()
+.errors(&[Code::PlanInvalid])
+.tool("plan")
+.gpt(Gpt::reads(
+    "Call it to draft a change of files as a patch. Nothing is changed: a person reviews the draft. Give `intent`, \
+     and `edits` or `target_paths`.",
+))
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Plans, "Plan a change")
+        .details(
+            "Nothing in the workspace changes: the plan becomes an artifact that people review and apply. Without \
+             edits and without a patch, a model writes the edits if one is configured and `draft` is not `false`; \
+             otherwise the plan is a statement of intent. The response to an invalid plan lists every fault.",
+        )
+        .body::<PlanBody>(json!({
+            "intent": "greet in German too", "context": "The page is read in Austria.",
+            "edits": [{"path": "plans/greeting.txt", "op": "create", "content": "Hello\nServus\n"}]
+        }))
+        .json::<PlanAnswer>(200, "The plan is recorded.", Some(json!({
+            "status": "created", "id": "k3v5q2xw7abc",
+            "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json",
+            "patch": "diff --git a/plans/greeting.txt b/plans/greeting.txt\nnew file mode 100644\n",
+            "stats": {"files": 1, "added": 2, "removed": 0}, "drafted_by": null, "event_id": 9,
+            "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
+        })))
+}
+async fn plan(
     state: web::Data<AppState>,
     body: Body<PlanBody>,
 ) -> Result<impl Responder, ApiError> {

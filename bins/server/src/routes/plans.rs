@@ -1,15 +1,17 @@
 //! `GET /plans`, `GET /plans/{id}`, its patch and its review: plans after they are made.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::PlanSummary;
 use life_agent_engine::plans::life::{Decision, Status};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::{ApiError, Code};
-use crate::extract::{Authenticated, Body, Document, Faults, Given, Parameters, Query};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Body, Document, Faults, Given, Parameters, Query};
+use crate::state::AppState;
 
 const USUAL_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
@@ -89,17 +91,30 @@ impl Document for ReviewBody {
     }
 }
 
-/// Plans, newest first
-#[utoipa::path(
-    get, path = "/plans", tag = "plans", operation_id = "plans", params(PlansQuery),
-    responses((status = 200, body = PlansAnswer, description = "Plans, newest first.", example = json!({
-        "plans": [{"id": "k3v5q2xw7abc", "status": "created", "intent": "greet in German too",
-                   "created": "2026-11-22T20:51:10.000000Z", "event_id": 9, "author": "default",
-                   "stats": {"files": 1, "added": 2, "removed": 0}}],
-        "next": null
-    }))),
-)]
-pub async fn plans(
+/// `GET /plans`.
+pub static PLANS: Endpoint =
+    Endpoint::new("plans", Verb::Get, "/plans", Scope::Read, Effect::Reads, || {
+        Route::new().to(plans)
+    })
+    .own_agents()
+    .bounded()
+    .errors(&[Code::ValidationError, Code::JournalUnavailable])
+    .gpt(Gpt::reads("Call it to list drafted changes, newest first.").max_limit(15))
+    .described(describe_plans);
+
+fn describe_plans() -> Description {
+    Description::new(Tag::Plans, "List plans").query::<PlansQuery>().json::<PlansAnswer>(
+        200,
+        "Plans, newest first.",
+        Some(json!({
+            "plans": [{"id": "k3v5q2xw7abc", "status": "created", "intent": "greet in German too",
+                       "created": "2026-11-22T20:51:10.000000Z", "event_id": 9, "author": "default",
+                       "stats": {"files": 1, "added": 2, "removed": 0}}],
+            "next": null
+        })),
+    )
+}
+async fn plans(
     state: web::Data<AppState>,
     _: Authenticated,
     query: Query<PlansQuery>,
@@ -111,22 +126,31 @@ pub async fn plans(
     Ok(HttpResponse::Ok().json(PlansAnswer { plans, next }))
 }
 
-/// A plan in full
-///
-/// `stale` says whether files that it touches have changed since it was made.
-#[utoipa::path(
-    get, path = "/plans/{id}", tag = "plans", operation_id = "plan_view",
-    params(("id" = String, Path, description = "The plan.")),
-    responses((status = 200, body = schemas::PlanView, description = "The plan.", example = json!({
-        "id": "k3v5q2xw7abc", "status": "created", "intent": "greet in German too",
-        "created": "2026-11-22T20:51:10.000000Z", "event_id": 9, "author": "default",
-        "stats": {"files": 1, "added": 2, "removed": 0}, "context": "", "target_files": ["plans/greeting.txt"],
-        "stale": false, "stale_files": [], "has_patch": true, "checks": [], "policy_hash": "9f86d081…",
-        "applied_policies": [], "base_commit": null,
-        "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json", "drafted_by": null, "review": null
-    }))),
-)]
-pub async fn plan_view(
+/// `GET /plans/{id}`.
+pub static PLAN_VIEW: Endpoint =
+    Endpoint::new("plan_view", Verb::Get, "/plans/{id}", Scope::Read, Effect::Reads, || {
+        Route::new().to(plan_view)
+    })
+    .own_agents()
+    .bounded()
+    .errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+    .gpt(Gpt::reads("Call it for one drafted change: its checks, its review, whether it is stale."))
+    .described(describe_plan_view);
+
+fn describe_plan_view() -> Description {
+    Description::new(Tag::Plans, "Read a plan")
+        .details("`stale` states whether files that the plan touches have changed since it was created.")
+        .path_parameter("id", "The ID of the plan.")
+        .json::<schemas::PlanView>(200, "The plan.", Some(json!({
+            "id": "k3v5q2xw7abc", "status": "created", "intent": "greet in German too",
+            "created": "2026-11-22T20:51:10.000000Z", "event_id": 9, "author": "default",
+            "stats": {"files": 1, "added": 2, "removed": 0}, "context": "", "target_files": ["plans/greeting.txt"],
+            "stale": false, "stale_files": [], "has_patch": true, "checks": [], "policy_hash": "9f86d081…",
+            "applied_policies": [], "base_commit": null,
+            "artifact": "plans/plan_20261122T205110Z_k3v5q2xw7abc.json", "drafted_by": null, "review": null
+        })))
+}
+async fn plan_view(
     state: web::Data<AppState>,
     _: Authenticated,
     id: web::Path<String>,
@@ -134,16 +158,32 @@ pub async fn plan_view(
     Ok(HttpResponse::Ok().json(state.engine.plan_view(&id).await?))
 }
 
-/// A plan's diff
-///
-/// A statement of intent has none, which is 404.
-#[utoipa::path(
-    get, path = "/plans/{id}/patch", tag = "plans", operation_id = "plan_patch",
-    params(("id" = String, Path, description = "The plan."), PatchQuery),
-    responses((status = 200, body = String, content_type = "text/x-diff", description = "The diff, as `git diff` prints it.",
-        example = json!("diff --git a/plans/greeting.txt b/plans/greeting.txt\n"))),
-)]
-pub async fn plan_patch(
+/// `GET /plans/{id}/patch`.
+pub static PLAN_PATCH: Endpoint =
+    Endpoint::new("plan_patch", Verb::Get, "/plans/{id}/patch", Scope::Read, Effect::Reads, || {
+        Route::new().to(plan_patch)
+    })
+    .own_agents()
+    .bounded()
+    .errors(&[Code::ValidationError, Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+    .gpt(Gpt::reads(
+        "Call it to show the diff of a drafted change. A diff that is too long is refused; people read it in the \
+         dashboard.",
+    ))
+    .described(describe_plan_patch);
+
+fn describe_plan_patch() -> Description {
+    Description::new(Tag::Plans, "Read the diff of a plan")
+        .details("A statement of intent has no diff; the response is 404.")
+        .path_parameter("id", "The ID of the plan.")
+        .query::<PatchQuery>()
+        .text(
+            "text/x-diff",
+            "The diff, as `git diff` prints it.",
+            json!("diff --git a/plans/greeting.txt b/plans/greeting.txt\n"),
+        )
+}
+async fn plan_patch(
     state: web::Data<AppState>,
     _: Authenticated,
     id: web::Path<String>,
@@ -161,20 +201,35 @@ pub async fn plan_patch(
     Ok(HttpResponse::Ok().content_type("text/x-diff; charset=utf-8").body(patch))
 }
 
-/// Approve or reject a plan
-///
-/// Once and for all. Who made a plan with a key cannot approve it with the same, unless the policy says
-/// so.
-#[utoipa::path(
-    post, path = "/plans/{id}/review", tag = "plans", operation_id = "review_plan",
-    params(("id" = String, Path, description = "The plan.")),
-    request_body(content = ReviewBody, example = json!({"decision": "approve", "note": "reads well"})),
-    responses((status = 200, body = schemas::PlanView, description = "The plan with its review.", example = json!({
-        "id": "k3v5q2xw7abc", "status": "approved", "stale": false,
-        "review": {"decision": "approve", "note": "reads well", "reviewer": "ci", "at": "2026-11-22T20:52:10.000000Z"}
-    }))),
-)]
-pub async fn review_plan(
+/// `POST /plans/{id}/review`.
+pub static REVIEW_PLAN: Endpoint = Endpoint::new(
+    "review_plan",
+    Verb::Post,
+    "/plans/{id}/review",
+    Scope::Approve,
+    Effect::Decides,
+    || Route::new().to(review_plan),
+)
+.bounded()
+.idempotent()
+.errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+.described(describe_review_plan);
+
+fn describe_review_plan() -> Description {
+    Description::new(Tag::Plans, "Approve or reject a plan")
+        .details(
+            "A review is final. The author of a plan cannot approve it with the key that created it, unless the \
+             policy allows self-review.",
+        )
+        .path_parameter("id", "The ID of the plan.")
+        .body::<ReviewBody>(json!({"decision": "approve", "note": "reads well"}))
+        .json::<schemas::PlanView>(200, "The plan with its review.", Some(json!({
+            "id": "k3v5q2xw7abc", "status": "approved", "stale": false,
+            "review": {"decision": "approve", "note": "reads well", "reviewer": "ci",
+                       "at": "2026-11-22T20:52:10.000000Z"}
+        })))
+}
+async fn review_plan(
     state: web::Data<AppState>,
     body: Body<ReviewBody>,
     id: web::Path<String>,

@@ -1,15 +1,16 @@
 //! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`: the policy in force, and its successor.
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::{PolicyInForce, PolicyReport, PolicySource};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::{ApiError, Code};
-use crate::extract::{Authenticated, Body, Document, Faults};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Body, Document, Faults};
+use crate::state::AppState;
 
 /// Longest path of a policy, in characters.
 const MAX_PATH: usize = 1024;
@@ -102,34 +103,59 @@ impl ReportAnswer {
     }
 }
 
-/// The policy in force
-#[utoipa::path(
-    get, path = "/policy", tag = "policy", operation_id = "policy",
-    responses((status = 200, body = PolicyAnswer, description = "The policy and its hash.", example = json!({
-        "path": "policy/policy.yaml", "version": "1", "hash": "9f86d081…", "loaded_at": "2026-11-22T20:51:10.000000Z",
-        "policy": {"version": "1", "allowed_dirs": ["plans"], "deny_globs": ["**/.env"], "max_diff_lines": 800}
-    }))),
-)]
-pub async fn policy(
-    state: web::Data<AppState>,
-    _: Authenticated,
-) -> Result<impl Responder, ApiError> {
+/// `GET /policy`.
+pub static POLICY: Endpoint =
+    Endpoint::new("policy", Verb::Get, "/policy", Scope::Read, Effect::Reads, || {
+        Route::new().to(policy)
+    })
+    .gpt(Gpt::reads("Call it to explain what is allowed and why a call was denied."))
+    .described(describe_policy);
+
+fn describe_policy() -> Description {
+    Description::new(Tag::Policy, "Read the active policy").json::<PolicyAnswer>(
+        200,
+        "The policy and its hash.",
+        Some(json!({
+            "path": "policy/policy.yaml", "version": "1", "hash": "9f86d081…",
+            "loaded_at": "2026-11-22T20:51:10.000000Z",
+            "policy": {"version": "1", "allowed_dirs": ["plans"], "deny_globs": ["**/.env"], "max_diff_lines": 800}
+        })),
+    )
+}
+async fn policy(state: web::Data<AppState>, _: Authenticated) -> Result<impl Responder, ApiError> {
     let (in_force, document) = state.engine.policy();
     let policy = serde_json::to_value(&document).map_err(|_| ApiError::bare(Code::Internal))?;
     Ok(HttpResponse::Ok().json(PolicyAnswer { in_force, policy }))
 }
 
-/// Look at a policy without putting it into force
-///
-/// Reports every fault at once, as a reload would, and changes nothing.
-#[utoipa::path(
-    post, path = "/policy/validate", tag = "policy", operation_id = "validate_policy",
-    request_body(content = Option<ValidateBody>, example = json!({"path": "policies/valid.yaml"})),
-    responses((status = 200, body = ReportAnswer, description = "It is valid.", example = json!({
-        "status": "valid", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2, "policy_hash": "9f86d081…"
-    }))),
-)]
-pub async fn validate(
+/// `POST /policy/validate`.
+pub static VALIDATE: Endpoint = Endpoint::new(
+    "validate_policy",
+    Verb::Post,
+    "/policy/validate",
+    Scope::Policy,
+    Effect::Reads,
+    || Route::new().to(validate),
+)
+.bounded()
+.errors(&[Code::PathForbidden, Code::NotFound, Code::PolicyInvalid])
+.gpt(Gpt::reads("Call it to find the faults of a policy in `text`. It changes nothing."))
+.described(describe_validate);
+
+fn describe_validate() -> Description {
+    Description::new(Tag::Policy, "Validate a policy")
+        .details("Reports every fault at once, as a reload would, and changes nothing.")
+        .optional_body::<ValidateBody>(json!({"path": "policies/valid.yaml"}))
+        .json::<ReportAnswer>(
+            200,
+            "The policy is valid.",
+            Some(json!({
+                "status": "valid", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2,
+                "policy_hash": "9f86d081…"
+            })),
+        )
+}
+async fn validate(
     state: web::Data<AppState>,
     body: Body<ValidateBody>,
 ) -> Result<impl Responder, ApiError> {
@@ -137,17 +163,30 @@ pub async fn validate(
     Ok(HttpResponse::Ok().json(ReportAnswer::of("valid", report)))
 }
 
-/// Put a policy into force
-///
-/// A document with faults is refused with all of them, and the policy in force stays.
-#[utoipa::path(
-    post, path = "/policy/reload", tag = "policy", operation_id = "reload_policy",
-    request_body(content = Option<ReloadBody>, example = json!({"path": "policies/valid.yaml"})),
-    responses((status = 200, body = ReportAnswer, description = "It is in force.", example = json!({
-        "status": "reloaded", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2, "policy_hash": "9f86d081…"
-    }))),
-)]
-pub async fn reload(
+/// `POST /policy/reload`.
+pub static RELOAD: Endpoint = Endpoint::new(
+    "reload_policy",
+    Verb::Post,
+    "/policy/reload",
+    Scope::Policy,
+    Effect::Operates,
+    || Route::new().to(reload),
+)
+.bounded()
+.idempotent()
+.errors(&[Code::PathForbidden, Code::NotFound, Code::PolicyInvalid, Code::JournalUnavailable])
+.described(describe_reload);
+
+fn describe_reload() -> Description {
+    Description::new(Tag::Policy, "Activate a policy")
+        .details("A document with faults is rejected with all of them, and the active policy stays in force.")
+        .optional_body::<ReloadBody>(json!({"path": "policies/valid.yaml"}))
+        .json::<ReportAnswer>(200, "The policy is active.", Some(json!({
+            "status": "reloaded", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2,
+            "policy_hash": "9f86d081…"
+        })))
+}
+async fn reload(
     state: web::Data<AppState>,
     body: Body<ReloadBody>,
 ) -> Result<impl Responder, ApiError> {

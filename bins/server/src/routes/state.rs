@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::domain::agent::state::AgentState;
 use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::{AgentSummary, Meta, Present};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::state::AppState;
 
 const MAX_LIMIT: usize = 1000;
 
@@ -65,20 +67,36 @@ enum StateAnswer {
     },
 }
 
-/// An agent's state, or the list of agents
-///
-/// An agent that nobody has used yet has its initial state.
-#[utoipa::path(
-    get, path = "/state", tag = "agents", operation_id = "state", params(StateQuery),
-    responses((status = 200, body = StateAnswer, description = "The state, or the list.", example = json!({
-        "agent_id": "hero",
-        "state": {"seed": 42, "version": 1, "turns": 1, "actions": {"explore": 1},
-                  "vitals": {"energy": 74, "focus": 60, "knowledge": 12, "stability": 70},
-                  "memory": [{"version": 1, "text": "explore (partial): untersuche das Tor"}]},
-        "state_hash": "9c1185a5…"
-    }))),
-)]
-pub async fn state(
+/// `GET /state`.
+pub static STATE: Endpoint = Endpoint::new("state", Verb::Get, "/state", Scope::Read, Effect::Reads, || {
+    Route::new().to(state)
+})
+.own_agents()
+.bounded()
+.errors(&[Code::ValidationError, Code::JournalUnavailable])
+.tool("state")
+.gpt(
+    Gpt::reads(
+        "Call it for questions about the condition of an agent: vitals, its last turns, how often it did what. It \
+         changes nothing. With `agent_id` you get that agent, without it the list of all agents.",
+    )
+    .max_limit(200),
+)
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Agents, "Read the state of an agent, or list the agents")
+        .details("An agent that has not been used yet has its initial state.")
+        .query::<StateQuery>()
+        .json::<StateAnswer>(200, "The state, or the list.", Some(json!({
+            "agent_id": "hero",
+            "state": {"seed": 42, "version": 1, "turns": 1, "actions": {"explore": 1},
+                      "vitals": {"energy": 74, "focus": 60, "knowledge": 12, "stability": 70},
+                      "memory": [{"version": 1, "text": "explore (partial): untersuche das Tor"}]},
+            "state_hash": "9c1185a5…"
+        })))
+}
+async fn state(
     state: web::Data<AppState>,
     _: Authenticated,
     query: Query<StateQuery>,

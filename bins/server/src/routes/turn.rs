@@ -1,8 +1,7 @@
-//! `POST /turn`: let an agent answer a text.
+//! `POST /turn`: run a turn of an agent.
 
-use actix_web::http::header::{ACCEPT, Accept, Header};
 use actix_web::web::{self, Bytes};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Route};
 use life_agent_engine::domain::agent::rules;
 use life_agent_engine::domain::governance::command::Turn;
 use life_agent_engine::domain::governance::ids::AgentId;
@@ -12,10 +11,13 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::schemas;
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Body, Document, Faults};
-use crate::model_stream;
+use super::turns::{self, TurnLater};
+use crate::http::accept::{prefers_async, wants_events};
+use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Body, Document, Faults};
+use crate::http::model_stream;
+use crate::state::AppState;
 
 /// Longest input, in characters.
 pub(super) const MAX_INPUT: usize = 8192;
@@ -143,19 +145,37 @@ impl TurnAnswer {
     }
 }
 
-/// Let an agent answer a text
-///
-/// Finds the intent, draws a d20 from the seeded generator and settles the outcome. Where a model is
-/// configured it tells that outcome, which it cannot change, and may call tools on the way: each passes
-/// the gates like a call of yours. The answer means that the turn is on the record. With
-/// `Accept: text/event-stream` it comes while it is told: `delta` with more of the text in `content`,
-/// `tool` for what the model does, then `done` with the whole answer, or `error` with the envelope of
-/// errors; only `done` means that something has happened.
-#[utoipa::path(
-    post, path = "/turn", tag = "agents", operation_id = "turn",
-    request_body(content = TurnBody, example = json!({"agent_id": "hero", "input": "untersuche das Tor der Festung"})),
-    responses((status = 200, description = "The turn is on the record.", content(
-        (TurnAnswer = "application/json", example = json!({
+/// `POST /turn`.
+pub static TURN: Endpoint = Endpoint::new("turn", Verb::Post, "/turn", Scope::Act, Effect::Acts, || {
+    Route::new().to(turn)
+})
+.bounded()
+.idempotent()
+.errors(&[Code::LlmFailed, Code::Timeout])
+.tool("turn")
+.gpt(Gpt::acts(
+    "Call it for every deed, attempt or wish of the user, in their own words and language. The rules roll the dice: \
+     report `response`, `turn.outcome` and `turn.deltas` as they are, and never decide an outcome yourself.",
+))
+.described(describe);
+
+fn describe() -> Description {
+    Description::new(Tag::Agents, "Run a turn of an agent")
+        .details(
+            "Finds the intent of the input, draws a d20 from the seeded generator and decides the outcome. If a model \
+             is configured, it narrates the outcome, which it cannot change, and may call tools on the way; each tool \
+             call passes the gates like a call of yours. The response means that the turn is recorded. With \
+             `Accept: text/event-stream` the response is streamed: `delta` with more of the text in `content`, `tool` \
+             for each tool call, then `done` with the whole response, or `error` with the error envelope. Only `done` \
+             means that the turn has happened.",
+        )
+        .header(
+            "Prefer",
+            "`respond-async` queues the turn and returns 202 immediately; other preferences are ignored.",
+            None,
+        )
+        .body::<TurnBody>(json!({"agent_id": "hero", "input": "untersuche das Tor der Festung"}))
+        .json::<TurnAnswer>(200, "The turn is recorded.", Some(json!({
             "status": "ok",
             "echo": {"agent_id": "hero", "input": "untersuche das Tor der Festung"},
             "response": "Processed turn 1 as `explore`: rolled 8 (+1) against 10, partial; energy -6.",
@@ -163,30 +183,37 @@ impl TurnAnswer {
                      "difficulty": 10, "outcome": "partial", "deltas": {"energy": -6}},
             "event_id": 2, "state_version": 1, "state_hash": "9c1185a5…", "source": "offline",
             "score": 0.0, "findings": [], "applied_policies": [], "would_deny": []
-        })),
-        (String = "text/event-stream", example = json!("event: delta\ndata: {\"content\":\"The gate\"}\n\nevent: done\ndata: {}\n\n")),
-    ))),
-)]
-pub async fn turn(
+        })))
+        .or_events(Some(json!("event: delta\ndata: {\"content\":\"The gate\"}\n\nevent: done\ndata: {}\n\n")))
+        .json::<TurnLater>(202, "The turn is queued, as `Prefer: respond-async` requested.", Some(json!({
+            "status": "queued", "id": "019ab3c1-7a52-7cc0-a0a5-0c9d9c3c7c11", "agent_id": "hero",
+            "created": "2026-11-23T00:05:10.000000Z"
+        })))
+        .with_header("Location", "The path of the queued turn.")
+}
+async fn turn(
     state: web::Data<AppState>,
     body: Body<TurnBody>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    if prefers_async(request.headers()) {
+        return turns::queue_turn(&state, body).await;
+    }
     let agent_id = state.engine.redact(body.checked.agent.as_str());
     if !wants_events(&request) {
         let turned = state.engine.turn(&body.caller, body.checked).await?;
         return Ok(HttpResponse::Ok().json(TurnAnswer::of(agent_id, turned)));
     }
     let events = state.engine.turn_events(&body.caller, body.checked).await?;
-    let teller = model_stream::Teller::new(&state, &request);
-    Ok(model_stream::answer(futures_util::stream::unfold(events, move |mut events| {
-        let (teller, agent_id) = (teller.clone(), agent_id.clone());
+    let errors = model_stream::StreamErrors::new(&state, &request);
+    Ok(model_stream::respond(futures_util::stream::unfold(events, move |mut events| {
+        let (errors, agent_id) = (errors.clone(), agent_id.clone());
         async move {
             let (name, data) = match events.next().await? {
                 TurnEvent::Delta(text) => ("delta", json!({ "content": text }).to_string()),
                 TurnEvent::Tool(step) => ("tool", line(&step)),
                 TurnEvent::Done(turned) => ("done", line(&TurnAnswer::of(agent_id, *turned))),
-                TurnEvent::Failed(error) => ("error", teller.error(error)),
+                TurnEvent::Failed(error) => ("error", errors.line(error)),
             };
             Some((Bytes::from(format!("event: {name}\ndata: {data}\n\n")), events))
         }
@@ -195,51 +222,4 @@ pub async fn turn(
 
 fn line(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
-}
-
-/// Whether the caller would rather have events than JSON: it names them, and JSON not at all, with less
-/// weight, or with the same weight after them.
-pub(crate) fn wants_events(request: &HttpRequest) -> bool {
-    if !request.headers().contains_key(ACCEPT) {
-        return false;
-    }
-    let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
-    let weight = |name: &str| {
-        let mut accepted = accepted.iter().enumerate();
-        let found = accepted.find(|(_, range)| range.item.essence_str() == name);
-        found.map(|(place, range)| (range.quality, std::cmp::Reverse(place)))
-    };
-    let events = weight("text/event-stream");
-    let wanted =
-        events.is_some_and(|(quality, _)| quality > actix_web::http::header::Quality::ZERO);
-    wanted && events > weight("application/json")
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn events_are_sent_to_those_who_would_rather_have_them() {
-        for (accept, expected) in [
-            ("text/event-stream", true),
-            ("text/event-stream, */*", true),
-            ("Text/Event-Stream;q=0.5", true),
-            ("text/event-stream, application/json", true),
-            ("application/json;q=0.9, text/event-stream", true),
-            ("application/json, text/event-stream", false),
-            ("application/json, text/event-stream;q=0.9", false),
-            ("text/event-stream;q=0", false),
-            ("text/*", false),
-            ("*/*", false),
-            ("not a type", false),
-            ("", false),
-        ] {
-            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
-            assert_eq!(wants_events(&request), expected, "{accept}");
-        }
-        assert!(!wants_events(&TestRequest::default().to_http_request()));
-    }
 }

@@ -1,9 +1,7 @@
-//! `Prefer: respond-async` on `POST /turn`, and `/turns/{id}`: turns that are taken later.
+//! `Prefer: respond-async` on `POST /turn`, and `/turns/{id}`: queued turns.
 
-use actix_web::guard::GuardContext;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, Route, guard, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, Route, web};
 use life_agent_engine::domain::governance::event::Row;
 use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::observer::JobStatus;
@@ -14,13 +12,11 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::turn::{TurnAnswer, TurnBody};
-use crate::app::AppState;
-use crate::errors::ApiError;
-use crate::extract::{Authenticated, Body};
-use crate::middleware::idempotency::PREFERENCE_APPLIED;
-
-const PREFER: HeaderName = HeaderName::from_static("prefer");
-const RESPOND_ASYNC: &str = "respond-async";
+use crate::http::accept::{PREFERENCE_APPLIED, RESPOND_ASYNC};
+use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::errors::{ApiError, Code};
+use crate::http::extract::{Authenticated, Body};
+use crate::state::AppState;
 
 /// What of a turn's row is no part of its answer.
 const NOT_ANSWERED: [&str; 2] = ["input", "policy_hash"];
@@ -75,14 +71,9 @@ impl From<QueuedTurn> for TurnLater {
     }
 }
 
-/// `POST /turn` of callers who do not want to wait.
-pub(super) fn queued() -> Vec<(Method, Route)> {
-    let prefers = |request: &GuardContext<'_>| prefers_async(request.head().headers());
-    vec![(Method::POST, Route::new().guard(guard::fn_guard(prefers)).to(queue_turn))]
-}
-
-async fn queue_turn(
-    state: web::Data<AppState>,
+/// `POST /turn` with `Prefer: respond-async`.
+pub(super) async fn queue_turn(
+    state: &web::Data<AppState>,
     body: Body<TurnBody>,
 ) -> Result<HttpResponse, ApiError> {
     let queued = state.engine.queue_turn(&body.caller, body.checked).await?;
@@ -93,19 +84,28 @@ async fn queue_turn(
         .json(TurnLater::from(queued)))
 }
 
-/// A turn that was queued
-///
-/// Turns are queued by `POST /turn` with `Prefer: respond-async`. One that has ended is kept for seven
-/// days. Each caller sees their own.
-#[utoipa::path(
-    get, path = "/turns/{id}", tag = "agents", operation_id = "queued_turn",
-    params(("id" = String, Path, description = "The turn, from `Location`.")),
-    responses((status = 200, body = TurnLater, description = "Where it stands.", example = json!({
-        "status": "queued", "id": "019ab3c1-7a52-7cc0-a0a5-0c9d9c3c7c11", "agent_id": "hero",
-        "created": "2026-11-23T00:05:10.000000Z"
-    }))),
-)]
-pub async fn queued_turn(
+/// `GET /turns/{id}`.
+pub static QUEUED_TURN: Endpoint =
+    Endpoint::new("queued_turn", Verb::Get, "/turns/{id}", Scope::Act, Effect::Reads, || {
+        Route::new().to(queued_turn)
+    })
+    .bounded()
+    .errors(&[Code::NotFound, Code::JournalUnavailable])
+    .described(describe_queued_turn);
+
+fn describe_queued_turn() -> Description {
+    Description::new(Tag::Agents, "Read a queued turn")
+        .details(
+            "`POST /turn` with `Prefer: respond-async` queues turns. A finished turn is kept for seven days. Callers \
+             see only their own turns.",
+        )
+        .path_parameter("id", "The ID of the turn, from `Location`.")
+        .json::<TurnLater>(200, "The turn.", Some(json!({
+            "status": "queued", "id": "019ab3c1-7a52-7cc0-a0a5-0c9d9c3c7c11", "agent_id": "hero",
+            "created": "2026-11-23T00:05:10.000000Z"
+        })))
+}
+async fn queued_turn(
     state: web::Data<AppState>,
     Authenticated(caller): Authenticated,
     id: web::Path<String>,
@@ -114,23 +114,29 @@ pub async fn queued_turn(
     Ok(HttpResponse::Ok().json(TurnLater::from(found)))
 }
 
-/// Take a queued turn back
-///
-/// One that waits is cancelled at once (200). One that is being taken is told to end (202): it ends
-/// `cancelled` with the state as before, unless its turn is on the record first. One that has ended
-/// is 409.
-#[utoipa::path(
-    delete, path = "/turns/{id}", tag = "agents", operation_id = "cancel_turn",
-    params(("id" = String, Path, description = "The turn, from `Location`.")),
-    responses(
-        (status = 200, body = TurnLater, description = "It is cancelled.", example = json!({
+/// `DELETE /turns/{id}`.
+pub static CANCEL_TURN: Endpoint =
+    Endpoint::new("cancel_turn", Verb::Delete, "/turns/{id}", Scope::Act, Effect::Operates, || {
+        Route::new().to(cancel_turn)
+    })
+    .bounded()
+    .errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+    .described(describe_cancel_turn);
+
+fn describe_cancel_turn() -> Description {
+    Description::new(Tag::Agents, "Cancel a queued turn")
+        .details(
+            "A waiting turn is canceled immediately (200). A running turn is asked to stop (202): it ends as \
+             `cancelled` with the state unchanged, unless it is recorded first. A finished turn is a conflict (409).",
+        )
+        .path_parameter("id", "The ID of the turn, from `Location`.")
+        .json::<TurnLater>(200, "The turn is canceled.", Some(json!({
             "status": "cancelled", "id": "019ab3c1-7a52-7cc0-a0a5-0c9d9c3c7c11", "agent_id": "hero",
             "created": "2026-11-23T00:05:10.000000Z", "finished": "2026-11-23T00:05:12.000000Z"
-        })),
-        (status = 202, body = TurnLater, description = "It is told to end."),
-    ),
-)]
-pub async fn cancel_turn(
+        })))
+        .json::<TurnLater>(202, "The turn is asked to stop.", None)
+}
+async fn cancel_turn(
     state: web::Data<AppState>,
     Authenticated(caller): Authenticated,
     id: web::Path<String>,
@@ -141,24 +147,14 @@ pub async fn cancel_turn(
     Ok(HttpResponse::build(status).json(TurnLater::from(found)))
 }
 
-/// Whether `Prefer` asks for `respond-async` (RFC 7240, sections 2 and 4.1); the first of several
-/// preferences of one name counts, and this one has no value to differ in.
-fn prefers_async(headers: &HeaderMap) -> bool {
-    let sent = headers.get_all(PREFER).filter_map(|value: &HeaderValue| value.to_str().ok());
-    sent.flat_map(|value| value.split(',')).any(|preference| {
-        let name = preference.split([';', '=']).next().unwrap_or_default();
-        name.trim().eq_ignore_ascii_case(RESPOND_ASYNC)
-    })
-}
-
 fn turned(engine: &Engine, agent: &AgentId, turned: Turned) -> Box<RawValue> {
     let agent_id = engine.redact(agent.as_str());
     to_raw_value(&TurnAnswer::of(agent_id, turned)).unwrap_or_default()
 }
 
 fn failed(engine: &Engine, error: EngineError) -> Box<RawValue> {
-    let error = ApiError::from(error).cleaned(&|text| engine.redact(text));
-    to_raw_value(&error.kept()).unwrap_or_default()
+    let error = ApiError::from(error).redacted(&|text| engine.redact(text));
+    to_raw_value(&error.stored()).unwrap_or_default()
 }
 
 /// The answer to a turn whose process ended before it had worded one: what its row keeps of it, and those
@@ -206,34 +202,4 @@ fn answered_steps(steps: Vec<Value>, acts: &[Row]) -> Vec<Value> {
         step
     };
     steps.into_iter().map(answered).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_preference_is_found_among_others() {
-        let prefers = |sent: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in sent {
-                headers.append(PREFER, HeaderValue::from_static(value));
-            }
-            prefers_async(&headers)
-        };
-        for yes in [
-            &["respond-async"][..],
-            &["Respond-Async"],
-            &["wait=10, respond-async"],
-            &["respond-async; x=1"],
-            &["return=minimal", "respond-async"],
-            &["respond-async=\"\""],
-        ] {
-            assert!(prefers(yes), "{yes:?}");
-        }
-        for no in [&[][..], &["return=minimal"], &["respond-asynchronously"], &["x=respond-async"]]
-        {
-            assert!(!prefers(no), "{no:?}");
-        }
-    }
 }

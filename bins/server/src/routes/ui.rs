@@ -1,25 +1,26 @@
-//! `GET /ui` and the files below it: the dashboard, out of the binary.
+//! `GET /ui` and its files: the dashboard, embedded in the binary.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpResponse, Responder, Route, web};
 
-use crate::errors::{ApiError, Code};
+use crate::http::endpoint::{Effect, Endpoint, Scope, Verb};
+use crate::http::errors::{ApiError, Code};
 
-/// As strict as the page of the calls, and stricter: with trusted types required and none allowed, the
-/// browser itself refuses to make markup out of text, wherever the text came from.
+/// Stricter than the policy of `/docs`: with trusted types required and none allowed, the browser itself refuses
+/// to turn text into markup, wherever the text came from.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        /// Every file of the dashboard but the page itself, by its path below `/ui/`.
+        /// Every file of the dashboard except the page, by its path below `/ui/`.
         const FILES: &[(&str, &[u8])] =
             &[$(($name, include_bytes!(concat!("../../ui/", $name)))),*];
     };
 }
 
-const PAGE: &str = include_str!("../../ui/index.html");
+const INDEX: &str = include_str!("../../ui/index.html");
 
 files![
     "agent.js",
@@ -56,25 +57,38 @@ files![
     "views/plans.js",
 ];
 
-/// The dashboard. Open to all: it holds nothing until whoever reads it brings a key.
-pub async fn page() -> impl Responder {
+/// `GET /ui`: the dashboard. It is public: it shows nothing until its user enters a key.
+pub static PAGE: Endpoint =
+    Endpoint::new("ui_page", Verb::Get, "/ui", Scope::Public, Effect::Reads, || {
+        Route::new().to(page)
+    });
+
+async fn page() -> impl Responder {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(PAGE)
+        .body(INDEX)
 }
 
-/// A file of the dashboard, by its name in the table; no path leads anywhere else.
-pub async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+/// `GET /ui/{file}`: a file of the dashboard, by its name in the table.
+pub static FILE: Endpoint =
+    Endpoint::new("ui_file", Verb::Get, "/ui/{file:.*}", Scope::Public, Effect::Reads, || {
+        Route::new().to(file)
+    });
+
+async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let (name, content) = FILES
         .iter()
         .find(|(known, _)| *known == name.as_str())
-        .ok_or_else(|| ApiError::new(Code::NotFound, "there is no such file; the page is `/ui`"))?;
+        .ok_or_else(|| ApiError::new(Code::NotFound, "unknown file; the page is `/ui`"))?;
     Ok(HttpResponse::Ok().content_type(content_type(name)).body(*content))
 }
 
-/// The beginning for people.
-pub async fn home() -> impl Responder {
+/// `GET /`: a redirect to the dashboard.
+pub static HOME: Endpoint =
+    Endpoint::new("home", Verb::Get, "/", Scope::Public, Effect::Reads, || Route::new().to(home));
+
+async fn home() -> impl Responder {
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "/ui")).finish()
 }
 
@@ -116,20 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_our_own_is_written_inline_or_loaded_from_elsewhere() {
+    fn no_own_file_has_inline_code_or_loads_another_origin() {
         let ours = FILES.iter().filter(|(name, _)| !name.starts_with("vendor/"));
         let texts = ours.map(|(name, content)| (*name, std::str::from_utf8(content).unwrap()));
-        for (name, text) in texts.chain([("index.html", PAGE)]) {
+        for (name, text) in texts.chain([("index.html", INDEX)]) {
             for banned in
                 ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "http:", "https:"]
             {
-                // A namespace is a name, not an address.
+                // A namespace is a name, not a URL.
                 let text = text.replace("http://www.w3.org/2000/svg", "");
                 assert!(!text.contains(banned), "`{banned}` in {name}");
             }
         }
         for banned in ["<style", " style=", " onclick=", "<script>"] {
-            assert!(!PAGE.contains(banned), "`{banned}` in the page");
+            assert!(!INDEX.contains(banned), "`{banned}` in the page");
         }
     }
 }

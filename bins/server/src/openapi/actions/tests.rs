@@ -1,4 +1,4 @@
-//! The limits of GPT Actions, each held.
+//! The limits of GPT Actions.
 
 use super::*;
 use crate::openapi::document;
@@ -56,7 +56,7 @@ fn it_has_at_most_30_operations_with_short_ids_and_descriptions() {
 }
 
 #[test]
-fn it_is_3_1_0_with_one_absolute_https_server_and_one_way_to_send_the_key() {
+fn it_is_3_1_0_with_one_absolute_https_server_and_the_key_in_a_header() {
     for (given, expected) in [
         (None, PLACEHOLDER),
         (Some("https://agent.example/base"), "https://agent.example/base"),
@@ -65,8 +65,9 @@ fn it_is_3_1_0_with_one_absolute_https_server_and_one_way_to_send_the_key() {
         let document = document_of(given);
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["servers"], json!([{ "url": expected }]));
-        assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), 1);
-        assert_eq!(document["security"], json!([{"bearer": []}]));
+        let scheme = json!({"type": "apiKey", "in": "header", "name": "X-API-Key"});
+        assert_eq!(document["components"]["securitySchemes"], json!({ "api_key": scheme }));
+        assert_eq!(document["security"], json!([{"api_key": []}]));
     }
 }
 
@@ -86,6 +87,7 @@ fn every_object_schema_has_properties_and_every_reference_leads_somewhere() {
             assert!(schemas[name].is_object(), "{at}: {name}");
         }
         assert!(!map.contains_key("allOf"), "{at}");
+        assert!(map.get("enum").is_none_or(Value::is_array), "{at}: an `enum` that is no list");
     });
     assert!(objects > 20, "{objects}");
     for name in schemas.as_object().unwrap().keys() {

@@ -1,0 +1,100 @@
+//! The one mapping from engine errors and denial reasons to codes.
+
+use life_agent_engine::EngineError;
+use life_agent_engine::domain::governance::gate::Reason;
+use life_agent_engine::plans::fault::PlanFault;
+
+use super::{ApiError, Code};
+
+impl From<Reason> for Code {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::RiskPattern => Code::PromptRisky,
+            Reason::PathForbidden => Code::PathForbidden,
+            Reason::OpaDeny => Code::OpaDeny,
+            Reason::RuleDeny => Code::RuleDeny,
+            Reason::RateLimited => Code::RateLimited,
+            Reason::KillSwitch => Code::KillSwitch,
+            Reason::PlanLimit => Code::PlanInvalid,
+            Reason::ToolDenied => Code::ToolDenied,
+            Reason::ApprovalRequired => Code::ApprovalRequired,
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Denied(report) => {
+                let denied = Self::new(report.reason.into(), message).with_details(&report);
+                match report.retry_after {
+                    Some(seconds) => denied.retry_after(seconds),
+                    None => denied,
+                }
+            }
+            EngineError::PolicyInvalid(faults) => {
+                Self::new(Code::PolicyInvalid, message).with_details(&faults)
+            }
+            EngineError::PlanInvalid { rounds, faults, .. } => {
+                Self::new(plan_code(rounds, &faults), message).with_details(&faults)
+            }
+            EngineError::PathForbidden(_) => Self::new(Code::PathForbidden, message),
+            EngineError::NotFound(_) => Self::new(Code::NotFound, message),
+            EngineError::Conflict(_) => Self::new(Code::Conflict, message),
+            EngineError::AgentBusy => Self::new(Code::AgentBusy, message).retry_after(1),
+            EngineError::LlmUnconfigured => Self::new(Code::LlmUnconfigured, message),
+            EngineError::LlmFailed { .. } | EngineError::LlmUnsuited { .. } => {
+                Self::new(Code::LlmFailed, message)
+            }
+            EngineError::LlmTimeout { .. } => Self::new(Code::Timeout, message),
+            EngineError::LlmBusy { retry_after, .. } => {
+                Self::new(Code::Overloaded, message).retry_after(retry_after)
+            }
+            EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
+            EngineError::Overloaded => Self::new(Code::Overloaded, message).retry_after(1),
+            EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
+            EngineError::Interrupted => Self::new(Code::Interrupted, message),
+            EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
+        }
+    }
+}
+
+/// A forbidden path outranks other faults, unless a model chose it: then the caller did nothing forbidden.
+fn plan_code(rounds: usize, faults: &[PlanFault]) -> Code {
+    let forbidden = |fault: &PlanFault| fault.code.reason() == Some(Reason::PathForbidden);
+    if rounds == 0 && faults.iter().any(forbidden) {
+        Code::PathForbidden
+    } else {
+        Code::PlanInvalid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_the_code_that_rows_and_checks_show() {
+        for reason in Reason::ALL {
+            assert_eq!(Code::from(reason).as_str(), reason.code(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn each_reason_has_its_status() {
+        for (reason, status) in [
+            (Reason::RiskPattern, 422),
+            (Reason::PathForbidden, 403),
+            (Reason::OpaDeny, 403),
+            (Reason::RuleDeny, 403),
+            (Reason::RateLimited, 429),
+            (Reason::KillSwitch, 503),
+            (Reason::PlanLimit, 422),
+            (Reason::ToolDenied, 403),
+            (Reason::ApprovalRequired, 403),
+        ] {
+            assert_eq!(Code::from(reason).status(), status, "{reason:?}");
+        }
+    }
+}

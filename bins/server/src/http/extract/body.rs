@@ -1,0 +1,153 @@
+//! A JSON body from an authenticated caller: of the right type, within size and time, with valid fields.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::BytesMut;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use life_agent_engine::Caller;
+use tokio::time::timeout;
+
+use super::caller::{Authenticated, authenticate};
+use super::json::{Document, read};
+use crate::http::endpoint::{self, MAX_BODY};
+use crate::http::errors::{ApiError, Code};
+
+/// How long a body may take to arrive.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The checked body of a call and its caller. The body is read only after authentication.
+#[derive(Debug)]
+pub struct Body<D: Document> {
+    /// The caller.
+    pub caller: Caller,
+    /// The checked body.
+    pub checked: D::Checked,
+}
+
+impl<D: Document> FromRequest for Body<D> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let max = endpoint::of(request).map_or(MAX_BODY, |endpoint| endpoint.max_body);
+        let allowed = authenticate(request).and_then(|caller| {
+            let expected = expects_body::<D>(request.headers(), max)?;
+            Ok((caller, expected))
+        });
+        let payload = payload.take();
+        Box::pin(async move {
+            let (Authenticated(caller), expected) = allowed?;
+            let checked = match expected {
+                true => read::<D>(&read_body(payload, max).await?)?,
+                false => read::<D>(b"{}")?,
+            };
+            Ok(Self { caller, checked })
+        })
+    }
+}
+
+/// Whether the request has a body to read. Rejects by the headers alone what can be rejected by them.
+fn expects_body<D: Document>(headers: &HeaderMap, max: usize) -> Result<bool, ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let none = length.is_none_or(|length| length == "0")
+        && !headers.contains_key(header::TRANSFER_ENCODING);
+    if D::OPTIONAL && none {
+        return Ok(false);
+    }
+    if !is_json(headers) {
+        let message =
+            "send the body as `Content-Type: application/json`, in UTF-8 and uncompressed";
+        return Err(ApiError::new(Code::UnsupportedMediaType, message));
+    }
+    match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > max as u64 => Err(too_large(max)),
+        _ => Ok(true),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text =
+        |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let plain = text(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    let kind = text(header::CONTENT_TYPE).unwrap_or_default();
+    let mut parts = kind.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|kind| {
+        kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json")
+    });
+    let other_charset = |part: &str| {
+        part.strip_prefix("charset=")
+            .is_some_and(|set| !matches!(set.trim_matches('"'), "utf-8" | "utf8"))
+    };
+    plain && json && !parts.any(other_charset)
+}
+
+/// Reads a whole body of at most `max` bytes, within the deadline.
+pub(crate) async fn read_body(payload: Payload, max: usize) -> Result<BytesMut, ApiError> {
+    let message = "the body was not complete after 10 s; send it again without a pause";
+    timeout(DEADLINE, collect(payload, max))
+        .await
+        .unwrap_or_else(|_| Err(ApiError::new(Code::RequestTimeout, message)))
+}
+
+async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| broken(&error, max))?;
+        if body.len() + chunk.len() > max {
+            return Err(too_large(max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn broken(error: &PayloadError, max: usize) -> ApiError {
+    match error {
+        PayloadError::Overflow => too_large(max),
+        _ => ApiError::new(Code::BadRequest, "the body ended early or its HTTP framing is invalid"),
+    }
+}
+
+fn too_large(max: usize) -> ApiError {
+    ApiError::new(Code::BodyTooLarge, format!("the body is larger than {max} bytes; send less"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uncompressed_utf8_json_is_accepted() {
+        let accepts = |sent: &[(&str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in sent {
+                headers.append(name.parse().unwrap(), value.parse().unwrap());
+            }
+            is_json(&headers)
+        };
+        for good in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/problem+json",
+            "application/json;charset=\"utf-8\"",
+        ] {
+            assert!(accepts(&[("content-type", good)]), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/jsonx",
+            "application/json; charset=latin1",
+        ] {
+            assert!(!accepts(&[("content-type", bad)]), "{bad}");
+        }
+        assert!(!accepts(&[]));
+        assert!(!accepts(&[("content-type", "application/json"), ("content-encoding", "gzip")]));
+    }
+}

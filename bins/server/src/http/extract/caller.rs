@@ -1,0 +1,122 @@
+//! The caller: the key from the headers, checked before anything else in the request is read.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use life_agent_engine::{Caller, Mark};
+
+use crate::http::errors::{ApiError, Code};
+use crate::http::middleware::request_id;
+use crate::state::AppState;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// A caller with a known key. A handler with this in its signature rejects all other callers.
+#[derive(Debug)]
+pub struct Authenticated(pub Caller);
+
+impl FromRequest for Authenticated {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(authenticate(request))
+    }
+}
+
+/// Checks the key of a request.
+pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
+    let state =
+        request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
+    let key = presented(request.headers())?.ok_or_else(missing)?;
+    let principal = state.keys.principal(key).ok_or_else(invalid)?.clone();
+    let idempotency = request.extensions().get::<Mark>().cloned();
+    Ok(Authenticated(Caller {
+        principal,
+        request_id: request_id::of(request).as_ref().to_owned(),
+        idempotency,
+    }))
+}
+
+/// The presented key. Several different keys are invalid: which one counts must not depend on the reader.
+fn presented(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+    let mut keys = headers.get_all(X_API_KEY).map(HeaderValue::as_bytes);
+    let mut bearers = headers.get_all(header::AUTHORIZATION);
+    match (keys.next(), keys.next(), bearers.next(), bearers.next()) {
+        (None, _, None, _) => Ok(None),
+        (Some(key), None, None, _) => Ok(Some(key).filter(|key| !key.is_empty())),
+        (None, _, Some(bearer), None) => Ok(bearer_token(bearer.as_bytes())),
+        // A client may send one key in both headers, but not two keys.
+        (Some(key), None, Some(bearer), None) => match bearer_token(bearer.as_bytes()) {
+            Some(other) if other != key => Err(invalid()),
+            _ => Ok(Some(key)),
+        },
+        _ => Err(invalid()),
+    }
+}
+
+/// The token of `Bearer TOKEN`, the scheme in any case; none for other schemes.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    let token = rest.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+fn missing() -> ApiError {
+    let challenge = HeaderValue::from_static("Bearer realm=\"life-agent\"");
+    ApiError::new(
+        Code::MissingApiKey,
+        "send a key as `X-API-Key: KEY` or `Authorization: Bearer KEY`",
+    )
+    .with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn invalid() -> ApiError {
+    let challenge =
+        HeaderValue::from_static("Bearer realm=\"life-agent\", error=\"invalid_token\"");
+    ApiError::new(Code::InvalidApiKey, "unknown key; send exactly one configured key")
+        .with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(sent: &[(&str, &str)]) -> Result<Option<String>, Code> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
+        presented(&headers).map(|key| key.map(text)).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn either_header_carries_the_key() {
+        let k = Ok(Some("k".to_owned()));
+        assert_eq!(outcome(&[("X-API-Key", "k")]), k);
+        for scheme in ["Bearer k", "bearer k", "BEARER   k "] {
+            assert_eq!(outcome(&[("Authorization", scheme)]), k, "{scheme}");
+        }
+        assert_eq!(outcome(&[("X-API-Key", "k"), ("Authorization", "Bearer k")]), k);
+    }
+
+    #[test]
+    fn absent_keys_are_missing_and_several_are_invalid() {
+        for none in ["Basic azo=", "Bearer", "Bearer ", "k"] {
+            assert_eq!(outcome(&[("Authorization", none)]), Ok(None), "{none}");
+        }
+        assert_eq!(outcome(&[]), Ok(None));
+        assert_eq!(outcome(&[("X-API-Key", "")]), Ok(None));
+        let several = [
+            [("X-API-Key", "k"), ("X-API-Key", "k")],
+            [("Authorization", "Bearer k"), ("Authorization", "Bearer k")],
+            [("X-API-Key", "k"), ("Authorization", "Bearer other")],
+        ];
+        for sent in several {
+            assert_eq!(outcome(&sent), Err(Code::InvalidApiKey), "{sent:?}");
+        }
+    }
+}

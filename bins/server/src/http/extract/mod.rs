@@ -1,0 +1,15 @@
+//! The extractors: the authenticated caller, the checked body, the checked query.
+
+mod body;
+mod caller;
+mod faults;
+mod json;
+mod query;
+
+pub use body::Body;
+pub(crate) use body::read_body;
+pub use caller::Authenticated;
+pub(crate) use caller::authenticate;
+pub use faults::Faults;
+pub use json::{Document, Strict};
+pub use query::{Given, MAX_ROW, Parameters, Query};

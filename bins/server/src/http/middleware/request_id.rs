@@ -1,0 +1,74 @@
+//! `X-Request-Id`: the caller's if it is acceptable, else a generated one; on the response, the log lines and the rows.
+
+use std::rc::Rc;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, web};
+
+use crate::state::AppState;
+
+/// The header.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_LENGTH: usize = 128;
+
+/// The request ID as a request extension.
+struct RequestId(Rc<str>);
+
+/// The ID of a request.
+pub fn of(request: &HttpRequest) -> Rc<str> {
+    request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Rc::clone(&id.0))
+}
+
+/// A unique ID; later IDs sort after earlier ones.
+pub fn fresh() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// Assigns an ID to a request.
+pub(super) fn assign(request: &ServiceRequest) -> Rc<str> {
+    let mut given = request.headers().get_all(X_REQUEST_ID);
+    let id: Rc<str> = match (given.next().and_then(acceptable), given.next()) {
+        (Some(id), None) if !holds_credential(request, &id) => id.into(),
+        _ => fresh().into(),
+    };
+    request.extensions_mut().insert(RequestId(Rc::clone(&id)));
+    id
+}
+
+/// Inserts the header into a response.
+pub(super) fn insert(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// The ID is logged and recorded verbatim, so a key in the wrong header must not become one.
+fn holds_credential(request: &ServiceRequest, id: &str) -> bool {
+    request.app_data::<web::Data<AppState>>().is_none_or(|state| {
+        state.keys.principal(id.as_bytes()).is_some() || state.engine.redact(id) != id
+    })
+}
+
+fn acceptable(value: &HeaderValue) -> Option<String> {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let text = value.to_str().ok()?;
+    let good = (1..=MAX_LENGTH).contains(&text.len()) && text.as_bytes().iter().all(allowed);
+    good.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_plain_ids_are_accepted() {
+        let accepted = |text: &str| acceptable(&HeaderValue::from_str(text).unwrap()).is_some();
+        for good in ["a", "A.b_c-9", &"x".repeat(128)] {
+            assert!(accepted(good), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "a:b", &"x".repeat(129)] {
+            assert!(!accepted(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The HTTP layer that all endpoints share: extraction, middleware, errors and event streams.
+
+pub mod accept;
+pub mod describe;
+pub mod documents;
+pub mod endpoint;
+pub mod errors;
+pub mod extract;
+pub mod in_flight;
+pub mod middleware;
+pub mod model_stream;
+pub mod sse;

@@ -1,0 +1,44 @@
+//! Answers of the model as server-sent events, and errors that come after the head of an answer.
+
+use std::convert::Infallible;
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{Stream, StreamExt};
+use life_agent_engine::EngineError;
+
+use crate::http::errors::ApiError;
+use crate::http::middleware::request_id;
+use crate::state::AppState;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// A response that streams these events.
+pub fn respond(events: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // Proxies such as nginx would hold events back until a buffer is full.
+        .insert_header((X_ACCEL_BUFFERING, "no"))
+        .streaming(events.map(Ok::<_, Infallible>))
+}
+
+/// Renders errors for a stream whose head has been sent.
+#[derive(Clone)]
+pub struct StreamErrors {
+    state: web::Data<AppState>,
+    request_id: String,
+}
+
+impl StreamErrors {
+    /// For the response to a request.
+    pub fn new(state: &web::Data<AppState>, request: &HttpRequest) -> Self {
+        Self { state: state.clone(), request_id: request_id::of(request).as_ref().to_owned() }
+    }
+
+    /// The error envelope in one line.
+    pub fn line(&self, error: EngineError) -> String {
+        let error = ApiError::from(error).redacted(&|text| self.state.engine.redact(text));
+        serde_json::to_string(&error.envelope(&self.request_id)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,217 @@
+//! The connection below HTTP: stricter with what comes in than the parser, and kinder in what goes out.
+//!
+//! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise.
+//! When it cannot read a request it answers by itself, without body and headers, before any
+//! middleware. And it waits without end for the rest of a body that nobody reads, and of any head but a
+//! connection's first. All of it can only be mended here.
+
+mod connection_limit;
+mod framing;
+mod parser_errors;
+mod server;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+pub use connection_limit::{TooManyConnections, max_connections};
+use framing::Framing;
+pub use server::listen;
+
+/// How long a head or a body may be on its way before the connection ends. Whoever reads bodies, and the
+/// parser with a connection's first head, gives up after 10 s and says so; this is for all others.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// A connection of which each byte is looked at in passing.
+pub struct Connection<S = TcpStream> {
+    io: S,
+    framing: Framing,
+    /// Runs while a head or a body is on its way, with the number of that.
+    deadline: Option<(u64, Pin<Box<Sleep>>)>,
+    /// What goes out in place of a bare error, how much of it has, and how many bytes it stands for.
+    answer: Option<Replacement>,
+    /// The connection's place among all that are open.
+    _slot: Option<connection_limit::Slot>,
+}
+
+struct Replacement {
+    bytes: Vec<u8>,
+    written: usize,
+    stands_for: usize,
+}
+
+impl<S> Connection<S> {
+    /// Looks at a connection from its first byte on.
+    pub fn new(io: S) -> Self {
+        Self { io, framing: Framing::default(), deadline: None, answer: None, _slot: None }
+    }
+
+    /// The same, holding a place among all connections until it ends.
+    fn in_slot(io: S, slot: connection_limit::Slot) -> Self {
+        Self { _slot: Some(slot), ..Self::new(io) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) else {
+            // Over time, it is as if the caller had hung up.
+            return match &mut self.deadline {
+                Some((_, deadline)) => deadline.as_mut().poll(context).map(Ok),
+                None => Poll::Pending,
+            };
+        };
+        read?;
+        if let Some(arrived) = buffer.filled_mut().get_mut(before..) {
+            self.framing.spoil_bare_line_feeds(arrived);
+        }
+        match (self.framing.unfinished(), &self.deadline) {
+            (Some(part), Some((timed, _))) if part == *timed => {}
+            (Some(part), _) => self.deadline = Some((part, Box::pin(sleep(DEADLINE)))),
+            (None, _) => self.deadline = None,
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.answer.is_none() {
+            match parser_errors::bare_error(buffer) {
+                None => return Pin::new(&mut this.io).poll_write(context, buffer),
+                Some(0) => {
+                    let bytes = parser_errors::enveloped(buffer);
+                    let stands_for = buffer.len();
+                    this.answer = Some(Replacement { bytes, written: 0, stands_for });
+                }
+                // What stands before it goes out first.
+                Some(start) => {
+                    let earlier = buffer.get(..start).unwrap_or(buffer);
+                    return Pin::new(&mut this.io).poll_write(context, earlier);
+                }
+            }
+        }
+        while let Some(answer) = &mut this.answer {
+            let left = answer.bytes.get(answer.written..).unwrap_or_default();
+            if left.is_empty() {
+                let stands_for = answer.stands_for;
+                this.answer = None;
+                return Poll::Ready(Ok(stands_for));
+            }
+            let written = ready!(Pin::new(&mut this.io).poll_write(context, left))?;
+            if written == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            answer.written += written;
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn an_error_that_the_parser_answers_gets_its_envelope_behind_what_came_before() {
+        let (client, mut server) = tokio::io::duplex(16);
+        let mut connection = Connection::new(client);
+        let writing = actix_web::rt::spawn(async move {
+            let bare = "HTTP/1.1 200 OK\r\nx-request-id: a\r\ncontent-length: 2\r\n\r\n{}\
+                        HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            connection.write_all(bare.as_bytes()).await.unwrap();
+        });
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+        writing.await.unwrap();
+        let (first, second) = text.split_once("{}HTTP/1.1 400 Bad Request\r\n").unwrap();
+        assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        let (head, body) = second.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let id = body["error"]["request_id"].as_str().unwrap();
+        assert!(head.contains(&format!("x-request-id: {id}")), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_ends_the_connection() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        client.write_all(b"GET / HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        let mut read = Vec::new();
+        connection.read_to_end(&mut read).await.unwrap();
+        assert!(read.ends_with(b"abc"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_in_ends_the_connection_whichever_it_is() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let trickle = tokio::spawn(async move {
+            let mut sent = 0;
+            while client.write_all(b"x").await.is_ok() {
+                sent += 1;
+                sleep(Duration::from_secs(1)).await;
+            }
+            sent
+        });
+        let mut read = Vec::new();
+        connection.read_to_end(&mut read).await.unwrap();
+        drop(connection);
+        let sent = trickle.await.unwrap();
+        assert!((11..=14).contains(&sent), "{sent} bytes in as many seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_overlap_each_have_their_own_time() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        // Each write ends one request and begins the next, so that at no moment nothing is under way.
+        let pipeline = tokio::spawn(async move {
+            client.write_all(b"GET").await.unwrap();
+            for _ in 0..30 {
+                client.write_all(b" / HTTP/1.1\r\n\r\nGET").await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+            }
+            client.write_all(b" / HTTP/1.1\r\n\r\n").await.unwrap();
+        });
+        let mut read = String::new();
+        connection.read_to_string(&mut read).await.unwrap();
+        pipeline.await.unwrap();
+        assert_eq!(read.matches("GET /").count(), 31);
+    }
+
+    #[actix_web::test]
+    async fn a_bare_line_feed_in_a_head_does_not_reach_the_parser() {
+        let mut read = String::new();
+        let sent = "GET / HTTP/1.1\nHost: x\r\n\r\n".as_bytes();
+        Connection::new(sent).read_to_string(&mut read).await.unwrap();
+        assert!(read.starts_with("GET / HTTP/1.1\0"), "{read:?}");
+    }
+}

@@ -1,0 +1,83 @@
+//! The HTTP server over [`Connection`]; what `actix_web::HttpServer` does, on connections of ours.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::web;
+use socket2::{SockRef, TcpKeepalive};
+use tokio_util::sync::CancellationToken;
+
+use super::Connection;
+use super::connection_limit::ConnectionLimit;
+use crate::app::create_app;
+use crate::state::AppState;
+
+/// How long a request head may take to arrive.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may idle between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a closed connection may take to go.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
+const GRACE: u64 = 7;
+
+/// Asks a silent peer whether it is still there. One whose machine has vanished is given up before the
+/// next keep-alive comment would begin to wait for it, which takes the system a quarter of an hour.
+fn probing() -> TcpKeepalive {
+    let (idle, every) = (Duration::from_secs(5), Duration::from_secs(3));
+    TcpKeepalive::new().with_time(idle).with_interval(every).with_retries(3)
+}
+
+/// Serves on a listener until the state's `stopping` is cancelled; the listener then closes, idle
+/// connections end, and requests in flight are answered. Takes up to `max_connections` at a time and tells
+/// others so.
+pub fn listen(
+    listener: TcpListener,
+    workers: Option<usize>,
+    max_connections: usize,
+    state: web::Data<AppState>,
+) -> std::io::Result<Server> {
+    let stopping = state.stopping.clone();
+    let limit = ConnectionLimit::new(max_connections);
+    let builder = Server::build()
+        .shutdown_timeout(GRACE)
+        .shutdown_signal(stopping.clone().cancelled_owned())
+        // Ours is the limit that counts; beyond actix's, connections would wait without a word.
+        .max_concurrent_connections(usize::MAX - 1);
+    let builder = workers.into_iter().fold(builder, ServerBuilder::workers);
+    let server = builder.listen("http", listener, move || {
+        let stopping: CancellationToken = stopping.clone();
+        let app = map_config(create_app(state.clone()).into_factory(), |()| AppConfig::default());
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_DEADLINE)
+            .client_disconnect_timeout(CLOSE_DEADLINE)
+            // A client that has closed its side of a stream has gone: nothing else would tell.
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
+            .finish(app);
+        let limit = limit.clone();
+        fn_service(move |io: TcpStream| {
+            let limit = limit.clone();
+            async move {
+                // Answers are small and written at once: waiting to fill a packet only delays them.
+                let _ = io.set_nodelay(true);
+                let Some(slot) = limit.slot() else {
+                    limit.refuse(io).await;
+                    return Err(DispatchError::DisconnectTimeout);
+                };
+                let _ = SockRef::from(&io).set_tcp_keepalive(&probing());
+                let peer = io.peer_addr().ok();
+                Ok((Connection::in_slot(io, slot), Protocol::Http1, peer))
+            }
+        })
+        .and_then(http)
+    });
+    Ok(server?.run())
+}

@@ -1,0 +1,35 @@
+//! What handlers and middleware share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use life_agent_engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::keys::Keys;
+use crate::http::documents::Documents;
+use crate::http::in_flight::InFlight;
+
+/// One value for all workers.
+pub struct AppState {
+    /// The use cases.
+    pub engine: Engine,
+    /// The keys that callers may present.
+    pub keys: Keys,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// The OpenAPI documents.
+    pub openapi: Documents,
+    /// Browser origins that may call.
+    pub allowed_origins: Vec<String>,
+    /// When the service started.
+    pub started: Instant,
+    /// Canceled when the service begins to stop; event streams end then.
+    pub stopping: CancellationToken,
+    /// Bounds the number of concurrent requests per path.
+    pub in_flight: InFlight,
+    /// One permit: a backtest reads and judges a long stretch of the journal.
+    pub backtesting: Arc<Semaphore>,
+}
