@@ -1,4 +1,7 @@
-//! Who may know whom: the table of allowed dependencies, held against `cargo metadata`.
+//! Dependencies: the table of allowed edges between crates, checked against `cargo metadata`, and import cycles
+//! within a crate.
+
+mod cycles;
 
 use std::collections::BTreeSet;
 
@@ -6,8 +9,8 @@ use serde::Deserialize;
 
 use crate::root;
 
-/// Each package of the workspace with the packages of the workspace that it may use. What is missing
-/// here may use none.
+/// Each package of the workspace with the packages of the workspace that it may use. A package that is not listed
+/// may use none.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-domain", &[]),
     ("life-agent-policy", &["domain"]),
@@ -22,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &["server", "policy"]),
 ];
 
-/// Libraries that only some packages may use directly, so that one room knows SQLite and one HTTP.
+/// Libraries that only some packages may use directly.
 const KEPT_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["life-agent-observer-sqlite"]),
     ("r2d2", &["life-agent-observer-sqlite"]),
@@ -41,7 +44,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 /// Packages that must stay pure.
 const PURE: &[&str] = &["life-agent-domain", "life-agent-policy", "life-agent-gates"];
 
-/// What no pure package may use.
+/// Libraries that no pure package may use.
 const IMPURE: &[&str] =
     &["tokio", "jiff", "rand", "cap-std", "tempfile", "reqwest", "rusqlite", "tracing", "metrics"];
 
@@ -63,7 +66,7 @@ struct Dependency {
     kind: Option<String>,
 }
 
-/// Fails with every forbidden edge.
+/// Fails with every forbidden edge and every large import cycle.
 pub(crate) fn check() -> anyhow::Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(program)
@@ -74,7 +77,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     let forbidden: Vec<_> = metadata.packages.iter().flat_map(forbidden_edges).collect();
     anyhow::ensure!(forbidden.is_empty(), "forbidden edges:\n  {}", forbidden.join("\n  "));
-    Ok(())
+    cycles::check(&root())
 }
 
 fn forbidden_edges(package: &Package) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Files that are written from the code, and the check that they are current.
+//! Files that are generated from the code, and the check that they are current.
 
 use std::path::Path;
 
@@ -8,15 +8,44 @@ use serde_json::Value;
 
 use crate::root;
 
-/// `docs/openapi.yaml`, and `docs/openapi-actions.yaml`, its part for GPT Actions.
+/// The setting that names the public address of a deployment.
+const SERVER: &str = "PUBLIC_SERVER_URL";
+
+/// Renders a document for a server address.
+type Render = fn(Option<&str>) -> anyhow::Result<String>;
+
+/// The documents by path, below the root.
+const DOCUMENTS: [(&str, Render); 2] = [
+    ("docs/openapi.yaml", |server| Ok(openapi::document(server).to_yaml()?)),
+    ("docs/openapi-actions.yaml", |server| {
+        Ok(serde_yaml::to_string(&openapi::actions::actions(&openapi::document(server))?)?)
+    }),
+];
+
+/// Writes `docs/openapi.yaml`, and `docs/openapi-actions.yaml`, its part for GPT Actions, for the server that
+/// `PUBLIC_SERVER_URL` names. The check accepts any server, because it belongs to the deployment and not to the code.
 pub(crate) fn openapi(check: bool) -> anyhow::Result<()> {
-    let document = openapi::document(None);
-    write("docs/openapi.yaml", &document.to_yaml()?, check)?;
-    let actions = openapi::actions::actions(&document)?;
-    write("docs/openapi-actions.yaml", &serde_yaml::to_string(&actions)?, check)
+    let server = std::env::var(SERVER).ok().filter(|url| !url.is_empty());
+    if let Some(url) = &server {
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        anyhow::ensure!(web, "{SERVER} is `{url}`, expected an address with https:// or http://");
+    }
+    let server = server.as_deref().map(|url| url.trim_end_matches('/'));
+    for (path, render) in DOCUMENTS {
+        let stated = if check { stated_server(path) } else { None };
+        write(path, &render(stated.as_deref().or(server))?, check)?;
+    }
+    Ok(())
 }
 
-/// `policy/policy.schema.json` and `policy/agent.schema.json`.
+/// The server that a committed document states.
+fn stated_server(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(root().join(path)).ok()?;
+    let document: Value = serde_yaml::from_str(&text).ok()?;
+    document["servers"][0]["url"].as_str().map(str::to_owned)
+}
+
+/// Writes `policy/policy.schema.json` and `policy/agent.schema.json`.
 pub(crate) fn schemas(check: bool) -> anyhow::Result<()> {
     let pretty = |schema: Value| serde_json::to_string_pretty(&schema).map(|text| text + "\n");
     write(
@@ -31,16 +60,27 @@ fn write(path: &str, text: &str, check: bool) -> anyhow::Result<()> {
     let file = root().join(path);
     if check {
         let current = std::fs::read_to_string(&file).unwrap_or_default();
-        anyhow::ensure!(
-            current == text,
-            "`{path}` is stale; run `cargo xtask {}`",
-            if Path::new(path).extension().is_some_and(|e| e == "yaml") {
-                "openapi"
-            } else {
-                "schema"
-            }
-        );
+        let task = match Path::new(path).extension().is_some_and(|end| end == "yaml") {
+            true => "openapi",
+            false => "schema",
+        };
+        anyhow::ensure!(current == text, "`{path}` is stale; run `cargo xtask {task}`");
         return Ok(());
     }
     std::fs::write(&file, text).with_context(|| format!("writing `{path}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_documents_name_the_server_and_state_it_again() {
+        for (path, render) in DOCUMENTS {
+            let text = render(Some("https://agent.example")).unwrap();
+            let document: Value = serde_yaml::from_str(&text).unwrap();
+            assert_eq!(document["servers"][0]["url"], "https://agent.example", "{path}");
+            assert!(stated_server(path).is_some(), "{path}");
+        }
+    }
 }

@@ -64,7 +64,7 @@ enum Task {
     /// Measure the release build under load.
     #[command(subcommand)]
     Load(load::Load),
-    /// Check that no crate depends on one that it must not know.
+    /// Check the dependencies between crates, and import cycles within them.
     Edges,
     /// Check what every source file owes its reader.
     Tidy,
