@@ -25,16 +25,24 @@ pub(super) fn check(root: &Path) -> anyhow::Result<()> {
     for folder in ["crates", "bins"] {
         for entry in std::fs::read_dir(root.join(folder))? {
             let name = format!("{folder}/{}", entry?.file_name().to_string_lossy());
-            let allowed = KNOWN.iter().find(|(known, _)| *known == name).map_or(MAX_FILES, |(_, n)| *n);
+            let allowed =
+                KNOWN.iter().find(|(known, _)| *known == name).map_or(MAX_FILES, |(_, n)| *n);
             let source = root.join(&name).join("src");
-            let Some(entry) = ["lib.rs", "main.rs"].map(|file| source.join(file)).into_iter().find(|f| f.exists())
+            let Some(entry) = ["lib.rs", "main.rs"]
+                .map(|file| source.join(file))
+                .into_iter()
+                .find(|f| f.exists())
             else {
                 continue;
             };
             for cycle in cycles(&Crate::read(&entry)?.imports()) {
                 if cycle.len() > allowed {
                     let files: Vec<_> = cycle.iter().map(|module| shown(module)).collect();
-                    faults.push(format!("{name}: {} files import each other: {}", files.len(), files.join(", ")));
+                    faults.push(format!(
+                        "{name}: {} files import each other: {}",
+                        files.len(),
+                        files.join(", ")
+                    ));
                 }
             }
         }
@@ -66,10 +74,13 @@ impl Crate {
     fn read(entry: &Path) -> anyhow::Result<Self> {
         let mut read = Self::default();
         let folder = entry.parent().unwrap_or(Path::new(".")).to_owned();
-        let mut waiting: Vec<(Module, PathBuf, PathBuf)> = vec![(Vec::new(), entry.to_owned(), folder)];
+        let mut waiting: Vec<(Module, PathBuf, PathBuf)> =
+            vec![(Vec::new(), entry.to_owned(), folder)];
         while let Some((module, path, folder)) = waiting.pop() {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("reading `{}`", path.display()))?;
-            let parsed = syn::parse_file(&text).with_context(|| format!("parsing `{}`", path.display()))?;
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("reading `{}`", path.display()))?;
+            let parsed =
+                syn::parse_file(&text).with_context(|| format!("parsing `{}`", path.display()))?;
             for name in child_modules(&parsed.items) {
                 let inner = folder.join(&name);
                 let candidates = [folder.join(format!("{name}.rs")), inner.join("mod.rs")];
@@ -99,7 +110,9 @@ impl Crate {
 
     /// The file that defines the item at a path.
     fn definition(&self, path: &[String], followed: usize) -> Option<Module> {
-        let length = (0..=path.len()).rev().find(|n| path.get(..*n).is_some_and(|p| self.files.contains_key(p)))?;
+        let length = (0..=path.len())
+            .rev()
+            .find(|n| path.get(..*n).is_some_and(|p| self.files.contains_key(p)))?;
         let (module, rest) = path.split_at_checked(length)?;
         let exported = rest.first().and_then(|name| self.files.get(module)?.exports.get(name));
         match exported {
@@ -113,7 +126,9 @@ impl Crate {
 /// The modules of a file that have a file of their own.
 fn child_modules(items: &[Item]) -> Vec<String> {
     let module = |item: &Item| match item {
-        Item::Mod(module) if module.content.is_none() && !is_test(&module.attrs) => Some(module.ident.to_string()),
+        Item::Mod(module) if module.content.is_none() && !is_test(&module.attrs) => {
+            Some(module.ident.to_string())
+        }
         _ => None,
     };
     items.iter().filter_map(module).collect()
@@ -224,7 +239,8 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<_> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         self.add(&segments);
         visit::visit_path(self, path);
     }
@@ -238,7 +254,8 @@ impl<'ast> Visit<'ast> for Paths {
 
 /// Sets of two or more files that import each other, directly or through others.
 fn cycles(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>> {
-    let reachable: BTreeMap<_, _> = imports.keys().map(|from| (from, reachable(from, imports))).collect();
+    let reachable: BTreeMap<_, _> =
+        imports.keys().map(|from| (from, reachable(from, imports))).collect();
     let mut found: Vec<BTreeSet<Module>> = Vec::new();
     for (from, to) in &reachable {
         let cycle: BTreeSet<Module> = to
@@ -273,7 +290,8 @@ mod tests {
     fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
         let mut all = Crate::default();
         for (module, text) in files {
-            let module = module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+            let module =
+                module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
             all.add(module, &syn::parse_file(text).unwrap());
         }
         let found = cycles(&all.imports());
@@ -311,7 +329,8 @@ mod tests {
 
     #[test]
     fn parents_and_children_count_like_other_files() {
-        let found = cycles_of(&[("", "mod a;"), ("a", "use self::b::B;"), ("a::b", "use super::A;")]);
+        let found =
+            cycles_of(&[("", "mod a;"), ("a", "use self::b::B;"), ("a::b", "use super::A;")]);
         assert_eq!(found, [["a", "a::b"]]);
     }
 
