@@ -41,6 +41,9 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("figment", &["life-agent-server"]),
 ];
 
+/// Libraries that any package may have behind a feature: types that the API returns describe themselves.
+const OPTIONAL: &[&str] = &["utoipa"];
+
 /// Packages that must stay pure.
 const PURE: &[&str] = &["life-agent-domain", "life-agent-policy", "life-agent-gates"];
 
@@ -64,6 +67,9 @@ struct Dependency {
     name: String,
     /// `dev` for what only tests use.
     kind: Option<String>,
+    /// Whether a feature enables it.
+    #[serde(default)]
+    optional: bool,
 }
 
 /// Fails with every forbidden edge and every large import cycle.
@@ -92,7 +98,8 @@ fn forbidden_edges(package: &Package) -> Vec<String> {
         let edge_up = ours(name).is_some_and(|short| !allowed.contains(short.as_str()));
         let kept = KEPT_IN
             .iter()
-            .any(|(library, rooms)| *library == name && !rooms.contains(&package.name.as_str()));
+            .any(|(library, packages)| *library == name && !packages.contains(&package.name.as_str()));
+        let kept = kept && !(dependency.optional && OPTIONAL.contains(&name));
         let impure = PURE.contains(&package.name.as_str()) && IMPURE.contains(&name);
         edge_up || kept || impure
     };
@@ -110,7 +117,8 @@ mod tests {
     use super::*;
 
     fn edges(package: &str, dependency: &str, kind: Option<&str>) -> usize {
-        let dependency = Dependency { name: dependency.to_owned(), kind: kind.map(str::to_owned) };
+        let kind = kind.map(str::to_owned);
+        let dependency = Dependency { name: dependency.to_owned(), kind, optional: false };
         forbidden_edges(&Package { name: package.to_owned(), dependencies: vec![dependency] }).len()
     }
 
@@ -122,6 +130,16 @@ mod tests {
         assert_eq!(edges("life-agent-engine", "rusqlite", None), 1);
         assert_eq!(edges("a-new-crate", "life-agent-domain", None), 1);
         assert_eq!(edges("life-agent-policy", "tempfile", Some("dev")), 0);
+    }
+
+    #[test]
+    fn utoipa_outside_of_the_server_is_optional() {
+        let forbidden = |optional| {
+            let dependency = Dependency { name: "utoipa".to_owned(), kind: None, optional };
+            let name = "life-agent-domain".to_owned();
+            forbidden_edges(&Package { name, dependencies: vec![dependency] }).len()
+        };
+        assert_eq!((forbidden(true), forbidden(false)), (0, 1));
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The connection below HTTP: stricter with what comes in than the parser, and kinder in what goes out.
+//! Guards the HTTP/1 parser: rejects bare line feeds, enforces deadlines, wraps the parser's errors in the envelope.
 //!
-//! actix's parser takes a bare line feed for a line's end, which proxies in front may read otherwise.
-//! When it cannot read a request it answers by itself, without body and headers, before any
-//! middleware. And it waits without end for the rest of a body that nobody reads, and of any head but a
-//! connection's first. All of it can only be mended here.
+//! actix's parser accepts a bare line feed as a line end, which a proxy in front may interpret differently. It
+//! answers unparsable requests itself, without body and headers and before any middleware. It also waits forever for
+//! the rest of an unread body, and of every head except the first of a connection. Only this layer can fix that.
 
 mod connection_limit;
 mod framing;
@@ -23,19 +22,19 @@ pub use connection_limit::{TooManyConnections, max_connections};
 use framing::Framing;
 pub use server::listen;
 
-/// How long a head or a body may be on its way before the connection ends. Whoever reads bodies, and the
-/// parser with a connection's first head, gives up after 10 s and says so; this is for all others.
+/// How long a head or body may take to arrive before the connection ends. The body extractors, and the parser for the
+/// first head of a connection, respond with an error after 10 s; this deadline covers all other cases.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// A connection of which each byte is looked at in passing.
+/// A connection that inspects each byte in passing.
 pub struct Connection<S = TcpStream> {
     io: S,
     framing: Framing,
-    /// Runs while a head or a body is on its way, with the number of that.
+    /// The deadline of the head or body that is arriving, with its number.
     deadline: Option<(u64, Pin<Box<Sleep>>)>,
-    /// What goes out in place of a bare error, how much of it has, and how many bytes it stands for.
+    /// The replacement of a bare parser error.
     answer: Option<Replacement>,
-    /// The connection's place among all that are open.
+    /// The slot among all open connections.
     _slot: Option<connection_limit::Slot>,
 }
 
@@ -46,12 +45,12 @@ struct Replacement {
 }
 
 impl<S> Connection<S> {
-    /// Looks at a connection from its first byte on.
+    /// Inspects a connection from its first byte.
     pub fn new(io: S) -> Self {
         Self { io, framing: Framing::default(), deadline: None, answer: None, _slot: None }
     }
 
-    /// The same, holding a place among all connections until it ends.
+    /// A connection that holds a slot until it ends.
     fn in_slot(io: S, slot: connection_limit::Slot) -> Self {
         Self { _slot: Some(slot), ..Self::new(io) }
     }
@@ -65,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) else {
-            // Over time, it is as if the caller had hung up.
+            // After the deadline, act as if the caller had disconnected.
             return match &mut self.deadline {
                 Some((_, deadline)) => deadline.as_mut().poll(context).map(Ok),
                 None => Poll::Pending,
@@ -99,7 +98,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
                     let stands_for = buffer.len();
                     this.answer = Some(Replacement { bytes, written: 0, stands_for });
                 }
-                // What stands before it goes out first.
+                // Earlier bytes are written first.
                 Some(start) => {
                     let earlier = buffer.get(..start).unwrap_or(buffer);
                     return Pin::new(&mut this.io).poll_write(context, earlier);
@@ -192,7 +191,7 @@ mod tests {
     async fn requests_that_overlap_each_have_their_own_time() {
         let (mut client, server) = tokio::io::duplex(1024);
         let mut connection = Connection::new(server);
-        // Each write ends one request and begins the next, so that at no moment nothing is under way.
+        // Each write ends one request and starts the next, so that a request is always arriving.
         let pipeline = tokio::spawn(async move {
             client.write_all(b"GET").await.unwrap();
             for _ in 0..30 {

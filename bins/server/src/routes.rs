@@ -16,7 +16,6 @@ pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod policy;
-pub(crate) mod schemas;
 pub mod state;
 pub mod turn;
 pub mod turns;

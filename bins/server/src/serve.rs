@@ -23,38 +23,38 @@ use crate::telemetry::logging::{self, LogError};
 use crate::telemetry::metrics;
 use crate::{endpoints, listener, openapi};
 
-/// Why the service could not start, or did not end well: a sentence for the operator.
+/// Why the service could not start or did not shut down cleanly, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No key, and others could reach it.
+    /// No key is configured on an address that other machines can reach.
     #[error(transparent)]
     KeyNeeded(#[from] KeyNeeded),
-    /// The log cannot be written.
+    /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// More connections than the system has descriptors for.
+    /// The system has too few descriptors for the configured connections.
     #[error(transparent)]
     Connections(#[from] listener::TooManyConnections),
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {error}; choose another HOST or PORT")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// The engine cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The server failed while it was running.
+    /// The server failed at run time.
     #[error("the server failed: {0}")]
     Failed(#[from] std::io::Error),
-    /// The turns that wait cannot be read.
+    /// The queued turns cannot be read.
     #[error(
         "the queue of turns cannot be read from the journal; look at it with `life-agent audit verify`"
     )]
     Queue,
-    /// The last row could not be written.
+    /// The last row could not be committed.
     #[error("the journal could not be closed cleanly; every answered step is in it")]
     Close,
 }
@@ -63,12 +63,12 @@ pub enum ServeError {
 pub fn serve(settings: Settings) -> Result<(), ServeError> {
     use_small_pages();
     let (keys, made_key) = Keys::of(&settings)?;
-    // Written out when it is dropped, after everything else.
+    // Flushed when it is dropped, after everything else.
     let _log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
     let address = (settings.host, settings.port).into();
     let failed = |error| ServeError::Listen { address, error };
     let max_connections = listener::max_connections(settings.max_connections)?;
-    // Before the journal, so that a second start by mistake leaves no trace in it.
+    // Bound before the journal opens, so that an accidental second start leaves no trace in it.
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let message = start_message::text(bound, &settings, made_key.as_ref());
@@ -83,7 +83,7 @@ async fn run(
     message: &str,
 ) -> Result<(), ServeError> {
     let stopping = CancellationToken::new();
-    // Before the engine, which keeps the handles that it gets when it opens.
+    // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
     let engine = Engine::open(engine_config(&settings), Sqlite::at(&settings.db_path)).await?;
     let state = web::Data::new(AppState {
@@ -109,7 +109,7 @@ async fn run(
     start_message::print(message);
     let served = server.await;
     stopping.cancel();
-    // The watcher may be reloading; its row comes before the last one.
+    // The watcher may be reloading; its row must precede the last one.
     let _ = watch.await;
     let _ = pruning.await;
     let closed = engine.close().await;
@@ -118,15 +118,15 @@ async fn run(
     closed.map_err(|_| ServeError::Close)
 }
 
-/// The allocator asks for pages of 2 MB. They brought no speed, and a service that rests held 25 MB more.
+/// Disables 2 MB pages: they brought no speed and cost an idle service 25 MB.
 fn use_small_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "the system gives no choice of pages");
+        tracing::debug!(%error, "the page size cannot be set");
     }
 }
 
-/// The engine that these settings describe.
+/// The engine configuration of these settings.
 pub(crate) fn engine_config(settings: &Settings) -> Config {
     let opa = match (settings.opa_enable, &settings.opa_url) {
         (false, _) => OpaMode::Off,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 /// What the gates noted about a request that passed.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GateNotes {
     /// 0 for harmless to 1 for surely hostile.
     pub score: f64,
@@ -62,6 +63,7 @@ pub type Acted = Taken<ActStep>;
 /// Who told a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Source {
     /// The rules, in a plain sentence.
     Offline,
@@ -84,8 +86,10 @@ pub enum Asked {
 
 /// What the gates would say.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// `allow` or `deny`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(allow|deny)$"))]
     pub decision: &'static str,
     /// The error code that the call would get.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +110,7 @@ pub struct Checked {
 
 /// The policy in force.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyInForce {
     /// Its file as configured, `built-in` where there is none.
     pub path: String,
@@ -141,6 +146,7 @@ pub enum PolicySource {
 
 /// The kill switch as it stands.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KillSwitchStatus {
     /// Whether everything that acts is refused.
     pub on: bool,
@@ -154,6 +160,7 @@ pub struct KillSwitchStatus {
 
 /// An agent in a list.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentSummary {
     /// Its id.
     pub agent_id: String,
@@ -167,6 +174,7 @@ pub struct AgentSummary {
 
 /// What runs here.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Meta {
     /// The service's version.
     pub version: &'static str,

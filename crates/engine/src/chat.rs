@@ -26,6 +26,7 @@ pub struct ChatAsked {
 
 /// An answer of the model that has passed the gates and is on the record.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Chatted {
     /// The model that answered.
     pub model: String,
@@ -60,6 +61,7 @@ pub enum ChatEvent {
 
 /// Whether a model answers, and how its provider fares.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LlmStatus {
     /// Whether a provider and a key are configured.
     pub configured: bool,

@@ -50,6 +50,7 @@ pub use engine::{Caller, Engine};
 pub use error::{DenialReport, EngineError, OpenError};
 pub use idempotency::{Claim, Effect, KeyedCall, Mark};
 pub use life_agent_domain as domain;
+pub use life_agent_groq::Usage;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
 pub use llm::{Completion, CompletionEvent, CompletionEvents};

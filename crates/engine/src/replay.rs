@@ -36,6 +36,7 @@ const PAGE: usize = 1000;
 
 /// What a replay found.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayReport {
     /// The policy that the requests were played through: SHA-256 of its text.
     pub policy_hash: String,
@@ -63,6 +64,7 @@ pub struct ReplayReport {
 
 /// One row that would come out differently today.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Divergence {
     /// The row.
     pub event_id: u64,

@@ -12,6 +12,8 @@ use crate::shelf::{PlanSummary, PlanView, Shelf, StoredPlan};
 
 /// What was said about a plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PlanReview))]
 pub struct Review {
     /// `approve` or `reject`.
     pub decision: Decision,

@@ -26,6 +26,7 @@ pub struct Shelf {
 
 /// A plan in a list.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanSummary {
     /// Its id.
     pub id: String,
@@ -45,6 +46,7 @@ pub struct PlanSummary {
 
 /// A plan in full.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// What a list shows of it.
     #[serde(flatten)]

@@ -33,6 +33,7 @@ pub struct Turned {
 
 /// Why the rules' sentence stands where the model's text should.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Withheld {
     /// The gate that refused the text; `turn` where there was no text to judge.
     pub gate: String,
@@ -47,6 +48,7 @@ pub struct Withheld {
 
 /// One call of a tool by the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ToolStep {
     /// The tool; `unknown` if there is none of the name.
     pub tool: String,
@@ -68,6 +70,8 @@ pub struct ToolStep {
 /// What became of a tool's call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ToolDecision))]
 pub enum Decision {
     /// It passed the gates and was done.
     Allow,

@@ -31,6 +31,7 @@ pub(crate) enum CallResult {
 /// Whether calls pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum BreakerState {
     /// All calls pass.
     Closed,

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// The limits in the provider's last response. At Groq, requests count per day, tokens per minute.
 /// The format is described at <https://console.groq.com/docs/rate-limits>.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
     /// `x-ratelimit-limit-requests`
     pub limit_requests: Option<u64>,

@@ -10,6 +10,7 @@ use crate::chain::FIRST_PREV_HASH;
 
 /// A position in the journal: the id of a row and the hash that covers everything up to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Head {
     /// Id of the row; 0 for an empty journal.
     pub id: u64,

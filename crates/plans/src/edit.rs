@@ -7,6 +7,7 @@ use crate::fault::{Code, PlanFault, quoted};
 /// One edit. Several of one file take effect in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Edit {
     /// The file, which exists, becomes `content`.
     Replace {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How far a plan has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PlanStatus))]
 pub enum Status {
     /// It waits for a review.
     Created,
@@ -35,6 +37,8 @@ impl Status {
 /// What a reviewer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PlanDecision))]
 pub enum Decision {
     /// It may be carried out.
     Approve,

@@ -41,6 +41,7 @@ pub struct Record {
 
 /// Who wrote the edits of a plan whose author only said what they are for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DraftedBy {
     /// The provider's name for the model.
     pub model: String,
@@ -77,6 +78,7 @@ pub struct FileRecord {
 
 /// How large a plan is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stats {
     /// Files, a rename counted once.
     pub files: usize,
@@ -88,6 +90,8 @@ pub struct Stats {
 
 /// One check that the plan passed; a plan that fails one is never kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PlanCheck))]
 pub struct Check {
     /// What was checked.
     pub check: String,

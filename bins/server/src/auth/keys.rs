@@ -1,4 +1,4 @@
-//! Who may call: keys are kept as digests and compared in constant time.
+//! The configured keys, stored as digests and compared in constant time.
 
 use life_agent_engine::domain::governance::ids::Principal;
 use rand::Rng;
@@ -8,16 +8,16 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::settings::{NamedKey, Settings};
 
-/// The principal of a key that the server made for one run.
+/// The principal of a key that the server generated for one run.
 pub const LOCAL: &str = "local";
 
-/// The keys that open the service.
+/// The known keys.
 #[derive(Debug)]
 pub struct Keys(Vec<(Digested, Principal)>);
 
 type Digested = [u8; 32];
 
-/// Why the service must not start without a key.
+/// The service must not start without a key on this address.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no key is configured and HOST is `{0}`, which other machines may reach; \
@@ -26,8 +26,8 @@ type Digested = [u8; 32];
 pub struct KeyNeeded(std::net::IpAddr);
 
 impl Keys {
-    /// The configured keys. Without any, on a loopback address, one made for this run, which is
-    /// returned beside them so that it can be shown once.
+    /// The configured keys. Without any, on a loopback address, a key generated for this run, which is also returned
+    /// so that it can be shown once.
     pub fn of(settings: &Settings) -> Result<(Self, Option<SecretString>), KeyNeeded> {
         if !settings.keys.is_empty() {
             return Ok((Self::new(&settings.keys), None));
@@ -40,7 +40,7 @@ impl Keys {
         Ok((keys, Some(made)))
     }
 
-    /// Exactly these keys; of a key given twice the first name counts.
+    /// Exactly these keys; of a duplicate key the first name counts.
     pub fn new(keys: &[NamedKey]) -> Self {
         let digested = |key: &NamedKey| {
             (digest(key.key.expose_secret().as_bytes()), Principal::new(&key.name))
@@ -48,12 +48,12 @@ impl Keys {
         Self(keys.iter().map(digested).collect())
     }
 
-    /// Whose key this is. Takes the same time for every key that is wrong, and looks at all of them
-    /// when one is right.
+    /// The principal of a presented key. Takes the same time for every unknown key, and compares all known keys even
+    /// after a match.
     pub fn principal(&self, presented: &[u8]) -> Option<&Principal> {
         let presented = digest(presented);
         let none = u64::MAX;
-        // From the last to the first, so that the first of equals is what remains.
+        // From last to first, so that the first of equal keys remains.
         let numbered = self.0.iter().enumerate().rev();
         let found = numbered.fold(none, |found, (index, (known, _))| {
             let same: Choice = known.ct_eq(&presented);
@@ -68,7 +68,7 @@ fn digest(key: &[u8]) -> Digested {
     Sha256::digest(key).into()
 }
 
-/// 32 hexadecimal digits, 128 bits out of the system's generator by way of ChaCha.
+/// 32 hexadecimal digits: 128 bits from ChaCha, seeded by the system.
 fn random_key() -> String {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_under_its_name_and_nothing_else_opens() {
+    fn a_known_key_has_its_name_and_no_other_key_is_known() {
         let keys = Keys::new(&[named("default", "one"), named("ci", "two"), named("late", "one")]);
         let name = |key: &str| keys.principal(key.as_bytes()).map(|p| p.as_str().to_owned());
         assert_eq!(name("one").as_deref(), Some("default"));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_run_makes_another_key() {
+    fn every_run_generates_another_key() {
         let (a, b) = (random_key(), random_key());
         assert_ne!(a, b);
         assert!(a.len() == 32 && a.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -1,4 +1,4 @@
-//! Answers of the model as server-sent events, and errors that come after the head of an answer.
+//! Model responses as server-sent events, and errors after the head of a response.
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub fn respond(events: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // Proxies such as nginx would hold events back until a buffer is full.
+        // Proxies such as nginx would otherwise buffer events.
         .insert_header((X_ACCEL_BUFFERING, "no"))
         .streaming(events.map(Ok::<_, Infallible>))
 }

@@ -1,4 +1,4 @@
-//! Server-sent events out of the journal: every row once and in order, however slow the reader.
+//! Server-sent events from the journal: every row once and in order, however slow the reader.
 //!
 //! The format is the HTML standard's (`text/event-stream`): fields end with a line feed, events with
 //! an empty line, lines that begin with a colon are comments.
@@ -15,12 +15,12 @@ use metrics::gauge;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-/// What a client waits before it connects again, in milliseconds.
+/// Delay before a client reconnects, in milliseconds.
 const RETRY: u64 = 5000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Rows that are read ahead of the socket at most; they are shared with the journal and other readers.
+/// Most rows read ahead of the socket; they are shared with the journal and other readers.
 const BATCH: usize = 64;
-/// Bytes that are handed to the connection at a time, unless a single event has more.
+/// Bytes handed to the connection at a time, unless a single event is larger.
 const CHUNK: usize = 2 * 1024;
 
 struct Subscription {
@@ -48,8 +48,7 @@ impl Drop for Counted {
     }
 }
 
-/// The stream of a subscriber. It is read only as fast as the socket takes it, and what it has not
-/// read yet lies in the journal.
+/// The stream of a subscriber. It reads only as fast as the socket accepts; unread rows stay in the journal.
 pub fn stream(
     follower: Follower,
     stopping: CancellationToken,
@@ -71,26 +70,25 @@ pub fn stream(
 }
 
 impl Subscription {
-    /// The next bytes; none when the stream is over.
+    /// The next bytes; none at the end of the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
             return Some(opening(self.follower.position()));
         }
-        // The connection writes only while nothing is ready for it; else it would gather 32 KiB for each
-        // reader first.
+        // The connection writes only while the stream is pending; otherwise it would first buffer 32 KiB per reader.
         tokio::task::yield_now().await;
         if self.pending.is_empty() {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return None,
-                // Before the rows, or a busy journal would leave no room for it.
+                // Polled before the rows, or a busy journal would starve it.
                 _ = self.keep_alive.tick() => return Some(Bytes::from_static(b":keepalive\n\n")),
                 batch = self.follower.next_batch(BATCH) => match batch {
                     Ok(rows) => self.pending.extend(rows),
                     Err(JournalError::Closed) => return None,
                     Err(error) => {
-                        // The client connects again after `retry` and misses nothing.
+                        // The client reconnects after `retry` and misses nothing.
                         tracing::warn!(%error, "an event stream ends early");
                         return None;
                     }
@@ -101,9 +99,9 @@ impl Subscription {
     }
 }
 
-/// Takes events off the front until there is enough for the socket.
+/// Takes events from the front until the chunk is full.
 fn chunk(pending: &mut VecDeque<Arc<JournalRow>>) -> String {
-    // What one event more than the chunk takes, so that the text hardly ever grows while it is written.
+    // Room for one event beyond the chunk, so that the text rarely grows.
     let mut text = String::with_capacity(CHUNK + 1024);
     while text.len() < CHUNK
         && let Some(row) = pending.pop_front()
@@ -113,8 +111,8 @@ fn chunk(pending: &mut VecDeque<Arc<JournalRow>>) -> String {
     text
 }
 
-/// Sent first. The id stands in a block without data, which is no event: a client that is cut off
-/// before its first event then goes on from here and not from whenever it is back.
+/// The start of the stream. The ID is in a block without data, which is not an event: a client that is disconnected
+/// before its first event resumes from here and not from the time of its return.
 fn opening(position: u64) -> Bytes {
     format!("retry: {RETRY}\nid: {position}\n\nevent: ready\ndata: {{\"after\":{position}}}\n\n")
         .into()

@@ -1,4 +1,4 @@
-//! How many connections may be open, and what one too many is told before it is closed.
+//! The limit on open connections, and the response to a connection beyond it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use tokio::time::timeout;
 
 use super::parser_errors;
 
-/// Descriptors kept back for the journal, the log, the listener and connections that are being refused.
+/// Descriptors reserved for the journal, the log, the listener and connections that are being refused.
 const KEPT_BACK: u64 = 128;
-/// The most that is taken without being asked: an idle connection costs some 16 KB.
+/// The default limit: an idle connection costs about 16 KB.
 const USUAL: u64 = 10_000;
-/// The most descriptors that are asked of the system.
+/// The most descriptors requested from the system.
 const WANTED: u64 = 65_536;
-/// Connections that are being told that there is no room; more than these are closed without a word.
+/// Connections that receive a refusal at the same time; further ones are closed without a response.
 const REFUSED_AT_ONCE: usize = 32;
-/// How long the telling may take.
+/// How long a refusal may take.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
-/// `MAX_CONNECTIONS` is more than the system lets the process open.
+/// `MAX_CONNECTIONS` exceeds the number of files that the process may open.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "MAX_CONNECTIONS is {asked}, and with {descriptors} open files the system allows at most {room}; \
@@ -34,8 +34,8 @@ pub struct TooManyConnections {
     room: u64,
 }
 
-/// How many connections to take: as many as asked, else what the limit on open files leaves room for.
-/// Raises that limit as far as the system lets anyone.
+/// The number of connections to accept: the configured number, else as many as the limit on open files allows.
+/// Raises that limit as far as the system permits.
 pub fn max_connections(asked: Option<usize>) -> Result<usize, TooManyConnections> {
     room_for(asked.map(|asked| asked as u64), descriptors())
         .map(|room| usize::try_from(room).unwrap_or(usize::MAX))
@@ -52,13 +52,13 @@ fn descriptors() -> u64 {
     if now < most && setrlimit(Resource::Nofile, raised).is_ok() { most } else { now }
 }
 
-/// Sockets are no files here.
+/// Sockets are not files on this system.
 #[cfg(not(unix))]
 fn descriptors() -> u64 {
     WANTED
 }
 
-/// Half of the descriptors: a request that waits for the model or an OPA server needs a second one.
+/// By default half of the descriptors: a request that waits for the model or an OPA server needs a second one.
 fn room_for(asked: Option<u64>, descriptors: u64) -> Result<u64, TooManyConnections> {
     let free = descriptors.saturating_sub(KEPT_BACK).max(1);
     match asked {
@@ -99,31 +99,31 @@ impl ConnectionLimit {
         }
     }
 
-    /// A place for one more, if there is one.
+    /// A slot for one more connection, if one is free.
     pub(super) fn slot(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         self.open.increment(1);
         Some(Slot { open: self.open.clone(), _permit: permit })
     }
 
-    /// Answers the first request of a connection that there is no place for, and closes it.
+    /// Responds to the first request of a connection without a slot, and closes it.
     pub(super) async fn refuse(&self, stream: TcpStream) {
         self.refused.increment(1);
         let Ok(_permit) = self.refusals.try_acquire() else { return };
-        // Whoever is too slow for it is closed without it.
-        let _ = timeout(REFUSAL_DEADLINE, tell(stream)).await;
+        // A client that is too slow is closed without the response.
+        let _ = timeout(REFUSAL_DEADLINE, send_refusal(stream)).await;
     }
 }
 
-async fn tell(mut stream: TcpStream) -> std::io::Result<()> {
+async fn send_refusal(mut stream: TcpStream) -> std::io::Result<()> {
     let mut read = [0; 4096];
-    // Clients take an answer that comes before their request for a fault of the connection.
+    // Clients treat a response that arrives before their request as a connection error.
     if stream.read(&mut read).await? == 0 {
         return Ok(());
     }
     stream.write_all(&parser_errors::no_slot()).await?;
     stream.shutdown().await?;
-    // Closing on unread bytes would reset the connection, and the answer with it.
+    // Closing with unread bytes would reset the connection and lose the response.
     while stream.read(&mut read).await? > 0 {}
     Ok(())
 }

@@ -1,47 +1,45 @@
-//! Knows, of the bytes of a connection, which belong to request heads and which to bodies.
+//! Tracks which bytes of a connection belong to request heads and which to bodies.
 //!
-//! It decides nothing by itself. Where it sees a bare line feed in a head it puts a NUL in its place,
-//! which no HTTP parser accepts, and where it loses its way it lets everything pass to the parser.
-//! Should it ever take a body for a head, the NUL is no JSON either: an error is an answer 400, never
-//! another reading of the request.
+//! It makes no decisions. It replaces a bare line feed in a head by a NUL, which no HTTP parser accepts, and passes
+//! everything it does not understand to the parser. If it ever mistook a body for a head, the NUL would be invalid
+//! JSON: a mistake leads to a 400, never to another interpretation of the request.
 
-/// Lines are kept up to here; no header that frames a body is longer.
+/// Stored prefix of a line; no header that frames a body is longer.
 const MAX_LINE: usize = 256;
 
-/// Where in the stream of requests the next byte is.
+/// The position of the next byte in the stream of requests.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: State,
-    /// What has arrived of a line whose end has not.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
     length: u64,
     chunked: bool,
-    /// Whether the head that is next has begun to arrive.
+    /// Whether the next head has begun to arrive.
     begun: bool,
-    /// How many heads and bodies have come to their end.
+    /// Number of completed heads and bodies.
     ended: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In a request line or a header, or before them.
+    /// In or before a request line or a header.
     #[default]
     Head,
-    /// So many bytes of a body are to come.
+    /// Remaining bytes of a body.
     Body(u64),
-    /// In the line that gives a chunk's size.
+    /// In the line with a chunk's size.
     ChunkSize,
-    /// So many bytes of a chunk and its line end are to come.
+    /// Remaining bytes of a chunk and its line end.
     Chunk(u64),
     /// In the lines after the last chunk.
     Trailers,
-    /// The parser will refuse it; nothing more to see.
+    /// The parser will reject the request; the rest is ignored.
     Lost,
 }
 
 impl Framing {
-    /// Looks at the next bytes of the connection and makes those heads unreadable that have a bare line
-    /// feed in them.
+    /// Inspects the next bytes of the connection and invalidates heads that contain a bare line feed.
     pub(super) fn spoil_bare_line_feeds(&mut self, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             let passed = match self.state {
@@ -53,7 +51,7 @@ impl Framing {
         }
     }
 
-    /// The number of the head or body that has begun to arrive and has not ended; none between requests.
+    /// The number of the head or body that is arriving; none between requests.
     pub(super) fn unfinished(&self) -> Option<u64> {
         let waiting = match self.state {
             State::Head => self.begun,
@@ -75,7 +73,7 @@ impl Framing {
         passed
     }
 
-    /// Takes bytes up to the end of the line under way, if that has arrived.
+    /// Consumes bytes up to the end of the current line, if it has arrived.
     fn line(&mut self, bytes: &mut [u8]) -> usize {
         self.begun |= self.state == State::Head;
         let Some(end) = memchr::memchr(b'\n', bytes) else {
@@ -84,7 +82,7 @@ impl Framing {
         };
         let part = bytes.get(..end).unwrap_or_default();
         let well_ended = if self.line.is_empty() {
-            // The usual case: the whole line is here, and nothing of it has to be kept.
+            // The usual case: the whole line has arrived, and nothing needs to be stored.
             self.take_line(part)
         } else {
             self.keep(part);
@@ -98,24 +96,24 @@ impl Framing {
             if self.state == State::Head {
                 bytes[end] = 0;
             }
-            // Within a chunked body the parser is strict by itself.
+            // The parser itself is strict within a chunked body.
             self.state = State::Lost;
         }
         end + 1
     }
 
-    /// Keeps the beginning of a line until the rest arrives.
+    /// Stores the beginning of a line until the rest arrives.
     fn keep(&mut self, part: &[u8]) {
         let room = MAX_LINE.saturating_sub(self.line.len());
         self.line.extend_from_slice(part.get(..room).unwrap_or(part));
-        // The last byte decides how the line ends, however long it is.
+        // The last byte determines the line end, however long the line is.
         if let (Some(last), true) = (part.last(), part.len() > room) {
             self.line.pop();
             self.line.push(*last);
         }
     }
 
-    /// Takes what stands before a line feed; false if that is no carriage return.
+    /// Processes the bytes before a line feed; false if the last one is not a carriage return.
     fn take_line(&mut self, line: &[u8]) -> bool {
         let Some((b'\r', line)) = line.split_last() else { return false };
         self.line_ended(line);
@@ -157,7 +155,7 @@ impl Framing {
     }
 
     fn note_header(&mut self, line: &[u8]) {
-        // Only two names matter, and most lines do not begin like either.
+        // Only two names matter, and most lines start with neither.
         if !matches!(line.first(), Some(b'C' | b'c' | b'T' | b't')) {
             return;
         }

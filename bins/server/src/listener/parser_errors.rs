@@ -1,13 +1,12 @@
-//! Answers from below HTTP: finds those that the parser gives by itself, and gives them what every answer
-//! has.
+//! Errors that the HTTP parser writes itself: detects them and adds the envelope and headers of every response.
 
 use actix_web::http::StatusCode;
 
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::{access, headers, request_id};
 
-/// Where in the bytes going out such an answer begins. It is always the last: the connection is closed
-/// after it. All others carry a request id, and no body of ours ends in an empty line after a head.
+/// Where such an error begins in the outgoing bytes. It is always the last response, because the connection closes
+/// after it. All other responses carry a request ID, and no body ends with an empty line after a head.
 pub(super) fn bare_error(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -23,12 +22,12 @@ pub(super) fn bare_error(bytes: &[u8]) -> Option<usize> {
     (failed && bodyless && !known && !empty_line).then_some(start)
 }
 
-/// The answer to a connection that there is no place for.
+/// The response to a connection beyond the limit.
 pub(super) fn no_slot() -> Vec<u8> {
     enveloped(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\r\n")
 }
 
-/// The same answer with the envelope and the headers.
+/// The error with the envelope and the headers.
 pub(super) fn enveloped(head: &[u8]) -> Vec<u8> {
     let head = String::from_utf8_lossy(head);
     let status = status(&head).unwrap_or(StatusCode::BAD_REQUEST);
@@ -41,11 +40,11 @@ pub(super) fn enveloped(head: &[u8]) -> Vec<u8> {
         }
         StatusCode::SERVICE_UNAVAILABLE => (
             Code::Overloaded,
-            "there are as many connections as the service takes; try again later",
+            "the service has reached its limit on connections; try again later",
         ),
         _ => (
             Code::of_status(status),
-            "the request cannot be read as HTTP/1.1; mind line ends, headers and lengths",
+            "the request is not valid HTTP/1.1; check line ends, headers and lengths",
         ),
     };
     let id = request_id::fresh();
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_answer_without_a_request_id_is_the_parsers() {
+    fn only_an_error_without_a_request_id_is_from_the_parser() {
         let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(bare_error(bare), Some(0));
         for ours in [

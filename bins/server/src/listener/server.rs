@@ -1,4 +1,4 @@
-//! The HTTP server over [`Connection`]; what `actix_web::HttpServer` does, on connections of ours.
+//! The HTTP server over [`Connection`]: the equivalent of `actix_web::HttpServer` for guarded connections.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -22,21 +22,20 @@ use crate::state::AppState;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may idle between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a closed connection may take to go.
+/// How long a connection may take to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
-/// How long a stop waits for requests in flight, in seconds; the promise is 10 with the journal's end.
+/// How long a shutdown waits for requests in flight, in seconds; including the journal it must stay below 10.
 const GRACE: u64 = 7;
 
-/// Asks a silent peer whether it is still there. One whose machine has vanished is given up before the
-/// next keep-alive comment would begin to wait for it, which takes the system a quarter of an hour.
+/// Probes silent peers. A vanished peer is dropped before the next keep-alive comment is sent to it; retransmitting
+/// that would take the system a quarter of an hour.
 fn probing() -> TcpKeepalive {
     let (idle, every) = (Duration::from_secs(5), Duration::from_secs(3));
     TcpKeepalive::new().with_time(idle).with_interval(every).with_retries(3)
 }
 
-/// Serves on a listener until the state's `stopping` is cancelled; the listener then closes, idle
-/// connections end, and requests in flight are answered. Takes up to `max_connections` at a time and tells
-/// others so.
+/// Serves on a listener until the state's `stopping` is canceled; then the listener closes, idle connections end,
+/// and requests in flight complete. Connections beyond `max_connections` receive a 503.
 pub fn listen(
     listener: TcpListener,
     workers: Option<usize>,
@@ -48,7 +47,7 @@ pub fn listen(
     let builder = Server::build()
         .shutdown_timeout(GRACE)
         .shutdown_signal(stopping.clone().cancelled_owned())
-        // Ours is the limit that counts; beyond actix's, connections would wait without a word.
+        // `ConnectionLimit` applies instead; beyond actix's limit, connections would wait silently.
         .max_concurrent_connections(usize::MAX - 1);
     let builder = workers.into_iter().fold(builder, ServerBuilder::workers);
     let server = builder.listen("http", listener, move || {
@@ -58,7 +57,7 @@ pub fn listen(
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_DEADLINE)
             .client_disconnect_timeout(CLOSE_DEADLINE)
-            // A client that has closed its side of a stream has gone: nothing else would tell.
+            // A half-closed connection is the only sign that the client of a stream has disconnected.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
             .finish(app);
@@ -66,7 +65,7 @@ pub fn listen(
         fn_service(move |io: TcpStream| {
             let limit = limit.clone();
             async move {
-                // Answers are small and written at once: waiting to fill a packet only delays them.
+                // Responses are small and written whole: waiting to fill a packet only delays them.
                 let _ = io.set_nodelay(true);
                 let Some(slot) = limit.slot() else {
                     limit.refuse(io).await;

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::ApiError;
 use crate::http::extract::{Body, Document, Faults};
@@ -19,10 +18,10 @@ use crate::state::AppState;
 /// An action for an agent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ActBody {
-    /// Whose state it is.
+    /// The agent.
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub agent_id: Option<AgentId>,
-    /// What is done; one that the profile does not know is recorded and costs nothing.
+    /// The action. An action that the profile does not know is recorded and costs nothing.
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub action: Option<ActionName>,
     /// Details, recorded with the step; at most 64 KiB and 32 levels.
@@ -39,30 +38,28 @@ impl Document for ActBody {
     }
 }
 
-/// A step that is on the record.
+/// A recorded step.
 #[derive(Serialize, ToSchema)]
 pub struct ActAnswer {
     /// Always `ok`.
     status: &'static str,
-    /// What was asked, without credentials.
+    /// The request, without credentials.
     echo: ActEcho,
-    /// The number of its row in the journal.
+    /// The number of the journal row.
     event_id: u64,
-    /// The state's version after it.
+    /// The version of the state after the step.
     state_version: u64,
-    /// The state's hash after it.
+    /// The hash of the state after the step.
     state_hash: String,
     /// Whether the profile knows the action.
     known: bool,
-    /// What it changed.
-    #[schema(value_type = schemas::Deltas)]
+    /// Changes of the vitals.
     deltas: state::Deltas,
     #[serde(flatten)]
-    #[schema(value_type = schemas::GateNotes)]
     notes: GateNotes,
 }
 
-/// What was asked.
+/// The request.
 #[derive(Serialize, ToSchema)]
 struct ActEcho {
     agent_id: String,

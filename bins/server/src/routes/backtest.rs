@@ -1,15 +1,14 @@
-//! `POST /policy/backtest`: which recorded decisions another policy would turn around.
+//! `POST /policy/backtest`: judges recorded requests with another policy.
 
 use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::PolicySource;
+use life_agent_engine::{PolicySource, ReplayReport};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, MAX_ROW};
@@ -18,22 +17,22 @@ use crate::state::AppState;
 const USUAL_LIMIT: usize = 10_000;
 const MAX_LIMIT: usize = 100_000;
 
-/// Which policy, and which part of the journal.
+/// The policy and the part of the journal.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct BacktestBody {
-    /// A file in `POLICY_DIR`, or the one at `POLICY_PATH`, which is meant without a path and a policy.
+    /// A file in `POLICY_DIR`, or the file at `POLICY_PATH`, which is the default without `policy`.
     #[schema(min_length = 1, max_length = 1024)]
     path: Option<String>,
     /// A document, as YAML.
     policy: Option<String>,
-    /// Rows after this one; from the first without it.
+    /// Rows after this one; from the first row by default.
     after: Option<u64>,
-    /// At most so many rows; 10,000 without it.
+    /// Largest number of rows; 10,000 by default.
     #[schema(minimum = 1, maximum = 100_000)]
     limit: Option<usize>,
 }
 
-/// A backtest, checked.
+/// A checked backtest.
 #[derive(Debug)]
 pub struct Backtest {
     source: PolicySource,
@@ -83,7 +82,7 @@ fn describe() -> Description {
              runs at a time; it changes nothing. To continue, pass `last` as `after`.",
         )
         .optional_body::<BacktestBody>(json!({"path": "policies/valid.yaml", "after": 0, "limit": 1000}))
-        .json::<schemas::ReplayReport>(200, "The differences.", Some(json!({
+        .json::<ReplayReport>(200, "The differences.", Some(json!({
             "policy_hash": "9f86d081…", "rows": 120, "decisions": 100, "steps": 0, "told": 0, "not_comparable": {},
             "now_denied": {"rules/no-shouting": 1}, "now_allowed": {}, "divergence_count": 1,
             "divergences": [{"event_id": 7, "agent_id": "hero", "what": "decision", "recorded": "allowed",
@@ -96,13 +95,13 @@ async fn backtest(
     body: Body<BacktestBody>,
 ) -> Result<impl Responder, ApiError> {
     let Ok(permit) = Arc::clone(&state.backtesting).try_acquire_owned() else {
-        let message = "another backtest is running; try again when it is done";
+        let message = "another backtest is running; try again when it has finished";
         return Err(ApiError::new(Code::Overloaded, message)
             .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("5")));
     };
     let Backtest { source, after, limit } = body.checked;
     let engine = state.engine.clone();
-    // A task of its own: when the caller goes away, the work goes on, and so must the permit.
+    // A separate task: the work continues if the caller disconnects, and the permit with it.
     let played = actix_web::rt::spawn(async move {
         let _permit = permit;
         engine.backtest(source, after, limit).await

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: the model for clients that speak OpenAI's API.
+//! `POST /v1/chat/completions`: the model for OpenAI clients.
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Route};
@@ -13,7 +13,7 @@ use crate::http::extract::{Body, Document, Faults};
 use crate::http::model_stream;
 use crate::state::AppState;
 
-/// A request with whatever fields it has: those that are not known here pass through.
+/// A request with all of its fields; unknown fields pass through.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct CompletionBody(Map<String, Value>);
@@ -27,43 +27,42 @@ impl Document for CompletionBody {
     }
 }
 
-/// A request for a chat completion, as OpenAI describes it; fields that are not named here pass
-/// through to the provider.
+/// A request for a chat completion, as OpenAI specifies it; other fields pass through to the provider.
 #[derive(Serialize, ToSchema)]
 struct CompletionRequest {
-    /// The conversation, oldest first. `content` is a text or a list of parts of type `text`; images,
-    /// audio and files are refused.
+    /// The conversation, oldest first. `content` is a text or a list of parts of type `text`; images, audio and files
+    /// are rejected.
     #[schema(value_type = Vec<CompletionMessage>, min_items = 1, max_items = 256)]
     messages: Vec<Value>,
-    /// The provider's name for the model; the policy's without it.
+    /// The provider's name for the model; the policy's model by default.
     #[schema(min_length = 1, max_length = 128)]
     model: Option<String>,
-    /// 0 to 2; the policy's without it.
+    /// 0 to 2; the policy's value by default.
     #[schema(minimum = 0, maximum = 2)]
     temperature: Option<f64>,
-    /// Longest answer, in tokens; the policy's without it. `max_tokens` means the same.
+    /// Longest response, in tokens; the policy's value by default. `max_tokens` means the same.
     #[schema(minimum = 1, maximum = 8192)]
     max_completion_tokens: Option<u32>,
-    /// Whether the answer comes in chunks.
+    /// Whether to stream the response in chunks.
     stream: Option<bool>,
-    /// `{"include_usage": true}` for a last chunk with the usage.
+    /// `{"include_usage": true}` adds a last chunk with the usage.
     #[schema(value_type = Object)]
     stream_options: Option<Value>,
-    /// Tools that the model may call. Nothing here calls them.
+    /// Tools that the model may call. The service never calls them.
     #[schema(value_type = Vec<Object>)]
     tools: Option<Value>,
     /// `none`, `auto`, `required` or one tool.
     #[schema(value_type = Object)]
     tool_choice: Option<Value>,
-    /// The form of the answer.
+    /// The format of the response.
     #[schema(value_type = Object)]
     response_format: Option<Value>,
 }
 
-/// A message as OpenAI describes it; fields that are not named here pass through.
+/// A message as OpenAI specifies it; other fields pass through.
 #[derive(Serialize, ToSchema)]
 struct CompletionMessage {
-    /// Who speaks.
+    /// The role of the author.
     #[schema(pattern = "^(system|developer|user|assistant|tool|function)$")]
     role: String,
     /// A text, or a list of parts of type `text`.
@@ -71,7 +70,7 @@ struct CompletionMessage {
     content: Option<Value>,
 }
 
-/// A chat completion as OpenAI describes it, with all that the provider sent.
+/// A chat completion as OpenAI specifies it, with everything that the provider sent.
 #[derive(Serialize, ToSchema)]
 struct CompletionAnswer {
     id: Option<String>,
@@ -82,7 +81,7 @@ struct CompletionAnswer {
     /// One choice, with the message.
     #[schema(value_type = Vec<Object>)]
     choices: Vec<Value>,
-    /// Its cost.
+    /// Tokens of the call.
     #[schema(value_type = Object)]
     usage: Option<Value>,
 }

@@ -1,4 +1,4 @@
-//! `GET /events`: the record as it grows.
+//! `GET /events`: the journal as a stream.
 
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
@@ -15,13 +15,14 @@ use crate::state::AppState;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Which events are asked for.
+/// Which events to send.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
-    /// Events after this row; without it (and without `Last-Event-ID`, which wins), from now on.
+    /// Events after this row. `Last-Event-ID` takes precedence; without both, the stream starts at the end of the
+    /// journal.
     after: Option<u64>,
-    /// Events of this kind; a `*` at the end stands for any ending, as in `obs.*`.
+    /// Events of this kind; a final `*` matches any ending, as in `obs.*`.
     #[param(value_type = Option<String>)]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     kind: (),
@@ -76,12 +77,12 @@ async fn events(
     let follower = state.engine.journal().follow(after, filter);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // Proxies such as nginx would hold events back until a buffer is full.
+        // Proxies such as nginx would otherwise buffer events.
         .insert_header((X_ACCEL_BUFFERING, "no"))
         .streaming(sse::stream(follower, state.stopping.clone())))
 }
 
-/// A client that has seen no event yet may send it empty.
+/// The header; a client that has seen no event may send it empty.
 fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
     let mut faults = Faults::default();
     let given =

@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: whether the process serves, and whether it can do its work.
+//! `GET /healthz` and `GET /readyz`: whether the process serves, and whether the service is ready.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::state::AppState;
 
-/// How it is.
+/// The condition of the service.
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// `ok` or `ready`.
@@ -51,7 +51,7 @@ async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> 
     match state.engine.journal().health().await {
         Ok(()) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
         Err(why) => {
-            let message = format!("the journal takes no writes: {why}");
+            let message = format!("the journal accepts no writes: {why}");
             Err(ApiError::new(Code::JournalUnavailable, message)
                 .with_details(&json!({"missing": ["journal"]})))
         }

@@ -1,14 +1,13 @@
-//! `GET /journal` and `GET /journal/head`: the record, a page at a time, and where it ends.
+//! `GET /journal` and `GET /journal/head`: the journal in pages, and its head.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::EngineError;
 use life_agent_engine::domain::governance::event::Row;
-use life_agent_engine::observer::{Filter, Page};
+use life_agent_engine::observer::{Filter, Head, Page};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
@@ -16,26 +15,26 @@ use crate::state::AppState;
 
 const USUAL_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
-/// What an answer has beside its rows, in characters: its keys and `next`.
+/// Characters of a response in addition to its rows: its keys and `next`.
 const AROUND: usize = 64;
-/// A number of a row with its comma, in characters.
+/// Characters of a row number with its comma.
 const NUMBER: usize = 20;
 
-/// Which rows are asked for.
+/// Which rows to return.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct JournalQuery {
     /// Rows after this one; 0 for all.
     #[param(value_type = Option<u64>)]
     after: u64,
-    /// At most so many, 1 to 1,000.
+    /// Largest number of rows, 1 to 1,000.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     limit: usize,
-    /// Ends the page before it is longer than this, in characters, 1,000 to 1,000,000. A row that is longer by
-    /// itself is named in `left_out`.
+    /// Ends the page before it exceeds this many characters, 1,000 to 1,000,000. A single row that exceeds it is
+    /// listed in `left_out`.
     #[param(value_type = Option<u64>, minimum = 1000, maximum = 1_000_000)]
     max_chars: Option<usize>,
-    /// Rows of this kind; a `*` at the end stands for any ending, as in `obs.*`.
+    /// Rows of this kind; a final `*` matches any ending, as in `obs.*`.
     #[param(value_type = Option<String>)]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
     kind: (),
@@ -61,15 +60,14 @@ impl Parameters for JournalQuery {
     }
 }
 
-/// Some rows in their order.
+/// A page of rows in order.
 #[derive(Serialize, ToSchema)]
 struct JournalAnswer {
-    #[schema(value_type = Vec<schemas::Row>)]
     events: Vec<Row>,
-    /// What to ask for as `after` to get further rows that are there already, also if these are few or none: a
-    /// search for an agent's rows ends after two million of others. None at the end.
+    /// The value of `after` for further existing rows; none at the end. A page can be short or empty before the end,
+    /// because a search for an agent's rows stops after two million other rows.
     next: Option<u64>,
-    /// Rows of this page that are longer than `max_chars` by themselves.
+    /// Rows of this page that exceed `max_chars` on their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<u64>,
 }
@@ -79,8 +77,8 @@ impl JournalAnswer {
         Self { events: page.rows, next: page.next, left_out: Vec::new() }
     }
 
-    /// The page up to where it would have more characters than `most`. What would never fit is left out by
-    /// number, so that a reader gets past it and knows.
+    /// The page up to `most` characters. A row that never fits is listed by number, so that a reader can skip it
+    /// knowingly.
     fn within(page: Page, most: usize) -> Self {
         let alone = most.saturating_sub(AROUND);
         let mut room = alone;
@@ -105,7 +103,7 @@ impl JournalAnswer {
     }
 }
 
-/// How many characters a row takes in a list.
+/// Characters of a row in a list.
 fn length(row: &Row) -> usize {
     let text = serde_json::to_string(row);
     text.map_or(usize::MAX, |text| text.chars().count().saturating_add(1))
@@ -168,7 +166,7 @@ fn describe_head() -> Description {
             "The number and hash of the last durable row. Store it outside the service: `life-agent audit verify \
              --expect-head` then proves that no row up to it was changed or removed.",
         )
-        .json::<schemas::Head>(200, "The last row.", Some(json!({"id": 1041, "hash": "a1b2…"})))
+        .json::<Head>(200, "The last row.", Some(json!({"id": 1041, "hash": "a1b2…"})))
 }
 async fn head(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
     HttpResponse::Ok().json(state.engine.journal().head())

@@ -1,4 +1,4 @@
-//! `GET /kill-switch` and `POST /kill-switch`: refuse everything that acts, or stop refusing.
+//! `GET /kill-switch` and `POST /kill-switch`: deny everything that acts.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::KillSwitchStatus;
@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults};
@@ -15,13 +14,13 @@ use crate::state::AppState;
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1024;
 
-/// Which way, and why.
+/// The new state and its reason.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct KillSwitchBody {
-    /// Whether everything that acts is to be refused.
+    /// Whether to deny everything that acts.
     #[schema(required, nullable = false)]
     on: Option<bool>,
-    /// Why; those who are refused read it.
+    /// The reason; denied callers read it.
     #[schema(max_length = 1024)]
     reason: Option<String>,
 }
@@ -35,15 +34,14 @@ impl Document for KillSwitchBody {
     }
 }
 
-/// The switch, turned.
+/// The switch after the change.
 #[derive(Serialize, ToSchema)]
 struct KillSwitchAnswer {
     /// Always `ok`.
     status: &'static str,
-    /// The row that records it.
+    /// The row that records the change.
     event_id: u64,
     #[serde(flatten)]
-    #[schema(value_type = schemas::KillSwitchStatus)]
     now: KillSwitchStatus,
 }
 
@@ -58,7 +56,7 @@ pub static KILL_SWITCH: Endpoint =
     .described(describe_kill_switch);
 
 fn describe_kill_switch() -> Description {
-    Description::new(Tag::Service, "Read the kill switch").json::<schemas::KillSwitchStatus>(
+    Description::new(Tag::Service, "Read the kill switch").json::<KillSwitchStatus>(
         200,
         "On or off, and why.",
         Some(json!({

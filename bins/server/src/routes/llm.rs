@@ -1,14 +1,13 @@
-//! `POST /llm/chat` and `GET /llm/status`: the model, gated.
+//! `POST /llm/chat` and `GET /llm/status`: the model behind the gates.
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Responder, Route};
 use life_agent_engine::domain::governance::command::Message;
-use life_agent_engine::{ChatAsked, ChatEvent};
+use life_agent_engine::{ChatAsked, ChatEvent, Chatted, LlmStatus};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults, Strict};
@@ -21,7 +20,7 @@ const MAX_MESSAGES: usize = 256;
 const MAX_CONTENT: usize = 65_536;
 /// Longest name of a model, in characters.
 const MAX_MODEL: usize = 128;
-/// Longest answer that a caller may ask for, in tokens.
+/// Largest `max_tokens`.
 const MAX_TOKENS: u32 = 4096;
 const ROLES: [&str; 3] = ["system", "user", "assistant"];
 
@@ -31,17 +30,17 @@ pub struct ChatBody {
     /// The conversation, oldest first.
     #[schema(value_type = Vec<ChatMessage>, required, nullable = false, min_items = 1, max_items = 256)]
     pub messages: Option<Vec<Strict<ChatMessage>>>,
-    /// The provider's name for the model; the policy's without it.
+    /// The provider's name for the model; the policy's model by default.
     #[schema(min_length = 1, max_length = 128)]
     pub model: Option<String>,
-    /// 0 for the same answer every time, up to 1 for the most varied; the policy's without it.
+    /// 0 for the most deterministic response, up to 1 for the most varied; the policy's value by default.
     #[schema(minimum = 0, maximum = 1)]
     pub temperature: Option<f64>,
-    /// Longest answer, in tokens; the policy's without it.
+    /// Longest response, in tokens; the policy's value by default.
     #[schema(minimum = 1, maximum = 4096)]
     pub max_tokens: Option<u32>,
-    /// Whether the answer comes as server-sent events: `delta` with more of the text in `content`,
-    /// then `done` with the whole result, or `error` with the envelope of errors.
+    /// Whether to stream the response as server-sent events: `delta` with more of the text in `content`, then `done`
+    /// with the whole response, or `error` with the error envelope.
     pub stream: Option<bool>,
 }
 
@@ -51,12 +50,12 @@ pub struct ChatMessage {
     /// `system`, `user` or `assistant`.
     #[schema(required, nullable = false, pattern = "^(system|user|assistant)$")]
     pub role: Option<String>,
-    /// What was said.
+    /// The text of the message.
     #[schema(required, nullable = false, min_length = 1, max_length = 65536)]
     pub content: Option<String>,
 }
 
-/// A checked conversation, and whether its answer is to be streamed.
+/// A checked conversation, and whether to stream the response.
 #[derive(Debug)]
 pub struct ChatCall {
     pub(super) asked: ChatAsked,
@@ -128,7 +127,7 @@ fn describe_chat() -> Description {
              is 503 `llm_unconfigured`.",
         )
         .body::<ChatBody>(json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]}))
-        .json::<schemas::Chatted>(200, "The response has passed the gates and is recorded.", Some(json!({
+        .json::<Chatted>(200, "The response has passed the gates and is recorded.", Some(json!({
             "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.",
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}, "event_id": 12,
@@ -174,7 +173,7 @@ pub static STATUS: Endpoint =
     .described(describe_status);
 
 fn describe_status() -> Description {
-    Description::new(Tag::Model, "Read the configuration of the model").json::<schemas::LlmStatus>(
+    Description::new(Tag::Model, "Read the configuration of the model").json::<LlmStatus>(
         200,
         "The configuration and condition of the model.",
         Some(json!({

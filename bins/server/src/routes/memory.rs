@@ -1,7 +1,7 @@
-//! `GET /memory`: what an agent keeps in mind.
+//! `GET /memory`: the facts that an agent remembers.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::domain::agent::memory::{self, MAX_FACTS};
+use life_agent_engine::domain::agent::memory::{MAX_FACTS, Note};
 use life_agent_engine::domain::governance::ids::AgentId;
 use serde::Serialize;
 use serde_json::json;
@@ -15,17 +15,17 @@ use crate::state::AppState;
 /// Longest query, in characters.
 const MAX_QUERY: usize = 256;
 
-/// Whose facts are asked for, and which.
+/// Which facts to return.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct MemoryQuery {
-    /// Whose.
+    /// The agent.
     #[param(value_type = String, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     agent_id: AgentId,
-    /// Words to look for; a fact fits that has a word beginning like one of them. Without it, all facts.
+    /// Words to search for: a fact matches if one of its words starts with one of them. All facts by default.
     #[param(value_type = Option<String>, max_length = 256)]
     q: Option<String>,
-    /// At most so many, 1 to 64.
+    /// Largest number of facts, 1 to 64.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 64)]
     limit: usize,
 }
@@ -43,32 +43,12 @@ impl Parameters for MemoryQuery {
     }
 }
 
-/// What an agent keeps in mind.
+/// The memory of an agent.
 #[derive(Serialize, ToSchema)]
 struct MemoryAnswer {
     agent_id: String,
-    /// Oldest first; with `q`, the best fit first.
-    facts: Vec<Fact>,
-}
-
-/// One thing that an agent keeps in mind.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Fact {
-    /// The state's version that keeping it led to; no two facts of an agent share one.
-    version: u64,
-    /// How many turns the agent had taken by then.
-    turn: u64,
-    /// The fact, in one line of at most 240 characters.
-    text: String,
-    /// How often it was recalled, or told again; those that were used least are forgotten first.
-    uses: u64,
-}
-
-impl From<memory::Note> for Fact {
-    fn from(fact: memory::Note) -> Self {
-        let memory::Note { version, turn, text, uses } = fact;
-        Self { version, turn, text, uses }
-    }
+    /// Oldest first; with `q`, best match first.
+    facts: Vec<Note>,
 }
 
 /// `GET /memory`.
@@ -107,6 +87,5 @@ async fn memory(
 ) -> Result<impl Responder, ApiError> {
     let Query(MemoryQuery { agent_id, q, limit }) = query;
     let facts = state.engine.memory(&agent_id, q.as_deref(), limit).await?;
-    let facts = facts.into_iter().map(Fact::from).collect();
     Ok(HttpResponse::Ok().json(MemoryAnswer { agent_id: agent_id.into(), facts }))
 }

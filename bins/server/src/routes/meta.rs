@@ -1,38 +1,27 @@
-//! `GET /meta`: what runs here.
+//! `GET /meta`: the running service.
 
 use actix_web::{HttpResponse, Responder, Route, web};
+use life_agent_engine::observer::Head;
 use life_agent_engine::{Meta, PolicyInForce};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::extract::Authenticated;
 use crate::state::AppState;
 
-/// What runs here.
+/// The running service.
 #[derive(Serialize, ToSchema)]
 struct MetaAnswer {
-    #[schema(value_type = schemas::Meta)]
     meta: Meta,
     /// Seconds since the start.
     uptime: f64,
-    /// Whether a policy is in force.
+    /// Whether a policy is active.
     policies_loaded: bool,
-    #[schema(value_type = schemas::PolicyInForce)]
     policy: PolicyInForce,
     /// The last row of the journal.
     journal: Head,
-}
-
-/// The last row of the journal.
-#[derive(Serialize, ToSchema)]
-struct Head {
-    /// Its number.
-    id: u64,
-    /// Its hash, which binds all rows before it.
-    hash: String,
 }
 
 /// `GET /meta`.
@@ -61,6 +50,6 @@ async fn meta(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
         uptime: (state.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         policies_loaded: true,
         policy: state.engine.policy().0,
-        journal: Head { id: head.id, hash: head.hash },
+        journal: head,
     })
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Prometheus reads.
+//! `GET /metrics`: metrics for Prometheus.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, Responder, Route, web};

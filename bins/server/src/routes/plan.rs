@@ -1,52 +1,51 @@
-//! `POST /plan`: a change to the workspace, made into a patch that reviewers can judge.
+//! `POST /plan`: turns a change to the workspace into a patch for review.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::plans::edit::Edit;
-use life_agent_engine::plans::record::Stats;
+use life_agent_engine::plans::record::{DraftedBy, Stats};
 use life_agent_engine::plans::request::{
     MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest,
 };
-use life_agent_engine::{GateNotes, PlanAsked, plans};
+use life_agent_engine::{GateNotes, PlanAsked};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, Strict};
 use crate::state::AppState;
 
-const BOTH_FORMS: &str = "give `intent`, `context` and `target_paths`, or the older `description` \
-                          and `target_files`, not both";
+const BOTH_FORMS: &str = "give either `intent`, `context` and `target_paths`, or the deprecated `description` \
+                          and `target_files`";
 
-/// A change, either as `{intent, context, target_paths}` or, older, as `{description, target_files}`:
-/// there the intent is the first line of the description and the context all of it.
+/// A change, either as `{intent, context, target_paths}` or as the deprecated `{description, target_files}`, where
+/// the intent is the first line of the description and the context is the whole description.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PlanBody {
-    /// What the change is for, in a line.
+    /// The purpose of the change, in one line.
     #[schema(min_length = 1, max_length = 1024)]
     pub intent: Option<String>,
-    /// Whatever a reviewer should know.
+    /// Background for the reviewer.
     #[schema(max_length = 65536)]
     pub context: Option<String>,
-    /// Paths relative to the workspace. If there are any, no other file may be touched; needed
-    /// unless there are edits or a patch.
+    /// Paths relative to the workspace. If given, the plan may touch no other file. Required without edits and
+    /// without a patch.
     #[schema(max_items = 256)]
     pub target_paths: Option<Vec<String>>,
-    /// The older form of `intent` and `context` together.
+    /// Deprecated form of `intent` and `context` together.
     #[schema(min_length = 1, max_length = 65536)]
     pub description: Option<String>,
-    /// The older form of `target_paths`.
+    /// Deprecated form of `target_paths`.
     #[schema(max_items = 256)]
     pub target_files: Option<Vec<String>>,
-    /// What the files shall become.
-    #[schema(value_type = Vec<schemas::Edit>, required = false)]
+    /// The changes to the files.
+    #[schema(value_type = Vec<Edit>, required = false)]
     pub edits: Option<Vec<Strict<Edit>>>,
-    /// The same as a unified diff, as `git diff` prints it.
+    /// The changes as a unified diff, as `git diff` prints it.
     pub patch: Option<String>,
-    /// Whether a model, if one is configured, writes the edits where there are targets and neither
-    /// edits nor a patch. Without it, such a plan is a statement of intent.
+    /// Whether a configured model writes the edits of a plan with targets but without edits and patch. If `false`,
+    /// such a plan is a statement of intent.
     #[schema(value_type = bool, default = true, required = false)]
     pub draft: Option<bool>,
 }
@@ -76,7 +75,7 @@ impl Document for PlanBody {
     }
 }
 
-/// Intent and context as they are.
+/// Intent and context.
 fn intended(
     intent: Option<String>,
     context: Option<String>,
@@ -88,7 +87,7 @@ fn intended(
     Some((intent?, context?))
 }
 
-/// Intent and context out of the older form.
+/// Intent and context from the deprecated form.
 fn described(description: Option<String>, faults: &mut Faults) -> Option<(String, String)> {
     let description = faults.required("description", description);
     let context =
@@ -99,7 +98,7 @@ fn described(description: Option<String>, faults: &mut Faults) -> Option<(String
 fn first_line(description: &str, faults: &mut Faults) -> Option<String> {
     let line = description.lines().map(str::trim).find(|line| !line.is_empty());
     let Some(line) = line else {
-        faults.add("description", "must have a line that says what the change is for");
+        faults.add("description", "must contain a line that states the purpose of the change");
         return None;
     };
     Some(line.chars().take(MAX_INTENT).collect())
@@ -116,38 +115,24 @@ fn paths_of(field: &str, paths: Vec<String>, faults: &mut Faults) -> Option<Vec<
     read.into_iter().collect()
 }
 
-/// The model that wrote the edits of a plan.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DraftedBy {
-    /// The provider's name for it.
-    model: String,
-    /// How many drafts it took, 1 to 3.
-    rounds: usize,
-    /// The rows of the exchanges with it.
-    exchanges: Vec<u64>,
-}
-
-/// A plan that is on the record.
+/// A recorded plan.
 #[derive(Serialize, ToSchema)]
 struct PlanAnswer {
     /// Always `created`.
     status: &'static str,
-    /// Its id, which is part of the names of both artifacts.
+    /// The ID of the plan, part of the names of both artifacts.
     id: String,
-    /// Its record.
+    /// The path of the artifact.
     artifact: String,
-    /// The diff; `null` for a statement of intent, which has neither edits nor a patch.
+    /// The diff; `null` for a statement of intent.
     patch: Option<String>,
-    /// The model that wrote the edits; `null` if the caller did.
-    #[schema(value_type = Option<DraftedBy>)]
-    drafted_by: Option<plans::record::DraftedBy>,
-    /// How large it is.
-    #[schema(value_type = schemas::Stats)]
+    /// The model that wrote the edits; `null` if the caller wrote them.
+    drafted_by: Option<DraftedBy>,
+    /// The size of the change.
     stats: Stats,
-    /// The row of its creation.
+    /// The row that records the plan.
     event_id: u64,
     #[serde(flatten)]
-    #[schema(value_type = schemas::GateNotes)]
     notes: GateNotes,
 }
 

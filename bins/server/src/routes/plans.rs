@@ -1,13 +1,12 @@
-//! `GET /plans`, `GET /plans/{id}`, its patch and its review: plans after they are made.
+//! `GET /plans`, `GET /plans/{id}`, the patch and the review of a plan.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::PlanSummary;
+use life_agent_engine::{PlanSummary, PlanView};
 use life_agent_engine::plans::life::{Decision, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults, Given, Parameters, Query};
@@ -18,16 +17,16 @@ const MAX_LIMIT: usize = 1000;
 /// Longest note of a review, in characters.
 const MAX_NOTE: usize = 4096;
 
-/// Which plans are asked for.
+/// The filter of a list of plans.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PlansQuery {
-    /// `created`, `approved`, `rejected` or `branched`; without it, all.
+    /// `created`, `approved`, `rejected` or `branched`; all by default.
     #[param(value_type = Option<String>, pattern = "^(created|approved|rejected|branched)?$")]
     status: Option<Status>,
-    /// Plans that were made before this row.
+    /// Plans created before this row.
     before: Option<u64>,
-    /// At most so many, 1 to 1,000.
+    /// Largest number of plans, 1 to 1,000.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     limit: usize,
 }
@@ -45,21 +44,19 @@ impl Parameters for PlansQuery {
     }
 }
 
-/// Some plans, newest first.
+/// A page of plans, newest first.
 #[derive(Serialize, ToSchema)]
 struct PlansAnswer {
-    #[schema(value_type = Vec<schemas::PlanSummary>)]
     plans: Vec<PlanSummary>,
-    /// What to ask for as `before` to get older plans.
+    /// The value of `before` for older plans.
     next: Option<u64>,
 }
 
-/// How a diff is asked for.
+/// How to return a diff.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PatchQuery {
-    /// Refuses a diff that is longer than this, in characters, 1,000 to 1,000,000; a part of one would be
-    /// another change.
+    /// Rejects a diff longer than this, in characters, 1,000 to 1,000,000. A truncated diff would be another change.
     #[param(value_type = Option<u64>, minimum = 1000, maximum = 1_000_000)]
     max_chars: Option<usize>,
 }
@@ -71,13 +68,13 @@ impl Parameters for PatchQuery {
     }
 }
 
-/// What a reviewer says.
+/// A review.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ReviewBody {
-    /// Whether the plan may be carried out.
-    #[schema(value_type = schemas::PlanDecision, required, nullable = false)]
+    /// The decision.
+    #[schema(required, nullable = false)]
     decision: Option<Decision>,
-    /// Why.
+    /// The reason.
     #[schema(max_length = 4096)]
     note: Option<String>,
 }
@@ -141,7 +138,7 @@ fn describe_plan_view() -> Description {
     Description::new(Tag::Plans, "Read a plan")
         .details("`stale` states whether files that the plan touches have changed since it was created.")
         .path_parameter("id", "The ID of the plan.")
-        .json::<schemas::PlanView>(200, "The plan.", Some(json!({
+        .json::<PlanView>(200, "The plan.", Some(json!({
             "id": "k3v5q2xw7abc", "status": "created", "intent": "greet in German too",
             "created": "2026-11-22T20:51:10.000000Z", "event_id": 9, "author": "default",
             "stats": {"files": 1, "added": 2, "removed": 0}, "context": "", "target_files": ["plans/greeting.txt"],
@@ -195,7 +192,7 @@ async fn plan_patch(
     let length = patch.chars().count();
     let mut faults = Faults::default();
     if query.0.max_chars.is_some_and(|most| length > most) {
-        faults.add("max_chars", format!("the diff has {length} characters; read it without this"));
+        faults.add("max_chars", format!("the diff has {length} characters; read it without `max_chars`"));
     }
     faults.result(Some(()))?;
     Ok(HttpResponse::Ok().content_type("text/x-diff; charset=utf-8").body(patch))
@@ -223,7 +220,7 @@ fn describe_review_plan() -> Description {
         )
         .path_parameter("id", "The ID of the plan.")
         .body::<ReviewBody>(json!({"decision": "approve", "note": "reads well"}))
-        .json::<schemas::PlanView>(200, "The plan with its review.", Some(json!({
+        .json::<PlanView>(200, "The plan with its review.", Some(json!({
             "id": "k3v5q2xw7abc", "status": "approved", "stale": false,
             "review": {"decision": "approve", "note": "reads well", "reviewer": "ci",
                        "at": "2026-11-22T20:52:10.000000Z"}

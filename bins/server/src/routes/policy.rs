@@ -1,4 +1,4 @@
-//! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`: the policy in force, and its successor.
+//! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`: the active policy, and its replacement.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::{PolicyInForce, PolicyReport, PolicySource};
@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults};
@@ -14,48 +13,47 @@ use crate::state::AppState;
 
 /// Longest path of a policy, in characters.
 const MAX_PATH: usize = 1024;
-/// Longest document, in characters; the parser says more exactly what it takes.
+/// Longest document, in characters; the parser has more exact limits.
 const MAX_TEXT: usize = 256 * 1024;
 
-/// The policy in force.
+/// The active policy.
 #[derive(Serialize, ToSchema)]
 struct PolicyAnswer {
     #[serde(flatten)]
-    #[schema(value_type = schemas::PolicyInForce)]
     in_force: PolicyInForce,
-    /// The document with its defaults filled in; `policy/policy.schema.json` describes it.
+    /// The document with defaults filled in; `policy/policy.schema.json` describes it.
     #[schema(value_type = Object)]
     policy: Value,
 }
 
-/// Which policy to put into force.
+/// The policy to activate.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ReloadBody {
-    /// A file in `POLICY_DIR`, or the one at `POLICY_PATH`, which is meant without a path.
+    /// A file in `POLICY_DIR`, or the file at `POLICY_PATH`, which is the default.
     #[schema(min_length = 1, max_length = 1024)]
     path: Option<String>,
 }
 
-/// Which policy to look at.
+/// The policy to validate.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ValidateBody {
-    /// A file in `POLICY_DIR`, or the one at `POLICY_PATH`, which is meant without a path and a text.
+    /// A file in `POLICY_DIR`, or the file at `POLICY_PATH`, which is the default without `text`.
     #[schema(min_length = 1, max_length = 1024)]
     path: Option<String>,
     /// A document, as YAML.
     text: Option<String>,
 }
 
-/// What became of it.
+/// The result.
 #[derive(Serialize, ToSchema)]
 struct ReportAnswer {
     /// `reloaded` or `valid`.
     status: &'static str,
-    /// When it came into force, or was looked at: RFC 3339, UTC.
+    /// When it was activated or validated: RFC 3339, UTC.
     loaded_at: String,
-    /// How many rules it has.
+    /// Number of rules.
     rule_count: usize,
-    /// SHA-256 of its text, lower-case hex.
+    /// SHA-256 of the document, lower-case hex.
     policy_hash: String,
 }
 
@@ -78,7 +76,7 @@ impl Document for ValidateBody {
     }
 }
 
-/// A policy named by `path`, or given whole in the field `name`; without both, the configured one.
+/// A policy named by `path`, or given in the field `name`; the configured policy by default.
 pub(super) fn source(
     name: &str,
     path: Option<String>,

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::schemas;
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
@@ -18,17 +17,17 @@ use crate::state::AppState;
 
 const MAX_LIMIT: usize = 1000;
 
-/// Which agents are asked for.
+/// Which agents to return.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StateQuery {
-    /// One agent; without it, the list of all.
+    /// One agent; all agents by default.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     agent_id: Option<AgentId>,
-    /// In the list, go on after this agent.
+    /// In a list, continue after this agent.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     after: Option<AgentId>,
-    /// In the list, at most so many, 1 to 1,000.
+    /// In a list, largest number of agents, 1 to 1,000.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     limit: usize,
 }
@@ -51,18 +50,15 @@ enum StateAnswer {
     /// With `agent_id`.
     One {
         agent_id: String,
-        #[schema(value_type = schemas::AgentState)]
         state: Arc<AgentState>,
         /// The hash of the state.
         state_hash: String,
     },
     /// Without.
     All {
-        #[schema(value_type = schemas::Meta)]
         meta: Meta,
-        #[schema(value_type = Vec<schemas::AgentSummary>)]
         agents: Vec<AgentSummary>,
-        /// What to ask for as `after` to get further agents.
+        /// The value of `after` for further agents.
         next: Option<String>,
     },
 }

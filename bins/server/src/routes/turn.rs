@@ -5,12 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, Route};
 use life_agent_engine::domain::agent::rules;
 use life_agent_engine::domain::governance::command::Turn;
 use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::{GateNotes, Source, TurnEvent, Turned};
+use life_agent_engine::{GateNotes, Source, ToolStep, TurnEvent, Turned, Usage, Withheld};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas;
 use super::turns::{self, TurnLater};
 use crate::http::accept::{prefers_async, wants_events};
 use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
@@ -25,7 +24,7 @@ pub(super) const MAX_INPUT: usize = 8192;
 /// A text for an agent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TurnBody {
-    /// Whose turn it is.
+    /// The agent.
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub agent_id: Option<AgentId>,
     /// Free text.
@@ -43,89 +42,50 @@ impl Document for TurnBody {
     }
 }
 
-/// A turn that is on the record.
+/// A recorded turn.
 #[derive(Serialize, ToSchema)]
 pub struct TurnAnswer {
     /// Always `ok`.
     status: &'static str,
-    /// What was asked, without credentials.
+    /// The request, without credentials.
     echo: TurnEcho,
-    /// What answers it.
+    /// The narration of the turn.
     response: String,
-    /// How it went.
-    #[schema(value_type = schemas::TurnResult)]
+    /// The outcome.
     turn: rules::TurnResult,
-    /// The number of its row in the journal.
+    /// The number of the journal row.
     event_id: u64,
-    /// The state's version after it, and after what the model did in it.
+    /// The version of the state after the turn and the model's actions in it.
     state_version: u64,
-    /// The state's hash after that.
+    /// The hash of that state.
     state_hash: String,
-    /// Who told it: `offline` for the rules, `llm` for a model.
-    #[schema(value_type = String)]
+    /// The narrator: `offline` for the rules, `llm` for a model.
     source: Source,
-    /// Tokens that the model used for it, all of its calls together; where there is a model and its
-    /// provider tells.
-    #[schema(value_type = schemas::Usage)]
+    /// Tokens of all model calls of the turn, if the provider reports them.
+    #[schema(required = false, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Value>,
-    /// Why the rules' sentence stands where the text of the model should.
-    #[schema(value_type = Withheld)]
+    usage: Option<Usage>,
+    /// Why the rules' sentence replaces the model's text.
+    #[schema(required = false, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    withheld: Option<life_agent_engine::Withheld>,
-    /// What the model did on the way, in this order; none without a model.
-    #[schema(value_type = Vec<ToolStep>, required = false)]
+    withheld: Option<Withheld>,
+    /// The model's tool calls, in order.
+    #[schema(required = false)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    steps: Vec<life_agent_engine::ToolStep>,
+    steps: Vec<ToolStep>,
     #[serde(flatten)]
-    #[schema(value_type = schemas::GateNotes)]
     notes: GateNotes,
 }
 
-/// What was asked.
+/// The request.
 #[derive(Serialize, ToSchema)]
 struct TurnEcho {
     agent_id: String,
     input: String,
 }
 
-/// Why the rules' sentence stands where the text of the model should.
-#[derive(Serialize, ToSchema)]
-struct Withheld {
-    /// The gate that refused the text; `turn` where the model told nothing.
-    gate: String,
-    /// The rule or pattern that decided.
-    #[schema(required = false, nullable = false)]
-    rule: Option<String>,
-    /// The error code that a chat would have got.
-    code: String,
-    /// Why, in a sentence.
-    message: String,
-}
-
-/// One call of a tool by the model; it has passed the gates, or not, like a caller's.
-#[derive(Serialize, ToSchema)]
-struct ToolStep {
-    /// `act`, `remember`, `recall`, `plan`, or `unknown`.
-    tool: String,
-    /// What it was called with, without credentials; a text where that is no JSON.
-    #[schema(value_type = Value)]
-    arguments: Value,
-    /// `allow`, `deny`, or `error` where it could not be read or done.
-    decision: String,
-    /// The error code, where it was not done.
-    #[schema(required = false, nullable = false)]
-    code: Option<String>,
-    /// What the model was told.
-    #[schema(value_type = Object, required = false)]
-    result: Value,
-    /// The row that records it.
-    #[schema(required = false, nullable = false)]
-    event_id: Option<u64>,
-}
-
 impl TurnAnswer {
-    /// The answer to the turn of an agent, whose id is without credentials here.
+    /// The response to a turn; `agent_id` is redacted.
     pub(super) fn of(agent_id: String, turned: Turned) -> Self {
         let Turned { step, event_id, state_version, state_hash, notes, .. } = turned;
         Self {
@@ -137,7 +97,7 @@ impl TurnAnswer {
             state_version,
             state_hash,
             source: turned.source,
-            usage: turned.usage.map(|usage| json!(usage)),
+            usage: turned.usage,
             withheld: turned.withheld,
             steps: turned.steps,
             notes,

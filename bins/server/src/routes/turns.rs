@@ -18,34 +18,34 @@ use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body};
 use crate::state::AppState;
 
-/// What of a turn's row is no part of its answer.
+/// Fields of a turn's row that are not part of its response.
 const NOT_ANSWERED: [&str; 2] = ["input", "policy_hash"];
 
-/// How the queue words what callers are answered.
+/// How the queue renders responses.
 pub const WORDING: Wording = Wording { turned, failed };
 
-/// A turn that is taken later.
+/// A queued turn.
 #[derive(Serialize, ToSchema)]
 pub struct TurnLater {
     /// `queued`, `running`, `done`, `failed` or `cancelled`.
     status: &'static str,
-    /// Its id.
+    /// The ID of the turn.
     id: String,
-    /// Whose turn it is.
+    /// The agent.
     agent_id: String,
     /// When it was queued: RFC 3339, UTC.
     created: String,
-    /// When its turn began.
+    /// When it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<String>,
-    /// When it ended.
+    /// When it finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     finished: Option<String>,
-    /// What `POST /turn` would have answered, once it is done.
+    /// The response that `POST /turn` would have returned, once the turn is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<TurnAnswer>)]
     result: Option<Box<RawValue>>,
-    /// Why it failed: `code`, `message` and perhaps `details`, as in the envelope of errors.
+    /// Why it failed: `code`, `message` and optional `details`, as in the error envelope.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     error: Option<Box<RawValue>>,
@@ -157,8 +157,8 @@ fn failed(engine: &Engine, error: EngineError) -> Box<RawValue> {
     to_raw_value(&error.stored()).unwrap_or_default()
 }
 
-/// The answer to a turn whose process ended before it had worded one: what its row keeps of it, and those
-/// of what the model did in it, which led to another state.
+/// Rebuilds the response of a turn whose process ended before rendering it, from its row and the rows of the model's
+/// actions, which lead to the final state.
 fn answer_of_rows(agent_id: &str, input: &str, rows: &[Row]) -> Option<Value> {
     let data = |row: &Row| serde_json::from_str::<Map<String, Value>>(row.data.get()).ok();
     let (turn, acts) = rows.split_first()?;
@@ -188,7 +188,7 @@ fn answer_of_rows(agent_id: &str, input: &str, rows: &[Row]) -> Option<Value> {
     Some(answer.into())
 }
 
-/// The calls of a turn as they are answered. Those that were acts have the rows in their order.
+/// The tool calls of a turn as the response shows them. Acts match the rows in order.
 fn answered_steps(steps: Vec<Value>, acts: &[Row]) -> Vec<Value> {
     let mut acts = acts.iter();
     let answered = |mut step: Value| {

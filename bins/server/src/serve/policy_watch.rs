@@ -1,8 +1,7 @@
-//! Notices that the policy, the agent profile or a Rego module changed on disk, within two seconds.
+//! Detects changes of the policy, the agent profile or a Rego module on disk within two seconds.
 //!
-//! It looks every half second rather than asking the kernel to be told: network file systems and bind
-//! mounts tell nothing, a folder that is not there yet cannot be watched, and a few `stat` calls
-//! cost nothing.
+//! It polls every half second instead of using kernel events: network file systems and bind mounts deliver none, a
+//! missing folder cannot be watched, and a few `stat` calls cost nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What tells one content of a file from another without reading it.
+/// Distinguishes versions of a file without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -28,7 +27,7 @@ pub fn profile_beside(policy: &Path) -> PathBuf {
     policy.with_file_name("agent.yaml")
 }
 
-/// Tells the engine of changes until `stopping`.
+/// Reports changes to the engine until `stopping`.
 pub async fn watch(engine: Engine, stopping: CancellationToken) {
     let stamped = |file: PathBuf| (stamp(&file), file);
     let look =
@@ -43,8 +42,7 @@ pub async fn watch(engine: Engine, stopping: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let now = look(&engine);
-        // Only what has been the same twice: half a file that an editor is still writing may be a
-        // valid policy that lacks its last rules.
+        // A file must be unchanged for two polls: a half-written file may be a valid policy without its last rules.
         if now != told && now == before && reload(&engine).await {
             told = now.clone();
         }
@@ -52,10 +50,10 @@ pub async fn watch(engine: Engine, stopping: CancellationToken) {
     }
 }
 
-/// False if it should be tried again although nothing has changed since.
+/// False if the reload should be retried although nothing has changed since.
 async fn reload(engine: &Engine) -> bool {
     match engine.policy_file_changed().await {
-        Ok(true) => tracing::info!("the policy has changed on disk and is in force"),
+        Ok(true) => tracing::info!("the policy has changed on disk and is active"),
         Ok(false) => {}
         Err(EngineError::PolicyInvalid(faults)) => {
             tracing::warn!(

@@ -1,4 +1,4 @@
-//! Keeps the journal within the bounds that the settings give it, at the start and every hour.
+//! Retention: prunes the journal at startup and every hour, as the settings specify.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_hours(1);
 
-/// Removes what need not be kept until `stopping`. A removal that is cut short leaves a journal that
-/// verifies, and the next one finishes it.
+/// Prunes expired rows until `stopping`. An interrupted pruning leaves a journal that verifies, and the next pruning
+/// completes it.
 pub(super) async fn prune_hourly(engine: Engine, keep: Vec<Retention>, stopping: CancellationToken) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -21,7 +21,7 @@ pub(super) async fn prune_hourly(engine: Engine, keep: Vec<Retention>, stopping:
                 prune(&engine, *keep).await;
             }
             if let Err(error) = engine.forget().await {
-                tracing::warn!(%error, "old turns of the queue and old answers stay until the next hour");
+                tracing::warn!(%error, "expired queued turns and stored responses stay until the next hour");
             }
         }
     };
@@ -37,6 +37,6 @@ async fn prune(engine: &Engine, keep: Retention) {
             tracing::info!(rows = pruned.removed, "removed old rows from the journal");
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "old rows stay until the next hour"),
+        Err(error) => tracing::warn!(%error, "expired rows stay until the next hour"),
     }
 }

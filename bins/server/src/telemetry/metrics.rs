@@ -1,4 +1,4 @@
-//! The recorder behind `/metrics`: its names, its buckets, its upkeep.
+//! The recorder behind `/metrics`: names, buckets, upkeep.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use metrics_process::Collector;
 use tokio_util::sync::CancellationToken;
 
-/// Seconds, from what a gate takes to what a model takes.
+/// Seconds, from the duration of a gate to that of a model call.
 const SECONDS: [f64; 16] = [
     0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
     0.5, 1.0, 5.0, 30.0,
 ];
-/// Rows that share a commit; the journal takes up to 512 at a time.
+/// Rows per commit; the journal commits up to 512 at a time.
 const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// Tokens of a call, as OpenTelemetry advises for generative models.
+/// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
 const COUNTERS: [(&str, &str); 9] = [
     ("actions_total", "requests carried out, by kind"),
     ("policy_denied_total", "requests that a gate refused, by reason"),
-    ("policy_reload_total", "policies brought into force or rejected"),
+    ("policy_reload_total", "policies activated or rejected"),
     ("llm_requests_total", "calls of the model, by model"),
     ("llm_tokens_total", "tokens that the model read and wrote"),
-    ("llm_retries_total", "further attempts at calls of the model"),
+    ("llm_retries_total", "retries of model calls"),
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
     ("overload_refused_total", "connections and requests that there was no room for, by reason"),
@@ -34,19 +34,19 @@ const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
     ("act_seconds", "from the call to its durable answer, by kind"),
     ("plan_seconds", "from the call of `/plan` to its durable answer"),
     ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
-    ("gen_ai_client_operation_duration_seconds", "what calls of the model take"),
-    ("gen_ai_server_time_to_first_token_seconds", "until the first token of a stream"),
-    ("gate_seconds", "what each gate takes"),
-    ("turn_queue_seconds", "how long queued turns wait before they are taken"),
-    ("journal_commit_seconds", "what each commit of the journal takes"),
+    ("gen_ai_client_operation_duration_seconds", "duration of model calls"),
+    ("gen_ai_server_time_to_first_token_seconds", "time to the first token of a stream"),
+    ("gate_seconds", "duration of each gate"),
+    ("turn_queue_seconds", "time that queued turns wait before they run"),
+    ("journal_commit_seconds", "duration of each journal commit"),
 ];
 
-/// Installs the recorder, once for the process, and keeps it tidy until `stopping`.
+/// Installs the recorder, once per process, and runs its upkeep until `stopping`.
 pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
     let handle = installed();
     let (upkeep, stopping) = (handle.clone(), stopping.clone());
     actix_web::rt::spawn(async move {
-        // Samples wait in memory for it, and a busy second has a quarter of a million.
+        // Samples accumulate until upkeep, up to a quarter of a million in a busy second.
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
@@ -58,7 +58,7 @@ pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
     handle
 }
 
-/// The metrics as Prometheus reads them, those of the process freshly taken.
+/// The metrics in the Prometheus format, with fresh process metrics.
 pub fn render(handle: &PrometheusHandle) -> String {
     process().collect();
     handle.render()
@@ -75,10 +75,10 @@ fn installed() -> PrometheusHandle {
 }
 
 fn install() -> PrometheusHandle {
-    // Bounds that are no numbers would be the only error, and these are numbers.
+    // Invalid bounds would be the only error, and these are valid.
     let recorder = builder().unwrap_or_default().build_recorder();
     let handle = recorder.handle();
-    // Only a program that embeds this one can have been first, and then its recorder counts.
+    // Only an embedding program can have installed a recorder first, and then its recorder counts.
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("another metrics recorder is installed; `/metrics` stays empty");
     }
@@ -89,7 +89,7 @@ fn install() -> PrometheusHandle {
         describe_histogram!(name, Unit::Seconds, meaning);
     }
     describe_histogram!("journal_batch_rows", "rows that share a commit");
-    describe_gauge!("journal_queue_rows", "pieces of work that wait for their commit");
+    describe_gauge!("journal_queue_rows", "batches that wait for their commit");
     describe_histogram!("gen_ai_client_token_usage", "tokens of a call, by type");
     describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
     describe_gauge!("http_connections", "open connections");
@@ -103,7 +103,7 @@ fn install() -> PrometheusHandle {
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
-    // Without buckets, histograms come out as summaries, which cannot be added up over servers.
+    // Without buckets, histograms are exported as summaries, which cannot be aggregated across servers.
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Full("journal_batch_rows".to_owned()), &ROWS)?

@@ -20,6 +20,8 @@ pub const MAX_FACT_BYTES: usize = 8 * 1024;
 
 /// One thing that an agent keeps in mind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Fact))]
 pub struct Note {
     /// The state version that keeping it led to; no two facts of an agent share one.
     pub version: u64,

@@ -45,6 +45,7 @@ pub struct TurnStep {
 
 /// How a turn went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnResult {
     /// The agent's n-th turn, from 1.
     pub number: u64,
@@ -53,6 +54,7 @@ pub struct TurnResult {
     /// The action that was tried; none if the profile names none.
     pub action: Option<String>,
     /// The d20, 1 to 20.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20))]
     pub roll: u8,
     /// What the vitals add to it.
     pub bonus: i8,
@@ -67,6 +69,7 @@ pub struct TurnResult {
 /// What came of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// A 20: gains count double.
     CriticalSuccess,

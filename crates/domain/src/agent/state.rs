@@ -23,6 +23,7 @@ const ENTRY: usize = 48;
 /// Everything an agent is. Serialised with its fields in this order, it is what [`AgentState::hash`]
 /// hashes and what callers see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentState {
     /// The seed of its draws.
     pub seed: u64,
@@ -44,32 +45,42 @@ pub struct AgentState {
 
 /// Four measures of 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vitals {
     /// Strength to act; below 20 it weighs on every draw.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub energy: u8,
     /// Attention; adds to or takes from every draw.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub focus: u8,
     /// What it has learnt.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub knowledge: u8,
     /// Composure.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub stability: u8,
 }
 
 /// What an action does to the vitals, in points; −100 to 100 each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deltas {
     /// Points of energy.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(minimum = -100, maximum = 100))]
     pub energy: i8,
     /// Points of focus.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(minimum = -100, maximum = 100))]
     pub focus: i8,
     /// Points of knowledge.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(minimum = -100, maximum = 100))]
     pub knowledge: i8,
     /// Points of stability.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(minimum = -100, maximum = 100))]
     pub stability: i8,
 }
 
@@ -80,6 +91,7 @@ fn is_zero(points: &i8) -> bool {
 
 /// One turn as an agent remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Memory {
     /// The state version that the step led to.
     pub version: u64,

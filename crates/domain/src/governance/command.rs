@@ -13,6 +13,8 @@ pub use tool::{BadLabel, Label, MAX_LABEL, Tool};
 /// The kinds of request that pass the gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = CheckKind))]
 pub enum Kind {
     /// Apply a named action to an agent.
     Act,

@@ -100,6 +100,7 @@ pub struct Entry {
 
 /// A recorded entry, as callers see it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Row {
     /// Its number: 1, 2, 3 … without a gap. Also the id of its event.
     pub id: u64,
@@ -114,6 +115,7 @@ pub struct Row {
     /// The request that caused it.
     pub request_id: String,
     /// What happened.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub data: Box<RawValue>,
     /// [`Row::hash`] of the row before; 64 zeros for the first.
     pub prev_hash: String,

@@ -138,6 +138,7 @@ impl Refusal {
 /// What a policy wants done about a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Effect {
     /// It refuses the request.
     Deny,
@@ -149,6 +150,7 @@ pub enum Effect {
 
 /// Something a gate found in a text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// The risk category, or `rule` for the policy's own rules.
     pub category: &'static str,

@@ -1,4 +1,4 @@
-//! What belongs to one request in the log: its id on every line, and the one line about its answer.
+//! Requests in the log: the request ID on every line, and one line per response.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,23 +15,23 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 tokio::task_local! {
-    /// The id of the request that is being answered. A span would carry it as well; made and left for every
-    /// request, spans cost as much as the gates.
+    /// The ID of the current request. A span could carry it too, but entering one for every request costs as much as
+    /// the gates.
     static ID: Rc<str>;
 }
 
-/// Answers a request; lines that are written meanwhile carry its id.
-pub async fn within<T>(id: Rc<str>, answering: impl Future<Output = T>) -> T {
-    ID.scope(id, answering).await
+/// Runs `work` as part of a request; lines logged meanwhile carry the request ID.
+pub async fn within<T>(id: Rc<str>, work: impl Future<Output = T>) -> T {
+    ID.scope(id, work).await
 }
 
-/// The same work for a task of its own, as part of the request that is being answered now.
+/// Wraps work for a separate task, as part of the current request.
 pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let id = ID.try_with(Rc::clone).unwrap_or_else(|_| "".into());
     ID.scope(id, work)
 }
 
-/// JSON lines, with the id of the request that they are written in.
+/// JSON lines with the ID of the current request.
 pub(super) struct Lines(pub(super) Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -49,43 +49,43 @@ where
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
         match ID.try_with(Rc::clone) {
-            // Ids are letters, digits and `._-`: nothing that JSON would have to escape.
+            // IDs consist of letters, digits and `._-`, so nothing needs escaping.
             Ok(id) if !id.is_empty() => writeln!(writer, "{open},\"request_id\":\"{id}\"}}"),
             _ => writer.write_str(&line),
         }
     }
 }
 
-/// Where lines about answers go, unless the level silences them.
+/// The writer of response lines, unless the level silences them.
 static ANSWERS: OnceLock<NonBlocking> = OnceLock::new();
 
-/// From now on answers are logged there.
+/// Sets the writer of response lines.
 pub(super) fn log_answers(to: &NonBlocking) {
-    // A second start in one process goes on with the first log.
+    // A second start in one process continues with the first log.
     let _ = ANSWERS.set(to.clone());
 }
 
-/// The line about one request.
+/// The line about one response.
 #[derive(Debug)]
 pub struct Answered<'a> {
-    /// Its id.
+    /// The request ID.
     pub request_id: &'a str,
-    /// Its method, or `other`.
+    /// The method, or `other`.
     pub method: &'static str,
-    /// The route that it took, not its path.
+    /// The route pattern, not the path.
     pub route: &'a str,
-    /// The status of its answer.
+    /// The status.
     pub status: u16,
-    /// What it took, in microseconds.
+    /// The elapsed time, in microseconds.
     pub micros: u64,
 }
 
 impl Answered<'_> {
-    /// Logs it. There is one such line for every request, and on its way through `tracing` it cost as much
-    /// as the gates; the line is the same.
+    /// Writes the line. It bypasses `tracing`, where one line per request cost as much as the gates; the format is the
+    /// same.
     pub fn log(&self) {
         thread_local! {
-            /// A handle and a buffer for each thread: shared ones would go from core to core.
+            /// One handle and buffer per thread: shared ones would move between cores.
             static LOG: RefCell<Option<(NonBlocking, Vec<u8>)>> = RefCell::default();
         }
         LOG.with_borrow_mut(|log| {
@@ -95,7 +95,7 @@ impl Answered<'_> {
             if let Some((log, line)) = log {
                 line.clear();
                 self.write(line);
-                // It only queues; there is nothing to be done about a log that has ended.
+                // This only queues; if the log has ended, nothing can be done.
                 let _ = log.write_all(line);
             }
         });
@@ -104,8 +104,8 @@ impl Answered<'_> {
     fn write(&self, line: &mut Vec<u8>) {
         const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
         let Self { request_id, method, route, status, micros } = *self;
-        // By hand, since nothing here has to be escaped: ids are letters, digits and `._-`, and the rest is
-        // ours. Neither the printer nor a buffer can fail.
+        // Formatted by hand, because nothing needs escaping: IDs consist of letters, digits and `._-`, and the rest is
+        // internal. Neither the printer nor a buffer can fail.
         line.extend_from_slice(b"{\"timestamp\":\"");
         let _ = MICROSECONDS.print_timestamp(&Timestamp::now(), &mut *line);
         let _ = writeln!(
