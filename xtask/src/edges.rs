@@ -96,9 +96,9 @@ fn forbidden_edges(package: &Package) -> Vec<String> {
     let is_forbidden = |dependency: &&Dependency| {
         let name = dependency.name.as_str();
         let edge_up = ours(name).is_some_and(|short| !allowed.contains(short.as_str()));
-        let kept = KEPT_IN
-            .iter()
-            .any(|(library, packages)| *library == name && !packages.contains(&package.name.as_str()));
+        let kept = KEPT_IN.iter().any(|(library, packages)| {
+            *library == name && !packages.contains(&package.name.as_str())
+        });
         let kept = kept && !(dependency.optional && OPTIONAL.contains(&name));
         let impure = PURE.contains(&package.name.as_str()) && IMPURE.contains(&name);
         edge_up || kept || impure

@@ -38,10 +38,9 @@ pub(super) fn enveloped(head: &[u8]) -> Vec<u8> {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             (Code::of_status(status), "the headers are too large; send less")
         }
-        StatusCode::SERVICE_UNAVAILABLE => (
-            Code::Overloaded,
-            "the service has reached its limit on connections; try again later",
-        ),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (Code::Overloaded, "the service has reached its limit on connections; try again later")
+        }
         _ => (
             Code::of_status(status),
             "the request is not valid HTTP/1.1; check line ends, headers and lengths",

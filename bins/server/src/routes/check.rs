@@ -1,11 +1,11 @@
 //! `POST /check`: judges a call without making it.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::{Asked, Checked};
 use life_agent_engine::domain::governance::command::{Chat, Kind, Plan};
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
 use life_agent_engine::domain::governance::payload::Payload;
 use life_agent_engine::plans::edit::Edit;
+use life_agent_engine::{Asked, Checked};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;

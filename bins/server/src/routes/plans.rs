@@ -1,8 +1,8 @@
 //! `GET /plans`, `GET /plans/{id}`, the patch and the review of a plan.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::{PlanSummary, PlanView};
 use life_agent_engine::plans::life::{Decision, Status};
+use life_agent_engine::{PlanSummary, PlanView};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -192,7 +192,10 @@ async fn plan_patch(
     let length = patch.chars().count();
     let mut faults = Faults::default();
     if query.0.max_chars.is_some_and(|most| length > most) {
-        faults.add("max_chars", format!("the diff has {length} characters; read it without `max_chars`"));
+        faults.add(
+            "max_chars",
+            format!("the diff has {length} characters; read it without `max_chars`"),
+        );
     }
     faults.result(Some(()))?;
     Ok(HttpResponse::Ok().content_type("text/x-diff; charset=utf-8").body(patch))

@@ -11,7 +11,11 @@ const EVERY: Duration = Duration::from_hours(1);
 
 /// Prunes expired rows until `stopping`. An interrupted pruning leaves a journal that verifies, and the next pruning
 /// completes it.
-pub(super) async fn prune_hourly(engine: Engine, keep: Vec<Retention>, stopping: CancellationToken) {
+pub(super) async fn prune_hourly(
+    engine: Engine,
+    keep: Vec<Retention>,
+    stopping: CancellationToken,
+) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let pruning = async {
