@@ -50,6 +50,7 @@ enum StateAnswer {
     /// With `agent_id`.
     One {
         agent_id: String,
+        #[schema(value_type = AgentState)]
         state: Arc<AgentState>,
         /// The hash of the state.
         state_hash: String,
