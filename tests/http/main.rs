@@ -51,6 +51,7 @@ mod plan;
 mod plan_drafts;
 mod plan_life;
 mod policy;
+mod predecessor;
 mod provider;
 mod queue;
 mod redaction;

@@ -201,3 +201,104 @@ async fn folders_can_lie_wherever_the_settings_say() {
     app.post("/policy/reload", &elsewhere).await.error(403, "path_forbidden");
     assert!(!app.folder().join("agent.db").exists() && !app.folder().join("logs").exists());
 }
+
+#[tokio::test]
+async fn a_path_that_was_set_and_does_not_exist_ends_the_start() {
+    for (name, path) in [
+        ("POLICY_PATH", "policy/polcy.yaml"),
+        ("POLICY_DIR", "polcies"),
+        ("WORKSPACE_DIR", "no/such/tree"),
+    ] {
+        let setup = Setup::new().set(name, path);
+        let refused = setup.refused().await;
+        let words = refused.in_words();
+        assert!(words.contains(name) && words.contains(path), "{words}");
+        assert!(!setup.folder().join("agent.db").exists(), "{name}: the start left a journal");
+    }
+    // The defaults may be missing: the built-in policy applies.
+    let setup = Setup::new();
+    std::fs::remove_dir_all(setup.folder().join("policy")).unwrap();
+    let app = setup.start().await;
+    assert!(app.printed_line("policy: ").await.contains("built-in"));
+}
+
+#[tokio::test]
+async fn the_start_says_what_it_works_with() {
+    let app = Setup::new().set("GROQ_API_KEY", "gsk_wert-geheim").start().await;
+    for (start, part) in [
+        ("policy: ", "policy/policy.yaml, "),
+        ("journal: ", "agent.db, "),
+        ("workspace: ", "."),
+        ("model: ", "openai/gpt-oss-120b at "),
+    ] {
+        let line = app.printed_line(start).await;
+        assert!(line.contains(part), "{line}");
+    }
+    assert!(!app.printed().contains("geheim"));
+    let without = Setup::new().start().await;
+    assert!(without.printed_line("model: ").await.contains("GROQ_API_KEY"));
+}
+
+#[tokio::test]
+async fn names_that_look_like_settings_are_logged_once_without_their_values() {
+    let app = Setup::new()
+        .set("API_TOKN", "wert-geheim-1")
+        .set("LIFE_AGENT_PORT", "wert-geheim-2")
+        .file(".env", "; a comment\nRATE_LIMIT_RSP=wert-geheim-3\n")
+        .set("LOG_LEVEL", "WARNING")
+        .set("LOG_FILE", "-")
+        .start()
+        .await;
+    app.act("a", "rest").await;
+    let log = app.complained();
+    for name in ["API_TOKN", "LIFE_AGENT_PORT", "RATE_LIMIT_RSP"] {
+        let lines = log.lines().filter(|line| line.contains(&format!("`{name}`")));
+        assert_eq!(lines.count(), 1, "{name}: {log}");
+    }
+    assert!(!log.contains("geheim"), "{log}");
+}
+
+#[tokio::test]
+async fn further_origins_extend_the_defaults_and_only_replaces_them() {
+    let preflight = async |app: &crate::support::TestApp, origin: &str| {
+        let request = app.bare(reqwest::Method::OPTIONS, "/act");
+        let request = request
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST")
+            .header("Access-Control-Request-Headers", "x-api-key");
+        let answer = crate::support::Answer::of(request).await;
+        answer.header("Access-Control-Allow-Origin").map(str::to_owned)
+    };
+    let (default, more) = ("https://chatgpt.com", "https://more.example");
+    let app = Setup::new().set("ALLOWED_ORIGINS", more).start().await;
+    assert_eq!(preflight(&app, default).await.as_deref(), Some(default));
+    assert_eq!(preflight(&app, more).await.as_deref(), Some(more));
+    let app = Setup::new().set("ALLOWED_ORIGINS", &format!("only:{more}")).start().await;
+    assert_eq!(preflight(&app, default).await, None);
+    assert_eq!(preflight(&app, more).await.as_deref(), Some(more));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_of_the_service_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::new().set("PLANS_DIR", "artifacts");
+    let app = setup.start().await;
+    let plan = serde_json::json!({"intent": "x", "context": "y", "target_paths": ["plans/a.md"],
+        "edits": [{"path": "plans/a.md", "op": "create", "content": "text\n"}]});
+    app.post("/plan", &plan).await.ok();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let files = |folder: &str| {
+        let entries = std::fs::read_dir(app.folder().join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    };
+    let journal = files(".").filter(|path| path.to_string_lossy().contains("agent.db"));
+    let all: Vec<_> = journal.chain(files("logs")).chain(files("artifacts")).collect();
+    assert!(all.len() >= 5, "{all:?}");
+    for path in all {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    for folder in ["logs", "artifacts"] {
+        assert_eq!(mode(&app.folder().join(folder)), 0o700, "{folder}");
+    }
+}

@@ -72,3 +72,45 @@ async fn idle_connections_do_not_hold_it_up() {
     silent[1].send("GET /healthz HTTP/1.1\r\nHost:").await;
     assert_eq!(app.stop().await.code(), Some(0), "{}", app.complained());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hangup_reopens_the_log_and_does_not_end_the_service() {
+    let mut app = TestApp::start().await;
+    app.act("a", "rest").await;
+    let log = app.folder().join("logs/app.log");
+    std::fs::rename(&log, app.folder().join("logs/moved.log")).unwrap();
+    app.signal(Signal::HUP);
+    let reopened = async {
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("SIGHUP")) {
+            app.act("a", "rest").await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), reopened).await.unwrap();
+    assert_eq!(app.stop().await.code(), Some(0), "{}", app.complained());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_call_that_never_returns_does_not_hold_it_up() {
+    let mut app = TestApp::start().await;
+    // Whoever opens this pipe to read waits for a writer, and none comes.
+    let pipe = app.folder().join("policies/pipe.yaml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_bits_truncate(0o600))
+        .unwrap();
+    let mut connection = RawConnection::open(app.addr()).await;
+    let body = json!({"path": "policies/pipe.yaml"}).to_string();
+    let head = format!(
+        "POST /policy/validate HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.send(head).await;
+    app.act("a", "rest").await;
+    let asked = std::time::Instant::now();
+    app.signal(Signal::TERM);
+    app.exit().await;
+    // The promise is ten seconds; the rest is for a machine that is busy with other tests.
+    assert!(asked.elapsed() < std::time::Duration::from_secs(15), "{:?}", asked.elapsed());
+    std::fs::remove_file(pipe).unwrap();
+    app.start_again().await;
+}

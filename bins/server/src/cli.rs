@@ -1,4 +1,4 @@
-//! The command line: `life-agent` serves; with a command it does one thing and ends.
+//! The command line: `life-agent` serves; with a command it runs that command and exits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand, ValueHint};
 
 use crate::commands::{self, CommandResult, Task};
 use crate::serve;
-use crate::settings::{self, ALL, Found, Inputs, Setting, SettingError, Settings};
+use crate::settings::{self, ALIASES, ALL, Found, Inputs, Setting, SettingError, Settings};
 
 const EXAMPLES: &str = "\
 Settings are read from defaults, life-agent.toml (or --config FILE), .env, the environment and
-flags; later wins. In the file a setting is written in lower case: port = 8000
+flags; later sources win. In the file a setting is written in lower case: port = 8000
 
 Examples:
   life-agent                                  serve on http://127.0.0.1:8000, print a key for this run
@@ -22,9 +22,11 @@ Examples:
   life-agent audit verify                     recompute the journal's chain
   life-agent replay --policy new.yaml         what would another policy have said?
   life-agent backup copy.db                   copy the journal, also while it is being written
+  life-agent policy convert old.yaml          rewrite a policy of the predecessor
+  life-agent import version7 old.db           import the journal of the predecessor
 
-Exit code of the service: 0 it was asked to end and did, 1 it could not start or failed, 2 wrong
-arguments. Of a command: 0 all is well, 1 it ran and found something, 2 it could not run.";
+Exit code of the service: 0 stopped by a signal, 1 could not start or failed, 2 wrong arguments.
+Exit code of a command: 0 success, 1 it ran and found something, 2 it could not run.";
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -42,7 +44,9 @@ pub fn main() -> ExitCode {
 }
 
 fn serve(matches: &ArgMatches) -> Result<(), Box<dyn std::error::Error>> {
-    Ok(serve::serve(typed(&found(matches)?)?)?)
+    let inputs = inputs(matches)?;
+    let settings = typed(&settings::read(&inputs)?)?;
+    Ok(serve::serve(settings, &settings::unknown(&inputs))?)
 }
 
 fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
@@ -57,7 +61,10 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
             typed(&found).map_err(|error| error.to_string())?;
             commands::config::run(options, &found)
         }
-        Task::Check(options) => commands::check::run(options, settings()),
+        Task::Check(options) => {
+            let unknown = inputs(matches).map(|inputs| settings::unknown(&inputs));
+            commands::check::run(options, settings(), &unknown.unwrap_or_default())
+        }
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
         Task::Work(work) => {
             let settings = settings()?;
@@ -88,8 +95,14 @@ fn command() -> Command {
         );
     // After the commands, which bring a sentence of their own.
     let command = Task::augment_subcommands(command)
-        .about("Serves agents over HTTP, each step under policy and on the record");
+        .about("Serves agents over HTTP under a policy, and records every step");
     ALL.iter().fold(command, |command, setting| command.arg(flag(setting)))
+}
+
+/// The flags of a setting's other names.
+fn aliases(setting: &Setting) -> Vec<String> {
+    let of = ALIASES.iter().filter(|(_, name)| *name == setting.name);
+    of.map(|(alias, _)| alias.to_lowercase().replace('_', "-")).collect()
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -106,6 +119,7 @@ fn flag(setting: &Setting) -> Arg {
     Arg::new(setting.name)
         .long(setting.flag())
         .value_name(setting.value)
+        .aliases(aliases(setting))
         .global(true)
         .help_heading("Settings")
         .allow_hyphen_values(true)

@@ -1,25 +1,28 @@
 //! Startup and shutdown: from settings to a running service and back.
 
+mod files;
 pub mod policy_watch;
 mod retention;
 mod shutdown;
 pub mod start_message;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::web;
 use life_agent_engine::{Config, Engine, LlmConfig, OpaMode, OpenError};
 use life_agent_observer_sqlite::Sqlite;
+use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::start_message::Facts;
 use crate::auth::keys::{KeyNeeded, Keys};
 use crate::http::in_flight::InFlight;
 use crate::routes::turns;
-use crate::settings::Settings;
+use crate::settings::{RequiredPath, SettingError, Settings, Unknown};
 use crate::state::AppState;
-use crate::telemetry::logging::{self, LogError};
+use crate::telemetry::logging::{self, Log, LogError};
 use crate::telemetry::metrics;
 use crate::{endpoints, listener, openapi};
 
@@ -29,6 +32,9 @@ pub enum ServeError {
     /// No key is configured on an address that other machines can reach.
     #[error(transparent)]
     KeyNeeded(#[from] KeyNeeded),
+    /// A path that the operator set does not exist.
+    #[error(transparent)]
+    Settings(#[from] SettingError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -59,29 +65,39 @@ pub enum ServeError {
     Close,
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub fn serve(settings: Settings) -> Result<(), ServeError> {
+/// Serves until SIGTERM or SIGINT. `unknown` are names that look like settings; they are logged once.
+pub fn serve(settings: Settings, unknown: &[Unknown]) -> Result<(), ServeError> {
     use_small_pages();
+    files::keep_private();
     let (keys, made_key) = Keys::of(&settings)?;
+    settings.required.iter().try_for_each(RequiredPath::check)?;
     // Flushed when it is dropped, after everything else.
-    let _log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
+    let log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
+    for name in unknown {
+        tracing::warn!(name = name.name, from = name.from, "{name}");
+    }
     let address = (settings.host, settings.port).into();
     let failed = |error| ServeError::Listen { address, error };
     let max_connections = listener::max_connections(settings.max_connections)?;
     // Bound before the journal opens, so that an accidental second start leaves no trace in it.
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let message = start_message::text(bound, &settings, made_key.as_ref());
-    actix_web::rt::System::new().block_on(run(settings, keys, listener, max_connections, &message))
+    let start = Start { settings, keys, made_key, listener, bound, max_connections };
+    actix_web::rt::System::new().block_on(run(start, &log))
 }
 
-async fn run(
+/// Everything that was prepared before the first asynchronous step.
+struct Start {
     settings: Settings,
     keys: Keys,
+    made_key: Option<SecretString>,
     listener: TcpListener,
+    bound: SocketAddr,
     max_connections: usize,
-    message: &str,
-) -> Result<(), ServeError> {
+}
+
+async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
+    let Start { settings, keys, made_key, listener, bound, max_connections } = start;
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
@@ -100,13 +116,15 @@ async fn run(
     engine.start_queue(turns::WORDING).await.map_err(|_| ServeError::Queue)?;
     let server = listener::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
+    logging::reopen_on_hangup(log, stopping.clone())?;
     shutdown::stop_exchanges_in_time(engine.clone(), stopping.clone());
     let watch = actix_web::rt::spawn(policy_watch::watch(engine.clone(), stopping.clone()));
-    let keep = settings.journal_keep;
+    let keep = settings.journal_keep.clone();
     let pruning =
         actix_web::rt::spawn(retention::prune_hourly(engine.clone(), keep, stopping.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
-    start_message::print(message);
+    let facts = Facts::of(&engine);
+    start_message::print(&start_message::text(bound, &settings, made_key.as_ref(), &facts));
     let served = server.await;
     stopping.cancel();
     // The watcher may be reloading; its row must precede the last one.

@@ -173,6 +173,7 @@ async fn what_cannot_run_ends_with_2_and_one_sentence_and_makes_nothing() {
         &["replay", "--policy", "none.yaml"],
         &["backup", "copy.db"],
         &["policy", "check", "none.yaml"],
+        &["policy", "convert", "none.yaml"],
         &["audit", "head", "--port", "x"],
     ] {
         let said = says(&dir, 2, arguments);
@@ -205,6 +206,7 @@ async fn help_shows_how_each_command_is_used() {
         &["replay"],
         &["backup"],
         &["policy", "check"],
+        &["policy", "convert"],
         &["plan", "list"],
         &["plan", "show"],
         &["plan", "check"],
@@ -408,4 +410,61 @@ async fn the_example_of_an_env_file_names_every_setting_and_is_one_that_can_be_u
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(".env"), example).unwrap();
     says(&dir, 0, &["config"]);
+}
+
+#[test]
+fn policy_convert_prints_a_valid_policy_and_lists_what_it_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("plans")).unwrap();
+    let old = "version: 1\nallowed_dirs: [plans]\nbranching: {}\nrules:\n  - id: no-keys\n    match: \
+               {targets: ['^keys/.*']}\n    actions: {allow: false}\n";
+    std::fs::write(dir.path().join("old.yaml"), old).unwrap();
+    let output = run(&dir, &["policy", "convert", "old.yaml", "--output", "new.yaml"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("`branching`") && stderr.contains("line 3"), "{stderr}");
+    assert!(says(&dir, 0, &["policy", "check", "new.yaml"]).starts_with("valid: 1 rules"));
+    let printed = run(&dir, &["policy", "convert", "old.yaml"]);
+    assert_eq!(printed.stdout, std::fs::read(dir.path().join("new.yaml")).unwrap());
+    // A valid policy stays as it is, and no file is overwritten.
+    let again = run(&dir, &["policy", "convert", "new.yaml"]);
+    assert_eq!((again.status.code(), again.stdout), (Some(0), printed.stdout));
+    assert!(
+        says(&dir, 2, &["policy", "convert", "old.yaml", "--output", "new.yaml"])
+            .contains("new.yaml")
+    );
+    std::fs::write(dir.path().join("list.yaml"), "- a\n").unwrap();
+    assert!(says(&dir, 2, &["policy", "convert", "list.yaml"]).contains("map of keys"));
+}
+
+#[test]
+fn check_reports_modules_that_do_not_compile_as_a_warning_about_the_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["plans", "policy", "policies"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    std::fs::write(dir.path().join("policies/agent.rego"), "package agent\nallow if {\n").unwrap();
+    let said = says(
+        &dir,
+        0,
+        &["check", "--opa-enable", "on", "--port", "0", "--api-key", "0123456789abcdef"],
+    );
+    let line = |check: &str| said.lines().find(|line| line.contains(check)).unwrap().to_owned();
+    assert!(line("opa ").starts_with("warning") && line("opa ").contains("agent.rego"), "{said}");
+    assert!(!line("policy ").contains("rego"), "{said}");
+    assert!(said.contains("it would start"), "{said}");
+}
+
+#[test]
+fn check_names_settings_that_look_like_ours_and_paths_that_do_not_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("plans")).unwrap();
+    std::fs::write(dir.path().join(".env"), "RATE_LIMIT_RSP=3\n").unwrap();
+    let said = says(&dir, 0, &["check", "--port", "0"]);
+    assert!(
+        said.contains("`RATE_LIMIT_RSP` (.env)") && said.contains("`RATE_LIMIT_RPS`"),
+        "{said}"
+    );
+    let said = says(&dir, 1, &["check", "--port", "0", "--policy-path", "polcy.yaml"]);
+    assert!(said.contains("POLICY_PATH is `polcy.yaml`"), "{said}");
 }

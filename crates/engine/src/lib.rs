@@ -53,6 +53,7 @@ pub use life_agent_domain as domain;
 pub use life_agent_groq::Usage;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
+pub use life_agent_policy as policy_document;
 pub use llm::{Completion, CompletionEvent, CompletionEvents};
 pub use plan::{PlanAsked, Planned};
 pub use policy::check_policy;

@@ -69,9 +69,8 @@ impl OpaPolicy {
         engine.set_strict_builtin_errors(false);
         let mut faults = Vec::new();
         for module in modules {
-            if let Err(error) = engine.add_policy(module.name.clone(), module.text.clone()) {
-                faults
-                    .push(Fault::new(format!("opa.{}", module.name), one_line(&error.to_string())));
+            if let Err(error) = add(&mut engine, module) {
+                faults.push(Fault::new(format!("opa.{}", module.name), error));
             }
         }
         if !faults.is_empty() {
@@ -139,6 +138,19 @@ impl OpaPolicy {
         );
         Ok(vm)
     }
+}
+
+/// Adds a module, as Rego v1 if it is that and else as Rego v0. The error is that of v1, the present
+/// language, unless the module says by an import which one it is written in.
+fn add(engine: &mut regorus::Engine, module: &Module) -> Result<(), String> {
+    let text = module.text.strip_prefix('\u{feff}').unwrap_or(&module.text);
+    let mut read = |v0: bool| {
+        engine.set_rego_v0(v0);
+        let added = engine.add_policy(module.name.clone(), text.to_owned());
+        engine.set_rego_v0(false);
+        added.map(drop).map_err(|error| one_line(&error.to_string()))
+    };
+    read(false).or_else(|v1| read(true).map_err(|_| v1))
 }
 
 fn deny(why: &str) -> OpaAnswer {

@@ -12,6 +12,7 @@ use life_agent_domain::governance::gate::{
 };
 use life_agent_policy::bounded::BoundedRegex;
 use life_agent_policy::document::RuleEffect;
+use life_agent_policy::globs;
 use life_agent_policy::snapshot::{CompiledRule, Snapshot};
 
 use crate::paths;
@@ -68,7 +69,10 @@ impl<'a> Asked<'a> {
         let is_input = |field: &Field| {
             matches!(field, Field::Input | Field::Context | Field::Message(_) | Field::Payload(_))
         };
-        let target = |raw: &String| paths::normalise(raw).unwrap_or_else(|_| raw.clone());
+        let target = |raw: &String| {
+            let path = paths::normalise(raw).unwrap_or_else(|_| raw.clone());
+            globs::canonical(&path).into_owned()
+        };
         Self {
             command,
             intent: match command {

@@ -1,12 +1,16 @@
-//! Globs over paths relative to the workspace, compiled so that a deny never misses by accident.
+//! Globs over paths relative to the workspace, compiled so that a deny glob never misses a spelling.
+
+use std::borrow::Cow;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use unicode_normalization::UnicodeNormalization;
 
 /// Longest glob, in characters.
 pub const MAX_GLOB_CHARS: usize = 256;
 
 /// Why a text is not a glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadGlob {
     /// More than [`MAX_GLOB_CHARS`].
     #[error("must be at most {MAX_GLOB_CHARS} characters long, this has {0}")]
@@ -14,14 +18,20 @@ pub enum BadGlob {
     /// It could never match a path of the workspace.
     #[error("must be relative to the workspace: no `/` in front, no `..`, no empty text")]
     NotRelative,
+    /// It hardly means what its author thinks, and would match nothing.
+    #[error("{0}")]
+    Misleading(&'static str),
     /// Not a glob.
     #[error("is not a glob: {0}")]
     Unreadable(String),
 }
 
-/// The globs that one text stands for. `*` stays within a folder, `**` does not, and case does not
-/// count, since a file system may fold it. As in a `.gitignore`, a text without `/` holds at any
-/// depth, and one for all that is in a folder (`x/**`) holds for the folder itself.
+/// The globs that one text stands for.
+///
+/// `*` stays within a folder and `**` does not. Letter case and the Unicode form do not count, since a file
+/// system may fold both. As in a `.gitignore`, a text without `/` (other than at its end) holds at any
+/// depth, and a text that matches a folder covers everything in it. A text for everything in a folder
+/// (`x/**`) also covers the folder itself.
 pub fn compile(text: &str) -> Result<Vec<Glob>, BadGlob> {
     let chars = text.chars().count();
     if chars > MAX_GLOB_CHARS {
@@ -30,12 +40,58 @@ pub fn compile(text: &str) -> Result<Vec<Glob>, BadGlob> {
     if text.is_empty() || text.starts_with('/') || text.split('/').any(|part| part == "..") {
         return Err(BadGlob::NotRelative);
     }
-    let text = text.strip_prefix("./").unwrap_or(text);
-    let anywhere = if text.contains('/') { text.to_owned() } else { format!("**/{text}") };
-    let folder = anywhere.strip_suffix("/**").or(anywhere.strip_suffix('/'));
-    let inside = anywhere.ends_with('/').then(|| format!("{anywhere}**"));
-    let texts = [inside.as_deref().unwrap_or(&anywhere)].into_iter().chain(folder);
-    texts.map(build).collect()
+    if let Some(why) = misleading(text) {
+        return Err(BadGlob::Misleading(why));
+    }
+    let text = canonical(text);
+    let (text, at_root) = match text.strip_prefix("./") {
+        Some(text) => (text, true),
+        None => (text.as_ref(), false),
+    };
+    let name = text.strip_suffix("/**").unwrap_or(text).trim_end_matches('/');
+    if name.is_empty() {
+        return Err(BadGlob::NotRelative);
+    }
+    let rooted = at_root || text.trim_end_matches('/').contains('/');
+    let name = if rooted { name.to_owned() } else { format!("**/{name}") };
+    [build(&name), build(&format!("{name}/**"))].into_iter().collect()
+}
+
+/// What a `.gitignore`, a regular expression or Windows would mean by it, and a glob does not.
+fn misleading(text: &str) -> Option<&'static str> {
+    let odd_escape = || {
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            if c == '\\' && !chars.next().is_some_and(|next| "*?[]{}!#,-\\ ".contains(next)) {
+                return true;
+            }
+        }
+        false
+    };
+    match text {
+        _ if text.trim() != text => Some("must not begin or end with a space"),
+        _ if text.starts_with('!') => {
+            Some("cannot be negated; write `\\!` for a name that begins with `!`")
+        }
+        _ if text.starts_with('#') => {
+            Some("is no comment; write `\\#` for a name that begins with `#`")
+        }
+        _ if text.starts_with("regex:") => Some("must be a glob, not a regular expression"),
+        _ if text.contains("//") => Some("must not have an empty folder name (`//`)"),
+        _ if odd_escape() => {
+            Some("has `\\` before an ordinary character; write `/` between folders")
+        }
+        _ => None,
+    }
+}
+
+/// The form in which globs and paths are compared: composed (NFC) and, beyond ASCII, in lower case, since
+/// the matcher ignores the case of ASCII letters only.
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    if path.is_ascii() {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(path.nfc().flat_map(char::to_lowercase).nfc().collect())
 }
 
 fn build(text: &str) -> Result<Glob, BadGlob> {
@@ -44,7 +100,7 @@ fn build(text: &str) -> Result<Glob, BadGlob> {
     builder.build().map_err(|error| BadGlob::Unreadable(error.kind().to_string()))
 }
 
-/// Several globs as one set that answers whether any of them matches.
+/// Several globs as one set that tells whether any of them matches.
 pub fn set(globs: impl IntoIterator<Item = Glob>) -> Result<GlobSet, BadGlob> {
     let mut builder = GlobSetBuilder::new();
     globs.into_iter().for_each(|glob| {
@@ -71,7 +127,73 @@ impl DenyGlobs {
 
     /// The text of the first glob that matches a path relative to the workspace.
     pub fn matching(&self, relative_path: &str) -> Option<&str> {
-        let first = self.set.matches(relative_path).into_iter().min()?;
+        let path = canonical(relative_path);
+        let first = self.set.matches(path.as_ref()).into_iter().min()?;
         self.texts.get(first).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denies(glob: &str, path: &str) -> bool {
+        let globs = vec![(glob.to_owned(), compile(glob).unwrap())];
+        DenyGlobs::new(globs).unwrap().matching(path).is_some()
+    }
+
+    #[test]
+    fn a_glob_for_a_folder_covers_everything_in_it() {
+        for (glob, paths) in [
+            ("secret", &["secret", "secret/k", "a/secret", "a/secret/b/k"][..]),
+            ("**/secret", &["secret/k", "a/secret/b/k"]),
+            ("allowed/secret", &["allowed/secret", "allowed/secret/k"]),
+            (".github", &[".github/ci.yml", "x/.github/a/b"]),
+            ("keys/", &["keys/a", "allowed/keys/a/b", "keys"]),
+            ("allowed/keys/", &["allowed/keys/a"]),
+            ("**/keys/", &["keys/a", "x/keys/a"]),
+            ("x/**", &["x", "x/a/b"]),
+            ("**/.ssh/**", &[".ssh", ".ssh/id", "home/.ssh/id"]),
+            ("**/*.env", &["a.env", "d/a.env", "d/a.env/inside"]),
+            ("*.pem", &["a.pem", "d/e/a.pem"]),
+            ("**", &["a", "a/b"]),
+        ] {
+            for path in paths {
+                assert!(denies(glob, path), "{glob} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_glob_with_a_folder_holds_from_the_root_only() {
+        for (glob, path) in [
+            ("allowed/secret", "x/allowed/secret/k"),
+            ("./README", "docs/README"),
+            ("secret", "secrets/k"),
+            ("secret", "a/my-secret"),
+            ("x/**", "xy/a"),
+            ("a/*", "a"),
+        ] {
+            assert!(!denies(glob, path), "{glob} {path}");
+        }
+    }
+
+    #[test]
+    fn letter_case_and_unicode_forms_do_not_count() {
+        assert!(denies("**/*.PEM", "a.pem") && denies("geheim", "GEHEIM/x"));
+        assert!(denies("schl\u{fc}ssel", "schlu\u{308}ssel/a"));
+        assert!(denies("schlu\u{308}ssel/**", "SCHL\u{dc}SSEL/a"));
+    }
+
+    #[test]
+    fn globs_that_would_match_nothing_are_faults() {
+        for glob in
+            ["!x", "#x", "a\\b", "x//y", " x", "x ", "regex:^a", "/etc", "../x", "a/../b", ""]
+        {
+            assert!(compile(glob).is_err(), "{glob}");
+        }
+        for glob in ["\\!x", "\\#x", "a\\*b", "a b", "./x", "x/"] {
+            assert!(compile(glob).is_ok(), "{glob}");
+        }
     }
 }

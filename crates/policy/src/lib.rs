@@ -15,6 +15,7 @@
 pub mod bounded;
 pub mod built_in;
 mod compile;
+pub mod convert;
 pub mod document;
 pub mod globs;
 pub mod profile;

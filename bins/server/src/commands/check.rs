@@ -15,7 +15,7 @@ use super::terminal::{print_json, print_labelled};
 use super::{CommandResult, FOUND};
 use crate::auth::keys::Keys;
 use crate::serve;
-use crate::settings::{NamedKey, Settings};
+use crate::settings::{NamedKey, Settings, Unknown};
 
 /// A key of fewer characters can be guessed in a time that matters.
 const SHORT_KEY: usize = 16;
@@ -63,9 +63,13 @@ fn fault(message: impl ToString) -> Looked {
 }
 
 /// Runs it.
-pub fn run(options: &Check, settings: Result<Settings, String>) -> CommandResult {
+pub fn run(
+    options: &Check,
+    settings: Result<Settings, String>,
+    unknown: &[Unknown],
+) -> CommandResult {
     let findings = match settings {
-        Ok(settings) => look(&settings),
+        Ok(settings) => look(&settings, unknown),
         Err(why) => vec![finding("settings", fault(why))],
     };
     let faults = findings.iter().filter(|finding| finding.result == Outcome::Fault).count();
@@ -103,10 +107,10 @@ fn print(finding: &Finding) {
     );
 }
 
-fn look(settings: &Settings) -> Vec<Finding> {
+fn look(settings: &Settings, unknown: &[Unknown]) -> Vec<Finding> {
     let config = serve::engine_config(settings);
     vec![
-        finding("settings", Ok("every value fits".to_owned())),
+        finding("settings", values(settings, unknown)),
         finding("keys", keys(settings)),
         finding("policy", policy(&config)),
         finding("opa", opa(&config)),
@@ -118,6 +122,21 @@ fn look(settings: &Settings) -> Vec<Finding> {
         finding("model", model(settings)),
         finding("switch", switch(settings)),
     ]
+}
+
+fn values(settings: &Settings, unknown: &[Unknown]) -> Looked {
+    for required in &settings.required {
+        if let Err(error) = required.check() {
+            return fault(error);
+        }
+    }
+    match unknown {
+        [] => Ok("every value is valid".to_owned()),
+        unknown => {
+            let lines: Vec<_> = unknown.iter().map(ToString::to_string).collect();
+            warning(lines.join("; "))
+        }
+    }
 }
 
 fn keys(settings: &Settings) -> Looked {
@@ -139,8 +158,10 @@ fn keys(settings: &Settings) -> Looked {
     }
 }
 
+/// The policy and the profile, without the Rego modules: a start needs the former only.
 fn policy(config: &Config) -> Looked {
     let shown = config.policy_path.display();
+    let config = &Config { opa: OpaMode::Off, ..config.clone() };
     let report = match life_agent_engine::check_policy(config) {
         Ok(report) => report,
         // That the workspace cannot be used is said once, by its own check.
@@ -151,7 +172,7 @@ fn policy(config: &Config) -> Looked {
     };
     if !config.policy_path.is_file() {
         return warning(format!(
-            "there is no `{shown}`: the built-in policy stands in, and allows plans in {}",
+            "`{shown}` does not exist: the built-in policy applies, and allows plans in {}",
             config.whitelist_dirs.join(", ")
         ));
     }
@@ -161,8 +182,27 @@ fn policy(config: &Config) -> Looked {
 fn opa(config: &Config) -> Looked {
     match &config.opa {
         OpaMode::Off => Ok("off".to_owned()),
-        OpaMode::Embedded => Ok(format!("the modules in `{}`", config.policy_dir.display())),
+        OpaMode::Embedded => modules(config),
         OpaMode::Server(url) => Ok(format!("{url} (not asked); while it is down, all is denied")),
+    }
+}
+
+/// The service starts with modules that do not compile, and then denies every request.
+fn modules(config: &Config) -> Looked {
+    let shown = config.policy_dir.display();
+    if life_agent_engine::check_policy(&Config { opa: OpaMode::Off, ..config.clone() }).is_err() {
+        return warning("not checked: the policy comes first");
+    }
+    match life_agent_engine::check_policy(config) {
+        Ok(_) => Ok(format!("the modules in `{shown}` compile")),
+        Err(OpenError::Document { faults, .. }) => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            warning(format!(
+                "every request would be denied, because the modules in `{shown}` do not compile: {}",
+                faults.join("; ")
+            ))
+        }
+        Err(error) => fault(error),
     }
 }
 

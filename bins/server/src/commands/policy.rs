@@ -1,13 +1,14 @@
-//! `life-agent policy check FILE`: every fault of a policy, without a running service.
+//! `life-agent policy`: check a policy, and convert one of the predecessor, without a running service.
 
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use life_agent_engine::{Config, OpenError};
 
-use super::terminal::print_json;
-use super::{CommandResult, FOUND};
+use super::terminal::{print_json, print_text};
+use super::{CommandResult, FOUND, visible};
 
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
@@ -17,6 +18,26 @@ pub enum Policy {
         life-agent policy check policies/invalid.yaml --json\n\n\
         Exit code: 0 valid, 1 has faults, 2 could not be read")]
     Check(Check),
+    /// Rewrite a policy of the predecessor (Version_7) as a policy of this service.
+    ///
+    /// The result goes to standard output or to a new file. Everything without a counterpart is listed
+    /// on standard error with its line; the result is valid all the same.
+    #[command(
+        after_help = "Examples:\n  life-agent policy convert old/policy.yaml > policy/policy.yaml\n  \
+        life-agent policy convert old/policies/valid.yaml --output policies/old.yaml\n\n\
+        Exit code: 0 converted, 1 converted and something was left out, 2 could not be read or written"
+    )]
+    Convert(Convert),
+}
+
+/// Options of `policy convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// The predecessor's policy.
+    file: PathBuf,
+    /// Write the result to this file, which must not exist, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Options of `policy check`.
@@ -30,8 +51,57 @@ pub struct Check {
 }
 
 /// Runs it.
-pub fn run(policy: &Policy, mut config: Config) -> CommandResult {
-    let Policy::Check(options) = policy;
+pub fn run(policy: &Policy, config: Config) -> CommandResult {
+    match policy {
+        Policy::Check(options) => check(options, config),
+        Policy::Convert(options) => convert(options, &config),
+    }
+}
+
+fn convert(options: &Convert, config: &Config) -> CommandResult {
+    let shown = options.file.display();
+    let text = read_bounded(&options.file).map_err(|why| format!("`{shown}`: {why}"))?;
+    let converted =
+        life_agent_engine::policy_document::convert::convert(&text).map_err(|faults| {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            format!("`{shown}`: {}", faults.join("; "))
+        })?;
+    match &options.output {
+        Some(path) => write_new(path, &converted.text)
+            .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?,
+        None => print_text(&converted.text),
+    }
+    for note in &converted.notes {
+        eprintln!("life-agent: {}", visible(&note.to_string()));
+    }
+    let missing = |dir: &&String| !config.workspace_dir.join(dir).is_dir();
+    for dir in converted.allowed_dirs.iter().filter(missing) {
+        eprintln!("life-agent: `allowed_dirs` has `{dir}`, which the workspace lacks; create it");
+    }
+    let complete = converted.notes.is_empty();
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// More than a policy may have, so that the converter can report that it is too long.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+fn read_bounded(file: &Path) -> Result<String, String> {
+    let open = || -> std::io::Result<String> {
+        let mut text = String::new();
+        std::fs::File::open(file)?.take(MAX_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    match open() {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::File::create_new(path)?.write_all(text.as_bytes())
+}
+
+fn check(options: &Check, mut config: Config) -> CommandResult {
     if !options.file.is_file() {
         return Err(format!("there is no policy `{}`", options.file.display()));
     }

@@ -45,6 +45,11 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if text.contains(hides) { text.replace(hides, "\u{fffd}").into() } else { text.into() }
 }
 
+/// Prints a text that ends with a line's end, byte for byte.
+pub(super) fn print_text(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
 /// Prints a value as one JSON document.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), String> {
     let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;

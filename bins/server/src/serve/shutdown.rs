@@ -1,24 +1,46 @@
-//! SIGTERM and SIGINT, or Ctrl-C where there are no signals: the beginning of the end.
+//! SIGTERM and SIGINT, or Ctrl-C where there are no signals: the service stops within ten seconds.
 
+use std::io;
 use std::time::Duration;
 
 use life_agent_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
+/// How long model calls may continue after the first signal: long enough for most of them to finish, short
+/// enough to record and answer the others while the server waits for requests in flight.
+const MODEL_CALLS_MAY_TAKE: Duration = Duration::from_secs(4);
+
+/// When a stop that hangs becomes an exit. An orderly stop takes at most about eight seconds.
+const EXIT_AFTER: Duration = Duration::from_millis(9_500);
+
 /// Cancels `stopping` on the first signal: the listener closes, requests in flight are answered, event
-/// streams end. Asking again changes nothing; a stop takes less than ten seconds.
-pub(super) fn on_signal(stopping: CancellationToken) -> std::io::Result<()> {
-    let asked = asked()?;
-    actix_web::rt::spawn(async move {
-        asked.await;
-        tracing::info!("stopping");
-        stopping.cancel();
-    });
-    Ok(())
+/// streams end. Further signals have no effect.
+///
+/// The signals have a thread and a runtime of their own. A blocked worker, a file system that does not
+/// respond or a blocking call that never returns can then neither hide the signal nor prevent the exit.
+pub fn on_signal(stopping: CancellationToken) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signal = {
+        let _context = runtime.enter();
+        stop_signal()?
+    };
+    let watch = move || {
+        runtime.block_on(async {
+            signal.await;
+            tracing::info!("stopping");
+            stopping.cancel();
+            tokio::time::sleep(EXIT_AFTER).await;
+        });
+        // The journal is safe: every answered step is durable, and a commit is atomic.
+        tracing::error!("the stop takes too long; exiting");
+        eprintln!("life-agent: the stop takes too long; exiting without waiting for the rest");
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
 }
 
 #[cfg(unix)]
-fn asked() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -31,8 +53,8 @@ fn asked() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 #[cfg(windows)]
-fn asked() -> std::io::Result<impl Future<Output = ()>> {
-    // The second is what closing the window sends.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
+    // The second is sent when the window closes.
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     let mut close = tokio::signal::windows::ctrl_close()?;
     Ok(async move {
@@ -43,16 +65,12 @@ fn asked() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// How long exchanges with the model may go on after the first signal: long enough for most to end by
-/// themselves, short enough to record and answer the others while requests in flight are waited for.
-const EXCHANGES_MAY_TAKE: Duration = Duration::from_secs(4);
-
-/// Begins no queued turn any more, and cuts short, in time, what still waits for the model when the service is to stop.
-pub(super) fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
+/// When the service is to stop: starts no further queued turn, and ends model calls that take too long.
+pub fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
     actix_web::rt::spawn(async move {
         stopping.cancelled().await;
         engine.hold_queue();
-        tokio::time::sleep(EXCHANGES_MAY_TAKE).await;
+        tokio::time::sleep(MODEL_CALLS_MAY_TAKE).await;
         engine.stop_exchanges();
     });
 }

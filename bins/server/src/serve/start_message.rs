@@ -1,16 +1,54 @@
-//! What a person reads when the service has started: where it is, which key opens it, a first call.
+//! The message that a start prints: the address, the key, a first call, and what the service works with.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use life_agent_engine::Engine;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::Settings;
 
-/// The message. Shows a key only if the server made it for this run.
-pub fn text(bound: SocketAddr, settings: &Settings, made_key: Option<&SecretString>) -> String {
+/// What the running service works with, as an operator wants to see it confirmed.
+#[derive(Debug)]
+pub struct Facts {
+    /// The path of the policy, or `built-in`.
+    pub policy: String,
+    /// Its hash.
+    pub policy_hash: String,
+    /// Rules in it.
+    pub rules: usize,
+    /// Rows in the journal.
+    pub rows: u64,
+    /// The model and its provider's host; none without a provider.
+    pub model: Option<(String, String)>,
+}
+
+impl Facts {
+    /// The facts of an engine that has just been opened.
+    pub fn of(engine: &Engine) -> Self {
+        let (source, policy) = engine.policy();
+        let llm = engine.llm_status();
+        let host = llm.base_host.unwrap_or_else(|| "the default provider".to_owned());
+        Self {
+            policy: source.path,
+            policy_hash: source.hash,
+            rules: policy.rules.len(),
+            rows: engine.journal().head().id,
+            model: llm.configured.then_some((llm.model_default, host)),
+        }
+    }
+}
+
+/// The message. Shows a key only if the server generated it for this run.
+pub fn text(
+    bound: SocketAddr,
+    settings: &Settings,
+    made_key: Option<&SecretString>,
+    facts: &Facts,
+) -> String {
     let base = format!("http://{}", reachable(bound));
     let mut text = format!("life-agent {} is listening on {base}\n", env!("CARGO_PKG_VERSION"));
+    text += &works_with(settings, facts);
     match made_key {
         Some(key) => {
             let key = key.expose_secret();
@@ -25,7 +63,8 @@ pub fn text(bound: SocketAddr, settings: &Settings, made_key: Option<&SecretStri
         None => {
             let names: Vec<_> = settings.keys.iter().map(|key| key.name.as_str()).collect();
             text += &format!(
-                "send one of the configured keys as X-API-Key: {}\ntry it:\n  curl -s {base}/readyz\n\
+                "send the value of a configured key as X-API-Key; the keys are named: {}\n\
+                 try it:\n  curl -s {base}/readyz\n\
                  dashboard: {base}/ui\n",
                 names.join(", ")
             );
@@ -34,7 +73,29 @@ pub fn text(bound: SocketAddr, settings: &Settings, made_key: Option<&SecretStri
     text + &format!("every call, to try in the browser: {base}/docs\n")
 }
 
-/// Prints it. A closed standard output is no reason not to serve.
+fn works_with(settings: &Settings, facts: &Facts) -> String {
+    let rules = match facts.rules {
+        1 => "1 rule".to_owned(),
+        rules => format!("{rules} rules"),
+    };
+    let model = match &facts.model {
+        Some((model, host)) => format!("{model} at {host}"),
+        None => "none; set GROQ_API_KEY to use one".to_owned(),
+    };
+    format!(
+        "policy: {}, {rules}, hash {:.12}\n\
+         journal: {}, {} rows\n\
+         workspace: {}\n\
+         model: {model}\n",
+        facts.policy,
+        facts.policy_hash,
+        settings.db_path.display(),
+        facts.rows,
+        settings.workspace_dir.display(),
+    )
+}
+
+/// Prints it. A closed standard output does not stop the service.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());

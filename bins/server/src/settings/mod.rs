@@ -1,8 +1,10 @@
-//! The settings: one table that names them all, and the typed form that the service runs on.
+//! The settings: the table that names all of them, and the typed form that the service runs on.
 
+mod dotenv;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod validate;
 
 use std::net::IpAddr;
@@ -13,7 +15,8 @@ use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
-pub use sources::{Found, Inputs, SettingError, read};
+pub use sources::{Found, Inputs, SettingError, read, unknown};
+pub use unknown::Unknown;
 pub use validate::settings;
 
 /// One setting: its name in the environment, from which its key in the file (`db_path`, or `path` in a
@@ -62,11 +65,11 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 pub const ALL: [Setting; 31] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
-    secret("API_KEY", "KEY", "one key, whose principal is `default`"),
+    secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
     secret("API_TOKENS", "KEYS", "more keys, comma separated, each `key` or `name=key`"),
     plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
-    plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` beside it is the agent profile"),
+    plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
     plain("POLICY_DIR", Some("policies"), "DIR", "further policies and the Rego modules"),
     plain("PLANS_DIR", Some("plans"), "DIR", "where plan artifacts go"),
     plain("AGENT_WHITELIST_DIRS", Some("plans"), "DIRS", "allowed directories, comma separated, while no policy file exists"),
@@ -78,22 +81,25 @@ pub const ALL: [Setting; 31] = [
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
     plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
     plain("GROQ_TIMEOUT_SECONDS", Some("30"), "NUMBER", "how long one call of the model may take, further attempts included; 1 to 600"),
-    plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "browser origins that may call, comma separated"),
+    plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "further browser origins that may call, comma separated; `only:` in front replaces the defaults"),
     plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
-    plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE"),
+    plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE; Python's names are accepted"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
-    plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "connections that may be open; 0 is what the limit on open files leaves room for, at most 10000"),
-    plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "requests to one path that may be under way; one more is told to come back"),
+    plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "open connections; 0 derives the limit from that on open files, at most 10000"),
+    plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "concurrent requests to one path; one more gets 503 with Retry-After"),
     plain("MAX_AGENTS_IN_MEMORY", Some("100000"), "NUMBER", "agents kept in memory, counting one for each 2 KiB of its state; others are read from the journal"),
-    plain("AGENT_WAIT_SECONDS", Some("10"), "NUMBER", "how long a step waits for a turn of its agent that is under way; 0 to 60"),
-    plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that are taken at once; 1 to 64"),
+    plain("AGENT_WAIT_SECONDS", Some("10"), "NUMBER", "how long a step waits for a running turn of its agent; 0 to 60"),
+    plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that run concurrently; 1 to 64"),
     plain("TURN_QUEUE", Some("1000"), "NUMBER", "turns that may be queued; 1 to 1000000"),
-    plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; without it all"),
-    plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; without it for good"),
+    plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; unset keeps all"),
+    plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; unset keeps all"),
 ];
 
-/// The settings with their types, checked.
+/// Other names under which a setting is accepted: `(alias, setting)`.
+pub const ALIASES: [(&str, &str); 1] = [("API_TOKEN", "API_KEY")];
+
+/// The settings with their types, validated.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `HOST`
@@ -154,6 +160,42 @@ pub struct Settings {
     pub turn_queue: usize,
     /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
     pub journal_keep: Vec<Retention>,
+    /// Paths that the operator named and a start needs: a default may be missing, a named path not.
+    pub required: Vec<RequiredPath>,
+}
+
+/// A path that the operator set and that must exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredPath {
+    /// The setting.
+    pub name: &'static str,
+    /// Its value.
+    pub path: PathBuf,
+    /// The source of the value.
+    pub from: String,
+}
+
+impl RequiredPath {
+    /// An error if the path does not exist, or is a file instead of a directory or the reverse.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let folder = self.name.ends_with("_DIR");
+        let metadata = std::fs::metadata(&self.path);
+        let fits = metadata.as_ref().is_ok_and(|found| found.is_dir() == folder);
+        if fits {
+            return Ok(());
+        }
+        let what = match (metadata, folder) {
+            (Err(error), _) => format!("cannot be read: {error}"),
+            (Ok(_), true) => "is not a directory".to_owned(),
+            (Ok(_), false) => "is not a file".to_owned(),
+        };
+        Err(SettingError::Sentence(format!(
+            "{} is `{}` ({}), which {what}; correct it, or unset it to use the default",
+            self.name,
+            self.path.display(),
+            self.from
+        )))
+    }
 }
 
 /// A key and the name under which its caller appears.

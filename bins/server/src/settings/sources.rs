@@ -1,4 +1,4 @@
-//! Where settings come from, later wins: defaults, the file, `.env`, the environment, the flags.
+//! Reads settings from their sources, later ones win: defaults, the file, `.env`, the environment, flags.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,14 +8,18 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{ALL, Setting};
+use super::unknown::{self, Unknown};
+use super::{ALIASES, ALL, Setting, dotenv};
+
+/// Where a value is from that no source sets.
+pub(super) const DEFAULT: &str = "the default";
 
 const DEFAULT_FILE: &str = "life-agent.toml";
 
-/// Everything that settings are read from; nothing here looks at the process itself.
+/// The sources of settings. Nothing here reads the state of the process itself.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// The working directory, in which the file and `.env` are looked for.
+    /// The working directory, with the settings file and `.env`.
     pub dir: PathBuf,
     /// `--config FILE`.
     pub file: Option<PathBuf>,
@@ -25,41 +29,41 @@ pub struct Inputs {
     pub flags: BTreeMap<String, String>,
 }
 
-/// A value as text, and where it was found.
+/// A value as text, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The value.
     pub text: String,
-    /// Where it is from, in words.
+    /// The source, in words.
     pub from: String,
 }
 
-/// Why the settings are not usable, in one line for the operator. Never holds a secret's value.
+/// Why the settings are not usable, in one line for the operator. Never contains a secret's value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// A value that is not what the setting expects.
+    /// A value that the setting does not accept.
     #[error("{name} is `{value}` ({from}), expected {expected}")]
     BadValue {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// Where it is from.
+        /// The source.
         from: String,
-        /// What would be right.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The same for a setting whose value must not be shown.
+    /// The same for a secret, whose value must not be shown.
     #[error("{name} ({from}) is not usable, expected {expected}")]
     BadSecret {
         /// The setting.
         name: &'static str,
-        /// Where it is from.
+        /// The source.
         from: String,
-        /// What would be right.
+        /// The expected form.
         expected: &'static str,
     },
-    /// Settings that are good one by one and not together, or a source that cannot be read.
+    /// Settings that contradict each other, or a source that cannot be read.
     #[error("{0}")]
     Sentence(String),
 }
@@ -67,10 +71,10 @@ pub enum SettingError {
 /// Reads the value of every setting that has one.
 pub fn read(inputs: &Inputs) -> Result<BTreeMap<&'static str, Found>, SettingError> {
     let defaults = ALL.iter().filter_map(|s| Some((s.key(), s.default?.to_owned())));
-    let figment = Figment::from(Layer::new("the default", defaults))
+    let figment = Figment::from(Layer::new(DEFAULT, defaults))
         .merge(file(inputs)?)
-        .merge(Layer::new(".env", dotenv(&inputs.dir)?))
-        .merge(Layer::new("the environment", of_env(&inputs.env)?))
+        .merge(dotenv(&inputs.dir)?)
+        .merge(of_env(&inputs.env)?)
         .merge(Layer::new("the command line", inputs.flags.clone().into_iter()));
     let mut found = BTreeMap::new();
     for setting in &ALL {
@@ -83,12 +87,22 @@ pub fn read(inputs: &Inputs) -> Result<BTreeMap<&'static str, Found>, SettingErr
                 setting.name
             ))
         })?;
-        // An empty value is how compose files and shells say "not set".
+        // Compose files and shells write an empty value for "not set".
         if !text.is_empty() {
             found.insert(setting.name, Found { text, from });
         }
     }
     Ok(found)
+}
+
+/// Names in `.env` and the environment that look like settings and are none. An unreadable `.env` has
+/// none; reading the settings reports it.
+pub fn unknown(inputs: &Inputs) -> Vec<Unknown> {
+    let entries = dotenv::read(&inputs.dir).unwrap_or_default();
+    let mut found = unknown::suspicious(entries.iter().map(|(name, _)| name.as_str()), ".env");
+    let names = inputs.env.iter().filter_map(|(name, _)| name.to_str());
+    found.extend(unknown::suspicious(names, "the environment"));
+    found
 }
 
 /// One source; every value is text, so that a numeric key stays the text it is.
@@ -99,7 +113,7 @@ struct Layer {
 
 impl Layer {
     fn new(name: impl Into<String>, values: impl Iterator<Item = (String, String)>) -> Self {
-        // What is empty does not hide the source before it.
+        // An empty value does not hide the one of an earlier source.
         let values = values.filter(|(_, text)| !text.is_empty());
         Self { name: name.into(), values: values.map(|(key, text)| (key, text.into())).collect() }
     }
@@ -131,28 +145,24 @@ fn file(inputs: &Inputs) -> Result<Layer, SettingError> {
     })?;
     let mut flat = Dict::new();
     for (key, shown_key, value) in values.into_iter().flat_map(spread) {
-        if !known(&key) {
+        let Some(setting) = by_key(&key) else {
             return Err(SettingError::Sentence(format!(
-                "`{shown}` has the unknown setting `{shown_key}`; `life-agent config` lists those \
-                 there are"
+                "`{shown}` has the unknown setting `{shown_key}`; `life-agent config` lists every \
+                 setting"
             )));
-        }
-        if flat.insert(key, value).is_some() {
+        };
+        if flat.insert(setting.key(), value).is_some() {
             return Err(SettingError::Sentence(format!("`{shown}` has `{shown_key}` twice")));
         }
     }
     Ok(Layer { name: shown, values: flat })
 }
 
-fn known(key: &str) -> bool {
-    ALL.iter().any(|setting| setting.key() == key)
-}
-
-/// `keep_rows` in the table `[journal]` is `journal_keep_rows`: the keys of a table whose name is no
-/// setting's, each with how the file writes it.
+/// Flattens a table: `keep_rows` in `[journal]` is `journal_keep_rows`. Returns each key with its
+/// spelling in the file. A table with the name of a setting is a wrong value for that setting.
 fn spread((key, value): (String, Value)) -> Vec<(String, String, Value)> {
     match value {
-        Value::Dict(_, table) if !known(&key) && !table.is_empty() => {
+        Value::Dict(_, table) if by_key(&key).is_none() && !table.is_empty() => {
             let joined =
                 |(inner, value)| (format!("{key}_{inner}"), format!("{key}.{inner}"), value);
             table.into_iter().map(joined).collect()
@@ -167,42 +177,56 @@ fn tidy(message: &str) -> String {
     lines.join(", ").trim_end_matches([',', ' ']).to_owned()
 }
 
-fn dotenv(dir: &Path) -> Result<std::vec::IntoIter<(String, String)>, SettingError> {
-    let lines = match dotenvy::from_path_iter(dir.join(".env")) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(Vec::new().into_iter()),
-        Err(_) => return Err(SettingError::Sentence("cannot read `.env`".to_owned())),
-    };
-    let mut values = Vec::new();
-    for (number, line) in lines.enumerate() {
-        // The error shows the line, and the line may hold a key.
-        let (name, text) = line.map_err(|_| {
-            SettingError::Sentence(format!(
-                "entry {} of `.env` cannot be read, expected `NAME=value`",
-                number + 1
-            ))
-        })?;
-        values.extend(named(&name).map(|setting| (setting.key(), text)));
-    }
-    Ok(values.into_iter())
+fn dotenv(dir: &Path) -> Result<Layer, SettingError> {
+    let entries = dotenv::read(dir)?;
+    layer(".env", entries.into_iter().filter_map(|(name, text)| Some((named(&name)?, name, text))))
 }
 
-fn of_env(
-    env: &[(OsString, OsString)],
-) -> Result<std::vec::IntoIter<(String, String)>, SettingError> {
+fn of_env(env: &[(OsString, OsString)]) -> Result<Layer, SettingError> {
     let mut values = Vec::new();
     for (name, text) in env {
-        let Some(setting) = name.to_str().and_then(named) else { continue };
+        let Some(name) = name.to_str() else { continue };
+        let Some(setting) = named(name) else { continue };
         let text = text.to_str().ok_or_else(|| {
-            SettingError::Sentence(format!("{} (the environment) is not valid UTF-8", setting.name))
+            SettingError::Sentence(format!("{name} (the environment) is not valid UTF-8"))
         })?;
-        values.push((setting.key(), text.to_owned()));
+        values.push((setting, name.to_owned(), text.to_owned()));
     }
-    Ok(values.into_iter())
+    layer("the environment", values.into_iter())
 }
 
+/// A layer of values under the names of their settings. In one source, a setting and its alias must
+/// agree: two keys under two names would otherwise silently become one.
+fn layer(
+    source: &str,
+    values: impl Iterator<Item = (&'static Setting, String, String)>,
+) -> Result<Layer, SettingError> {
+    let mut kept: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for (setting, name, text) in values.filter(|(_, _, text)| !text.is_empty()) {
+        match kept.get(&setting.key()) {
+            Some((other, first)) if *other != name && *first != text => {
+                return Err(SettingError::Sentence(format!(
+                    "{other} and {name} ({source}) are two names of one setting and differ; keep \
+                     one, or list both keys in API_TOKENS"
+                )));
+            }
+            _ => {
+                kept.insert(setting.key(), (name, text));
+            }
+        }
+    }
+    Ok(Layer::new(source, kept.into_iter().map(|(key, (_, text))| (key, text))))
+}
+
+/// The setting with this name or alias.
 fn named(name: &str) -> Option<&'static Setting> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, of)| of);
     ALL.iter().find(|setting| setting.name == name)
+}
+
+/// The setting that a key of the settings file is about.
+fn by_key(key: &str) -> Option<&'static Setting> {
+    (key.to_lowercase() == key).then(|| named(&key.to_uppercase())).flatten()
 }
 
 /// A value as text; a list is joined by commas.

@@ -1,4 +1,4 @@
-//! Where settings come from, and what is said about those that are wrong.
+//! Sources of settings, their precedence, and the messages about invalid values.
 
 use life_agent_engine::observer::Retention;
 use secrecy::ExposeSecret;
@@ -119,6 +119,89 @@ fn what_the_journal_keeps_is_set_by_rows_by_days_or_by_both() {
             refused(&[], &[(name, bad)], &[name, "whole number from 1"]);
         }
     }
+}
+
+#[test]
+fn the_level_may_have_one_of_pythons_names() {
+    for (name, level) in [
+        ("WARNING", LevelFilter::WARN),
+        ("warning", LevelFilter::WARN),
+        ("CRITICAL", LevelFilter::ERROR),
+        ("FATAL", LevelFilter::ERROR),
+        ("NOTSET", LevelFilter::TRACE),
+        ("Info", LevelFilter::INFO),
+    ] {
+        assert_eq!(outcome(&[], &[("LOG_LEVEL", name)], &[]).unwrap().log_level, level, "{name}");
+    }
+    refused(&[], &[("LOG_LEVEL", "off")], &["LOG_LEVEL", "`off`"]);
+}
+
+#[test]
+fn api_token_is_another_name_for_api_key() {
+    let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+    assert_eq!(keys(&[("API_TOKEN", "k")]), [pair("default", "k")]);
+    assert_eq!(keys(&[("API_TOKEN", "k"), ("API_KEY", "k")]), [pair("default", "k")]);
+    assert_eq!(
+        keys(&[("API_TOKEN", "k"), ("API_TOKENS", "ci=c")]),
+        [pair("default", "k"), pair("ci", "c")]
+    );
+    refused(
+        &[],
+        &[("API_TOKEN", "hush"), ("API_KEY", "other")],
+        &["API_KEY", "API_TOKEN", "differ"],
+    );
+    let later = outcome(&[(".env", "API_KEY=first\n")], &[("API_TOKEN", "second")], &[]).unwrap();
+    assert_eq!(later.keys[0].key.expose_secret(), "second");
+    let file = ("life-agent.toml", "api_token = \"k\"");
+    assert_eq!(outcome(&[file], &[], &[]).unwrap().keys.len(), 1);
+    let twice = ("life-agent.toml", "api_token = \"k\"\napi_key = \"k\"");
+    refused(&[twice], &[], &["twice"]);
+}
+
+#[test]
+fn origins_extend_the_defaults_unless_they_begin_with_only() {
+    let origins =
+        |text: &str| outcome(&[], &[("ALLOWED_ORIGINS", text)], &[]).unwrap().allowed_origins;
+    let defaults = ["https://chat.openai.com", "https://chatgpt.com"];
+    assert_eq!(origins("https://a.example"), [defaults[0], defaults[1], "https://a.example"]);
+    assert_eq!(origins(defaults[0]), defaults);
+    assert_eq!(origins("only:https://a.example"), ["https://a.example"]);
+    assert_eq!(
+        origins("only: tauri://localhost, https://b.example:8443/"),
+        ["tauri://localhost", "https://b.example:8443"]
+    );
+    assert_eq!(origins("only:"), [""; 0]);
+}
+
+#[test]
+fn a_path_that_was_set_must_exist_and_a_default_need_not() {
+    assert_eq!(outcome(&[], &[], &[]).unwrap().required, []);
+    let settings = outcome(&[], &[("POLICY_PATH", "no/such.yaml")], &[]).unwrap();
+    let error = settings.required[0].check().unwrap_err().to_string();
+    for word in ["POLICY_PATH", "no/such.yaml", "the environment"] {
+        assert!(error.contains(word), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let settings = outcome(&[], &[("POLICY_DIR", path), ("POLICY_PATH", path)], &[]).unwrap();
+    assert!(settings.required[0].check().unwrap_err().to_string().contains("not a file"));
+    assert_eq!(settings.required[1].check(), Ok(()));
+}
+
+#[test]
+fn names_that_look_like_settings_are_reported_without_their_values() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "API_TOKN=hush\nPORT=1\nOTHER=x\n").unwrap();
+    let env = vec![("LIFE_AGENT_HOST".into(), "hush".into()), ("HOME".into(), "/root".into())];
+    let inputs = Inputs { dir: dir.path().to_path_buf(), env, ..Inputs::default() };
+    let lines: Vec<_> = unknown(&inputs).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "`API_TOKN` (.env) is not a setting; did you mean `API_TOKEN`?",
+            "`LIFE_AGENT_HOST` (the environment) is not a setting; did you mean `HOST`?",
+        ]
+    );
 }
 
 #[test]

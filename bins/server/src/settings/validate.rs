@@ -1,4 +1,4 @@
-//! From texts to the typed [`Settings`]: the first value that does not fit ends it.
+//! From texts to the typed [`Settings`]: the first invalid value is the error.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,8 +8,10 @@ use std::time::Duration;
 use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
+use tracing::level_filters::LevelFilter;
 
-use super::{ALL, Found, NamedKey, SettingError, Settings};
+use super::sources::DEFAULT;
+use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
 
 const SWITCH: &str = "`on` or `off`";
 const URL: &str = "an address that begins with `https://` or `http://`";
@@ -39,7 +41,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         groq_timeout: read.one("GROQ_TIMEOUT_SECONDS", "a number from 1 to 600", model_timeout)?,
         allowed_origins: read.one(
             "ALLOWED_ORIGINS",
-            "exact origins such as `https://chatgpt.com`, comma separated",
+            "exact origins such as `https://chatgpt.com`, comma separated, `only:` in front of a list that replaces the defaults",
             origins,
         )?,
         public_server_url: read.optional("PUBLIC_SERVER_URL", URL, url)?,
@@ -61,6 +63,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         turn_workers: read.one("TURN_WORKERS", "a number from 1 to 64", turn_workers)?,
         turn_queue: read.one("TURN_QUEUE", "a number from 1 to 1000000", turn_queue)?,
         journal_keep: journal_keep(read)?,
+        required: required(found),
     })
 }
 
@@ -175,10 +178,16 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-fn level(text: &str) -> Option<tracing::level_filters::LevelFilter> {
-    // The parser also takes `off` and numbers; a service that logs nothing is not on offer.
-    let known = ["error", "warn", "info", "debug", "trace"];
-    known.contains(&text.to_ascii_lowercase().as_str()).then(|| text.parse().ok()).flatten()
+fn level(text: &str) -> Option<LevelFilter> {
+    match text.to_ascii_lowercase().as_str() {
+        // CRITICAL and FATAL are Python's level above ERROR; nothing here logs above ERROR.
+        "error" | "critical" | "fatal" => Some(LevelFilter::ERROR),
+        "warn" | "warning" => Some(LevelFilter::WARN),
+        "info" => Some(LevelFilter::INFO),
+        "debug" => Some(LevelFilter::DEBUG),
+        "trace" | "notset" => Some(LevelFilter::TRACE),
+        _ => None,
+    }
 }
 
 fn url(text: &str) -> Option<String> {
@@ -188,14 +197,44 @@ fn url(text: &str) -> Option<String> {
     (web && plain).then(|| text.trim_end_matches('/').to_owned())
 }
 
-/// Origins exactly as a browser sends them: scheme and host, no path, no wildcard.
+/// The default origins and those of `text`; only those of `text` after `only:`.
 fn origins(text: &str) -> Option<Vec<String>> {
-    let exact = |item: &str| {
-        let after_scheme = item.split_once("://")?.1;
-        let bare = !after_scheme.contains(['/', '*', '?', '#']);
-        url(item).filter(|_| bare)
+    let (defaults, more) = match text.strip_prefix("only:") {
+        Some(only) => ("", only),
+        None => {
+            let setting = ALL.iter().find(|setting| setting.name == "ALLOWED_ORIGINS");
+            (setting.and_then(|setting| setting.default).unwrap_or_default(), text)
+        }
     };
-    items(text).map(exact).collect::<Option<Vec<_>>>().filter(|origins| !origins.is_empty())
+    let mut origins: Vec<String> = Vec::new();
+    for item in items(defaults).chain(items(more)) {
+        let origin = origin(item)?;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    Some(origins)
+}
+
+/// An origin exactly as a browser sends it: scheme and host, no path, no wildcard. The scheme may be
+/// that of a desktop or mobile application (`tauri://localhost`) or of a browser extension.
+fn origin(item: &str) -> Option<String> {
+    let (scheme, host) = item.split_once("://")?;
+    let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let host_fits = !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]~".contains(&b));
+    (scheme_fits && host_fits).then(|| format!("{scheme}://{host}").to_ascii_lowercase())
+}
+
+/// Paths that the operator set and a start reads.
+fn required(found: &BTreeMap<&'static str, Found>) -> Vec<RequiredPath> {
+    let set = |name: &'static str| {
+        let found = found.get(name).filter(|found| found.from != DEFAULT)?;
+        Some(RequiredPath { name, path: PathBuf::from(&found.text), from: found.from.clone() })
+    };
+    ["POLICY_PATH", "POLICY_DIR", "WORKSPACE_DIR"].into_iter().filter_map(set).collect()
 }
 
 fn is_key(text: &str) -> bool {

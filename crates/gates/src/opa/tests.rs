@@ -144,3 +144,22 @@ fn the_shipped_module_passes_its_own_cases() {
         assert_eq!(value, Value::Bool(true), "{name}");
     }
 }
+
+#[test]
+fn modules_in_the_older_language_are_accepted() {
+    let allows = |text: &str| {
+        let module = Module { name: "agent.rego".to_owned(), text: text.to_owned() };
+        OpaPolicy::compile(&[module]).map(|policy| policy.decide(json!({"kind": "act"})))
+    };
+    for text in [
+        "package agent\ndefault allow = false\nallow { input.kind == \"act\" }\n",
+        "package agent\nimport future.keywords\nallow if input.kind == \"act\"\n",
+        "package agent\nimport future.keywords.in\nallow { input.kind in {\"act\", \"turn\"} }\n",
+        "package agent\nimport rego.v1\nallow if input.kind == \"act\"\n",
+        "\u{feff}package agent\nallow if input.kind == \"act\"\n",
+    ] {
+        assert_eq!(allows(text), Ok(OpaAnswer::Allow), "{text}");
+    }
+    let broken = "package agent\nallow if {\n";
+    assert!(allows(broken).is_err());
+}
