@@ -115,6 +115,7 @@ impl Engine {
         let shelf = Shelf::open(&config)?;
         let journal = Journal::open(backend, Options::default())?;
         let kept = journal.setting(SETTING).await?;
+        shelf.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
         let engine = Self(Arc::new(Parts {
             agents: Agents::new(
                 journal.clone(),

@@ -169,15 +169,22 @@ impl Engine {
         let artifact =
             blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(unstored)?;
         match self.record_plan(caller, asked, &artifact).await {
-            Ok((event_id, shown)) => Ok(Planned {
-                id: artifact.record.id,
-                artifact: shown,
-                patch,
-                stats: artifact.record.stats,
-                drafted_by: artifact.record.drafted_by,
-                event_id,
-                notes,
-            }),
+            Ok((event_id, shown)) => {
+                let (store, published) = (self.shelf.store.clone(), artifact.clone());
+                if let Ok(Err(error)) = blocking(move || store.publish(&published)).await {
+                    // The plan exists and can be read; the next start publishes it.
+                    tracing::warn!(%error, "a plan's artifact keeps its pending name");
+                }
+                Ok(Planned {
+                    id: artifact.record.id,
+                    artifact: shown,
+                    patch,
+                    stats: artifact.record.stats,
+                    drafted_by: artifact.record.drafted_by,
+                    event_id,
+                    notes,
+                })
+            }
             Err(error) => {
                 let store = self.shelf.store.clone();
                 if let Ok(Err(error)) = blocking(move || store.discard(&artifact)).await {
@@ -290,6 +297,6 @@ fn unstored(error: WriteError) -> EngineError {
     tracing::error!(%error, "a plan could not be stored");
     match error {
         WriteError::OtherRequest => EngineError::Conflict(error.to_string()),
-        WriteError::Io(_) => EngineError::Unavailable,
+        _ => EngineError::Unavailable,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use life_agent_observer::ProposalRecord;
+use life_agent_observer::{Journal, ProposalRecord};
 use life_agent_plans::branch::{self, Branch, BranchError};
 use life_agent_plans::life::Status;
 use life_agent_plans::record::{Check, DraftedBy, Stats};
@@ -194,6 +194,38 @@ impl Shelf {
         branch::branch(&self.tree, &self.store, &kept.id, *status, &kept.seal)
     }
 
+    /// The branch of an approved plan that was made before, proven to be the plan's: lets an interrupted
+    /// operation continue.
+    pub fn existing_branch(&self, found: &StoredPlan) -> Result<Branch, BranchError> {
+        let StoredPlan { kept, status, .. } = found;
+        if *status != Status::Approved {
+            return Err(BranchError::Unapproved { id: kept.id.clone(), status: *status });
+        }
+        branch::existing(&self.tree, &self.store, &kept.id, &kept.seal)
+    }
+
+    /// Whether the workspace's repository knows the remote.
+    pub fn check_remote(&self, remote: &str) -> Result<(), BranchError> {
+        branch::check_remote(&self.tree, remote)
+    }
+
+    /// Settles artifacts that an interruption left between the disk and the journal. Only before the engine
+    /// accepts plans.
+    pub(crate) async fn recover(&self, journal: &Journal) -> std::io::Result<()> {
+        let mut recorded = HashSet::new();
+        for id in self.store.pending_ids()? {
+            let found = journal.proposal(&id).await.map_err(std::io::Error::other)?;
+            recorded.extend(found.map(|_| id));
+        }
+        match self.store.recover(|id| recorded.contains(id))? {
+            (0, 0) => {}
+            (published, removed) => {
+                tracing::info!(published, removed, "settled plans that were interrupted");
+            }
+        }
+        Ok(())
+    }
+
     /// Pushes a plan's branch to a remote of the workspace's repository.
     pub fn push(&self, id: &str, remote: &str) -> Result<(), BranchError> {
         branch::push(&self.tree, id, remote)
@@ -269,7 +301,7 @@ impl From<LoadError> for EngineError {
         match error {
             LoadError::NotFound(_) => EngineError::NotFound(error.to_string()),
             LoadError::Tampered { .. } => EngineError::Conflict(error.to_string()),
-            LoadError::Io(_) => {
+            _ => {
                 tracing::error!(%error, "a plan cannot be read");
                 EngineError::Unavailable
             }

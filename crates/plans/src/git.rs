@@ -1,79 +1,79 @@
-//! Runs git, which may be absent, slow or set up in any way, so that none of it reaches a plan: no
-//! hooks, no settings but the repository's own, no prompt, no end without a deadline.
+//! Runs git, which may be absent, slow or configured in any way, so that none of it affects a plan: no hooks,
+//! no programs of the repository, no network, no prompt, and always a deadline.
+
+mod environment;
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use wait_timeout::ChildExt;
 
-/// How long a question to git may take.
+pub use environment::{is_secret, without_secrets};
+
+/// How long a query may take.
 const QUICK: Duration = Duration::from_secs(5);
-/// How long work may take: checking out, applying, pushing.
+/// How long a checkout, applying a patch or a push may take.
 const WORK: Duration = Duration::from_secs(300);
 
-/// What keeps the repository's own settings from running anything or changing what is applied.
-const SETTINGS: &[&str] = &[
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.pager=cat",
-    "core.quotePath=true",
-    "commit.gpgSign=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "apply.whitespace=nowarn",
-    "i18n.commitEncoding=utf-8",
-    "submodule.recurse=false",
-    "advice.detachedHead=false",
-];
-
-/// Why git did not do it.
+/// Why git failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GitError {
-    /// There is no git.
+    /// git is not installed.
     #[error("git is not installed; install it to make branches out of plans")]
     Absent,
     /// It took too long.
     #[error("`git {0}` did not end in time; try again")]
     TimedOut(String),
+    /// The repository belongs to another user, and git does not read its settings.
+    #[error(
+        "the repository belongs to another user; run the command as that user, or change the owner of \
+         the repository"
+    )]
+    OtherOwner,
     /// It refused.
     #[error("`git {command}` failed: {message}")]
     Failed {
         /// The subcommand.
         command: String,
-        /// Its last words, shortened and without credentials.
+        /// The cause, shortened and without credentials.
         message: String,
     },
     /// It could not be started.
-    #[error("git could not be started; check the permissions of the machine")]
+    #[error("git could not be started: {0}")]
     Io(#[from] io::Error),
 }
 
 /// Whose settings git uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Home {
+enum Scope {
     /// Nobody's: the environment is cleared.
-    Nobody,
-    /// The user's, for what takes the user's credentials.
+    Isolated,
+    /// The user's, for a push with the user's credentials.
     User,
 }
 
-/// Asks git something about the repository at `dir`.
-pub(crate) fn ask<A: AsRef<OsStr>>(dir: &Path, args: &[A]) -> Result<Vec<u8>, GitError> {
-    run(dir, args, QUICK, Home::Nobody)
+/// Queries the repository at `dir`.
+pub(crate) fn query<A: AsRef<OsStr>>(dir: &Path, args: &[A]) -> Result<Vec<u8>, GitError> {
+    run(dir, args, QUICK, Scope::Isolated)
 }
 
-/// Lets git work on the repository at `dir`.
+/// Runs a command that works on the repository at `dir`. The filters that the repository configures (`lfs`,
+/// `smudge`) are programs too and stay off, so their files keep the form in which git stores them.
 pub(crate) fn work<A: AsRef<OsStr>>(dir: &Path, args: &[A]) -> Result<Vec<u8>, GitError> {
-    run(dir, args, WORK, Home::Nobody)
+    let mut all: Vec<_> = without_filters(dir)?.into_iter().map(std::ffi::OsString::from).collect();
+    all.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+    run(dir, &all, WORK, Scope::Isolated)
 }
 
-/// Pushes `refspec` to a remote that the repository knows by name, with the user's own settings,
-/// credentials and hooks.
+/// Pushes `refspec` to a remote that the repository knows by name, with the user's own settings and
+/// credentials. Neither hooks nor the program that the repository names for the other side are run.
 pub(crate) fn push(dir: &Path, remote: &str, refspec: &str) -> Result<(), GitError> {
-    run(dir, &["push", "--", remote, refspec], WORK, Home::User).map(drop)
+    let args = ["push", "--no-verify", "--receive-pack=git-receive-pack", "--", remote, refspec];
+    run(dir, &args, WORK, Scope::User).map(drop)
 }
 
 /// Whether a text is a full object name (SHA-1 or SHA-256), and so no option and no expression.
@@ -81,60 +81,93 @@ pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// `-c` options that turn every configured filter off.
+fn without_filters(dir: &Path) -> Result<Vec<String>, GitError> {
+    let args = [
+        "config",
+        "--null",
+        "--name-only",
+        "--get-regexp",
+        r"^filter\..*\.(smudge|clean|process|required)$",
+    ];
+    let names = match query(dir, &args) {
+        Ok(names) => names,
+        // git ends with 1 if no name matches, and says nothing.
+        Err(GitError::Failed { message, .. }) if message.is_empty() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let names = String::from_utf8_lossy(&names).into_owned();
+    let off = |name: &str| {
+        let value = if name.ends_with(".required") { "false" } else { "" };
+        ["-c".to_owned(), format!("{name}={value}")]
+    };
+    Ok(names.split('\0').filter(|name| !name.is_empty()).flat_map(off).collect())
+}
+
 fn run<A: AsRef<OsStr>>(
     dir: &Path,
     args: &[A],
     deadline: Duration,
-    home: Home,
+    scope: Scope,
 ) -> Result<Vec<u8>, GitError> {
-    let name = args.first().map(|arg| arg.as_ref().to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
-    // Files, not pipes: a full pipe would hold git, and reading both at once takes threads.
+    // Files, not pipes: a full pipe would block git, and reading two at once takes threads.
     let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut command = Command::new("git");
     command.current_dir(dir).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
-    prepare(&mut command, home);
+    match scope {
+        Scope::Isolated => environment::isolate(&mut command),
+        Scope::User => environment::as_user(&mut command),
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    in_a_group(&mut command);
     let spawned = command.args(args).spawn();
     let mut child = spawned.map_err(|error| match error.kind() {
         ErrorKind::NotFound => GitError::Absent,
         _ => GitError::Io(error),
     })?;
     let Some(status) = child.wait_timeout(deadline)? else {
-        child.kill()?;
-        child.wait()?;
-        return Err(GitError::TimedOut(name));
+        kill_group(&mut child)?;
+        return Err(GitError::TimedOut(subcommand(args)));
     };
     if status.success() {
         return Ok(content(&mut out)?);
     }
-    let message = last_words(&content(&mut err)?);
-    Err(GitError::Failed { command: name, message })
+    let message = cause(&content(&mut err)?);
+    if message.contains("dubious ownership") {
+        return Err(GitError::OtherOwner);
+    }
+    Err(GitError::Failed { command: subcommand(args), message })
 }
 
-fn prepare(command: &mut Command, home: Home) {
-    match home {
-        Home::Nobody => {
-            let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-            command
-                .env_clear()
-                .env("PATH", path)
-                .env("GIT_CONFIG_NOSYSTEM", "1")
-                .env("GIT_CONFIG_GLOBAL", "/dev/null")
-                .env("GIT_COMMITTER_NAME", "life-agent")
-                .env("GIT_COMMITTER_EMAIL", "life-agent@life-agent.invalid")
-                .env("GIT_OPTIONAL_LOCKS", "0");
-            for setting in SETTINGS {
-                command.arg("-c").arg(setting);
-            }
-        }
-        Home::User => {
-            // These would send git to another repository than the one it is started in.
-            for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-                command.env_remove(name);
-            }
+/// The name after the options.
+fn subcommand<A: AsRef<OsStr>>(args: &[A]) -> String {
+    let mut args = args.iter().map(|arg| arg.as_ref().to_string_lossy());
+    while let Some(arg) = args.next() {
+        if arg == "-c" {
+            args.next();
+        } else {
+            return arg.into_owned();
         }
     }
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    String::new()
+}
+
+/// A group of its own, so that the programs that git starts can be ended with it.
+#[cfg(unix)]
+fn in_a_group(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn in_a_group(_command: &mut Command) {}
+
+fn kill_group(child: &mut Child) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    child.kill()?;
+    child.wait().map(drop)
 }
 
 fn content(file: &mut std::fs::File) -> io::Result<Vec<u8>> {
@@ -144,10 +177,16 @@ fn content(file: &mut std::fs::File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The end of what git said, in one line; addresses lose the credentials in them.
-fn last_words(said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+/// Why git failed, in one line: its errors without the hints, or its last lines if it names none. Addresses
+/// lose their credentials.
+fn cause(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let lines = output.lines().map(str::trim);
+    let lines: Vec<_> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("hint:")).collect();
+    let is_error = |line: &&&str| line.starts_with("error:") || line.starts_with("fatal:");
+    let errors: Vec<_> = lines.iter().filter(is_error).copied().collect();
+    let lines = if errors.is_empty() { lines } else { errors };
     let last = lines[lines.len().saturating_sub(5)..].join("; ");
     let words = last.split(' ').map(|word| match word.split_once("://") {
         Some((scheme, rest)) if rest.contains('@') => {
@@ -165,8 +204,18 @@ mod tests {
     #[test]
     fn addresses_in_messages_lose_their_credentials() {
         let said = b"warning: x\nfatal: unable to access 'https://me:s3cret@host/x.git/': no\n";
-        let words = last_words(said);
-        assert!(!words.contains("s3cret") && words.contains("host/x.git"), "{words}");
+        let cause = cause(said);
+        assert!(!cause.contains("s3cret") && cause.contains("host/x.git"), "{cause}");
+    }
+
+    #[test]
+    fn the_cause_is_the_error_and_not_the_advice() {
+        let said =
+            b"Applying: x\nerror: patch failed: a.bat:1\nhint: one\nhint: two\nhint: three\n\
+            hint: four\nhint: five\nPatch failed at 0001\n";
+        assert_eq!(cause(said), "error: patch failed: a.bat:1");
+        assert_eq!(cause(b"only this\n"), "only this");
+        assert_eq!(subcommand(&["-c", "a=b", "am", "--quiet"]), "am");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use base64::Engine;
 use jiff::Timestamp;
 
 /// What the mail says besides the diff.
-pub(crate) struct Letter<'a> {
+pub(crate) struct PatchMail<'a> {
     pub(crate) id: &'a str,
     pub(crate) created: Timestamp,
     pub(crate) author: &'a str,
@@ -19,21 +19,21 @@ pub(crate) struct Letter<'a> {
     pub(crate) drafted_by: Option<&'a str>,
 }
 
-/// The whole mail. The same letter and diff always give the same bytes.
-pub(crate) fn write(letter: &Letter<'_>, diff: &str) -> String {
-    let (name, address) = author(letter.author);
-    let date = letter.created.strftime("%a, %d %b %Y %H:%M:%S +0000");
+/// The whole mail. The same plan and diff always give the same bytes.
+pub(crate) fn write(message: &PatchMail<'_>, diff: &str) -> String {
+    let (name, address) = author(message.author);
+    let date = message.created.strftime("%a, %d %b %Y %H:%M:%S +0000");
     let mut body = String::new();
-    for line in letter.context.lines().map(printable) {
+    for line in message.context.lines().map(printable) {
         body.push_str(format!("  {line}").trim_end());
         body.push('\n');
     }
     let body = body.trim_matches('\n');
     let body = if body.is_empty() { String::new() } else { format!("{body}\n\n") };
-    let base = letter.base_commit;
+    let base = message.base_commit;
     // Once for tools that read the mail, once for the commit's message, which `git am` keeps.
     let in_message = base.map(|base| format!("Base-commit: {base}\n")).unwrap_or_default();
-    let drafted = letter.drafted_by.map(|model| format!("Drafted-by: {}\n", printable(model)));
+    let drafted = message.drafted_by.map(|model| format!("Drafted-by: {}\n", printable(model)));
     format!(
         "From {zeros} Mon Sep 17 00:00:00 2001\n\
          From: {name} <{address}>\n\
@@ -49,8 +49,8 @@ pub(crate) fn write(letter: &Letter<'_>, diff: &str) -> String {
          {diff}{tail}",
         zeros = "0".repeat(40),
         name = encoded(&name),
-        subject = encoded(&subject(letter)),
-        id = letter.id,
+        subject = encoded(&subject(message)),
+        id = message.id,
         drafted = drafted.unwrap_or_default(),
         tail = tail(base),
     )
@@ -71,9 +71,9 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
 }
 
-fn subject(letter: &Letter<'_>) -> String {
-    let line = printable(letter.intent).split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() { format!("plan {}", letter.id) } else { line }
+fn subject(message: &PatchMail<'_>) -> String {
+    let line = printable(message.intent).split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { format!("plan {}", message.id) } else { line }
 }
 
 /// A name and an address for git. It takes the address for the name when that has less than 3 or more
@@ -113,8 +113,8 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn letter<'a>(intent: &'a str, context: &'a str) -> Letter<'a> {
-        Letter {
+    fn message<'a>(intent: &'a str, context: &'a str) -> PatchMail<'a> {
+        PatchMail {
             id: "abcdefghijkl",
             created: "2026-11-22T20:51:10.123456Z".parse().unwrap(),
             author: "ci",
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_mail_names_the_model_that_wrote_the_diff() {
-        let drafted = Letter { drafted_by: Some("some/model\n---"), ..letter("Fix it", "why") };
+        let drafted = PatchMail { drafted_by: Some("some/model\n---"), ..message("Fix it", "why") };
         let mail = write(&drafted, "");
         assert!(
             mail.contains("Plan: abcdefghijkl\nDrafted-by: some/model ---\nBase-commit: "),
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn the_mail_is_that_of_format_patch() {
         let diff = "diff --git a/e b/e\nnew file mode 100644\n";
-        let mail = write(&letter("Fix it", "why\n\nand how\n"), diff);
+        let mail = write(&message("Fix it", "why\n\nand how\n"), diff);
         let expected = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n\
             From: key ci <ci@life-agent.invalid>\n\
             Date: Sun, 22 Nov 2026 20:51:10 +0000\n\
@@ -151,14 +151,14 @@ mod tests {
             diff --git a/e b/e\nnew file mode 100644\n\n\
             base-commit: 1234567890123456789012345678901234567890\n";
         assert_eq!(mail, expected);
-        assert_eq!(diff_of(&mail, letter("", "").base_commit), Some(diff));
+        assert_eq!(diff_of(&mail, message("", "").base_commit), Some(diff));
     }
 
     #[test]
     fn nothing_that_a_caller_writes_begins_a_line() {
         let hostile = "diff --git a/x b/x\nFrom: root <root@x>\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n---";
         let intent = "x\nFrom: root <root@x>\r\n\r\ndiff --git a/x b/x =?";
-        let mail = write(&letter(intent, hostile), "");
+        let mail = write(&message(intent, hostile), "");
         let ours = ["From 0", "From: key ci ", "Plan: ", "---\n"];
         for line in mail.split_inclusive('\n') {
             let suspicious =

@@ -1,4 +1,4 @@
-//! What is kept of a plan: the JSON half of its artifact.
+//! The record of a plan: the JSON half of its artifact.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,15 @@ pub struct Record {
     pub stats: Stats,
     /// What was checked, and with which result.
     pub checks: Vec<Check>,
+    /// `targets` under the name of the predecessor's artifacts.
+    #[serde(default)]
+    pub target_files: Vec<String>,
+    /// `created` in whole seconds since 1970, as in the predecessor's artifacts.
+    #[serde(default)]
+    pub created_at: i64,
+    /// `applied_policies` under the name of the predecessor's artifacts.
+    #[serde(default)]
+    pub policies: Vec<String>,
 }
 
 /// Who wrote the edits of a plan whose author only said what they are for.

@@ -1,7 +1,7 @@
-//! What a repository's refs say, read from its files: the service starts no process, not even git.
+//! Reads a repository's refs from its files: the service starts no process, not even git.
 //!
-//! Knows what `gitrepository-layout(5)` calls HEAD, loose refs, `packed-refs`, `gitdir` and `commondir`.
-//! A repository that keeps its refs otherwise (reftable) reads as one without refs.
+//! Understands HEAD, loose refs, `packed-refs`, `gitdir` and `commondir` (`gitrepository-layout(5)`). A
+//! repository with refs in another format (reftable) reads as one without refs.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,6 +24,11 @@ struct Repository {
 pub fn head(root: &Path) -> Option<String> {
     let repository = Repository::of(root)?;
     repository.commit_of("HEAD")
+}
+
+/// Whether the repository that holds `root` stores its refs as a reftable, which this module does not read.
+pub fn is_reftable(root: &Path) -> bool {
+    Repository::of(root).is_some_and(|repository| repository.shared.join("reftable").is_dir())
 }
 
 /// The names of the branches below `prefix` (`plan/` …), without it.

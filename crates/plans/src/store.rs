@@ -1,4 +1,5 @@
-//! The plans folder: artifacts appear in it complete or not at all, and are never overwritten.
+//! The plans folder: artifacts appear in it complete and with their journal row, or not at all, and are never
+//! overwritten.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,15 +10,18 @@ use life_agent_domain::governance::command::Plan as PlanCommand;
 use life_agent_domain::governance::gate::Permit;
 
 use crate::draft::Draft;
-use crate::mail::{self, Letter};
+use crate::mail::{self, PatchMail};
 use crate::record::{DraftedBy, PatchRef, Record, sha256_hex};
 
 /// Length of an id.
 const ID_LEN: usize = 12;
-/// Lower-case base32 (RFC 4648): nothing in it can be mistaken for another on any file system.
+/// Lower-case base32 (RFC 4648): no two ids are one name on a file system that ignores case.
 const ID_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// Larger files are none of ours: a patch of 1 MiB and its mail, or a record of 500 long names.
+/// No artifact is larger: a patch of 1 MiB and its mail, or a record of 500 long names.
 const MAX_ARTIFACT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What the names of files end in until the plan's row is durable.
+const PENDING: &str = ".pending";
 
 /// The folder where artifacts go.
 #[derive(Debug, Clone)]
@@ -50,13 +54,22 @@ pub struct Artifact {
     pub seal: String,
 }
 
+impl Artifact {
+    /// Its files: the patch, if it has one, then the record.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let patch = self.record.patch.as_ref().map(|patch| patch.file.as_str());
+        patch.into_iter().chain([self.name.as_str()])
+    }
+}
+
 /// Why no artifact was made. In each case none is left behind.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The permit is one for other paths.
     #[error("the plan is about other paths than those that were permitted; ask for it again")]
     OtherRequest,
-    /// The disk said no.
+    /// The folder could not be written or read.
     #[error(
         "the plan could not be stored; check the space and the permissions of the plans folder"
     )]
@@ -65,6 +78,7 @@ pub enum WriteError {
 
 /// Why there is no such plan.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// No artifact has this id.
     #[error("there is no plan `{0}`; list the plans to see which there are")]
@@ -77,20 +91,25 @@ pub enum LoadError {
         /// What does not fit.
         what: &'static str,
     },
-    /// The disk said no.
+    /// The folder could not be written or read.
     #[error("the plans folder cannot be read; check its permissions")]
     Io(#[from] io::Error),
 }
 
 impl Store {
-    /// The folder at `dir`, made if it does not exist.
+    /// The folder at `dir`, created with mode 0700 if it does not exist.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)?;
         Ok(Self { dir: dir.to_owned() })
     }
 
-    /// Writes a plan's artifact. The patch comes first and the record last, each under its name only
-    /// once it is complete and on the disk, so that whatever ends this early leaves no plan.
+    /// Writes a plan's artifact under pending names. The patch comes first and the record last, each complete
+    /// and durable before it gets its name. [`Store::publish`] follows once the plan's row is durable;
+    /// [`Store::recover`] settles what an interruption left pending.
     pub fn write(
         &self,
         draft: &Draft,
@@ -106,7 +125,7 @@ impl Store {
         if placed.is_err() {
             // A file may stand although making it durable failed: the record, which counts, goes first.
             for ending in ["json", "patch"] {
-                let _ = fs::remove_file(self.dir.join(format!("{stem}.{ending}")));
+                let _ = fs::remove_file(self.dir.join(format!("{stem}.{ending}{PENDING}")));
             }
         }
         Ok(placed?)
@@ -115,26 +134,88 @@ impl Store {
     fn place_both(&self, stem: &str, draft: &Draft, mut record: Record) -> io::Result<Artifact> {
         if let Some(diff) = draft.diff() {
             let created = record.created.parse().map_err(io::Error::other)?;
-            let mail = mail::write(&letter(&record, created), diff);
+            let mail = mail::write(&patch_mail(&record, created), diff);
             let file = format!("{stem}.patch");
-            self.place(&file, mail.as_bytes())?;
+            self.place(&format!("{file}{PENDING}"), mail.as_bytes())?;
             let (sha256, diff_sha256) = (sha256_hex(mail.as_bytes()), sha256_hex(diff.as_bytes()));
             record.patch = Some(PatchRef { file, sha256, diff_sha256 });
         }
         let name = format!("{stem}.json");
         let mut json = serde_json::to_vec_pretty(&record).map_err(io::Error::from)?;
         json.push(b'\n');
-        self.place(&name, &json)?;
+        self.place(&format!("{name}{PENDING}"), &json)?;
         Ok(Artifact { record, name, seal: sha256_hex(&json) })
     }
 
-    /// Takes an artifact back, for when the journal could not take the plan.
-    pub fn discard(&self, artifact: &Artifact) -> io::Result<()> {
-        fs::remove_file(self.dir.join(&artifact.name))?;
-        if let Some(patch) = &artifact.record.patch {
-            fs::remove_file(self.dir.join(&patch.file))?;
+    /// Gives a pending artifact its names. The patch comes first, so that a record never lacks its patch.
+    pub fn publish(&self, artifact: &Artifact) -> io::Result<()> {
+        for name in artifact.names() {
+            self.rename(name)?;
         }
-        Ok(())
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Removes an artifact whose plan the journal did not accept.
+    pub fn discard(&self, artifact: &Artifact) -> io::Result<()> {
+        let mut names: Vec<_> = artifact.names().collect();
+        names.reverse();
+        names.into_iter().try_for_each(|name| self.remove(name))
+    }
+
+    /// The ids of plans with pending files.
+    pub fn pending_ids(&self) -> io::Result<Vec<String>> {
+        let names = self.pending_names()?;
+        let mut ids: Vec<_> =
+            names.iter().filter_map(|name| stem_id(name)).map(str::to_owned).collect();
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// The final names of pending files, patches before records, as they are published.
+    fn pending_names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = fs::read_dir(&self.dir)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(PENDING).map(str::to_owned))
+            .filter(|name| stem_id(name).is_some())
+            .collect();
+        names.sort_by_key(|name| name.ends_with(".json"));
+        Ok(names)
+    }
+
+    /// Settles artifacts that an interruption left pending: those of plans that `is_recorded` accepts get
+    /// their names, the others are removed. Returns how many were published and removed. Only for a folder
+    /// in which no plan is being made.
+    pub fn recover(&self, is_recorded: impl Fn(&str) -> bool) -> io::Result<(usize, usize)> {
+        let pending = self.pending_names()?;
+        let (mut published, mut removed) = (0, 0);
+        for name in pending {
+            if stem_id(&name).is_some_and(&is_recorded) {
+                self.rename(&name)?;
+                published += 1;
+            } else {
+                self.remove(&name)?;
+                removed += 1;
+            }
+        }
+        Ok((published, removed))
+    }
+
+    fn rename(&self, name: &str) -> io::Result<()> {
+        fs::rename(self.pending(name), self.dir.join(name))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let gone = |removed: io::Result<()>| match removed {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        gone(fs::remove_file(self.pending(name)))?;
+        gone(fs::remove_file(self.dir.join(name)))
+    }
+
+    fn pending(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}{PENDING}"))
     }
 
     /// The plan with this id.
@@ -174,7 +255,7 @@ impl Store {
         let created = record.created.parse().map_err(|_| tampered("its time is no time"))?;
         let diff = mail::diff_of(&mail, record.base_commit.as_deref());
         let diff = diff.filter(|diff| sha256_hex(diff.as_bytes()) == patch.diff_sha256);
-        let again = diff.map(|diff| mail::write(&letter(record, created), diff));
+        let again = diff.map(|diff| mail::write(&patch_mail(record, created), diff));
         if again.as_ref() != Some(&mail) {
             return Err(tampered("its record and its patch do not belong together"));
         }
@@ -194,16 +275,19 @@ impl Store {
         Ok(self.names()?.iter().filter_map(|name| id_of(name)).map(str::to_owned).collect())
     }
 
+    /// The names of all records, newest first. A pending record counts: whoever knows its id has read its
+    /// row, which is durable before the artifact is published.
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            if let Ok(name) = entry?.file_name().into_string()
-                && id_of(&name).is_some()
-            {
-                names.push(name);
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            let name = name.strip_suffix(PENDING).unwrap_or(&name);
+            if id_of(name).is_some() {
+                names.push(name.to_owned());
             }
         }
         names.sort_by(|left, right| right.cmp(left));
+        names.dedup();
         Ok(names)
     }
 
@@ -214,8 +298,8 @@ impl Store {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // As any file of its user; the default would lock reviewers out.
-            builder.permissions(fs::Permissions::from_mode(0o644));
+            // A plan quotes the workspace and what its caller wrote.
+            builder.permissions(fs::Permissions::from_mode(0o600));
         }
         let mut file = builder.tempfile_in(&self.dir)?;
         file.write_all(bytes)?;
@@ -226,7 +310,18 @@ impl Store {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let path = self.dir.join(name);
-        if !fs::symlink_metadata(&path)?.is_file() {
+        let (path, found) = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let pending = self.pending(name);
+                // It may have been published between the two looks.
+                match fs::symlink_metadata(&pending) {
+                    Ok(found) => (pending, found),
+                    Err(_) => (path.clone(), fs::symlink_metadata(&path)?),
+                }
+            }
+            found => (path, found?),
+        };
+        if !found.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
         let mut bytes = Vec::new();
@@ -256,11 +351,14 @@ fn record(draft: &Draft, permit: &Permit<PlanCommand>, meta: &Meta, stem: &str) 
         files: draft.files.clone(),
         stats: draft.stats,
         checks: draft.checks.clone(),
+        target_files: command.targets.clone(),
+        created_at: meta.created.as_second(),
+        policies: permit.trace().applied_policies.clone(),
     }
 }
 
-fn letter(record: &Record, created: Timestamp) -> Letter<'_> {
-    Letter {
+fn patch_mail(record: &Record, created: Timestamp) -> PatchMail<'_> {
+    PatchMail {
         id: &record.id,
         created,
         author: &record.author,
@@ -284,6 +382,13 @@ fn random_id() -> String {
 
 fn is_id(text: &str) -> bool {
     text.len() == ID_LEN && text.bytes().all(|b| ID_ALPHABET.contains(&b))
+}
+
+/// The id in the name of a record or a patch.
+fn stem_id(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".json").or_else(|| name.strip_suffix(".patch"))?;
+    let (time, id) = stem.strip_prefix("plan_")?.split_once('_')?;
+    (time.len() == 16 && is_id(id)).then_some(id)
 }
 
 /// The id in the name of a record's file.

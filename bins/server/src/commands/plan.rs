@@ -1,7 +1,7 @@
-//! `life-agent plan`: list, show and check change plans, and carry an approved one to a branch.
+//! `life-agent plan`: list, show and check change plans, and make a branch of an approved plan.
 //!
-//! Works beside a running service: the journal is only read, and the workspace's tree and index stay
-//! as they are.
+//! Works while the service runs: the journal is only read, and the workspace's tree and index do not
+//! change.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
 use life_agent_engine::observer::Readers;
 use life_agent_engine::plans::branch::{Branch, BranchError};
+use life_agent_engine::plans::git::without_secrets;
 use life_agent_engine::plans::life::Status;
 use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, StoredPlan};
 use life_agent_observer_sqlite::SqliteFile;
@@ -95,8 +96,9 @@ fn status(text: &str) -> Result<Status, String> {
 
 /// Runs it.
 pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
-    let shelf = Shelf::open(config).map_err(|error| error.to_string())?;
+    // The journal first: without one, opening the plans folder would create it for nothing.
     let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
+    let shelf = Shelf::open(config).map_err(|error| error.to_string())?;
     match plan {
         Plan::List(options) => {
             let plans = list(&shelf, &file, options).map_err(words)?;
@@ -145,7 +147,8 @@ fn words(error: EngineError) -> String {
 fn line(plan: &PlanSummary) -> String {
     let PlanSummary { id, status, created, intent, stats, .. } = plan;
     let size = format!("+{} -{}", stats.added, stats.removed);
-    format!("{id}  {:<8}  {created:.19}  {size:>9}  {intent}", status.as_str())
+    let author = &plan.author;
+    format!("{id}  {:<8}  {created:.19}  {size:>9}  {author:<12}  {intent}", status.as_str())
 }
 
 fn show(view: &PlanView) {
@@ -158,7 +161,9 @@ fn show(view: &PlanView) {
         say!("{}: {}", check.check, check.result);
     }
     if let Some(review) = &view.review {
-        say!("{:?} by {} at {}: {}", review.decision, review.reviewer, review.at, review.note);
+        let note =
+            if review.note.is_empty() { String::new() } else { format!(": {}", review.note) };
+        say!("{:?} by {} at {}{note}", review.decision, review.reviewer, review.at);
     }
     if view.stale {
         say!("stale: {} changed since", view.stale_files.join(", "));
@@ -206,8 +211,18 @@ fn branch(
 ) -> CommandResult {
     let plan = stored(file, &options.id).map_err(words)?;
     let view = shelf.view(&plan).map_err(words)?;
+    // Before the branch, so that a wrong name changes nothing.
+    if let Some(remote) = &options.push
+        && let Err(refused) = shelf.check_remote(remote)
+    {
+        return refuse(&refused);
+    }
     let busy = spinner("git");
-    let branched = shelf.branch(&plan);
+    let branched = match shelf.branch(&plan) {
+        // An earlier call made the branch and did not get to the push.
+        Err(BranchError::Exists(_)) if options.push.is_some() => shelf.existing_branch(&plan),
+        branched => branched,
+    };
     busy.finish_and_clear();
     let made = match branched {
         Ok(made) => made,
@@ -235,7 +250,9 @@ fn request(made: &Branch, view: &PlanView, config: &Config) -> CommandResult {
     let body = format!("{}\n\nPlan {}", view.context, view.summary.id);
     let title = &view.summary.intent;
     let arguments = ["pr", "create", "--head", &made.name, "--title", title, "--body", &body];
-    match Command::new("gh").args(arguments).current_dir(&config.workspace_dir).status() {
+    let mut gh = Command::new("gh");
+    without_secrets(gh.args(arguments).current_dir(&config.workspace_dir));
+    match gh.status() {
         Ok(status) if status.success() => Ok(ExitCode::SUCCESS),
         Ok(_) => Ok(ExitCode::from(FAILED)),
         Err(_) => {

@@ -185,3 +185,45 @@ fn a_kill_in_between_leaves_no_half_written_plan_that_is_listed() {
         }
     }
 }
+
+#[test]
+fn an_artifact_gets_its_name_once_its_row_is_durable_and_is_settled_after_an_interruption() {
+    let place = Place::with(&[("a.txt", "one\n")]);
+    let names = || {
+        let entries = std::fs::read_dir(place.plans()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let write = || {
+        let draft = place.propose(edits([replace("a.txt", "1\n")])).unwrap();
+        let permit = permit("Change it", "why", draft.targets());
+        place.store().write(&draft, &permit, &meta()).unwrap()
+    };
+    let (recorded, lost) = (write(), write());
+    assert!(names().iter().all(|name| name.ends_with(".pending")), "{:?}", names());
+    // A plan whose row is durable can be read before it is published.
+    assert_eq!(place.store().load(&recorded.record.id).unwrap(), recorded);
+    assert!(place.store().mail(&recorded).unwrap().is_some());
+    std::fs::write(place.plans().join("mine.pending"), "not ours").unwrap();
+    let is_recorded = |id: &str| id == recorded.record.id;
+    assert_eq!(place.store().recover(is_recorded).unwrap(), (2, 2));
+    let patch = recorded.record.patch.as_ref().unwrap().file.clone();
+    let mut expected = vec!["mine.pending".to_owned(), recorded.name.clone(), patch];
+    expected.sort();
+    assert_eq!(names(), expected);
+    assert!(place.store().load(&lost.record.id).is_err());
+    assert_eq!(place.store().recover(is_recorded).unwrap(), (0, 0));
+    // The fields that readers of the predecessor's artifacts know.
+    let json = std::fs::read(place.plans().join(&recorded.name)).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["target_files"], serde_json::json!(["a.txt"]));
+    assert!(json["created_at"].is_i64() && json["policies"].is_array());
+    #[cfg(unix)]
+    for name in [&recorded.name, &recorded.record.patch.as_ref().unwrap().file] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(place.plans().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}

@@ -201,3 +201,95 @@ fn a_branch_is_pushed_to_a_remote_that_the_repository_knows() {
         assert_eq!(refused.unwrap_err().code(), "no_remote", "{unknown}");
     }
 }
+
+#[test]
+fn a_branch_that_was_made_before_is_recognized_and_a_foreign_one_is_not() {
+    let place = place();
+    let plan = place.plan(edits([replace("a.txt", "1\n")]));
+    let (tree, store, id) = (place.tree(), place.store(), &plan.record.id);
+    assert!(branch::existing(&tree, &store, id, &plan.seal).is_err(), "there is none yet");
+    let made = make(&place, &plan).unwrap();
+    assert_eq!(branch::existing(&tree, &store, id, &plan.seal).unwrap(), made);
+    assert!(branch::existing(&tree, &store, id, "another seal").is_err());
+    // Somebody else moves the branch.
+    place.git(["branch", "--force", &made.name, "main"]);
+    let foreign = branch::existing(&tree, &store, id, &plan.seal);
+    assert!(matches!(foreign, Err(BranchError::Differs { .. })), "{foreign:?}");
+}
+
+#[test]
+fn line_endings_that_git_converts_do_not_stop_a_branch() {
+    // Each: attributes, core.autocrlf, the file as the user has it, and the planned text.
+    for (attributes, autocrlf, before, after) in [
+        ("*.txt text eol=crlf\n", "false", "one\r\ntwo\r\n", "one\r\n2\r\n"),
+        ("", "true", "one\r\ntwo\r\n", "one\r\n2\r\n"),
+        ("", "true", "one\ntwo\n", "one\n2\n"),
+        ("*.txt text eol=lf\n", "true", "one\ntwo\n", "one\n2\n"),
+    ] {
+        let place =
+            Place::with(&[(".gitattributes", attributes), ("a.txt", before), ("b.txt", "b\n")]);
+        place.git(["config", "core.autocrlf", autocrlf]);
+        place.git(["add", "--renormalize", "."]);
+        place.git(["commit", "--quiet", "--allow-empty", "--message", "normal"]);
+        place.write("a.txt", before);
+        let plan = place.plan(edits([replace("a.txt", after), create("c.txt", "c\n")]));
+        let made = make(&place, &plan)
+            .unwrap_or_else(|error| panic!("{attributes:?} {autocrlf}: {error}"));
+        let stored = place.git(["show", &format!("{}:a.txt", made.name)]);
+        assert_eq!(stored, "one\n2\n", "{attributes:?} {autocrlf}");
+        assert_eq!(place.git(["show", &format!("{}:b.txt", made.name)]), "b\n");
+    }
+}
+
+#[test]
+fn a_missing_base_is_not_fetched_through_a_program_that_the_repository_names() {
+    let place = place();
+    let plan = place.plan(edits([replace("a.txt", "1\n")]));
+    let ran = place.plans().join("ran");
+    let program = format!("touch {}; exit 1", ran.display());
+    place.git(["config", "core.repositoryFormatVersion", "1"]);
+    place.git(["config", "extensions.partialClone", "origin"]);
+    place.git(["config", "remote.origin.promisor", "true"]);
+    place.git(["config", "remote.origin.url", &format!("ext::sh -c {program:?}")]);
+    place.git(["config", "remote.origin.uploadpack", &program]);
+    place.git(["config", "core.sshCommand", &program]);
+    let base = place.head();
+    std::fs::remove_file(place.at(&format!(".git/objects/{}/{}", &base[..2], &base[2..]))).unwrap();
+    assert!(make(&place, &plan).is_err());
+    assert!(!ran.exists(), "a program of the repository ran");
+}
+
+#[test]
+fn a_push_runs_no_hook_and_shows_no_secret() {
+    let place = place();
+    let remote = tempfile::tempdir().unwrap();
+    git(remote.path(), ["init", "--quiet", "--bare"]);
+    place.git(["remote", "add", "origin", remote.path().to_str().unwrap()]);
+    let ran = place.plans().join("ran");
+    let program = format!("#!/bin/sh\ntouch {}\n", ran.display());
+    place.write(".git/hooks/pre-push", &program);
+    place.write("evil.sh", &program);
+    for script in [".git/hooks/pre-push", "evil.sh"] {
+        std::process::Command::new("chmod").arg("+x").arg(place.at(script)).status().unwrap();
+    }
+    let evil = place.at("evil.sh");
+    place.git(["config", "remote.origin.receivepack", evil.to_str().unwrap()]);
+    let plan = place.plan(edits([replace("a.txt", "1\n")]));
+    make(&place, &plan).unwrap();
+    branch::push(&place.tree(), &plan.record.id, "origin").unwrap();
+    assert!(!ran.exists(), "a program of the repository ran");
+    let unknown = branch::check_remote(&place.tree(), "elsewhere");
+    assert!(matches!(unknown, Err(BranchError::NoRemote(_))), "{unknown:?}");
+}
+
+#[test]
+fn a_repository_with_a_reftable_says_why_there_is_no_base() {
+    let place = Place::new();
+    place.git(["init", "--quiet", "--ref-format=reftable"]);
+    place.write("a.txt", "one\n");
+    place.commit("base");
+    let plan = place.plan(edits([replace("a.txt", "1\n")]));
+    let refused = make(&place, &plan).unwrap_err();
+    assert_eq!(refused.code(), "reftable");
+    assert!(refused.to_string().contains("git refs migrate"), "{refused}");
+}

@@ -90,7 +90,9 @@ impl Place {
     pub(crate) fn plan(&self, request: PlanRequest) -> Artifact {
         let draft = self.propose(request).unwrap();
         let permit = permit("Mend the gate", "It squeaks.\n\ndiff --git a/x b/x", draft.targets());
-        self.store().write(&draft, &permit, &meta()).unwrap()
+        let artifact = self.store().write(&draft, &permit, &meta()).unwrap();
+        self.store().publish(&artifact).unwrap();
+        artifact
     }
 
     /// Every file below the workspace with its bytes (links: their targets), git's own included.

@@ -1,8 +1,8 @@
-//! The life of a plan: created, approved or rejected, and once approved, branched.
+//! The status of a plan: created, approved or rejected, and once approved, branched.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a plan has come.
+/// The status of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -19,7 +19,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// All of them.
+    /// Every status, in the order of a plan's life.
     pub const ALL: [Status; 4] =
         [Status::Created, Status::Approved, Status::Rejected, Status::Branched];
 
@@ -34,26 +34,27 @@ impl Status {
     }
 }
 
-/// What a reviewer says.
+/// The decision of a reviewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = PlanDecision))]
 pub enum Decision {
-    /// It may be carried out.
+    /// It may become a branch.
     Approve,
-    /// It may not.
+    /// It may not become a branch.
     Reject,
 }
 
-/// Why a review does not count.
+/// Why a review was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReviewError {
-    /// Somebody was faster.
+    /// The plan has been reviewed.
     #[error("the plan is `{}` already; a review cannot be changed, make a new plan", .0.as_str())]
     Decided(Status),
-    /// The author would approve the own plan.
-    #[error("a plan cannot be approved with the key it was made with; let another one review it")]
+    /// The author tried to approve the plan.
+    #[error("the author of a plan cannot approve it; let another caller review it")]
     OwnPlan,
 }
 
