@@ -18,7 +18,7 @@ const EXIT_AFTER: Duration = Duration::from_millis(9_500);
 ///
 /// The signals have a thread and a runtime of their own. A blocked worker, a file system that does not
 /// respond or a blocking call that never returns can then neither hide the signal nor prevent the exit.
-pub fn on_signal(stopping: CancellationToken) -> io::Result<()> {
+pub(super) fn on_signal(stopping: CancellationToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signal = {
         let _context = runtime.enter();
@@ -66,7 +66,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// When the service is to stop: starts no further queued turn, and ends model calls that take too long.
-pub fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
+pub(super) fn stop_exchanges_in_time(engine: Engine, stopping: CancellationToken) {
     actix_web::rt::spawn(async move {
         stopping.cancelled().await;
         engine.hold_queue();
