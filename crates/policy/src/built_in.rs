@@ -6,6 +6,7 @@
 /// Every built-in pattern, in alphabetical order.
 pub const PATTERNS: &[&str] = &[
     "act_on_user",
+    "argument_injection",
     "asks_for_secrets",
     "auth_header",
     "aws_key",
@@ -16,7 +17,6 @@ pub const PATTERNS: &[&str] = &[
     "cloud_token",
     "command_after_separator",
     "command_substitution",
-    "command_with_arguments",
     "destructive_command",
     "disguised_command",
     "docker_api",

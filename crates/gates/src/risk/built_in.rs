@@ -194,17 +194,21 @@ fn hits<'a>(
         Some(accept) => (None, Some((regex.captures_iter(text), accept))),
     };
     let plain = plain.into_iter().flatten().map(|found| (found.start(), found.end()));
+    let is_plain = move |start: usize, end: usize| {
+        let (from, to) = view.original_span(start, end);
+        original.as_bytes().get(from..to) == text.get(start..end)
+    };
     let grouped = grouped.into_iter().flat_map(move |(found, accept)| {
         found.filter_map(move |groups| {
             let found = groups.iter().skip(1).flatten().next().or(groups.get(0))?;
-            let hit = Hit { text, start: found.start(), end: found.end() };
+            let (start, end) = (found.start(), found.end());
+            let hit = Hit { text, start, end, is_plain: is_plain(start, end) };
             accept(&hit).then_some((hit.start, hit.end))
         })
     });
     plain.chain(grouped).filter_map(move |(start, end)| {
-        let (from, to) = view.original_span(start, end);
-        let as_it_came = original.as_bytes().get(from..to) == text.get(start..end);
-        (!pattern.disguised || !as_it_came).then_some((from, to))
+        let is_found = !pattern.disguised || !is_plain(start, end);
+        is_found.then(|| view.original_span(start, end))
     })
 }
 

@@ -15,6 +15,7 @@ mod positions;
 mod prompt_injection;
 pub(crate) mod provenance;
 mod secrets;
+mod shown;
 mod url;
 mod vocabulary;
 
@@ -58,6 +59,8 @@ pub(crate) struct Hit<'t> {
     pub(crate) text: &'t [u8],
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// Whether it reads the same in the text as received.
+    pub(crate) is_plain: bool,
 }
 
 impl Hit<'_> {

@@ -42,6 +42,7 @@ fn may_change(text: &str) -> bool {
     let follows = |at: usize, is: fn(&u8) -> bool| bytes.get(at + 1).is_some_and(is);
     memchr::memchr(b'\\', bytes).is_some()
         || memchr::memchr_iter(b'$', bytes).any(|at| follows(at, starts_variable))
+        || memchr::memmem::find(bytes, b"$()").is_some()
         || memchr::memchr_iter(b'^', bytes).any(|at| follows(at, u8::is_ascii_alphabetic))
         || memchr::memchr_iter(b'{', bytes).any(|at| is_brace_list(&text[at..]))
         || memchr::memchr2_iter(b'\'', b'"', bytes).any(|at| is_in_quoted_word(bytes, at))
@@ -114,6 +115,10 @@ fn backslash(rest: &str) -> Option<Trick> {
 /// `$IFS` is a blank; a variable that is usually unset, in the middle of a word, is nothing.
 fn variable(rest: &str, before: u8) -> Option<Trick> {
     let bytes = rest.as_bytes();
+    // A substitution of nothing, which only serves to cut a word up.
+    if bytes.get(1..3) == Some(b"()") {
+        return nothing(3);
+    }
     let (name, end) = match bytes.get(1)? {
         b'{' => {
             let close = rest.bytes().take(40).position(|b| b == b'}')?;
@@ -211,6 +216,7 @@ mod tests {
             ("ls${IFS}/srv/data", "ls /srv/data"),
             ("cat$IFS$9/etc", "cat /etc"),
             ("who$@ami wh${u}oami", "whoami whoami"),
+            ("who$()ami", "whoami"),
             ("{ls,/srv/data}", "ls /srv/data"),
             ("cat ${HOME:0:1}etc", "cat /etc"),
             ("u^n^ame", "uname"),

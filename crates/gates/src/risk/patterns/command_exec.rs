@@ -1,6 +1,7 @@
 //! Code that starts a program: calls in Python, PHP, JavaScript, Java and PowerShell, templates that
 //! reach them, and the one-liners of shells.
 
+use super::shown::{is_not_shown, is_own_code};
 use super::{PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -15,6 +16,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | shell \s*=\s* (?: ["']?true | \{ | false \) | [a-z_]+ \) )
             | stdout \s*=\s* (?:\w+\.)? PIPE )"#,
         weight: 0.8,
+        accept: Some(is_own_code),
         examples: &[
             "os.system('date')",
             "subprocess.run(['make'], shell=True)",
@@ -46,6 +48,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: telnetlib | ftplib ) \s*\.\s* (?: Telnet | FTP ) | \b (?: SafeLoader | UnsafeLoader
             | FullLoader ) \b )"#,
         weight: 0.7,
+        accept: Some(is_not_shown),
         examples: &[
             "eval('1+1')",
             "m = __import__('socket')",
@@ -66,9 +69,10 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: <\?(?:php\b|=) | \$_(?:GET|POST|REQUEST|COOKIE|SERVER|FILES)\b | \bphpinfo \s*\(
             | \b (?: system | passthru | shell_exec | proc_open | pcntl_exec | assert | popen
             | exec ) \s*\( \s* ["'`$]
-            | \{\$\{ | \b call_user_func(?:_array)? \s*\(
+            | \{\$\{ | \$\{ \s* @ \s* \w+ \s* \( | \b call_user_func(?:_array)? \s*\(
             | \b preg_replace \s*\( \s* ["'][^\n]*/e["'] )"#,
         weight: 0.8,
+        accept: Some(is_not_shown),
         examples: &["<?php echo 1; ?>", "system(\"date\")", "$_REQUEST['x']", "x{${phpinfo()}}"],
         counter_examples: &["the system (new)", "PHP files", "exec (see below)"],
         ..PLAIN
@@ -84,6 +88,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b (?: setTimeout | setInterval ) \s*\( \s* ["'`] | ["';)] \s* alert \s*\(
             | \bdocument \s*\.\s* (?: cookie | write ) )"#,
         weight: 0.7,
+        accept: Some(is_not_shown),
         examples: &[
             "require('child_process').exec('date')",
             "<script>alert(1)</script>",
@@ -106,6 +111,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \bT\( \s* java\. | %\{ \s* [\#(] | \#\{ \s* T\( | \#_memberAccess | \bProcess\.Start \s*\(
             | \bScriptEngineManager \s*\( )"#,
         weight: 0.8,
+        accept: Some(is_not_shown),
         examples: &["${jndi:ldap://h/a}", "Runtime.getRuntime().exec(x)", "${${lower:j}ndi:x}"],
         counter_examples: &["Java runtime", "${NAME}", "ProcessBuilder is old"],
         ..PLAIN
@@ -143,6 +149,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | raw ) \b [^%\n]* % \}
             | \{\d\} \s* \+ \s* \{\d\} )"#,
         weight: 0.7,
+        accept: Some(is_not_shown),
         examples: &[
             "{{ 7*7 }}",
             "{{ self.__init__ }}",
@@ -181,8 +188,25 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | busybox \s+ \w | (?: sudo | env | xargs | nohup
             | setsid ) \s+ (?: -\S+ \s+ )* (?:/bin/|/usr/bin/)?(?: ba | z )?sh \s+ [-/] )"#,
         weight: 0.8,
+        accept: Some(is_not_shown),
         examples: &["python3 -c 'print(1)'", "perl -e \"print 1\"", "sh -c 'date'"],
         counter_examples: &["python scripts", "perl -e", "the node -e flag"],
+        ..PLAIN
+    },
+    Pattern {
+        id: "argument_injection",
+        description: "an option that makes a harmless program run another one",
+        regex: r#"(?: - o \s* (?: Proxy | Local | KnownHosts | PermitLocal )Command \b
+            | \s --? (?: checkpoint-action | use-askpass | gpu-launcher | renderer-cmd-prefix | utility-cmd-prefix
+            | to-command | use-compress-program | upload-pack | receive-pack | open-files-in-pager | rsh-command
+            | interpreter-cmd | unzip-command ) [=\s] \s* ["']? [\w./$]
+            | \b core\.(?: sshCommand | fsmonitor | hooksPath | pager ) \s* = )"#,
+        weight: 0.8,
+        examples: &[
+            "ssh -oProxyCommand=\"touch x\" h",
+            "tar xf a --checkpoint=1 --checkpoint-action=exec=sh",
+        ],
+        counter_examples: &["a proxy command", "checkpoint actions", "ssh -o BatchMode=yes"],
         ..PLAIN
     },
     Pattern {
@@ -228,6 +252,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | bitsadmin ) (?:\.exe)? \s+ [\w/\\"'h] | % (?: systemroot | windir | comspec | programfiles
             | appdata | userprofile | temp | path | os ) (?: % | :~ ) | \bHKEY_\w+ \\ )"#,
         weight: 0.8,
+        accept: Some(is_not_shown),
         examples: &[
             "cmd /c date",
             "net user bob pw /add",

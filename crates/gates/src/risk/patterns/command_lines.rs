@@ -1,5 +1,6 @@
 //! Command lines: what a shell would run, and the tricks that hide it.
 
+use super::shown::{is_not_quoted, is_not_shown};
 use super::{Hit, PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -13,8 +14,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | (?: whoami | ifconfig | ipconfig | netstat | uname | nslookup | systeminfo
             | sysinfo ) \b )
             | [;|&] (?: <cmd> | id | who | w | env | hostname ) \s | ^ [;&]+ \s* (?: <cmd> | id ) \s
-            | (?: ^ | [^\s(,=|] ) \| (?: id | dir | pwd ) \| )"#,
+            | (?: ^ | [^\s(,=|] ) \| (?: id | dir | pwd ) \| | [;&] \s* (?: id | dir | pwd | hostname | env
+            | who ) \s* \| (?: \s | $ | \\[nr] ) | \| \s* \$ (?: 0\b | \{? (?: SHELL | BASH ) \b )
+            | (?: \\[nr] | [\r\n] ) \s* (?: id | <cmd> ) (?: \\[nr] )
+            | ^ ["'] \s+ (?: whoami | ifconfig | ipconfig | netstat | uname | systeminfo
+            | sysinfo ) \b
+            | < (?: id | whoami | hostname | pwd ) (?: \\[nr] | \r ) )"#,
         weight: 0.8,
+        accept: Some(is_not_quoted),
         examples: &[
             "a.txt; whoami",
             "x | cat /var/log/app",
@@ -22,6 +29,9 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "1 && curl -s host",
             "q|id",
             "& echo $PATH",
+            "a;id|",
+            "echo whoami|$0",
+            "\\nid\\n",
         ],
         counter_examples: &[
             "read it; find the bug",
@@ -31,17 +41,6 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "Option<&Id>",
             "use wget; it is there",
         ],
-        ..PLAIN
-    },
-    Pattern {
-        id: "command_with_arguments",
-        description: "a system command with the options or paths of a command line",
-        regex: r#"(?: ^ | [\s(=/+;|&`] ) (?: <cmd> <arg> | ping [\s+]+ - [a-z] [\s+]+ \d+ [\s+]+ [\w.-]+ \. [\w]
-            | (?: find | tail | head | kill | tee | dd | tar | env | net ) [\s+]+ - [a-z]{1,4} \s )
-            | \d? > &? \s* /dev/null \b"#,
-        weight: 0.6,
-        examples: &["netstat -tulpn", "cat /var/log/syslog", "please run ping -c 3 h.example"],
-        counter_examples: &["find the file", "use bash to do it", "rm is gone, cp too"],
         ..PLAIN
     },
     Pattern {
@@ -60,6 +59,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r#"(?: ^ | [^\w.] ) [/\\]? (?: usr [/\\] (?: local [/\\] )? )? s?bin [/\\] (?: (?: ba | z | k | c | tc
             | da )?sh | <cmd> | <word_cmd> ) (?: <arg> | \s* [;|&`] | \\[nr] )"#,
         weight: 0.6,
+        accept: Some(is_not_shown),
         examples: &["run /usr/bin/id;", "/bin/ls -al"],
         counter_examples: &[
             "bin/main.rs",
@@ -72,7 +72,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "shell_obfuscation",
         description: "a spelling that only a shell understands (`$IFS`, slices, globs for letters, `<<<`)",
-        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< | \$'[^'\n]*\\x
+        regex: r#"(?: \$\{?IFS\b | \$\{ \w+ : \d+ : \d+ \} | \$\{ \w+ // | \$\w*@< | <<< \s* ["'$(] | \b (?: <cmd> | tr | rev | tee | source ) \b [^\n<]{0,40} <<< | \$'[^'\n]*\\x
             | % \w+ :~ -?\d+ , | / (?: \w*\?+\w* ){1,4} / [\w?]*\? | (?: ^ | [\s;|&] ) \{, [\w$"']
             | ^\s* \{ [\w/]+, [\w/.,-]+ \}
             | \w \$\( \w+ \s+ \w+ \) \w | \w ` \w+ \s+ \w+ ` \w | \becho \s+ -e \s+ ["'] \\x
@@ -80,6 +80,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \btr \s+ '[^'\n]+' \s+ '"
             | \b \w+ = \$? \\? ["'] [^\n;]* \\? ["'] \s* (?: ; | && ) \s* \$\w | \becho \s+ ~[-+] )"#,
         weight: 0.8,
+        accept: Some(is_not_shown),
         examples: &[
             "cat$IFS/x",
             "${PATH:0:1}bin",
@@ -114,7 +115,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
 /// command that nobody shows for reading, and that the first of them opens.
 fn is_no_markdown(hit: &Hit<'_>) -> bool {
     if hit.value().starts_with(b"$") {
-        return true;
+        return is_not_quoted(hit);
     }
     let inside = hit.value().strip_prefix(b"`").unwrap_or(b"").trim_ascii_start();
     let shown: [&[u8]; 10] =

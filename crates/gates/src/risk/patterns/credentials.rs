@@ -142,6 +142,10 @@ fn falls(value: &[u8]) -> usize {
 /// A key id whose form says it all, with digits or without: only what is filled in for show passes.
 pub(super) fn is_key_id(hit: &Hit<'_>) -> bool {
     let value = hit.value();
+    // In small letters and without digits it is a long word of some language.
+    if value.iter().all(u8::is_ascii_lowercase) {
+        return false;
+    }
     entropy(value) >= 2.3 && !is_an_alphabet(value) && is_no_placeholder(value)
 }
 

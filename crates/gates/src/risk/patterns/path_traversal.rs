@@ -1,5 +1,6 @@
 //! Paths that climb out of their directory, or name what only the system should read.
 
+use super::shown::{is_not_shown, is_used_parent};
 use super::{PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -9,6 +10,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         regex: r"(?: ^ | [^.\w)\]] | ^[a-z]{0,40} | A ) \.\. [\x00-\x20;?%]* [/\\] | [/\\] \.\. (?: $
             | [/\\\s;?\#&\x22'\x00%] ) | \.\. [/\\] \.\.",
         weight: 0.7,
+        accept: Some(is_used_parent),
         examples: &["../x", "a/../b", "..\\..\\x", "%2e%2e%2fx", "..;/x", "x/.."],
         counter_examples: &["1..2", "wait... /etc", "a..b", "[..]/x", "and so on..."],
         ..PLAIN
@@ -21,6 +23,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \. [/\\]+ \. [/\\]+ \. [/\\]
             | \.\.[\x01-\x1f]+ [/\\] | \. \x00 \. | \.\./?\.\.?[/\\] | \.\\/\\?\. )",
         weight: 0.6,
+        accept: Some(is_not_shown),
         examples: &["....//etc", "0x2e0x2e/x", "..2f..2fx", ".\\./.\\./x", "??/etc"],
         counter_examples: &["read more...", "go test ./...", "0x2f", "what?? no"],
         ..PLAIN

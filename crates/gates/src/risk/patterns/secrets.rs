@@ -97,8 +97,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     token(
         "model_key",
         "a key of OpenAI, Anthropic, Groq, Hugging Face, Perplexity, Replicate, Cohere or the like",
-        r"(?: \b sk- (?: proj- | ant- | or- | svcacct- | admin- | lf- )? [\w-]{18,} | \b (?: gsk | hf | r8 | xai
-            | nvapi | pplx | tgp_v1 | fw | csk ) [_-] [\w-]{24,} | \b api_org_ [a-z]{30,}
+        r"(?: \b sk- (?: proj- | ant- | or- | svcacct- | admin- | lf- )? [\w-]{18,} | \b (?: gsk | hf | r8 | fw ) _ [a-z0-9]{24,} | \b (?: xai | nvapi | pplx | tgp_v1 | csk ) [_-] [\w-]{24,} | \b api_org_ [a-z]{30,}
             | \b key-[0-9a-f]{32} \b )",
         &[
             "sk-proj-9wXq2LkPz7VbN4mTr8YcDf6HjKs3",

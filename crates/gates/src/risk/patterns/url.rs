@@ -1,5 +1,6 @@
 //! Addresses that reach where a server should not, or pretend to be another address.
 
+use super::shown::is_used_host;
 use super::{Hit, PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -61,6 +62,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | / (?: latest | openstack | computeMetadata ) / (?: meta-?data | user-data | v1
             | attributes ) )"#,
         weight: 0.6,
+        accept: Some(is_used_host),
         examples: &[
             "http://localhost:9",
             "http://169.254.169.254/x",
