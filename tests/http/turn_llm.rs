@@ -61,6 +61,7 @@ async fn the_model_tells_what_the_rules_have_settled() {
     let data = row.json();
     assert_eq!((&data["response"], &data["source"]), (&turned["response"], &json!("llm")));
     assert_eq!(data["telling"]["exchanges"].as_array().unwrap().len(), 1);
+    assert!(data["timing"]["model_us"].as_u64().unwrap() > 0, "{data}");
     assert_eq!(total_tokens(&app).await, 18);
     assert_eq!(app.metric(r#"actions_total{kind="turn"}"#).await, Some(1.0));
     assert_eq!(provider.seen().len(), 1);

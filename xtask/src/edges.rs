@@ -83,7 +83,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     let forbidden: Vec<_> = metadata.packages.iter().flat_map(forbidden_edges).collect();
     anyhow::ensure!(forbidden.is_empty(), "forbidden edges:\n  {}", forbidden.join("\n  "));
-    cycles::check(&root())
+    cycles::check(&root())?;
+    cycles::check_directions(&root())
 }
 
 fn forbidden_edges(package: &Package) -> Vec<String> {

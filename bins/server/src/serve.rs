@@ -113,7 +113,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
     });
-    engine.start_queue(turns::WORDING).await.map_err(|_| ServeError::Queue)?;
+    engine.start_queue(turns::RENDERER).await.map_err(|_| ServeError::Queue)?;
     let server = listener::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
     logging::reopen_on_hangup(log, stopping.clone())?;

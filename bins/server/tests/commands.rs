@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use life_agent_engine::domain::governance::command::{Act, Turn};
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
 use life_agent_engine::domain::governance::payload::Payload;
-use life_agent_engine::{Caller, Config, Engine};
+use life_agent_engine::{Config, Engine, RequestContext};
 use life_agent_observer_sqlite::Sqlite;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,11 +25,11 @@ async fn played() -> TempDir {
     for (agent, action) in [("hero", "rest"), ("scout", "rest"), ("hero", "findable-mark")] {
         let (agent, action) = (AgentId::new(agent).unwrap(), ActionName::new(action).unwrap());
         let act = Act { agent, action, payload: Payload::default() };
-        engine.act(&Caller::system(), act).await.unwrap();
+        engine.act(&RequestContext::system(), act).await.unwrap();
     }
     for input in ["explore the keep", "go on"] {
         let turn = Turn { agent: AgentId::new("hero").unwrap(), input: input.to_owned() };
-        engine.turn(&Caller::system(), turn).await.unwrap();
+        engine.turn(&RequestContext::system(), turn).await.unwrap();
     }
     engine.close().await.unwrap();
     dir

@@ -13,7 +13,7 @@ use life_agent_observer_sqlite::Sqlite;
 use life_agent_server::app::create_app;
 use life_agent_server::auth::keys::Keys;
 use life_agent_server::http::in_flight::InFlight;
-use life_agent_server::routes::turns::WORDING;
+use life_agent_server::routes::turns::RENDERER;
 use life_agent_server::settings::NamedKey;
 use life_agent_server::state::AppState;
 use life_agent_server::telemetry::metrics;
@@ -111,7 +111,7 @@ async fn queued_turns_have_the_shapes_that_the_document_describes() {
         fits(&document, schema, answer).unwrap_or_else(|why| panic!("{why} in {answer}"));
     };
     // Nothing is taken, so that turns wait.
-    state.engine.start_queue(WORDING).await.unwrap();
+    state.engine.start_queue(RENDERER).await.unwrap();
     state.engine.hold_queue();
     let queue = || async {
         let request = with_key(test::TestRequest::post().uri("/turn"));
@@ -133,7 +133,7 @@ async fn queued_turns_have_the_shapes_that_the_document_describes() {
     let state = self::state(dir.path()).await;
     let app = test::init_service(create_app(state.clone())).await;
     let mut rows = state.engine.journal().follow(None, Default::default());
-    state.engine.start_queue(WORDING).await.unwrap();
+    state.engine.start_queue(RENDERER).await.unwrap();
     rows.next_batch(1).await.unwrap();
     let request = with_key(test::TestRequest::get().uri(&taken)).to_request();
     let answer: Value = test::call_and_read_body_json(&app, request).await;

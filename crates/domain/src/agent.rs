@@ -8,5 +8,6 @@ pub mod intents;
 pub mod memory;
 pub mod narration;
 pub mod profile;
+pub mod record;
 pub mod rules;
 pub mod state;

@@ -1,6 +1,4 @@
-//! Who asks for what, and whether it may happen: commands, gates, permits and the events that record them.
-//!
-//! Nothing here depends on [`crate::agent`].
+//! Commands, gates, permits, and the events that record them. Independent of [`crate::agent`].
 
 pub mod approval;
 pub mod change_policy;
@@ -11,6 +9,8 @@ pub mod gate;
 pub mod ids;
 pub mod invisible;
 pub mod payload;
+pub mod principal;
 pub mod redaction;
+pub mod request;
 pub mod score;
 pub mod size;

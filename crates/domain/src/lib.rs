@@ -1,4 +1,4 @@
-//! What an agent is and what may be done to it: pure types and pure rules.
+//! The pure core: what an agent is, and whether a request may happen.
 //!
 //! This crate has no clock, environment, file, socket or async code. Time, the random seed and gate
 //! inputs arrive as arguments, so the same history always gives the same state. It has two halves:
@@ -7,7 +7,7 @@
 //! * **No permit, no effect.** Only [`governance::gate::evaluate`] over a
 //!   [`governance::gate::Chain`] makes a [`governance::gate::Permit`], and
 //!   [`agent::rules::decide_act`] and [`agent::rules::decide_turn`] accept nothing else.
-//! * **The original text ends at the chain.** Gates see what the caller sent. Permits and denials
+//! * **The original text ends at the chain.** Gates see the text of the caller. Permits and denials
 //!   hold only the redacted form, so no code after the chain can store or stream a secret.
 //! * **A state is a fold of steps.** [`agent::rules::apply`] adds one recorded
 //!   [`agent::rules::Step`]. Replaying the recorded steps reproduces the state and its hash.

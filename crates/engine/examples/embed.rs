@@ -2,7 +2,7 @@
 
 use life_agent_engine::domain::governance::command::Turn;
 use life_agent_engine::domain::governance::ids::{AgentId, Principal};
-use life_agent_engine::{Caller, Config, Engine, EngineError};
+use life_agent_engine::{Config, Engine, EngineError, RequestContext};
 use life_agent_observer_sqlite::Sqlite;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let journal = Sqlite::at(dir.path().join("agent.db"));
     let engine = Engine::open(Config::below(dir.path()), journal).await?;
-    let caller = Caller::new(Principal::new("example"), "embed-1".to_owned());
+    let caller = RequestContext::new(Principal::new("example"), "embed-1".to_owned());
 
     let agent = AgentId::new("hero")?;
     let input = "untersuche das Tor der Festung".to_owned();

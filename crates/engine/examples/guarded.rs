@@ -13,7 +13,7 @@ use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::command::{Act, Turn};
 use life_agent_domain::governance::event::{Entry, EventKind};
 use life_agent_domain::governance::gate::{
-    Chain, GateInputs, KillSwitch, Permit, Rate, Unwatched, evaluate,
+    Chain, GateInputs, KillSwitch, NoopObserver, Permit, Rate, evaluate,
 };
 use life_agent_domain::governance::ids::{ActionName, AgentId, Principal};
 use life_agent_domain::governance::payload::Payload;
@@ -95,7 +95,8 @@ fn scan() -> Result<(), Failed> {
 /// The whole chain on a turn of 1 KiB.
 fn gates() -> Result<(), Failed> {
     let (chain, facts, turn) = (chain(snapshot()?, ChainOptions::default()), facts(), turn(1_024)?);
-    let evaluate = || evaluate(&chain, Principal::new("guard"), turn.clone(), &facts, &Unwatched);
+    let evaluate =
+        || evaluate(&chain, Principal::new("guard"), turn.clone(), &facts, &NoopObserver);
     evaluate().map_err(|denial| format!("{denial:?}"))?;
     measured(|| drop(black_box(evaluate())));
     Ok(())
@@ -128,7 +129,7 @@ fn permit<C: life_agent_domain::governance::command::Gated>(
     chain: &Chain,
     command: C,
 ) -> Result<Permit<C>, Failed> {
-    let permit = evaluate(chain, Principal::new("guard"), command, &facts(), &Unwatched);
+    let permit = evaluate(chain, Principal::new("guard"), command, &facts(), &NoopObserver);
     permit.map_err(|_| "the gates refuse it".into())
 }
 

@@ -19,7 +19,7 @@ use futures_util::future::try_join_all;
 use life_agent_engine::domain::governance::command::Act;
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId, Principal};
 use life_agent_engine::domain::governance::payload::Payload;
-use life_agent_engine::{Caller, Config, Engine};
+use life_agent_engine::{Config, Engine, RequestContext};
 use life_agent_observer_sqlite::Sqlite;
 
 type Failed = Box<dyn std::error::Error>;
@@ -84,7 +84,7 @@ async fn busy(engine: &Engine, calls: usize) -> Result<Vec<Duration>, Failed> {
 
 /// One act; how long it was polled.
 async fn act(engine: &Engine, agent: &str) -> Result<Duration, Failed> {
-    let caller = Caller::new(Principal::new("bench"), "bench-1".to_owned());
+    let caller = RequestContext::new(Principal::new("bench"), "bench-1".to_owned());
     let act = Act {
         agent: AgentId::new(agent)?,
         action: ActionName::new("explore")?,

@@ -1,131 +1,171 @@
-//! `chat`: talk to the model.
+//! Model calls: chats, chat completions, and the calls behind narrations and drafts.
 
+mod call;
+mod completion;
+mod completion_request;
+mod failure;
+mod in_flight_calls;
+mod model_calls;
+mod provider;
+mod stream;
+pub(crate) mod stream_guard;
+pub(crate) mod text_extraction;
+
+use std::sync::Arc;
 use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Message};
-use life_agent_groq::{BreakerState, ChatMessage, ChatRequest, Limits, Usage, seed};
+use life_agent_domain::governance::event::TokenUsage;
+use life_agent_domain::governance::gate::GateNotes;
+use life_agent_groq::{self as groq, BreakerState, ChatMessage, Limits, seed};
 use serde::Serialize;
 
-use crate::answers::GateNotes;
-use crate::engine::{Caller, Engine};
-use crate::error::EngineError;
-use crate::llm::{Answered, Exchange, Piece, Pieces, body_of};
+pub(crate) use call::{Deadline, ModelCall, Reply};
+pub use completion::{CompletionEvent, CompletionEvents};
+pub use completion_request::Completion;
+pub(crate) use failure::CallFailure;
+pub(crate) use model_calls::ModelCalls;
+pub(crate) use provider::Provider;
+pub(crate) use stream::StreamItem;
+use stream::{Piece, Pieces};
+use text_extraction::body_of;
 
-/// A conversation, and how the model is to be asked; what is left out is as the policy says.
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::govern::{Governor, Metered};
+
+/// Chats and chat completions.
+pub(crate) struct ChatService {
+    calls: Arc<ModelCalls>,
+    governor: Arc<Governor>,
+}
+
+/// A conversation and the parameters of the call. The policy has the defaults.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ChatAsked {
+pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
     /// The provider's name for the model.
     pub model: Option<String>,
     /// 0 to 1.
     pub temperature: Option<f64>,
-    /// Longest answer, in tokens.
+    /// Longest reply, in tokens.
     pub max_tokens: Option<u32>,
 }
 
-/// An answer of the model that has passed the gates and is on the record.
+/// A durable reply that passed the gates.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Chatted {
-    /// The model that answered.
+pub struct ChatOutcome {
+    /// The model.
     pub model: String,
-    /// What it says, without credentials.
+    /// The text, redacted.
     pub content: String,
-    /// Why it stopped: `stop`, or `length` when it reached the longest answer.
+    /// The reason for stopping: `stop`, or `length` at the token limit.
     pub finish_reason: Option<String>,
-    /// Its cost, where the provider tells.
-    pub usage: Option<Usage>,
+    /// The cost, if the provider reports it.
+    pub usage: Option<TokenUsage>,
     /// The number of its row.
     pub event_id: u64,
-    /// What the gates noted about the conversation.
+    /// The findings in the conversation.
     #[serde(flatten)]
     pub notes: GateNotes,
-    /// What the gates noted about the answer.
+    /// The findings in the reply.
     pub answer_notes: GateNotes,
 }
 
-/// A streamed answer. Leaving it does not end the exchange, which is recorded all the same.
+/// A streamed reply. Dropping it does not end the call, which is recorded regardless.
 pub struct ChatEvents(Pieces);
 
-/// One event of a streamed answer.
+/// One event of a streamed reply.
 #[derive(Debug)]
 pub enum ChatEvent {
     /// More of the text, redacted.
     Delta(String),
-    /// All of it, on the record.
-    Done(Box<Chatted>),
-    /// It ends here; nothing comes after this.
+    /// The reply is complete and durable.
+    Done(Box<ChatOutcome>),
+    /// The call failed. The last event.
     Failed(EngineError),
 }
 
-/// Whether a model answers, and how its provider fares.
+/// The provider of the model and its state.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LlmStatus {
     /// Whether a provider and a key are configured.
     pub configured: bool,
-    /// The first characters of the key, the rest masked; none without a key.
+    /// The first characters of the key, the rest masked.
     pub key_prefix: Option<String>,
-    /// The model that the policy names.
+    /// The model of the policy.
     pub model_default: String,
     /// Host and port of the provider.
     pub base_host: Option<String>,
-    /// Whether the provider is left alone for now because it failed again and again.
+    /// The state of the circuit breaker.
     pub breaker: Option<BreakerState>,
-    /// Calls under way.
+    /// Calls in flight.
     pub under_way: usize,
-    /// The limits that the provider told with its last answer.
+    /// The limits in the provider's last response.
     pub limits: Option<Limits>,
 }
 
-impl Engine {
-    /// Lets the model answer a conversation. The answer means that the exchange is durable.
-    pub async fn chat(&self, caller: &Caller, asked: ChatAsked) -> Result<Chatted, EngineError> {
-        let exchange = self.chat_exchange(caller, asked).await?;
-        Ok(self.exchange(exchange).await?.into())
+impl ChatService {
+    pub(crate) fn new(calls: Arc<ModelCalls>, governor: Arc<Governor>) -> Self {
+        Self { calls, governor }
     }
 
-    /// The same in pieces; what goes wrong before the answer begins is an error here.
-    pub async fn chat_events(
+    /// Calls the model. The reply is durable.
+    pub(crate) async fn chat(
         &self,
-        caller: &Caller,
-        asked: ChatAsked,
+        context: &RequestContext,
+        asked: ChatRequest,
+    ) -> Result<ChatOutcome, EngineError> {
+        let call = self.chat_call(context, asked).await?;
+        Ok(self.calls.run(call).await?.into())
+    }
+
+    /// Calls the model and streams the reply. Returns the errors that occur before the reply begins.
+    pub(crate) async fn chat_events(
+        &self,
+        context: &RequestContext,
+        asked: ChatRequest,
     ) -> Result<ChatEvents, EngineError> {
-        let exchange = self.chat_exchange(caller, asked).await?;
-        Ok(ChatEvents(self.stream(exchange).await?))
+        let call = self.chat_call(context, asked).await?;
+        Ok(ChatEvents(self.calls.stream(call).await?))
     }
 
-    async fn chat_exchange(
+    async fn chat_call(
         &self,
-        caller: &Caller,
-        asked: ChatAsked,
-    ) -> Result<Exchange, EngineError> {
+        context: &RequestContext,
+        asked: ChatRequest,
+    ) -> Result<ModelCall, EngineError> {
         let begun = Instant::now();
-        let policy = self.policy.in_force();
-        let permit = self.permit(caller, &policy, Chat { messages: asked.messages }).await?;
-        let llm = self.llm.as_ref().ok_or(EngineError::LlmUnconfigured)?;
+        let policy = self.governor.policy();
+        let permit = self
+            .governor
+            .permit(context, &policy, Chat { messages: asked.messages }, Metered::Yes)
+            .await?;
+        let llm = self.calls.provider()?;
         let defaults = &policy.snapshot.policy.llm;
         let redactor = policy.chain.redactor();
         let model = asked.model.unwrap_or_else(|| defaults.model.clone());
         let messages = permit.command().messages.iter();
-        let request = ChatRequest {
+        let request = groq::ChatRequest {
             model: redactor.redact(&model).into_owned(),
             messages: messages.map(|m| ChatMessage::new(&m.role, m.content.as_str())).collect(),
             temperature: Some(asked.temperature.unwrap_or(defaults.temperature)),
             max_completion_tokens: Some(asked.max_tokens.unwrap_or(defaults.max_tokens)),
-            seed: Some(seed(llm.seed, caller.principal.as_str(), 0)),
-            ..ChatRequest::default()
+            seed: Some(seed(llm.seed, context.principal.as_str(), 0)),
+            ..groq::ChatRequest::default()
         };
         let body = body_of(&request, policy.chain.redactor())?;
-        Ok(Exchange::new(caller, policy, permit, body, "/llm/chat", begun))
+        Ok(ModelCall::new(context, policy, permit, body, "/llm/chat", begun))
     }
 
-    /// Whether a model answers, and which.
-    pub fn llm_status(&self) -> LlmStatus {
-        let policy = self.policy.in_force();
-        let llm = self.llm.as_ref();
-        let status = llm.map(|llm| llm.status());
+    /// The provider and its state.
+    pub(crate) fn status(&self) -> LlmStatus {
+        let policy = self.governor.policy();
+        let llm = self.calls.provider.as_ref();
+        let status = llm.and_then(|llm| llm.status());
         LlmStatus {
             configured: llm.is_some(),
             key_prefix: status.as_ref().map(|status| status.key_prefix.clone()),
@@ -136,13 +176,6 @@ impl Engine {
             limits: status.and_then(|status| status.limits),
         }
     }
-
-    /// Cuts exchanges and queued turns short that still wait for the model: each is recorded, and its
-    /// caller told that the service stops. [`Engine::close`] does so too, for those that are left.
-    pub fn stop_exchanges(&self) {
-        self.exchanges.stop();
-        self.queue.cut();
-    }
 }
 
 impl ChatEvents {
@@ -151,7 +184,7 @@ impl ChatEvents {
         loop {
             return Some(match self.0.next().await? {
                 Piece::Text("content", text) => ChatEvent::Delta(text),
-                // What a model thinks before it answers is not asked for here.
+                // The reasoning of a model is not part of a chat.
                 Piece::Begun(_) | Piece::Text(..) => continue,
                 Piece::Done(answered) => ChatEvent::Done(Box::new((*answered).into())),
                 Piece::Failed(error) => ChatEvent::Failed(error),
@@ -160,14 +193,14 @@ impl ChatEvents {
     }
 }
 
-impl From<Answered> for Chatted {
-    fn from(answered: Answered) -> Self {
-        let Answered { reply, event_id, notes, answer_notes } = answered;
+impl From<Reply> for ChatOutcome {
+    fn from(answered: Reply) -> Self {
+        let Reply { reply, event_id, notes, answer_notes } = answered;
         Self {
             model: reply.model,
             content: reply.content,
             finish_reason: reply.finish_reason,
-            usage: reply.usage,
+            usage: reply.usage.map(Into::into),
             event_id,
             notes,
             answer_notes,

@@ -1,62 +1,62 @@
-//! What an engine is opened with.
+//! The configuration of an engine.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-/// Where things are and how the engine behaves. Paths may be relative to the working directory.
+/// The files and limits of an engine. Paths may be relative to the working directory.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The tree that plans are about; never written to.
+    /// The tree that plans refer to; never written.
     pub workspace_dir: PathBuf,
-    /// The policy in force from the start. While no such file exists, a built-in one stands in.
+    /// The policy at the start. If the file does not exist, a built-in policy is used.
     pub policy_path: PathBuf,
-    /// Where further policies lie that a reload may name.
+    /// Further policies that a reload may name.
     pub policy_dir: PathBuf,
-    /// The agent profile. While no such file exists, a built-in one stands in.
+    /// The agent profile. If the file does not exist, a built-in profile is used.
     pub profile_path: PathBuf,
-    /// Where plan artifacts go; made if it does not exist.
+    /// The folder of plan artifacts; created if it does not exist.
     pub plans_dir: PathBuf,
     /// The allowed directories of the built-in policy.
     pub whitelist_dirs: Vec<String>,
-    /// The seed of agents that have not been used yet.
+    /// The seed of new agents.
     pub seed: u64,
-    /// Requests a second for each pair of caller and agent; 0 is no limit.
+    /// Requests per second for each pair of caller and agent; 0 disables the limit.
     pub rate_limit_rps: u32,
-    /// Holds the kill switch on, whatever a call says.
+    /// Keeps the kill switch on; no call can turn it off.
     pub kill_switch: bool,
-    /// Who answers for the OPA gate.
+    /// The policy engine behind the OPA gate.
     pub opa: OpaMode,
-    /// The model provider; without one, chats are answered with [`crate::EngineError::LlmUnconfigured`].
+    /// The model provider; without one, chats fail with [`crate::EngineError::LlmUnconfigured`].
     pub llm: Option<LlmConfig>,
-    /// How many agents are kept in memory, counting one with a large state for each 2 KiB of it; others are
-    /// read from the journal when they are needed.
+    /// The number of agents in memory; a large state counts once per 2 KiB. Other agents are loaded from the
+    /// journal on demand.
     pub max_agents_in_memory: usize,
-    /// How long a step waits for a turn of its agent that is under way, before it is refused with
+    /// The longest wait of a step for a running turn of its agent, before it fails with
     /// [`crate::EngineError::AgentBusy`].
     pub agent_wait: Duration,
-    /// How many queued turns are taken at once.
+    /// The number of queued turns that run concurrently.
     pub turn_workers: usize,
-    /// How many turns may be queued; more are refused with [`crate::EngineError::QueueFull`].
+    /// The length of the queue of turns; further turns fail with [`crate::EngineError::QueueFull`].
     pub turn_queue: usize,
 }
 
 /// The model provider. `Debug` does not print the key.
 #[derive(Debug, Clone)]
 pub struct LlmConfig {
-    /// Its key.
+    /// The key.
     pub api_key: SecretString,
-    /// Its address, up to and without `/chat/completions`; Groq's if there is none.
+    /// The base URL, without `/chat/completions`; Groq's by default.
     pub base_url: Option<String>,
-    /// How long one call may take, further attempts included; 30 s if there is none.
+    /// Time limit of one call, retries included; 30 s by default.
     pub timeout: Option<Duration>,
 }
 
-/// Who answers for the OPA gate.
+/// The policy engine behind the OPA gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpaMode {
-    /// Nobody; the gate is not in the chain.
+    /// None; the gate is not in the chain.
     Off,
     /// The modules in the policy directory, in this process.
     Embedded,
@@ -65,7 +65,7 @@ pub enum OpaMode {
 }
 
 impl Config {
-    /// The contract's defaults, below one directory: what a test or an embedding program starts from.
+    /// The default configuration below one directory, for tests and embedding programs.
     pub fn below(dir: &std::path::Path) -> Self {
         Self {
             workspace_dir: dir.to_path_buf(),

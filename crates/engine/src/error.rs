@@ -1,4 +1,4 @@
-//! What can go wrong, as callers must be told; the server maps each to a code and a status.
+//! Errors. The server maps each to a code and a status.
 
 use std::path::Path;
 
@@ -8,79 +8,80 @@ use life_agent_observer::{JournalError, Rejection};
 use life_agent_plans::fault::PlanFault;
 use serde::Serialize;
 
-/// Why a call was not carried out.
+/// The request was not carried out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
-    /// A gate refused; the refusal is on the record.
+    /// A gate refused the request. The denial is durable.
     #[error("{}", .0.message)]
     Denied(Box<DenialReport>),
-    /// A policy or profile document has faults; the one in force stays.
-    #[error("the policy has {}; `details` names each, and the one in force stays", counted(.0.len()))]
+    /// A policy or profile document has errors. The active policy stays.
+    #[error("the policy has {}; `details` lists them, and the active policy stays", counted(.0.len()))]
     PolicyInvalid(Vec<Fault>),
-    /// A plan cannot be made as asked.
-    #[error("{} {}; `details` names each", whose(*.rounds), counted(.faults.len()))]
+    /// The plan is not valid.
+    #[error("{} {}; `details` lists them", whose(*.rounds), counted(.faults.len()))]
     PlanInvalid {
         /// `path_forbidden` if one of them is a path that is off limits, else `plan_invalid`.
         code: &'static str,
-        /// How many drafts of a model led to it; 0 for what the caller sent.
+        /// The number of drafts of a model; 0 if the caller sent the edits.
         rounds: usize,
-        /// Everything wrong with it.
+        /// All faults of the plan.
         faults: Vec<PlanFault>,
     },
-    /// A path that this call may not name.
+    /// The request names a path that it must not name.
     #[error("{0}")]
     PathForbidden(String),
-    /// There is no such thing.
+    /// The object does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// It contradicts how things are.
+    /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(String),
-    /// Another turn of the agent took longer than this step may wait.
+    /// Another turn of the agent took longer than this step waits.
     #[error("a turn of this agent is still under way; ask again when it is done")]
     AgentBusy,
     /// No model provider is configured.
     #[error("no model is configured; set `GROQ_API_KEY` and start again")]
     LlmUnconfigured,
-    /// The model provider failed, or what it sent is no answer.
+    /// The model provider failed or sent an unusable reply.
     #[error("{message}")]
     LlmFailed {
-        /// What happened; the provider's words are redacted.
+        /// The cause. Texts of the provider are redacted.
         message: String,
     },
-    /// The model provider refuses the request as it is; in another form it may pass.
+    /// The model provider rejects the form of the request; another form may pass.
     #[error("{message}")]
     LlmUnsuited {
-        /// What happened; the provider's words are redacted.
+        /// The cause. Texts of the provider are redacted.
         message: String,
     },
     /// The model provider took too long.
     #[error("{message}")]
     LlmTimeout {
-        /// What was waited for.
+        /// The cause.
         message: String,
     },
-    /// The model cannot be asked now; later it may.
+    /// The model is not available now.
     #[error("{message}")]
     LlmBusy {
-        /// What is at its limit.
+        /// The exhausted limit.
         message: String,
         /// Seconds after which a retry may pass.
         retry_after: u64,
     },
-    /// The request cannot work with any provider; nothing was sent.
+    /// No provider would accept the request; nothing was sent.
     #[error("{message}")]
     LlmRefused {
-        /// What to change.
+        /// The required change.
         message: String,
     },
-    /// More work is queued than the journal can take.
+    /// The journal's queue is full.
     #[error("more steps are waiting than the journal takes; try again in a moment")]
     Overloaded,
-    /// As many turns are queued as may be.
+    /// The queue of turns is full.
     #[error("the queue of turns is full; try again when some of them are done")]
     QueueFull,
-    /// The service ended while a queued turn was being taken.
+    /// The service stopped during a queued turn.
     #[error(
         "the service stopped while the turn was being taken; nothing was changed, queue it again"
     )]
@@ -90,10 +91,10 @@ pub enum EngineError {
     Unavailable,
 }
 
-/// A refusal as the caller sees it.
+/// A denial, as the caller sees it.
 #[derive(Debug, Clone, Serialize)]
 pub struct DenialReport {
-    /// Why, as metrics count it.
+    /// The cause.
     #[serde(skip)]
     pub reason: Reason,
     /// The gate that refused.
@@ -109,9 +110,9 @@ pub struct DenialReport {
     pub retry_after: Option<u64>,
     /// The row that records it.
     pub event_id: u64,
-    /// 0 to 1, out of what was found.
+    /// 0 to 1, computed from the findings.
     pub score: f64,
-    /// What was found; places, never texts.
+    /// The findings: places, never texts.
     pub findings: Vec<life_agent_domain::governance::gate::Finding>,
     /// The policy rules that matched.
     pub applied_policies: Vec<String>,
@@ -134,38 +135,45 @@ impl From<JournalError> for EngineError {
     }
 }
 
-/// Why an engine could not be opened: a sentence for the operator, before anything is served.
+/// The URL of the OPA server is not usable.
 #[derive(Debug, thiserror::Error)]
+#[error("`OPA_URL` must be an absolute http or https URL without a user and a query")]
+pub struct BadOpaUrl;
+
+/// The engine could not be opened. The message is for the operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The journal cannot be opened.
     #[error("{0}")]
     Journal(#[from] JournalError),
     /// The OPA server cannot be asked.
     #[error("{0}")]
-    Opa(#[from] crate::opa_server::BadOpaUrl),
+    Opa(#[from] BadOpaUrl),
     /// The model provider cannot be asked with these settings.
     #[error("{0}")]
     Llm(String),
-    /// A document that the service needs has faults.
+    /// A required document has errors.
     #[error("`{path}` is not valid:{}", list(.faults))]
     Document {
         /// The file.
         path: String,
-        /// Everything wrong with it.
+        /// All errors of the document.
         faults: Vec<Fault>,
     },
-    /// A file or folder cannot be read or made.
+    /// A file or folder cannot be read or created.
     #[error("cannot use `{path}`: {error}")]
     Path {
         /// The file or folder.
         path: String,
-        /// What the system says.
+        /// The system's error.
+        #[source]
         error: std::io::Error,
     },
 }
 
 impl OpenError {
-    /// For what the system says about a file or folder.
+    /// Converts the system's error for a file or folder.
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |error| OpenError::Path { path, error }

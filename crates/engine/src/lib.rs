@@ -1,65 +1,66 @@
-//! The use cases of the service, for the server and for any Rust program that embeds them.
+//! The use cases of the service, for the server and for Rust programs that embed them.
 //!
-//! An [`Engine`] owns one journal, one policy in force and the agents in memory. Every call goes the
-//! same way: gather the facts, run the chain, decide, append the row, wait until it is durable,
-//! answer. Nothing here knows HTTP.
+//! An [`Engine`] owns a journal, an active policy and the agents in memory. Every request takes the same
+//! path: gather the inputs of the gates, run the chain, decide, append the row, wait until it is durable,
+//! respond. Nothing here depends on HTTP.
 //!
-//! * An answer means that its row is on the disk. When the journal cannot take it, the caller gets
+//! * A response means that its row is durable. If the journal fails, the caller gets
 //!   [`EngineError::Unavailable`] and the agent is rebuilt from the journal before its next step.
-//! * Steps of one agent are ordered by a short lock that hands the row to the journal in the same
-//!   breath and is released before the commit, so that many steps share one commit.
+//! * A short lock orders the steps of one agent. It is released before the commit, so that many steps share
+//!   one commit.
 
-mod act;
 mod agents;
-mod answers;
+mod blocking;
+mod builder;
 mod chat;
-mod check;
+mod clock;
 mod config;
-mod denied;
-mod engine;
+mod context;
 mod error;
-mod facts;
+mod facade;
+mod govern;
 mod idempotency;
-mod kill_switch;
-mod limiter;
-mod llm;
-mod memory;
+mod jobs;
 mod meters;
-mod opa_server;
-mod plan;
+mod narration;
+mod planning;
 mod policy;
-mod policy_files;
-mod queue;
-mod recorded;
+mod recorder;
 mod replay;
 mod retention;
-mod review;
-mod shelf;
-mod step;
-mod told;
-mod turn;
+mod steps;
+mod views;
 mod workspace;
 
-pub use answers::{
-    Acted, AgentSummary, Asked, Checked, GateNotes, KillSwitchStatus, Meta, PolicyInForce,
-    PolicyReport, PolicySource, Present, Source,
+pub use builder::EngineBuilder;
+pub use chat::{
+    ChatEvent, ChatEvents, ChatOutcome, ChatRequest, Completion, CompletionEvent, CompletionEvents,
+    LlmStatus,
 };
-pub use chat::{ChatAsked, ChatEvent, ChatEvents, Chatted, LlmStatus};
+pub use clock::{Clock, SystemClock};
 pub use config::{Config, LlmConfig, OpaMode};
-pub use engine::{Caller, Engine};
-pub use error::{DenialReport, EngineError, OpenError};
+pub use context::RequestContext;
+pub use error::{BadOpaUrl, DenialReport, EngineError, OpenError};
+pub use facade::Engine;
 pub use idempotency::{Claim, Effect, KeyedCall, Mark};
+pub use jobs::{QueuedTurn, ResultRenderer};
 pub use life_agent_domain as domain;
-pub use life_agent_groq::Usage;
+pub use life_agent_domain::governance::event::{
+    Review, Source, TokenUsage as Usage, ToolDecision, ToolStep, Withheld,
+};
+pub use life_agent_domain::governance::gate::GateNotes;
+pub use life_agent_domain::governance::request::Request as CheckRequest;
+pub use life_agent_groq::Model;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
 pub use life_agent_policy as policy_document;
-pub use llm::{Completion, CompletionEvent, CompletionEvents};
-pub use plan::{PlanAsked, Planned};
+pub use planning::{
+    NewPlan, PlanList, PlanOutcome, PlanRepository, PlanSummary, PlanView, StoredPlan,
+};
 pub use policy::check_policy;
-pub use queue::{QueuedTurn, Wording};
 pub use replay::{Divergence, ReplayReport, replay};
-pub use review::Review;
-pub use shelf::{PlanList, PlanSummary, PlanView, Shelf, StoredPlan};
-pub use told::{Decision, ToolStep, TurnEvent, Turned, Withheld};
-pub use turn::TurnEvents;
+pub use steps::TurnEvents;
+pub use views::{
+    ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
+    PolicySource, Present, StepOutcome, TurnEvent, TurnOutcome,
+};

@@ -1,18 +1,18 @@
-//! The engine's own metrics, with their handles resolved once.
+//! The engine's metrics, with their handles resolved once.
 
 use std::time::Instant;
 
 use life_agent_domain::governance::command::Kind;
-use life_agent_domain::governance::gate::{Effect, Reason, Trace, Watch};
+use life_agent_domain::governance::gate::{Effect, GateObserver, Reason, Trace};
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// Handles of what is counted on every request.
+/// The metrics of every request.
 pub(crate) struct Meters {
     actions: [Counter; Kind::ALL.len()],
     seconds: [Histogram; Kind::ALL.len()],
     denied: [Counter; Reason::ALL.len()],
     would_deny: [Counter; Reason::ALL.len()],
-    /// Time from the call of `plan` to its answer.
+    /// Duration of plan requests.
     pub(crate) plan_seconds: Histogram,
 }
 
@@ -29,38 +29,38 @@ impl Meters {
         }
     }
 
-    /// A request of this kind was carried out, begun at `begun`.
-    pub(crate) fn done(&self, kind: Kind, begun: Instant) {
+    /// Counts a completed request of this kind that started at `started`.
+    pub(crate) fn done(&self, kind: Kind, started: Instant) {
         self.actions[kind as usize].increment(1);
-        self.seconds[kind as usize].record(begun.elapsed());
+        self.seconds[kind as usize].record(started.elapsed());
     }
 
-    /// So many acts were done by the model in a turn, which is timed as a whole.
+    /// Counts the acts of the model in a turn. The turn is timed as a whole.
     pub(crate) fn acts_in_turn(&self, acts: usize) {
         self.actions[Kind::Act as usize].increment(acts as u64);
     }
 
-    /// A request passed the gates.
+    /// Counts a request that passed the gates.
     pub(crate) fn permitted(&self, trace: &Trace) {
         if let Some(reason) = would_deny(trace) {
             self.would_deny[reason as usize].increment(1);
         }
     }
 
-    /// A request was refused.
+    /// Counts a refused request.
     pub(crate) fn denied(&self, reason: Reason) {
         self.denied[reason as usize].increment(1);
     }
 }
 
-/// Why a request that passed would have been refused if everything observed were enforced; the first
-/// finding decides, as it would.
+/// The reason for which a permitted request would be refused if all observed findings were enforced. The
+/// first finding decides.
 fn would_deny(trace: &Trace) -> Option<Reason> {
     let observed = trace.findings.iter().find(|finding| finding.effect == Effect::Observe)?;
     Some(if observed.category == "rule" { Reason::RuleDeny } else { Reason::RiskPattern })
 }
 
-/// `gate_seconds{gate}`: times every gate of a chain, whose names are known when it is made.
+/// Measures `gate_seconds{gate}` for the gates of one chain.
 pub(crate) struct GateTimer {
     gates: Vec<(&'static str, Histogram)>,
 }
@@ -72,7 +72,7 @@ impl GateTimer {
     }
 }
 
-impl Watch for GateTimer {
+impl GateObserver for GateTimer {
     fn gate(&self, name: &'static str, check: &mut dyn FnMut()) {
         let begun = Instant::now();
         check();

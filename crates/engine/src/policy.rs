@@ -1,190 +1,62 @@
-//! The policy in force: loaded at the start, replaced whole by a reload, kept when a reload fails.
+//! The active policy and its replacement.
+
+mod active;
+mod files;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use life_agent_domain::agent::profile::Profile;
-use life_agent_domain::governance::event::EventKind;
-use life_agent_domain::governance::fault::Fault;
-use life_agent_domain::governance::gate::Chain;
-use life_agent_gates::ChainOptions;
-use life_agent_gates::opa::{Opa, OpaPolicy};
-use life_agent_observer::WriteBatch;
-use life_agent_policy::snapshot::Snapshot;
+use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
+use life_agent_policy::document::Policy;
 use metrics::counter;
-use serde::Serialize;
 
-use crate::answers::{PolicyInForce, PolicyReport, PolicySource};
-use crate::config::{Config, OpaMode};
-use crate::engine::{Caller, Engine, now, row_data};
+pub(crate) use active::{ActivePolicy, PolicyCell};
+pub(crate) use files::{Extensions, PolicyFiles};
+
+use crate::blocking::blocking;
+use crate::config::Config;
+use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
-use crate::facts::blocking;
-use crate::meters::GateTimer;
-use crate::policy_files::{Document, PolicyFiles};
+use crate::recorder::{Batch, Recorder};
+use crate::views::{PolicyInForce, PolicyReport, PolicySource};
 use crate::workspace::Workspace;
 
-/// Everything that a request is judged and decided by, replaced as a whole.
-pub(crate) struct InForce {
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) profile: Profile,
-    pub(crate) chain: Chain,
-    pub(crate) timer: GateTimer,
-    /// The file as callers may see it.
-    pub(crate) shown_path: String,
-    loaded_at: String,
+/// Validates and replaces the active policy.
+pub(crate) struct PolicyService {
+    cell: Arc<PolicyCell>,
+    files: PolicyFiles,
+    recorder: Recorder,
+    /// Held while a policy is replaced.
+    reloading: tokio::sync::Mutex<()>,
 }
 
-pub(crate) struct PolicyStore {
-    in_force: ArcSwap<InForce>,
-    pub(crate) files: PolicyFiles,
-}
-
-/// What brought a policy into force, as its row states.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Trigger {
-    Call,
-    FileChange,
-}
-
-#[derive(Serialize)]
-struct Reloaded<'a> {
-    path: &'a str,
-    policy_hash: &'a str,
-    previous_hash: &'a str,
-    rule_count: usize,
-    trigger: Trigger,
-}
-
-#[derive(Serialize)]
-struct Rejected<'a> {
-    path: &'a str,
-    faults: &'a [Fault],
-    trigger: Trigger,
-}
-
-impl InForce {
-    /// Compiles a whole document; every fault of each of its parts is reported.
-    pub(crate) fn compile(document: &Document, files: &PolicyFiles) -> Result<Self, Vec<Fault>> {
-        let (parts, opa) = Self::parts(document, files);
-        match (parts, opa) {
-            (Ok(parts), Ok(opa)) => Ok(Self::assemble(document, parts, opa)),
-            (parts, opa) => {
-                let mut faults = parts.err().unwrap_or_default();
-                faults.extend(opa.err().unwrap_or_default());
-                Err(faults)
-            }
-        }
+impl PolicyService {
+    pub(crate) fn new(cell: Arc<PolicyCell>, files: PolicyFiles, recorder: Recorder) -> Self {
+        Self { cell, files, recorder, reloading: tokio::sync::Mutex::default() }
     }
 
-    /// Reads what the files have at the start and compiles it with `compile`.
-    pub(crate) fn first(
-        files: &PolicyFiles,
-        compile: fn(&Document, &PolicyFiles) -> Result<Self, Vec<Fault>>,
-    ) -> Result<Self, OpenError> {
-        let document = files.read_first()?;
-        compile(&document, files)
-            .map_err(|faults| OpenError::Document { path: document.shown_path.clone(), faults })
-    }
-
-    /// What the service starts with. Modules that do not compile are no reason not to start: the OPA
-    /// gate denies everything until they do.
-    pub(crate) fn compile_first(
-        document: &Document,
-        files: &PolicyFiles,
-    ) -> Result<Self, Vec<Fault>> {
-        let (parts, opa) = Self::parts(document, files);
-        let opa = opa.unwrap_or_else(|faults| {
-            for fault in faults {
-                tracing::error!(%fault, "the OPA gate denies everything until its modules are mended");
-            }
-            Some(Opa::Broken)
-        });
-        Ok(Self::assemble(document, parts?, opa))
-    }
-
-    #[expect(clippy::type_complexity, reason = "two results that are always taken apart at once")]
-    fn parts(
-        document: &Document,
-        files: &PolicyFiles,
-    ) -> (Result<(Snapshot, Profile), Vec<Fault>>, Result<Option<Opa>, Vec<Fault>>) {
-        let snapshot = life_agent_policy::snapshot::compile(&document.policy, files.workspace());
-        let profile = life_agent_policy::profile::compile_profile(&document.profile);
-        let parts = match (snapshot, profile) {
-            (Ok(snapshot), Ok(profile)) => Ok((snapshot, profile)),
-            (snapshot, profile) => {
-                let of_profile =
-                    |fault: Fault| Fault { path: format!("agent.{}", fault.path), ..fault };
-                let mut faults = snapshot.err().unwrap_or_default();
-                faults.extend(profile.err().unwrap_or_default().into_iter().map(of_profile));
-                Err(faults)
-            }
-        };
-        let opa = match files.opa {
-            OpaMode::Off => Ok(None),
-            OpaMode::Server(_) => Ok(Some(Opa::Remote)),
-            OpaMode::Embedded => OpaPolicy::compile(&document.modules)
-                .map(|policy| Some(Opa::Embedded(Arc::new(policy)))),
-        };
-        (parts, opa)
-    }
-
-    fn assemble(document: &Document, parts: (Snapshot, Profile), opa: Option<Opa>) -> Self {
-        let (snapshot, profile) = (Arc::new(parts.0), parts.1);
-        let chain = life_agent_gates::chain(Arc::clone(&snapshot), ChainOptions { opa });
-        Self {
-            timer: GateTimer::new(chain.gates().map(|gate| gate.name())),
-            snapshot,
-            profile,
-            chain,
-            shown_path: document.shown_path.clone(),
-            loaded_at: now(),
-        }
-    }
-
-    fn report(&self) -> PolicyReport {
-        PolicyReport {
-            loaded_at: self.loaded_at.clone(),
-            rule_count: self.snapshot.policy.rules.len(),
-            policy_hash: self.snapshot.hash.clone(),
-        }
-    }
-}
-
-impl PolicyStore {
-    pub(crate) fn new(first: InForce, files: PolicyFiles) -> Self {
-        Self { in_force: ArcSwap::from_pointee(first), files }
-    }
-
-    pub(crate) fn in_force(&self) -> Arc<InForce> {
-        self.in_force.load_full()
-    }
-}
-
-impl Engine {
-    /// The policy in force: where it came from, and the document itself.
-    pub fn policy(&self) -> (PolicyInForce, life_agent_policy::document::Policy) {
-        let policy = self.policy.in_force();
-        let in_force = PolicyInForce {
+    /// The active policy and its document.
+    pub(crate) fn describe(&self) -> (PolicyInForce, Policy) {
+        let policy = self.cell.active();
+        let view = PolicyInForce {
             path: policy.shown_path.clone(),
             version: policy.snapshot.policy.version.clone(),
             hash: policy.snapshot.hash.clone(),
             loaded_at: policy.loaded_at.clone(),
         };
-        (in_force, policy.snapshot.policy.clone())
+        (view, policy.snapshot.policy.clone())
     }
 
-    /// The files whose changes [`Engine::policy_file_changed`] should be told of, there or not.
-    pub fn policy_sources(&self) -> Vec<std::path::PathBuf> {
-        self.policy.files.sources()
+    /// The files that [`Self::reload_if_changed`] reads, existing or not.
+    pub(crate) fn sources(&self) -> Vec<std::path::PathBuf> {
+        self.files.sources()
     }
 
-    /// Reads and compiles a policy as a reload would, and changes nothing.
-    pub async fn validate_policy(&self, source: PolicySource) -> Result<PolicyReport, EngineError> {
-        let files = self.policy.files.clone();
+    /// Compiles a policy as a reload would, without activating it.
+    pub(crate) async fn validate(&self, source: PolicySource) -> Result<PolicyReport, EngineError> {
+        let files = self.files.clone();
         let compiled = blocking(move || {
             let document = files.read(&source)?;
-            Ok(InForce::compile(&document, &files))
+            Ok(ActivePolicy::compile(&document, &files))
         });
         match compiled.await? {
             Ok(Ok(policy)) => Ok(policy.report()),
@@ -193,78 +65,78 @@ impl Engine {
         }
     }
 
-    /// Puts the policy at `path` into force (none: the one at `POLICY_PATH`), with the agent profile
-    /// as it is on the disk now.
-    pub async fn reload_policy(
+    /// Activates the policy at `path` (default: `POLICY_PATH`) with the current agent profile.
+    pub(crate) async fn reload(
         &self,
-        caller: &Caller,
+        context: &RequestContext,
         path: Option<String>,
     ) -> Result<PolicyReport, EngineError> {
         let source = path.map_or(PolicySource::Configured, PolicySource::Path);
-        self.replace_policy(caller, source, Trigger::Call).await
+        self.replace_policy(context, source, Trigger::Call).await
     }
 
-    /// The file in force, or the profile, may have changed on disk: reloads if it did, under the same
-    /// rules as a call. Returns whether anything was different.
-    pub async fn policy_file_changed(&self) -> Result<bool, EngineError> {
-        let files = self.policy.files.clone();
+    /// Reloads the active files if they changed, and returns whether they did.
+    pub(crate) async fn reload_if_changed(&self) -> Result<bool, EngineError> {
+        let files = self.files.clone();
         if !blocking(move || files.changed()).await? {
             return Ok(false);
         }
-        let source = self.policy.files.active_source();
-        self.replace_policy(&Caller::system(), source, Trigger::FileChange).await.map(|_| true)
+        let source = self.files.active_source();
+        self.replace_policy(&RequestContext::system(), source, Trigger::FileChange)
+            .await
+            .map(|_| true)
     }
 
     async fn replace_policy(
         &self,
-        caller: &Caller,
+        context: &RequestContext,
         source: PolicySource,
         trigger: Trigger,
     ) -> Result<PolicyReport, EngineError> {
-        // One at a time, so that rows tell the order in which policies were in force.
+        // One at a time, so that the order of the rows is the order of the policies.
         let _order = self.reloading.lock().await;
-        let files = self.policy.files.clone();
+        let files = self.files.clone();
         let read = blocking(move || {
             let document = files.read(&source)?;
-            let compiled = InForce::compile(&document, &files);
+            let compiled = ActivePolicy::compile(&document, &files);
             Ok((document, compiled))
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
         match compiled {
             Ok(policy) => {
                 let policy = Arc::new(policy);
-                let previous = self.policy.in_force();
-                let data = row_data(&Reloaded {
-                    path: &policy.shown_path,
-                    policy_hash: &policy.snapshot.hash,
-                    previous_hash: &previous.snapshot.hash,
+                let previous = self.cell.active();
+                let record = PolicyReloadRecord {
+                    path: policy.shown_path.as_str().into(),
+                    previous_hash: previous.snapshot.hash.as_str().into(),
                     rule_count: policy.snapshot.policy.rules.len(),
                     trigger,
-                })?;
-                let entry = self.entry(caller, EventKind::PolicyReload, None, data);
-                let extra = caller.marked(Vec::new());
-                let recorded = self
-                    .journal
-                    .append(WriteBatch { side_writes: extra, ..WriteBatch::of(entry) })?;
-                // Before the row can be seen: whoever acts on it is judged by the new policy.
-                self.policy.in_force.store(Arc::clone(&policy));
+                };
+                let mut batch = Batch::new(context, &policy.snapshot.hash);
+                batch.push(None, &record)?;
+                let recorded = self.recorder.append(batch)?;
+                // Before the row is visible: its readers must be judged by the new policy.
+                self.cell.replace(Arc::clone(&policy));
                 if let Err(error) = recorded.await {
-                    self.policy.in_force.store(previous);
+                    self.cell.replace(previous);
                     return Err(error.into());
                 }
-                self.policy.files.seen(&document);
-                self.policy.files.activate(&document);
+                self.files.seen(&document);
+                self.files.activate(&document);
                 count("reloaded");
                 Ok(policy.report())
             }
             Err(faults) => {
                 count("rejected");
-                let data =
-                    row_data(&Rejected { path: &document.shown_path, faults: &faults, trigger })?;
-                let entry = self.entry(caller, EventKind::PolicyRejected, None, data);
-                self.journal.append(WriteBatch::of(entry))?.await?;
-                // Only now: what could not be recorded is tried again.
-                self.policy.files.seen(&document);
+                let record = PolicyRejectedRecord {
+                    path: document.shown_path.as_str().into(),
+                    faults: faults.as_slice().into(),
+                    trigger,
+                };
+                let hash = &self.cell.active().snapshot.hash;
+                self.recorder.record(context, hash, None, &record, Vec::new()).await?;
+                // Only now, so that a rejection that was not recorded is tried again.
+                self.files.seen(&document);
                 Err(EngineError::PolicyInvalid(faults))
             }
         }
@@ -275,8 +147,8 @@ impl Engine {
 pub fn check_policy(config: &Config) -> Result<PolicyReport, OpenError> {
     let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
         .map_err(OpenError::at(&config.workspace_dir))?;
-    let files = PolicyFiles::new(config, workspace);
-    Ok(InForce::first(&files, InForce::compile)?.report())
+    let files = PolicyFiles::new(config, workspace, Extensions::default());
+    Ok(ActivePolicy::first(&files, ActivePolicy::compile)?.report())
 }
 
 fn count(result: &'static str) {

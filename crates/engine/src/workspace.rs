@@ -1,15 +1,15 @@
-//! The workspace as plans see it: looked at, never written to.
+//! The workspace that plans refer to: read, never written.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use life_agent_domain::governance::gate::TargetFact;
 
-/// The tree that plans are about.
+/// The tree that plans refer to.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// The plans folder counts as present even before it is made, so that a policy may name it.
+    /// The plans folder counts as existing before it is created, so that a policy may name it.
     plans_dir_name: Option<String>,
 }
 
@@ -27,20 +27,20 @@ impl Workspace {
         &self.root
     }
 
-    /// Each target as the file system shows it, in order.
+    /// Each target on the file system, in order.
     pub(crate) fn facts(&self, targets: &[String]) -> Vec<TargetFact> {
         targets.iter().map(|raw| self.fact(raw)).collect()
     }
 
     fn fact(&self, raw: &str) -> TargetFact {
-        // What is no path below the workspace to begin with needs no look: the gate refuses it.
+        // The gate refuses a path that leads outside the workspace without a lookup.
         match life_agent_gates::paths::normalise(raw) {
             Ok(relative) => self.resolve(&relative),
             Err(_) => TargetFact::Outside,
         }
     }
 
-    /// Follows symlinks as far as the path exists; what does not exist yet is taken as written.
+    /// Follows symlinks as far as the path exists; the rest is taken literally.
     fn resolve(&self, relative: &str) -> TargetFact {
         let mut path = self.root.clone();
         let mut exists = true;

@@ -17,7 +17,8 @@ use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::plans::life::{Decision, Status};
 use life_agent_engine::plans::request::PlanRequest;
 use life_agent_engine::{
-    Asked, Caller, Config, Engine, EngineError, OpaMode, PlanAsked, PolicySource, replay,
+    CheckRequest, Config, Engine, EngineError, NewPlan, OpaMode, PolicySource, RequestContext,
+    replay,
 };
 use life_agent_observer_sqlite::{Sqlite, SqliteFile};
 
@@ -33,8 +34,8 @@ fn db(dir: &Path) -> Sqlite {
     Sqlite::at(dir.join("agent.db"))
 }
 
-fn caller() -> Caller {
-    Caller::new(Principal::new("tester"), "r-1".to_owned())
+fn caller() -> RequestContext {
+    RequestContext::new(Principal::new("tester"), "r-1".to_owned())
 }
 
 fn agent(id: &str) -> AgentId {
@@ -194,7 +195,7 @@ async fn a_plan_is_an_artifact_that_another_key_reviews() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
     std::fs::write(dir.path().join("plans/notes.md"), "one\ntwo\n").unwrap();
-    let asked = |edits: Vec<Edit>| PlanAsked {
+    let asked = |edits: Vec<Edit>| NewPlan {
         draft: true,
         intent: "say three".to_owned(),
         context: String::new(),
@@ -214,7 +215,7 @@ async fn a_plan_is_an_artifact_that_another_key_reviews() {
     let approve = Decision::Approve;
     let own = engine.review_plan(&caller(), &planned.id, approve, "mine").await;
     assert!(matches!(own, Err(EngineError::Conflict(_))), "{own:?}");
-    let other = Caller { principal: Principal::new("other"), ..caller() };
+    let other = RequestContext::new(Principal::new("other"), "r-1".to_owned());
     let view = engine.review_plan(&other, &planned.id, approve, "fine").await.unwrap();
     assert_eq!((view.summary.status, view.stale), (Status::Approved, false));
     let again = engine.review_plan(&other, &planned.id, Decision::Reject, "").await;
@@ -245,11 +246,12 @@ async fn a_check_has_no_effect() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
     let head = engine.journal().head();
-    let checked = engine.check(&caller(), Asked::Turn(turn("hero", "look around"))).await.unwrap();
+    let checked =
+        engine.check(&caller(), CheckRequest::Turn(turn("hero", "look around"))).await.unwrap();
     assert_eq!((checked.decision, checked.notes.score), ("allow", 0.0));
     let targets = vec!["../etc/passwd".to_owned()];
     let plan = Plan { intent: "mend it".to_owned(), context: String::new(), targets };
-    let checked = engine.check(&caller(), Asked::Plan(plan)).await.unwrap();
+    let checked = engine.check(&caller(), CheckRequest::Plan(plan)).await.unwrap();
     assert_eq!((checked.decision, checked.code), ("deny", Some("path_forbidden")));
     assert_eq!(engine.journal().head(), head);
     assert_eq!(engine.state(&agent("hero")).await.unwrap().state.version, 0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use life_agent_domain::governance::command::Turn;
-use life_agent_domain::governance::gate::{GateInputs, KillSwitch, Rate, Unwatched, evaluate};
+use life_agent_domain::governance::gate::{GateInputs, KillSwitch, NoopObserver, Rate, evaluate};
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::{ChainOptions, Scanner, chain};
 use life_agent_policy::snapshot::{Snapshot, Workspace, compile, default_text};
@@ -71,7 +71,7 @@ fn chain_on_a_turn_of_1_kb(bencher: Bencher<'_, '_>) {
     let Ok(agent) = AgentId::new("hero") else { return };
     let principal = Principal::new("bench");
     let input = text(HARMLESS, 1_024);
-    bencher
-        .with_inputs(|| Turn { agent: agent.clone(), input: input.clone() })
-        .bench_values(|turn| evaluate(&chain, principal.clone(), turn, &facts, &Unwatched).is_ok());
+    bencher.with_inputs(|| Turn { agent: agent.clone(), input: input.clone() }).bench_values(
+        |turn| evaluate(&chain, principal.clone(), turn, &facts, &NoopObserver).is_ok(),
+    );
 }

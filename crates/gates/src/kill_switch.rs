@@ -22,7 +22,10 @@ impl Gate for KillSwitchGate {
             Some(KillSwitch::On { reason }) => format!(
                 "the kill switch is on ({reason}); reading still works, acting does again once it is off"
             ),
-            None => "it is not known whether the kill switch is on; tell the operator".to_owned(),
+            None => {
+                let message = "the state of the kill switch is unknown; contact the operator";
+                return Verdict::refuse(Refusal::new(Reason::GateUnavailable, message));
+            }
         };
         Verdict::refuse(Refusal {
             reason: Reason::KillSwitch,
@@ -45,14 +48,19 @@ mod tests {
             (Some(KillSwitch::Off), None),
             (on(""), Some("the kill switch is on;")),
             (on("drill"), Some("the kill switch is on (drill)")),
-            (None, Some("not known")),
+            (None, Some("is unknown")),
         ] {
             let facts = GateInputs { kill_switch: kill_switch.clone(), ..GateInputs::default() };
             let refusal = KillSwitchGate.check(&subject(&turn("hello")), &facts).refusal;
             match (refusal, said) {
                 (None, None) => {}
                 (Some(refusal), Some(said)) => {
-                    assert_eq!(refusal.reason, Reason::KillSwitch);
+                    let reason = if kill_switch.is_some() {
+                        Reason::KillSwitch
+                    } else {
+                        Reason::GateUnavailable
+                    };
+                    assert_eq!(refusal.reason, reason);
                     assert!(refusal.message.contains(said), "{}", refusal.message);
                 }
                 (refusal, _) => panic!("{kill_switch:?}: {refusal:?}"),

@@ -16,7 +16,10 @@ impl Gate for RateGate {
         let retry_after = match facts.rate {
             Some(Rate::Within) => return Verdict::pass(),
             Some(Rate::Exceeded { retry_after }) => retry_after.max(1),
-            None => 1,
+            None => {
+                let message = "the rate of the caller is unknown; contact the operator";
+                return Verdict::refuse(Refusal::new(Reason::GateUnavailable, message));
+            }
         };
         Verdict::refuse(Refusal {
             reason: Reason::RateLimited,
@@ -38,12 +41,13 @@ mod tests {
             (Some(Rate::Within), None),
             (Some(Rate::Exceeded { retry_after: 7 }), Some(7)),
             (Some(Rate::Exceeded { retry_after: 0 }), Some(1)),
-            (None, Some(1)),
         ] {
             let facts = GateInputs { rate, ..GateInputs::default() };
             let refusal = RateGate.check(&subject(&turn("hello")), &facts).refusal;
             assert_eq!(refusal.as_ref().and_then(|refusal| refusal.retry_after), expected);
             assert!(refusal.is_none_or(|refusal| refusal.reason == Reason::RateLimited));
         }
+        let refusal = RateGate.check(&subject(&turn("hello")), &GateInputs::default()).refusal;
+        assert!(refusal.is_some_and(|refusal| refusal.reason == Reason::GateUnavailable));
     }
 }

@@ -8,7 +8,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use life_agent_domain::governance::command::{Command, Subject};
+use life_agent_domain::governance::command::{Command, Kind, Subject};
 use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::{Gate, GateInputs, OpaAnswer, Reason, Refusal, Verdict};
 use regorus::languages::rego::compiler::Compiler;
@@ -193,16 +193,22 @@ impl Gate for OpaGate {
         };
         match answer {
             OpaAnswer::Allow => Verdict::pass(),
-            OpaAnswer::Deny { why } => Verdict::refuse(Refusal {
-                reason: Reason::OpaDeny,
-                rule: Some(ENTRY_POINT.to_owned()),
-                message: format!(
-                    "the OPA gate did not allow this {}: {why}; ask whoever keeps its modules",
-                    subject.command.kind().as_str()
-                ),
-                retry_after: None,
-            }),
+            OpaAnswer::Deny { why } => Verdict::refuse(refusal(subject.command.kind(), &why)),
         }
+    }
+}
+
+/// The refusal of a request that the policy engine did not allow.
+pub fn refusal(kind: Kind, why: &str) -> Refusal {
+    Refusal {
+        rule: Some(ENTRY_POINT.to_owned()),
+        ..Refusal::new(
+            Reason::OpaDeny,
+            format!(
+                "the OPA gate did not allow this {}: {why}; ask the maintainer of its modules",
+                kind.as_str()
+            ),
+        )
     }
 }
 

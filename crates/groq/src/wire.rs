@@ -152,6 +152,16 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
+impl From<Usage> for life_agent_domain::governance::event::TokenUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens,
+        }
+    }
+}
+
 impl Usage {
     /// The usage in a response or in an event of a stream, in the names of OpenAI's chat completions
     /// (at Groq inside `x_groq`), of its Responses API or of Anthropic's Messages API.

@@ -1,5 +1,6 @@
 //! The record of a plan: the JSON half of its artifact.
 
+pub use life_agent_domain::governance::event::{DraftedBy, Stats};
 use serde::{Deserialize, Serialize};
 
 /// A plan's record, written once and never changed; its review lives in the journal.
@@ -48,18 +49,6 @@ pub struct Record {
     pub policies: Vec<String>,
 }
 
-/// Who wrote the edits of a plan whose author only said what they are for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DraftedBy {
-    /// The provider's name for the model.
-    pub model: String,
-    /// How many drafts it took.
-    pub rounds: usize,
-    /// The journal's rows of the exchanges with it.
-    pub exchanges: Vec<u64>,
-}
-
 /// Where the patch is, and what proves that it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatchRef {
@@ -83,18 +72,6 @@ pub struct FileRecord {
     pub before: Option<String>,
     /// BLAKE3 of the file after, in hex; `null` if it is gone.
     pub after: Option<String>,
-}
-
-/// How large a plan is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Stats {
-    /// Files, a rename counted once.
-    pub files: usize,
-    /// Lines added.
-    pub added: usize,
-    /// Lines removed.
-    pub removed: usize,
 }
 
 /// One check that the plan passed; a plan that fails one is never kept.

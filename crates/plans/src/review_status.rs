@@ -1,5 +1,6 @@
 //! The status of a plan: created, approved or rejected, and once approved, branched.
 
+pub use life_agent_domain::governance::event::ReviewDecision as Decision;
 use serde::{Deserialize, Serialize};
 
 /// The status of a plan.
@@ -32,18 +33,6 @@ impl Status {
             Status::Branched => "branched",
         }
     }
-}
-
-/// The decision of a reviewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(as = PlanDecision))]
-pub enum Decision {
-    /// It may become a branch.
-    Approve,
-    /// It may not become a branch.
-    Reject,
 }
 
 /// Why a review was not accepted.

@@ -12,7 +12,7 @@ use life_agent_engine::observer::Readers;
 use life_agent_engine::plans::branch::{Branch, BranchError};
 use life_agent_engine::plans::git::without_secrets;
 use life_agent_engine::plans::life::Status;
-use life_agent_engine::{Config, EngineError, PlanSummary, PlanView, Shelf, StoredPlan};
+use life_agent_engine::{Config, EngineError, PlanRepository, PlanSummary, PlanView, StoredPlan};
 use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, print_styled, spinner};
@@ -98,7 +98,7 @@ fn status(text: &str) -> Result<Status, String> {
 pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
     // The journal first: without one, opening the plans folder would create it for nothing.
     let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
-    let shelf = Shelf::open(config).map_err(|error| error.to_string())?;
+    let shelf = PlanRepository::open(config).map_err(|error| error.to_string())?;
     match plan {
         Plan::List(options) => {
             let plans = list(&shelf, &file, options).map_err(words)?;
@@ -170,7 +170,11 @@ fn show(view: &PlanView) {
     }
 }
 
-fn list(shelf: &Shelf, file: &SqliteFile, options: &List) -> Result<Vec<PlanSummary>, EngineError> {
+fn list(
+    shelf: &PlanRepository,
+    file: &SqliteFile,
+    options: &List,
+) -> Result<Vec<PlanSummary>, EngineError> {
     let mut list = shelf.list(options.status, None, options.limit.max(1));
     while let Some((status, before)) = list.next_page() {
         list.add(file.view()?.proposals(status, before, list.limit())?)?;
@@ -182,7 +186,7 @@ fn stored(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
     StoredPlan::read(id, file.view()?.proposal(id)?)
 }
 
-fn check(shelf: &Shelf, file: &SqliteFile, id: &str) -> CommandResult {
+fn check(shelf: &PlanRepository, file: &SqliteFile, id: &str) -> CommandResult {
     let plan = stored(file, id).map_err(words)?;
     match shelf.view(&plan) {
         Ok(view) if view.stale => {
@@ -204,7 +208,7 @@ fn check(shelf: &Shelf, file: &SqliteFile, id: &str) -> CommandResult {
 }
 
 fn branch(
-    shelf: &Shelf,
+    shelf: &PlanRepository,
     file: &SqliteFile,
     options: &MakeBranch,
     config: &Config,

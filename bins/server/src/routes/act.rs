@@ -5,7 +5,7 @@ use life_agent_engine::domain::agent::state;
 use life_agent_engine::domain::governance::command::Act;
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
 use life_agent_engine::domain::governance::payload::Payload;
-use life_agent_engine::{Acted, GateNotes};
+use life_agent_engine::{ActOutcome, GateNotes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -102,7 +102,7 @@ fn describe() -> Description {
 }
 async fn act(state: web::Data<AppState>, body: Body<ActBody>) -> Result<impl Responder, ApiError> {
     let agent_id = state.engine.redact(body.checked.agent.as_str());
-    let Acted { step, event_id, state_version, state_hash, notes } =
+    let ActOutcome { step, event_id, state_version, state_hash, notes } =
         state.engine.act(&body.caller, body.checked).await?;
     Ok(HttpResponse::Ok().json(ActAnswer {
         status: "ok",

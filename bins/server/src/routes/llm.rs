@@ -3,7 +3,7 @@
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Responder, Route};
 use life_agent_engine::domain::governance::command::Message;
-use life_agent_engine::{ChatAsked, ChatEvent, Chatted, LlmStatus};
+use life_agent_engine::{ChatEvent, ChatOutcome, ChatRequest, LlmStatus};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -58,7 +58,7 @@ pub struct ChatMessage {
 /// A checked conversation, and whether to stream the response.
 #[derive(Debug)]
 pub struct ChatCall {
-    pub(super) asked: ChatAsked,
+    pub(super) asked: ChatRequest,
     stream: bool,
 }
 
@@ -77,7 +77,7 @@ impl Document for ChatBody {
             faults.add("max_tokens", format!("must be a number from 1 to {MAX_TOKENS}"));
         }
         let Self { model, temperature, max_tokens, .. } = self;
-        let asked = ChatAsked { messages: messages?, model, temperature, max_tokens };
+        let asked = ChatRequest { messages: messages?, model, temperature, max_tokens };
         Some(ChatCall { asked, stream: self.stream == Some(true) })
     }
 }
@@ -127,7 +127,7 @@ fn describe_chat() -> Description {
              is 503 `llm_unconfigured`.",
         )
         .body::<ChatBody>(json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]}))
-        .json::<Chatted>(200, "The response has passed the gates and is recorded.", Some(json!({
+        .json::<ChatOutcome>(200, "The response has passed the gates and is recorded.", Some(json!({
             "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.",
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}, "event_id": 12,

@@ -6,7 +6,7 @@ use life_agent_engine::plans::record::{DraftedBy, Stats};
 use life_agent_engine::plans::request::{
     MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest,
 };
-use life_agent_engine::{GateNotes, PlanAsked};
+use life_agent_engine::{GateNotes, NewPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -51,8 +51,8 @@ pub struct PlanBody {
 }
 
 impl Document for PlanBody {
-    type Checked = PlanAsked;
-    fn check(self, faults: &mut Faults) -> Option<PlanAsked> {
+    type Checked = NewPlan;
+    fn check(self, faults: &mut Faults) -> Option<NewPlan> {
         let older = self.description.is_some() || self.target_files.is_some();
         let newer = self.intent.is_some() || self.context.is_some() || self.target_paths.is_some();
         if older && newer {
@@ -71,7 +71,7 @@ impl Document for PlanBody {
         let targets = named.and_then(|paths| paths_of(field, paths, faults));
         let (intent, context) = about?;
         let request = PlanRequest { targets: targets?, edits, patch: self.patch };
-        Some(PlanAsked { intent, context, request, draft: self.draft.unwrap_or(true) })
+        Some(NewPlan { intent, context, request, draft: self.draft.unwrap_or(true) })
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: Value) -> Option<PlanAsked> {
+    fn read(body: Value) -> Option<NewPlan> {
         let mut faults = Faults::default();
         serde_json::from_value::<PlanBody>(body).unwrap().check(&mut faults)
     }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, Route};
 use life_agent_engine::domain::agent::rules;
 use life_agent_engine::domain::governance::command::Turn;
 use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::{GateNotes, Source, ToolStep, TurnEvent, Turned, Usage, Withheld};
+use life_agent_engine::{GateNotes, Source, ToolStep, TurnEvent, TurnOutcome, Usage, Withheld};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -86,8 +86,8 @@ struct TurnEcho {
 
 impl TurnAnswer {
     /// The response to a turn; `agent_id` is redacted.
-    pub(super) fn of(agent_id: String, turned: Turned) -> Self {
-        let Turned { step, event_id, state_version, state_hash, notes, .. } = turned;
+    pub(super) fn of(agent_id: String, turned: TurnOutcome) -> Self {
+        let TurnOutcome { step, event_id, state_version, state_hash, notes, .. } = turned;
         Self {
             status: "ok",
             echo: TurnEcho { agent_id, input: step.input },

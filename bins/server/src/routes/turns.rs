@@ -2,13 +2,13 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, Route, web};
-use life_agent_engine::domain::governance::event::Row;
 use life_agent_engine::domain::governance::ids::AgentId;
+use life_agent_engine::domain::governance::redaction::Redact;
 use life_agent_engine::observer::JobStatus;
-use life_agent_engine::{Engine, EngineError, QueuedTurn, Turned, Wording};
+use life_agent_engine::{EngineError, QueuedTurn, ResultRenderer, TurnOutcome};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::turn::{TurnAnswer, TurnBody};
@@ -18,11 +18,8 @@ use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body};
 use crate::state::AppState;
 
-/// Fields of a turn's row that are not part of its response.
-const NOT_ANSWERED: [&str; 2] = ["input", "policy_hash"];
-
 /// How the queue renders responses.
-pub const WORDING: Wording = Wording { turned, failed };
+pub const RENDERER: ResultRenderer = ResultRenderer { completed, failed };
 
 /// A queued turn.
 #[derive(Serialize, ToSchema)]
@@ -53,11 +50,9 @@ pub struct TurnLater {
 
 impl From<QueuedTurn> for TurnLater {
     fn from(queued: QueuedTurn) -> Self {
-        let QueuedTurn { job, rows } = queued;
-        let result = job.result.clone().or_else(|| {
-            let answer = answer_of_rows(&job.agent_id, &job.input, &rows)?;
-            to_raw_value(&answer).ok()
-        });
+        let QueuedTurn { job, recovered } = queued;
+        let recovered = recovered.map(|turned| TurnAnswer::of(job.agent_id.clone(), turned));
+        let result = job.result.or_else(|| to_raw_value(&recovered?).ok());
         Self {
             status: job.status.as_str(),
             id: job.id,
@@ -147,59 +142,12 @@ async fn cancel_turn(
     Ok(HttpResponse::build(status).json(TurnLater::from(found)))
 }
 
-fn turned(engine: &Engine, agent: &AgentId, turned: Turned) -> Box<RawValue> {
-    let agent_id = engine.redact(agent.as_str());
+fn completed(redactor: &dyn Redact, agent: &AgentId, turned: TurnOutcome) -> Box<RawValue> {
+    let agent_id = redactor.redact(agent.as_str()).into_owned();
     to_raw_value(&TurnAnswer::of(agent_id, turned)).unwrap_or_default()
 }
 
-fn failed(engine: &Engine, error: EngineError) -> Box<RawValue> {
-    let error = ApiError::from(error).redacted(&|text| engine.redact(text));
+fn failed(redactor: &dyn Redact, error: EngineError) -> Box<RawValue> {
+    let error = ApiError::from(error).redacted(&|text| redactor.redact(text).into_owned());
     to_raw_value(&error.stored()).unwrap_or_default()
-}
-
-/// Rebuilds the response of a turn whose process ended before rendering it, from its row and the rows of the model's
-/// actions, which lead to the final state.
-fn answer_of_rows(agent_id: &str, input: &str, rows: &[Row]) -> Option<Value> {
-    let data = |row: &Row| serde_json::from_str::<Map<String, Value>>(row.data.get()).ok();
-    let (turn, acts) = rows.split_first()?;
-    let mut answer = data(turn)?;
-    let mut telling = answer.remove("telling").unwrap_or_default();
-    answer.retain(|name, _| !NOT_ANSWERED.contains(&name.as_str()));
-    answer.insert("status".to_owned(), "ok".into());
-    answer.insert("echo".to_owned(), json!({ "agent_id": agent_id, "input": input }));
-    answer.insert("event_id".to_owned(), turn.id.into());
-    answer.entry("source").or_insert_with(|| "offline".into());
-    if let Some(last) = acts.last() {
-        let last = data(last)?;
-        let after = ["state_version", "state_hash"];
-        answer.extend(
-            after.into_iter().filter_map(|name| Some((name.to_owned(), last.get(name)?.clone()))),
-        );
-    }
-    for name in ["usage", "withheld"] {
-        let told = telling.get_mut(name).map(Value::take).filter(|told| !told.is_null());
-        answer.extend(told.map(|told| (name.to_owned(), told)));
-    }
-    let steps = telling.get_mut("steps").and_then(Value::as_array_mut).map(std::mem::take);
-    let steps = answered_steps(steps.unwrap_or_default(), acts);
-    if !steps.is_empty() {
-        answer.insert("steps".to_owned(), steps.into());
-    }
-    Some(answer.into())
-}
-
-/// The tool calls of a turn as the response shows them. Acts match the rows in order.
-fn answered_steps(steps: Vec<Value>, acts: &[Row]) -> Vec<Value> {
-    let mut acts = acts.iter();
-    let answered = |mut step: Value| {
-        let done = step["decision"] == "allow" && step["tool"] != "plan";
-        if let Some(act) = done.then(|| acts.next()).flatten() {
-            step["event_id"] = act.id.into();
-        }
-        if let Value::Object(fields) = &mut step {
-            fields.retain(|name, _| !["found", "momentary"].contains(&name.as_str()));
-        }
-        step
-    };
-    steps.into_iter().map(answered).collect()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::governance::principal::Principal;
 use crate::governance::redaction::Redact;
 
 /// Longest agent id or action name, in characters.
@@ -76,22 +77,6 @@ name! {
 name! {
     /// What is done: 1–64 of `[A-Za-z0-9._:-]`, known to the profile or not.
     ActionName
-}
-
-/// The name of the key a caller used; never the key itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<str>);
-
-impl Principal {
-    /// A principal of this name; the server makes it out of its settings.
-    pub fn new(name: &str) -> Self {
-        Self(name.into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One number for how risky a request looks.
 
-use crate::governance::gate::Finding;
+use crate::governance::gate::finding::Finding;
 
 /// 0 for nothing found up to 1: `1 - (1-w1)(1-w2)…` over the weights of the distinct rules that found
 /// something, rounded to hundredths. Each further rule adds, none takes it beyond 1, and the same

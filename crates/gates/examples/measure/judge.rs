@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use life_agent_domain::governance::command::{Chat, Gated, Message, Plan, Turn};
 use life_agent_domain::governance::gate::{
-    Chain, GateInputs, KillSwitch, Rate, TargetFact, Unwatched, evaluate,
+    Chain, GateInputs, KillSwitch, NoopObserver, Rate, TargetFact, evaluate,
 };
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::paths::normalise;
@@ -111,7 +111,8 @@ impl Judge {
             targets: Some(targets.iter().map(fact).collect()),
             ..GateInputs::default()
         };
-        let judged = evaluate(&self.chain, Principal::new("measure"), command, &facts, &Unwatched);
+        let judged =
+            evaluate(&self.chain, Principal::new("measure"), command, &facts, &NoopObserver);
         let (trace, refusal) = match &judged {
             Ok(permit) => (permit.trace(), None),
             Err(denial) => (&denial.trace, Some(&denial.refusal)),

@@ -2,7 +2,7 @@
 
 use life_agent_domain::governance::command::Gated;
 use life_agent_domain::governance::gate::{
-    GateInputs, KillSwitch, Rate, Reason, Unwatched, evaluate,
+    GateInputs, KillSwitch, NoopObserver, Rate, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 
@@ -38,7 +38,8 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
         (good(), facts(good().view()), Reason::RuleDeny),
     ];
     for (asked, facts, expected) in cases {
-        let denial = evaluate(&chain, Principal::new("p"), asked, &facts, &Unwatched).unwrap_err();
+        let denial =
+            evaluate(&chain, Principal::new("p"), asked, &facts, &NoopObserver).unwrap_err();
         assert_eq!(denial.refusal.reason, expected);
     }
 }
@@ -47,7 +48,7 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
 fn without_facts_nothing_passes() {
     let chain = chain(policy(""), ChainOptions::default());
     let refused =
-        evaluate(&chain, Principal::new("p"), turn("hello"), &GateInputs::default(), &Unwatched);
+        evaluate(&chain, Principal::new("p"), turn("hello"), &GateInputs::default(), &NoopObserver);
     assert!(refused.is_err());
 }
 
@@ -56,7 +57,7 @@ fn a_permitted_text_is_redacted_even_when_secrets_are_off() {
     let chain = chain(policy("risk: {categories: {secrets: off}}"), ChainOptions::default());
     let asked = turn("use ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0 for it");
     let facts = facts(asked.view());
-    let permit = evaluate(&chain, Principal::new("p"), asked, &facts, &Unwatched).unwrap();
+    let permit = evaluate(&chain, Principal::new("p"), asked, &facts, &NoopObserver).unwrap();
     assert_eq!(permit.command().input, "use [redacted:github_token] for it");
     assert!(permit.trace().findings.is_empty());
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use life_agent_domain::governance::change_policy::{ChangePolicy, Leak};
 use life_agent_domain::governance::command::{Plan, Subject};
 use life_agent_domain::governance::gate::{
-    Chain, Gate, GateInputs, Permit, Reason, Refusal, Unwatched, Verdict, evaluate,
+    Chain, Gate, GateInputs, NoopObserver, Permit, Reason, Refusal, Verdict, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::redaction::Redact;
@@ -196,7 +196,7 @@ pub(crate) fn permit(intent: &str, context: &str, targets: &[String]) -> Permit<
     let chain = Chain::new(Box::new(Yes), Vec::new(), Box::new(Keep));
     let plan =
         Plan { intent: intent.to_owned(), context: context.to_owned(), targets: targets.to_vec() };
-    evaluate(&chain, Principal::new("ann"), plan, &GateInputs::default(), &Unwatched).unwrap()
+    evaluate(&chain, Principal::new("ann"), plan, &GateInputs::default(), &NoopObserver).unwrap()
 }
 
 pub(crate) fn meta() -> Meta {

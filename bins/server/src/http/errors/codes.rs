@@ -50,6 +50,7 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "the server failed";
     LlmFailed = "llm_failed", BAD_GATEWAY, "the model provider failed";
     KillSwitch = "kill_switch", SERVICE_UNAVAILABLE, "the kill switch is on";
+    GateUnavailable = "gate_unavailable", SERVICE_UNAVAILABLE, "a gate did not run or lacked an input";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
     Interrupted = "interrupted", SERVICE_UNAVAILABLE, "the service stopped while it ran a queued turn";

@@ -18,6 +18,7 @@ impl From<Reason> for Code {
             Reason::PlanLimit => Code::PlanInvalid,
             Reason::ToolDenied => Code::ToolDenied,
             Reason::ApprovalRequired => Code::ApprovalRequired,
+            Reason::GateUnavailable => Code::GateUnavailable,
         }
     }
 }
@@ -56,6 +57,7 @@ impl From<EngineError> for ApiError {
             EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::Interrupted => Self::new(Code::Interrupted, message),
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
+            _ => Self::new(Code::Internal, message),
         }
     }
 }
@@ -93,6 +95,7 @@ mod tests {
             (Reason::PlanLimit, 422),
             (Reason::ToolDenied, 403),
             (Reason::ApprovalRequired, 403),
+            (Reason::GateUnavailable, 503),
         ] {
             assert_eq!(Code::from(reason).status(), status, "{reason:?}");
         }

@@ -9,7 +9,7 @@ use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use life_agent_engine::Caller;
+use life_agent_engine::RequestContext;
 use tokio::time::timeout;
 
 use super::caller::{Authenticated, authenticate};
@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Body<D: Document> {
     /// The caller.
-    pub caller: Caller,
+    pub caller: RequestContext,
     /// The checked body.
     pub checked: D::Checked,
 }

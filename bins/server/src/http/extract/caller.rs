@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use life_agent_engine::{Caller, Mark};
+use life_agent_engine::{Mark, RequestContext};
 
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
@@ -15,7 +15,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A caller with a known key. A handler with this in its signature rejects all other callers.
 #[derive(Debug)]
-pub struct Authenticated(pub Caller);
+pub struct Authenticated(pub RequestContext);
 
 impl FromRequest for Authenticated {
     type Error = ApiError;
@@ -33,11 +33,8 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
     let key = presented(request.headers())?.ok_or_else(missing)?;
     let principal = state.keys.principal(key).ok_or_else(invalid)?.clone();
     let idempotency = request.extensions().get::<Mark>().cloned();
-    Ok(Authenticated(Caller {
-        principal,
-        request_id: request_id::of(request).as_ref().to_owned(),
-        idempotency,
-    }))
+    let context = RequestContext::new(principal, request_id::of(request).as_ref().to_owned());
+    Ok(Authenticated(context.with_idempotency(idempotency)))
 }
 
 /// The presented key. Several different keys are invalid: which one counts must not depend on the reader.

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::governance::command::Turn;
-use crate::governance::ids::AgentId;
+use crate::governance::command::{Kind, Turn};
+use crate::governance::ids::{AgentId, Principal};
+use crate::governance::redaction::Redact;
 
 struct Says(&'static str, Option<Reason>);
 
@@ -38,7 +39,7 @@ fn turn() -> Turn {
 fn run(gates: Vec<Says>) -> Result<Permit<Turn>, Box<Denial<Turn>>> {
     let mut gates = gates.into_iter().map(|gate| Box::new(gate) as Box<dyn Gate>);
     let chain = Chain::new(gates.next().unwrap(), gates.collect(), Box::new(Stars));
-    evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Unwatched)
+    evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &NoopObserver)
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn a_tool_call_has_one_code_for_every_judgment() {
         "plan_invalid",
         "tool_denied",
         "approval_required",
+        "gate_unavailable",
     ];
     assert_eq!(codes, expected);
     assert_eq!(Reason::RiskPattern.code_for(Kind::Turn), "prompt_risky");
@@ -117,17 +119,19 @@ fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
         }
     }
     let chain = Chain::new(Box::new(Tells), vec![], Box::new(Stars));
-    let denial = evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Unwatched);
+    let denial =
+        evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &NoopObserver);
     assert!(!format!("{:?}", denial.unwrap_err()).contains("hunter2"));
 }
 
 #[test]
-fn a_watch_that_runs_no_gate_gets_no_permit() {
+fn an_observer_that_runs_no_gate_gets_no_permit() {
     struct Lazy;
-    impl Watch for Lazy {
+    impl GateObserver for Lazy {
         fn gate(&self, _: &'static str, _: &mut dyn FnMut()) {}
     }
     let chain = Chain::new(Box::new(Says("one", None)), vec![], Box::new(Stars));
     let outcome = evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &Lazy);
-    assert_eq!(outcome.unwrap_err().gate, "one");
+    let denial = outcome.unwrap_err();
+    assert_eq!((denial.gate, denial.refusal.reason), ("one", Reason::GateUnavailable));
 }

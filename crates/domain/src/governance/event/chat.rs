@@ -1,0 +1,85 @@
+//! `llm.chat`: calls of the model.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::kind::EventKind;
+use super::row::Record;
+use crate::governance::command::Message;
+use crate::governance::gate::GateNotes;
+
+/// The tokens of a model call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Usage))]
+pub struct TokenUsage {
+    /// Tokens of the request.
+    pub prompt_tokens: u64,
+    /// Tokens of the reply.
+    pub completion_tokens: u64,
+    /// The sum as the provider counts it.
+    pub total_tokens: u64,
+}
+
+/// The payload of `llm.chat`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChatRecord<'a> {
+    /// The reply or the failure.
+    #[serde(flatten)]
+    pub outcome: CallOutcome<'a>,
+    /// The endpoint that made the call.
+    pub endpoint: Cow<'a, str>,
+    /// The messages that the gates judged.
+    pub messages: Cow<'a, [Message]>,
+    /// The messages as they were sent, if they contain more than texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_messages: Option<Cow<'a, Value>>,
+    /// The other fields of the request.
+    pub parameters: BTreeMap<Cow<'a, str>, Cow<'a, Value>>,
+    /// The digest of the request (`life_agent_groq::Exchange::digest`), under which it can be replayed.
+    pub digest: Cow<'a, str>,
+    /// The findings of the gates in the request.
+    #[serde(flatten)]
+    pub notes: Cow<'a, GateNotes>,
+}
+
+/// The outcome of a model call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum CallOutcome<'a> {
+    /// The model replied and the reply passed the gates.
+    Answered {
+        /// The model.
+        model: Cow<'a, str>,
+        /// The text, redacted.
+        content: Cow<'a, str>,
+        /// The tool calls, redacted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<Cow<'a, Value>>,
+        /// The provider's reason for stopping.
+        finish_reason: Option<Cow<'a, str>>,
+        /// The cost, if the provider reports it.
+        usage: Option<TokenUsage>,
+        /// The findings of the gates in the reply.
+        answer: Cow<'a, GateNotes>,
+    },
+    /// The call failed.
+    Failed {
+        /// A fixed label.
+        error: Cow<'a, str>,
+        /// The cause, redacted.
+        message: Cow<'a, str>,
+    },
+}
+
+impl Record for ChatRecord<'_> {
+    const KINDS: &'static [EventKind] = &[EventKind::Chat];
+
+    fn is_effect(&self) -> bool {
+        matches!(self.outcome, CallOutcome::Answered { .. })
+    }
+}

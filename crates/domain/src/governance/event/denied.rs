@@ -1,0 +1,66 @@
+//! `gate.denied`: refused requests.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::kind::EventKind;
+use super::row::{Record, UnreadableRow};
+use crate::governance::command::Kind;
+use crate::governance::gate::{GateNotes, Reason};
+use crate::governance::request::Request;
+
+/// The payload of `gate.denied`; `Q` is the request, [`crate::governance::request::RequestBody`] to
+/// write it and raw JSON to read it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeniedRecord<'a, Q = Box<RawValue>> {
+    /// The kind of the request.
+    pub kind: Kind,
+    /// The error code that the caller received.
+    pub code: Cow<'a, str>,
+    /// The cause.
+    pub reason: Reason,
+    /// The gate that refused.
+    pub gate: Cow<'a, str>,
+    /// The rule, pattern or glob that decided.
+    pub rule: Option<Cow<'a, str>>,
+    /// The message that the caller received.
+    pub message: Cow<'a, str>,
+    /// The body of the refused call, redacted.
+    pub request: Q,
+    /// The findings of the gates.
+    #[serde(flatten)]
+    pub notes: Cow<'a, GateNotes>,
+}
+
+impl<Q: Serialize> Record for DeniedRecord<'_, Q> {
+    const KINDS: &'static [EventKind] = &[EventKind::Denied];
+
+    fn is_effect(&self) -> bool {
+        false
+    }
+}
+
+impl<Q> DeniedRecord<'_, Q> {
+    /// The gate and its rule: `gate/rule`, or `gate` if no rule decided.
+    pub fn decided_by(&self) -> String {
+        match &self.rule {
+            Some(rule) => format!("{}/{rule}", self.gate),
+            None => self.gate.as_ref().to_owned(),
+        }
+    }
+
+    /// Whether a replay can repeat the decision: not if it depended on the moment, on a credential,
+    /// which is not kept, or on the edits of a plan, which the checks named `plans` judge.
+    pub fn is_repeatable(&self) -> bool {
+        !self.reason.is_transient() && self.gate != "plans" && !self.notes.mention_secret()
+    }
+}
+
+impl DeniedRecord<'_> {
+    /// The refused request.
+    pub fn refused(&self) -> Result<Request, UnreadableRow> {
+        Ok(Request::read(self.kind, None, self.request.get())?)
+    }
+}

@@ -1,0 +1,84 @@
+//! The kinds of events.
+
+/// The kind of a row; also the name of its event on `/events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// An act was applied.
+    Act,
+    /// A turn was taken.
+    Turn,
+    /// A plan passed the gates.
+    Plan,
+    /// A plan's artifact exists.
+    PlanCreated,
+    /// A plan was approved or rejected.
+    PlanReviewed,
+    /// A gate refused a request.
+    Denied,
+    /// A policy came into force.
+    PolicyReload,
+    /// A policy was refused; the one before stays.
+    PolicyRejected,
+    /// The model answered a conversation.
+    Chat,
+    /// The kill switch went on.
+    KillSwitchOn,
+    /// The kill switch went off.
+    KillSwitchOff,
+    /// The service began to serve.
+    ServiceStarted,
+    /// The service stopped cleanly.
+    ServiceStopped,
+    /// Retention removed the oldest rows. Names the last removed row, so that the rest still verifies.
+    JournalPruned,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [EventKind; 14] = [
+        EventKind::Act,
+        EventKind::Turn,
+        EventKind::Plan,
+        EventKind::PlanCreated,
+        EventKind::PlanReviewed,
+        EventKind::Denied,
+        EventKind::PolicyReload,
+        EventKind::PolicyRejected,
+        EventKind::Chat,
+        EventKind::KillSwitchOn,
+        EventKind::KillSwitchOff,
+        EventKind::ServiceStarted,
+        EventKind::ServiceStopped,
+        EventKind::JournalPruned,
+    ];
+
+    /// The name in the journal and on the stream.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Act => "obs.act",
+            EventKind::Turn => "obs.turn",
+            EventKind::Plan => "obs.plan",
+            EventKind::PlanCreated => "plan.created",
+            EventKind::PlanReviewed => "plan.reviewed",
+            EventKind::Denied => "gate.denied",
+            EventKind::PolicyReload => "policy.reload",
+            EventKind::PolicyRejected => "policy.rejected",
+            EventKind::Chat => "llm.chat",
+            EventKind::KillSwitchOn => "kill_switch.on",
+            EventKind::KillSwitchOff => "kill_switch.off",
+            EventKind::ServiceStarted => "service.started",
+            EventKind::ServiceStopped => "service.stopped",
+            EventKind::JournalPruned => "journal.pruned",
+        }
+    }
+
+    /// Whether rows of this kind change the state of their agent.
+    pub fn is_step(self) -> bool {
+        matches!(self, EventKind::Act | EventKind::Turn)
+    }
+
+    /// The kind of this name; `None` for kinds of a newer release.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}

@@ -1,0 +1,66 @@
+//! The facts that gates cannot observe themselves.
+
+/// Facts about a request that arrive as input. A gate that lacks a fact refuses the request.
+#[derive(Debug, Clone, Default)]
+pub struct GateInputs {
+    /// The kill switch.
+    pub kill_switch: Option<KillSwitch>,
+    /// The caller's rate.
+    pub rate: Option<Rate>,
+    /// Each target of a plan as the file system shows it, in the order of the targets.
+    pub targets: Option<Vec<TargetFact>>,
+    /// The answer of a remote policy engine.
+    pub opa: Option<OpaAnswer>,
+    /// The intent that the profile assigns to a turn's input. Absent for other kinds.
+    pub intent: Option<String>,
+}
+
+/// The state of the kill switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillSwitch {
+    /// Requests may proceed.
+    Off,
+    /// Every request that acts is refused.
+    On {
+        /// The operator's reason; may be empty.
+        reason: String,
+    },
+}
+
+/// The limiter's answer for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Within the limit, or not counted (a check, a limit of 0).
+    Within,
+    /// Over the limit.
+    Exceeded {
+        /// Seconds after which a retry may pass, at least 1.
+        retry_after: u64,
+    },
+}
+
+/// One target path on the real file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetFact {
+    /// The path stays in the workspace after symlinks are followed.
+    Inside {
+        /// The resolved path relative to the workspace, with `/` between components.
+        resolved: String,
+    },
+    /// The path leaves the workspace after symlinks are followed.
+    Outside,
+    /// The path cannot be read.
+    Unreadable,
+}
+
+/// The answer of a policy engine outside this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpaAnswer {
+    /// A clear `true`.
+    Allow,
+    /// Any other answer.
+    Deny {
+        /// The cause, in words for the caller.
+        why: String,
+    },
+}

@@ -1,0 +1,125 @@
+//! The chain's decision: a sealed permit, or a denial.
+
+use super::Verdict;
+use super::chain::{Chain, GateObserver};
+use super::finding::Trace;
+use super::inputs::GateInputs;
+use super::reason::{Reason, Refusal};
+use crate::governance::command::{Gated, Subject};
+use crate::governance::principal::Principal;
+use crate::governance::score;
+
+/// Proof that exactly this command passed the chain. Owns the redacted command, so a permit cannot be
+/// used for another one. Only [`evaluate`] constructs it.
+#[derive(Debug)]
+pub struct Permit<C> {
+    principal: Principal,
+    command: C,
+    trace: Trace,
+}
+
+impl<C> Permit<C> {
+    /// The caller.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The permitted command, redacted.
+    pub fn command(&self) -> &C {
+        &self.command
+    }
+
+    /// The findings of the gates.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Turns the permit into a denial: a judge outside this process refused the command after the chain
+    /// had passed it.
+    pub fn refuse(self, gate: &'static str, refusal: Refusal) -> Box<Denial<C>> {
+        let Self { principal, command, trace } = self;
+        Box::new(Denial { principal, command, gate, refusal, trace })
+    }
+}
+
+/// Proof that exactly this command was refused.
+#[derive(Debug)]
+pub struct Denial<C> {
+    /// The caller.
+    pub principal: Principal,
+    /// The refused command, redacted.
+    pub command: C,
+    /// The gate that refused.
+    pub gate: &'static str,
+    /// The gate's refusal.
+    pub refusal: Refusal,
+    /// The findings up to the refusal.
+    pub trace: Trace,
+}
+
+impl<C> Denial<C> {
+    /// The gate and its rule: `gate/rule`, or `gate` if no rule decided.
+    pub fn decided_by(&self) -> String {
+        match &self.refusal.rule {
+            Some(rule) => format!("{}/{rule}", self.gate),
+            None => self.gate.to_owned(),
+        }
+    }
+}
+
+/// Sends a command through the chain. The first denial ends it; a gate that asks for an approval lets
+/// the later gates judge first. The result, permit or denial, contains only the redacted command.
+pub fn evaluate<C: Gated>(
+    chain: &Chain,
+    principal: Principal,
+    command: C,
+    inputs: &GateInputs,
+    observer: &dyn GateObserver,
+) -> Result<Permit<C>, Box<Denial<C>>> {
+    let subject = Subject { principal: &principal, command: command.view() };
+    let (trace, refused) = judge(chain, &subject, inputs, observer);
+    let redactor = chain.redactor();
+    let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
+    match refused {
+        None => Ok(Permit { principal, command, trace }),
+        Some((gate, refusal)) => {
+            let refusal = refusal.redacted(redactor);
+            Err(Box::new(Denial { principal, command, gate, refusal, trace }))
+        }
+    }
+}
+
+fn judge(
+    chain: &Chain,
+    subject: &Subject<'_>,
+    inputs: &GateInputs,
+    observer: &dyn GateObserver,
+) -> (Trace, Option<(&'static str, Refusal)>) {
+    let mut trace = Trace::default();
+    let mut refused = None;
+    for gate in chain.gates() {
+        // A gate that the observer never ran has not passed the request.
+        let mut verdict = None;
+        observer.gate(gate.name(), &mut || verdict = Some(gate.check(subject, inputs)));
+        let verdict = verdict.unwrap_or_else(|| Verdict::refuse(not_run()));
+        trace.findings.extend(verdict.findings);
+        trace.applied_policies.extend(verdict.applied);
+        match verdict.refusal {
+            // A later gate may deny, and a denial outranks an approval whatever their order.
+            Some(refusal) if refusal.reason == Reason::ApprovalRequired => {
+                refused.get_or_insert((gate.name(), refusal));
+            }
+            Some(refusal) => {
+                refused = Some((gate.name(), refusal));
+                break;
+            }
+            None => {}
+        }
+    }
+    trace.score = score::of(&trace.findings);
+    (trace, refused)
+}
+
+fn not_run() -> Refusal {
+    Refusal::new(Reason::GateUnavailable, "a gate did not run; contact the operator")
+}

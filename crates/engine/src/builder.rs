@@ -1,0 +1,214 @@
+//! Builds an engine out of its services.
+
+use std::sync::Arc;
+
+use life_agent_domain::governance::event::ServiceStartedRecord;
+use life_agent_domain::governance::gate::Gate;
+use life_agent_groq::Model;
+use life_agent_observer::{Backend, Journal, JournalError, Options};
+
+use crate::agents::{AgentCache, AgentService};
+use crate::chat::{ChatService, ModelCalls, Provider};
+use crate::clock::{Clock, SystemClock, Timestamps};
+use crate::config::{Config, OpaMode};
+use crate::context::RequestContext;
+use crate::error::OpenError;
+use crate::facade::{Engine, Services};
+use crate::govern::{Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING, Switch};
+use crate::idempotency::Idempotency;
+use crate::jobs::JobService;
+use crate::meters::Meters;
+use crate::narration::Narrator;
+use crate::planning::{Drafter, PlanRepository, PlanReviews, PlanService};
+use crate::policy::{ActivePolicy, Extensions, PolicyCell, PolicyFiles, PolicyService};
+use crate::recorder::{Batch, Recorder};
+use crate::replay::Backtests;
+use crate::retention::RetentionService;
+use crate::steps::StepService;
+use crate::workspace::Workspace;
+
+/// Builds an [`Engine`]. Everything but the configuration has a default.
+pub struct EngineBuilder {
+    config: Config,
+    gates: Vec<Arc<dyn Gate>>,
+    model: Option<Arc<dyn Model>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, gates: Vec::new(), model: None, clock: Arc::new(SystemClock) }
+    }
+
+    /// Adds a gate after the gates of the policy. It can refuse more requests, never allow more.
+    #[must_use]
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gates.push(Arc::new(gate));
+        self
+    }
+
+    /// Uses a model of the embedding program instead of the configured provider.
+    #[must_use]
+    pub fn model(mut self, model: Arc<dyn Model>) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// Uses another clock for the times that callers and rows show.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the policy and the journal that `backend` stores, and records the start. Blocks on the file
+    /// system, so call it before serving.
+    ///
+    /// # Errors
+    /// [`OpenError`] if a file, the policy, the journal or a setting is not usable. The journal is opened
+    /// last, so that no other error leaves a trace in it.
+    pub async fn open(self, backend: impl Backend) -> Result<Engine, OpenError> {
+        compile_patterns();
+        let Self { config, gates, model, clock } = self;
+        let timestamps = Timestamps::new(clock);
+        let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
+            .map_err(OpenError::at(&config.workspace_dir))?;
+        let extensions = Extensions { gates, timestamps: timestamps.clone() };
+        let files = PolicyFiles::new(&config, workspace.clone(), extensions);
+        let policy = ActivePolicy::first(&files, ActivePolicy::compile_first)?;
+        let opa = match &config.opa {
+            OpaMode::Server(url) => Some(OpaServer::new(url)?),
+            OpaMode::Off | OpaMode::Embedded => None,
+        };
+        let provider = match (model, &config.llm) {
+            (Some(model), _) => Some(Provider::custom(model, config.seed)),
+            (None, Some(llm)) => Some(Provider::open(llm, &policy.snapshot.policy, config.seed)?),
+            (None, None) => None,
+        };
+        let repository = PlanRepository::open(&config)?;
+        let journal = Journal::open(backend, Options::default())?;
+        let stored = journal.setting(SETTING).await?;
+        repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
+        let switch = Arc::new(Switch::new(stored.as_deref(), config.kill_switch));
+
+        let (cell, meters) = (Arc::new(PolicyCell::new(policy)), Arc::new(Meters::new()));
+        let recorder = Recorder::new(journal.clone());
+        let live =
+            Live { switch: Arc::clone(&switch), limiter: Limiter::new(config.rate_limit_rps) };
+        let governor = Arc::new(Governor::new(
+            Arc::clone(&cell),
+            live,
+            workspace.clone(),
+            opa,
+            recorder.clone(),
+            Arc::clone(&meters),
+        ));
+        let cache = AgentCache::new(
+            journal.clone(),
+            config.seed,
+            config.max_agents_in_memory,
+            config.agent_wait,
+        );
+        let agents = Arc::new(AgentService::new(cache, journal.clone()));
+        let calls = Arc::new(ModelCalls::new(
+            provider,
+            Arc::clone(&governor),
+            recorder.clone(),
+            Arc::clone(&meters),
+        ));
+        let plans = Arc::new(PlanService::new(
+            Arc::clone(&governor),
+            recorder.clone(),
+            Drafter::new(Arc::clone(&calls), Arc::clone(&governor), Arc::clone(&repository.tree)),
+            repository.store.clone(),
+            &config.plans_dir,
+            Arc::clone(&meters),
+            timestamps.clone(),
+        ));
+        let narrator = Arc::new(Narrator {
+            calls: Arc::clone(&calls),
+            governor: Arc::clone(&governor),
+            agents: Arc::clone(&agents),
+            plans: Arc::clone(&plans),
+            journal: journal.clone(),
+            meters: Arc::clone(&meters),
+        });
+        let steps = Arc::new(StepService::new(
+            Arc::clone(&governor),
+            Arc::clone(&agents),
+            narrator,
+            Arc::clone(&calls),
+            meters,
+        ));
+        let jobs = Arc::new(JobService::new(
+            Arc::clone(&steps),
+            Arc::clone(&governor),
+            journal.clone(),
+            recorder.clone(),
+            timestamps.clone(),
+            (config.turn_workers, config.turn_queue),
+        ));
+        record_start(&journal, &cell.active(), config.seed).await?;
+        Ok(Engine::new(Services {
+            kill_switch: KillSwitchService::new(
+                switch,
+                Arc::clone(&cell),
+                recorder.clone(),
+                timestamps.clone(),
+            ),
+            policy: PolicyService::new(Arc::clone(&cell), files.clone(), recorder.clone()),
+            reviews: PlanReviews::new(
+                repository,
+                journal.clone(),
+                Arc::clone(&cell),
+                recorder.clone(),
+                timestamps.clone(),
+            ),
+            chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
+            idempotency: Idempotency::new(journal.clone(), recorder.clone()),
+            retention: RetentionService::new(
+                journal.clone(),
+                recorder.clone(),
+                Arc::clone(&agents),
+            ),
+            backtests: Backtests::new(files, workspace, journal.clone()),
+            started: timestamps.text(),
+            journal,
+            recorder,
+            cell,
+            governor,
+            agents,
+            steps,
+            plans,
+            calls,
+            jobs,
+        }))
+    }
+}
+
+async fn record_start(
+    journal: &Journal,
+    policy: &ActivePolicy,
+    seed: u64,
+) -> Result<(), OpenError> {
+    let started = ServiceStartedRecord {
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed,
+        policy: policy.shown_path.as_str().into(),
+    };
+    let context = RequestContext::system();
+    let mut batch = Batch::new(&context, &policy.snapshot.hash);
+    let not_written = |_| JournalError::unavailable("the start was not recorded");
+    batch.push(None, &started).map_err(not_written)?;
+    journal.append(batch.finish())?.await?;
+    Ok(())
+}
+
+/// Compiles the gates' patterns in parallel to the rest of the start. A thread of its own returns the
+/// memory of the compilation when it ends.
+fn compile_patterns() {
+    let compile = std::thread::Builder::new().name("patterns".to_owned());
+    if let Err(error) = compile.spawn(life_agent_gates::warm_up) {
+        tracing::warn!(%error, "no thread for the patterns; the first request compiles them");
+    }
+}

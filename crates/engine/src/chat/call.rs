@@ -1,0 +1,310 @@
+//! One call of the model: from its permit through the gates for the reply to its row.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use life_agent_domain::governance::command::{Chat, Kind, Message, Turn};
+use life_agent_domain::governance::event::{CallOutcome, ChatRecord};
+use life_agent_domain::governance::gate::{GateNotes, Permit, Trace};
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::size::json_size;
+use life_agent_groq::{ChatReply, Clean, Exchange, Usage};
+use life_agent_observer::SideWrite;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::CallFailure;
+use super::model_calls::ModelCalls;
+use super::text_extraction::{clean, of_reply};
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::policy::ActivePolicy;
+
+/// Longest reply in JSON, in bytes: a row has room for the request and the reply.
+pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
+
+/// A permitted request on its way to the model.
+pub(crate) struct ModelCall {
+    pub(crate) context: RequestContext,
+    pub(crate) policy: Arc<ActivePolicy>,
+    pub(crate) permit: CallPermit,
+    /// The body for the provider, built from the permitted request.
+    pub(crate) body: Clean,
+    /// The endpoint, as the row states it.
+    pub(crate) endpoint: &'static str,
+    pub(crate) begun: Instant,
+    /// The end of the wait for the model, unless the service stops first.
+    pub(crate) deadline: Deadline,
+    /// The cost of earlier calls of the same request.
+    pub(crate) spent: Vec<(String, Usage)>,
+}
+
+/// The permit of a model call.
+pub(crate) enum CallPermit {
+    Chat(Permit<Chat>),
+    Turn(Permit<Turn>),
+}
+
+impl From<Permit<Chat>> for CallPermit {
+    fn from(permit: Permit<Chat>) -> Self {
+        CallPermit::Chat(permit)
+    }
+}
+
+impl From<Permit<Turn>> for CallPermit {
+    fn from(permit: Permit<Turn>) -> Self {
+        CallPermit::Turn(permit)
+    }
+}
+
+impl CallPermit {
+    pub(crate) fn trace(&self) -> &Trace {
+        match self {
+            CallPermit::Chat(permit) => permit.trace(),
+            CallPermit::Turn(permit) => permit.trace(),
+        }
+    }
+
+    /// The messages that the gates judged.
+    fn messages(&self) -> Cow<'_, [Message]> {
+        match self {
+            CallPermit::Chat(permit) => Cow::Borrowed(&permit.command().messages),
+            CallPermit::Turn(permit) => {
+                let content = permit.command().input.clone();
+                Cow::Owned(vec![Message { role: "user".to_owned(), content }])
+            }
+        }
+    }
+
+    fn agent(&self) -> Option<&AgentId> {
+        match self {
+            CallPermit::Chat(_) => None,
+            CallPermit::Turn(permit) => Some(&permit.command().agent),
+        }
+    }
+}
+
+/// The end of the wait for the model.
+#[derive(Default)]
+pub(crate) struct Deadline {
+    /// The time limit and its end.
+    pub(crate) limit: Option<(Duration, tokio::time::Instant)>,
+    /// Cancels the request.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Deadline {
+    async fn elapsed(&self) -> CallFailure {
+        let late = async {
+            match self.limit {
+                Some((whole, at)) => {
+                    tokio::time::sleep_until(at).await;
+                    whole
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => CallFailure::cancelled(),
+            whole = late => CallFailure::late(whole),
+        }
+    }
+}
+
+/// A durable reply that passed the gates.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The whole reply, redacted.
+    pub(crate) reply: ChatReply,
+    /// The number of its row.
+    pub(crate) event_id: u64,
+    /// The findings in the request.
+    pub(crate) notes: GateNotes,
+    /// The findings in the reply.
+    pub(crate) answer_notes: GateNotes,
+}
+
+impl ModelCall {
+    pub(crate) fn new(
+        context: &RequestContext,
+        policy: Arc<ActivePolicy>,
+        permit: impl Into<CallPermit>,
+        body: Clean,
+        endpoint: &'static str,
+        begun: Instant,
+    ) -> Self {
+        let (context, permit) = (context.clone(), permit.into());
+        let (deadline, spent) = (Deadline::default(), Vec::new());
+        Self { context, policy, permit, body, endpoint, begun, deadline, spent }
+    }
+
+    pub(super) async fn run(self, calls: &ModelCalls) -> Result<Reply, EngineError> {
+        let reply = self.ask(calls).await?;
+        self.admit(calls, reply).await
+    }
+
+    /// The raw reply. A failure is recorded.
+    pub(crate) async fn ask(&self, calls: &ModelCalls) -> Result<Value, EngineError> {
+        let answer = calls.provider()?.model.chat_raw(Value::clone(&self.body));
+        let asked = Instant::now();
+        let answered = self.in_time(calls, answer).await;
+        self.context.add_model_time(asked.elapsed());
+        match answered {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(self.failed(calls, error.into()).await),
+            Err(failure) => Err(self.failed(calls, failure).await),
+        }
+    }
+
+    /// Waits for the model until the deadline, a cancellation or a stop.
+    pub(crate) async fn in_time<T>(
+        &self,
+        calls: &ModelCalls,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, CallFailure> {
+        tokio::select! {
+            biased;
+            () = calls.in_flight.stopped() => Err(CallFailure::stopping()),
+            failure = self.deadline.elapsed() => Err(failure),
+            answer = answer => Ok(answer),
+        }
+    }
+
+    /// Sends a reply through the chain like any untrusted input, and records it before anyone sees it.
+    pub(crate) async fn admit(
+        &self,
+        calls: &ModelCalls,
+        reply: Value,
+    ) -> Result<Reply, EngineError> {
+        let mut reply = clean(reply, &calls.provider()?.key);
+        drop_token_lists(&mut reply);
+        let readable = match ChatReply::from_raw(reply) {
+            Ok(readable) if json_size(&readable.raw) <= MAX_ANSWER => readable,
+            Ok(_) => return Err(self.failed(calls, too_long()).await),
+            Err(error) => return Err(self.failed(calls, error.into()).await),
+        };
+        let extra = self.usage(&readable.model, readable.usage);
+        let permit = self.judge(calls, of_reply(&readable.raw), extra).await?;
+        let reply = clean(readable.raw, self.policy.chain.redactor());
+        let reply = match ChatReply::from_raw(reply) {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.failed(calls, error.into()).await),
+        };
+        let answer_notes = GateNotes::from(permit.trace());
+        let tool_calls = &reply.raw["choices"][0]["message"]["tool_calls"];
+        let told = CallOutcome::Answered {
+            model: reply.model.as_str().into(),
+            content: reply.content.as_str().into(),
+            tool_calls: Some(tool_calls).filter(|calls| !calls.is_null()).map(Cow::Borrowed),
+            finish_reason: reply.finish_reason.as_deref().map(Cow::Borrowed),
+            usage: reply.usage.map(Into::into),
+            answer: Cow::Borrowed(&answer_notes),
+        };
+        let extra = self.usage(&reply.model, reply.usage);
+        let event_id = self.record(calls, told, &Exchange::digest(&self.body), extra).await?;
+        calls.meters.done(Kind::Chat, self.begun);
+        let notes = GateNotes::from(self.permit.trace());
+        Ok(Reply { reply, event_id, notes, answer_notes })
+    }
+
+    /// Sends texts of the model through the chain. A denial is recorded with the cost in `extra`.
+    pub(crate) async fn judge(
+        &self,
+        calls: &ModelCalls,
+        messages: Vec<Message>,
+        extra: Vec<SideWrite>,
+    ) -> Result<Permit<Chat>, EngineError> {
+        let reply = Chat { messages };
+        calls.governor.permit_reply(&self.context, &self.policy, reply, extra).await
+    }
+
+    /// Records a failure if a request was sent, and returns the error for the caller.
+    pub(crate) async fn failed(&self, calls: &ModelCalls, failure: CallFailure) -> EngineError {
+        if !failure.asked {
+            return failure.error;
+        }
+        let redactor = self.policy.chain.redactor();
+        let message = redactor.redact(&failure.error.to_string()).into_owned();
+        let told = CallOutcome::Failed { error: failure.label.into(), message: message.into() };
+        let digest = Exchange::digest(&self.body);
+        let spent = self.spent.iter().flat_map(|(model, usage)| self.usage(model, Some(*usage)));
+        match self.record(calls, told, &digest, spent.collect()).await {
+            Ok(_) => failure.error,
+            Err(error) => error,
+        }
+    }
+
+    async fn record(
+        &self,
+        calls: &ModelCalls,
+        outcome: CallOutcome<'_>,
+        digest: &str,
+        extra: Vec<SideWrite>,
+    ) -> Result<u64, EngineError> {
+        let fields = self.body.as_object().into_iter().flatten();
+        let parameters = fields
+            .filter(|(name, _)| *name != "messages")
+            .map(|(name, value)| (name.as_str().into(), Cow::Borrowed(value)))
+            .collect();
+        let (sent, messages) = (&self.body["messages"], self.permit.messages());
+        let is_more = !are_these(sent, &messages);
+        let notes = GateNotes::from(self.permit.trace());
+        let record = ChatRecord {
+            outcome,
+            endpoint: self.endpoint.into(),
+            messages,
+            sent_messages: is_more.then_some(Cow::Borrowed(sent)),
+            parameters,
+            digest: digest.into(),
+            notes: Cow::Owned(notes),
+        };
+        let (hash, agent) = (&self.policy.snapshot.hash, self.permit.agent());
+        calls.recorder.record(&self.context, hash, agent, &record, extra).await
+    }
+
+    pub(crate) fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<SideWrite> {
+        let model = if model.is_empty() { self.model() } else { model };
+        let model = self.policy.chain.redactor().redact(model).into_owned();
+        let used = |usage: Usage| {
+            SideWrite::Usage(life_agent_observer::Usage {
+                model,
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+                total_tokens: usage.total_tokens,
+            })
+        };
+        usage.map(used).into_iter().collect()
+    }
+
+    /// The requested model.
+    pub(crate) fn model(&self) -> &str {
+        self.body.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+pub(crate) fn too_long() -> CallFailure {
+    CallFailure::unusable("the model's answer is longer than 1 MiB; ask for less")
+}
+
+/// Whether the messages of a request consist of these texts only.
+fn are_these(sent: &Value, messages: &[Message]) -> bool {
+    let is_this = |(sent, message): (&Value, &Message)| {
+        let fields = sent.as_object().map_or(0, Map::len);
+        let text = sent["content"].as_str();
+        fields == 2 && sent["role"] == *message.role && text == Some(message.content.as_str())
+    };
+    let sent = sent.as_array().map(Vec::as_slice).unwrap_or_default();
+    sent.len() == messages.len() && sent.iter().zip(messages).all(is_this)
+}
+
+/// Removes the lists of single tokens, which would reveal redacted text.
+fn drop_token_lists(reply: &mut Value) {
+    let choices = reply.get_mut("choices").and_then(Value::as_array_mut);
+    for choice in choices.into_iter().flatten() {
+        if let Some(choice) = choice.as_object_mut() {
+            choice.remove("logprobs");
+        }
+    }
+}

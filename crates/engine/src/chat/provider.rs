@@ -1,0 +1,99 @@
+//! The provider of the model.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use life_agent_domain::governance::redaction::{Redact, redact_owned};
+use life_agent_gates::SecretRedactor;
+use life_agent_groq::{Client, ClientStatus, GROQ_BASE_URL, Model, Settings};
+use life_agent_policy::document::{Llm as Defaults, Policy};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::LlmConfig;
+use crate::error::OpenError;
+use crate::policy::ActivePolicy;
+
+/// Time limit of one call of an embedding program's model.
+const CUSTOM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A configured provider.
+pub(crate) struct Provider {
+    pub(crate) model: Arc<dyn Model>,
+    /// The client of the configured provider; `None` for a model of an embedding program.
+    client: Option<Client>,
+    /// Host and port of its address.
+    pub(crate) base_host: String,
+    /// The base of the seeds of requests.
+    pub(crate) seed: u64,
+    /// Time limit of one call, retries included.
+    pub(crate) timeout: Duration,
+    pub(crate) key: OwnKey,
+}
+
+impl Provider {
+    pub(crate) fn open(config: &LlmConfig, policy: &Policy, seed: u64) -> Result<Self, OpenError> {
+        let base_url = config.base_url.clone().unwrap_or_else(|| GROQ_BASE_URL.to_owned());
+        let mut settings = Settings::new(config.api_key.clone());
+        if let Some(timeout) = config.timeout {
+            let timeouts = &mut settings.timeouts;
+            timeouts.whole = timeout;
+            // A reasoning model may need nearly all of the time before its first byte.
+            timeouts.first_byte = timeout.mul_f64(5.0 / 6.0);
+        }
+        settings.known_models = vec![policy.llm.model.clone(), Defaults::default().model];
+        settings.base_url = base_url;
+        let host = reqwest::Url::parse(settings.base_url.trim()).ok().and_then(|url| {
+            let host = url.host_str()?.to_owned();
+            Some(url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+        });
+        let timeout = settings.timeouts.whole;
+        let client = Client::new(settings, Arc::new(SecretRedactor))
+            .map_err(|error| OpenError::Llm(error.to_string()))?;
+        let key = OwnKey(config.api_key.expose_secret().trim().into());
+        let model: Arc<dyn Model> = Arc::new(client.clone());
+        let (client, base_host) = (Some(client), host.unwrap_or_default());
+        Ok(Self { model, client, base_host, seed, timeout, key })
+    }
+
+    /// A provider around the model of an embedding program.
+    pub(crate) fn custom(model: Arc<dyn Model>, seed: u64) -> Self {
+        let (base_host, key) = (String::new(), OwnKey(SecretString::from(String::new())));
+        Self { model, client: None, base_host, seed, timeout: CUSTOM_TIMEOUT, key }
+    }
+
+    pub(crate) fn status(&self) -> Option<ClientStatus> {
+        self.client.as_ref().map(Client::status)
+    }
+
+    /// The redactor of replies; also removes the provider's key.
+    pub(crate) fn redactor<'r>(&'r self, policy: &'r ActivePolicy) -> Both<'r> {
+        Both(&self.key, policy.chain.redactor())
+    }
+}
+
+/// Removes the provider's key from its replies: no pattern may know its shape.
+pub(crate) struct OwnKey(SecretString);
+
+impl Redact for OwnKey {
+    fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let key = self.0.expose_secret();
+        if !key.is_empty() && text.contains(key) {
+            Cow::Owned(text.replace(key, "[redacted:api_key]"))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+/// Two redactors in sequence.
+pub(crate) struct Both<'r>(&'r dyn Redact, &'r dyn Redact);
+
+impl Redact for Both<'_> {
+    fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.0.redact(text) {
+            Cow::Borrowed(same) => self.1.redact(same),
+            Cow::Owned(changed) => Cow::Owned(redact_owned(changed, self.1)),
+        }
+    }
+}

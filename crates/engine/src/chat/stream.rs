@@ -1,0 +1,169 @@
+//! Streamed model calls: a task reads, judges and records the reply; readers may disconnect.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use life_agent_groq::Assembly;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::call::{MAX_ANSWER, ModelCall, Reply, too_long};
+use super::model_calls::ModelCalls;
+use super::provider::Both;
+use super::stream_guard::StreamGuard;
+use super::text_extraction::clean;
+use crate::error::EngineError;
+
+/// The fields that identify a reply in each chunk. Other fields of a chunk are not forwarded.
+const HEAD: [&str; 6] = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
+
+/// A part of a reply that may be sent to the caller.
+pub(crate) enum Piece {
+    /// The reply begins. Contains the identifying fields.
+    Begun(Map<String, Value>),
+    /// More of one of its texts, redacted.
+    Text(&'static str, String),
+    /// The reply is complete and durable.
+    Done(Box<Reply>),
+    /// The call failed. The last item.
+    Failed(EngineError),
+}
+
+/// An item of a reply that is being read.
+pub(crate) enum StreamItem<'c> {
+    /// A raw chunk.
+    Chunk(&'c Value),
+    /// More of one of its texts that may be forwarded, redacted.
+    Text(&'static str, String),
+}
+
+/// The parts of one reply, after its beginning. Dropping it does not end the call.
+pub(crate) struct Pieces {
+    /// Unbounded, because the length of a reply is bounded and a slow reader must not delay its record.
+    pieces: UnboundedReceiver<Piece>,
+    head: Map<String, Value>,
+}
+
+impl Pieces {
+    /// The fields that identify the reply.
+    pub(crate) fn head(&self) -> &Map<String, Value> {
+        &self.head
+    }
+
+    /// The next part; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
+        self.pieces.recv().await
+    }
+}
+
+impl ModelCalls {
+    /// Starts a streamed call. Returns the errors that occur before the reply begins.
+    pub(crate) async fn stream(self: &Arc<Self>, call: ModelCall) -> Result<Pieces, EngineError> {
+        let (out, mut pieces) = unbounded_channel();
+        let calls = Arc::clone(self);
+        self.in_flight.spawn(async move {
+            let last = match call.streamed(&calls, &out).await {
+                Ok(answered) => Piece::Done(Box::new(answered)),
+                Err(error) => Piece::Failed(error),
+            };
+            // Fails if the caller disconnected. The row exists regardless.
+            let _ = out.send(last);
+        });
+        match pieces.recv().await {
+            Some(Piece::Begun(head)) => Ok(Pieces { pieces, head }),
+            Some(Piece::Failed(error)) => Err(error),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+}
+
+impl ModelCall {
+    async fn streamed(
+        self,
+        calls: &ModelCalls,
+        out: &UnboundedSender<Piece>,
+    ) -> Result<Reply, EngineError> {
+        let (mut guard, mut begun) = (StreamGuard::default(), false);
+        let redactor = calls.provider()?.redactor(&self.policy);
+        let mut hear = |heard: StreamItem<'_>| {
+            let piece = match heard {
+                StreamItem::Chunk(_) if begun => return,
+                StreamItem::Chunk(chunk) => {
+                    begun = true;
+                    Piece::Begun(head(chunk, &redactor))
+                }
+                StreamItem::Text(field, text) => Piece::Text(field, text),
+            };
+            // Fails if the caller disconnected. The row exists regardless.
+            let _ = out.send(piece);
+        };
+        let reply = self.ask_streamed(calls, &mut guard, &mut hear).await?;
+        let answered = self.admit(calls, reply).await?;
+        let message = answered.reply.raw.pointer("/choices/0/message").unwrap_or(&Value::Null);
+        let Some(rest) = guard.rest(message) else {
+            let message = "a credential in the model's answer showed too late to stream the rest; \
+                           ask again without `stream`";
+            return Err(EngineError::LlmFailed { message: message.to_owned() });
+        };
+        for (field, text) in rest {
+            let _ = out.send(Piece::Text(field, text));
+        }
+        Ok(answered)
+    }
+
+    /// Reads the reply to its end and releases its text on the way. The guard may contain the text of
+    /// earlier replies.
+    pub(crate) async fn ask_streamed(
+        &self,
+        calls: &ModelCalls,
+        guard: &mut StreamGuard,
+        hear: &mut (dyn FnMut(StreamItem<'_>) + Send),
+    ) -> Result<Value, EngineError> {
+        let llm = calls.provider()?;
+        let redactor = llm.redactor(&self.policy);
+        let asked = Instant::now();
+        let opened = self.in_time(calls, llm.model.stream_raw(Value::clone(&self.body))).await;
+        self.context.add_model_time(asked.elapsed());
+        let mut chunks = match opened {
+            Ok(Ok(chunks)) => chunks,
+            Ok(Err(error)) => return Err(self.failed(calls, error.into()).await),
+            Err(failure) => return Err(self.failed(calls, failure).await),
+        };
+        let mut assembly = Assembly::default();
+        loop {
+            let asked = Instant::now();
+            let next = self.in_time(calls, chunks.next()).await;
+            self.context.add_model_time(asked.elapsed());
+            let chunk = match next {
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Some(Err(error))) => return Err(self.failed(calls, error.into()).await),
+                Ok(None) => break,
+                Err(failure) => return Err(self.failed(calls, failure).await),
+            };
+            hear(StreamItem::Chunk(&chunk));
+            assembly.push(&chunk);
+            guard.push(&chunk);
+            if guard.len() > MAX_ANSWER {
+                return Err(self.failed(calls, too_long()).await);
+            }
+            if guard.is_due() {
+                // The permit covers the text so far, of which a part is released now.
+                self.judge(calls, guard.messages(&llm.key), Vec::new()).await?;
+                for (field, text) in guard.release(&redactor) {
+                    hear(StreamItem::Text(field, text));
+                }
+            }
+        }
+        let mut reply = assembly.into_reply();
+        for (name, text) in guard.others() {
+            reply["choices"][0]["message"][name] = Value::from(text);
+        }
+        Ok(reply)
+    }
+}
+
+fn head(chunk: &Value, redactor: &Both<'_>) -> Map<String, Value> {
+    let known = HEAD.iter().filter_map(|name| Some((*name, chunk.get(*name)?)));
+    known.map(|(name, value)| (name.to_owned(), clean(value.clone(), redactor))).collect()
+}

@@ -1,0 +1,395 @@
+//! The facade: holds the services and forwards calls to them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use life_agent_domain::agent::memory::Note;
+use life_agent_domain::governance::command::{Act, Turn};
+use life_agent_domain::governance::event::ServiceStoppedRecord;
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::request::Request;
+use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
+use life_agent_plans::life::{Decision, Status};
+use life_agent_policy::document::Policy;
+use serde_json::Value;
+
+use crate::agents::AgentService;
+use crate::builder::EngineBuilder;
+use crate::chat::{
+    ChatEvents, ChatOutcome, ChatRequest, ChatService, Completion, CompletionEvents, LlmStatus,
+    ModelCalls,
+};
+use crate::config::Config;
+use crate::context::RequestContext;
+use crate::error::{EngineError, OpenError};
+use crate::govern::{Governor, KillSwitchService};
+use crate::idempotency::expiry::expire;
+use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
+use crate::jobs::{JobService, QueuedTurn, ResultRenderer};
+use crate::narration::TurnOptions;
+use crate::planning::{NewPlan, PlanOutcome, PlanReviews, PlanService, PlanSummary, PlanView};
+use crate::policy::{PolicyCell, PolicyService};
+use crate::recorder::Recorder;
+use crate::replay::{Backtests, ReplayReport};
+use crate::retention::RetentionService;
+use crate::steps::{StepService, TurnEvents};
+use crate::views::{
+    ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
+    PolicySource, Present, TurnOutcome,
+};
+
+/// A governed agent service without HTTP. Clones share everything.
+///
+/// ```
+/// use life_agent_engine::domain::governance::command::Turn;
+/// use life_agent_engine::domain::governance::ids::{AgentId, Principal};
+/// use life_agent_engine::{Config, Engine, RequestContext};
+/// use life_agent_observer_sqlite::Sqlite;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// let journal = Sqlite::at(dir.path().join("agent.db"));
+/// let engine = Engine::open(Config::below(dir.path()), journal).await?;
+/// let context = RequestContext::new(Principal::new("ann"), "request-1".to_owned());
+/// let turn = Turn { agent: AgentId::new("hero")?, input: "look around".to_owned() };
+/// let outcome = engine.turn(&context, turn).await?;
+/// assert_eq!(outcome.state_version, 1);
+/// engine.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Services>);
+
+/// The services of an engine.
+pub(crate) struct Services {
+    pub(crate) journal: Journal,
+    pub(crate) recorder: Recorder,
+    pub(crate) cell: Arc<PolicyCell>,
+    pub(crate) governor: Arc<Governor>,
+    pub(crate) kill_switch: KillSwitchService,
+    pub(crate) policy: PolicyService,
+    pub(crate) agents: Arc<AgentService>,
+    pub(crate) steps: Arc<StepService>,
+    pub(crate) plans: Arc<PlanService>,
+    pub(crate) reviews: PlanReviews,
+    pub(crate) calls: Arc<ModelCalls>,
+    pub(crate) chats: ChatService,
+    pub(crate) jobs: Arc<JobService>,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) retention: RetentionService,
+    pub(crate) backtests: Backtests,
+    pub(crate) started: String,
+}
+
+impl Engine {
+    pub(crate) fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+
+    /// Opens an engine with the defaults of [`Engine::builder`]; `backend` stores the journal.
+    ///
+    /// # Errors
+    /// [`OpenError`] if a file, the policy, the journal or a setting is not usable.
+    pub async fn open(config: Config, backend: impl Backend) -> Result<Self, OpenError> {
+        Self::builder(config).open(backend).await
+    }
+
+    /// A builder for an engine with gates, a model or a clock of the embedding program.
+    pub fn builder(config: Config) -> EngineBuilder {
+        EngineBuilder::new(config)
+    }
+
+    /// Records the stop, commits queued writes and closes the journal. Later calls fail.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        self.hold_queue();
+        self.stop_exchanges();
+        self.0.jobs.ended().await;
+        self.0.calls.in_flight.ended().await;
+        let (context, policy) = (RequestContext::system(), self.0.cell.active());
+        let (hash, stopped) = (&policy.snapshot.hash, ServiceStoppedRecord {});
+        self.0.recorder.record(&context, hash, None, &stopped, Vec::new()).await?;
+        Ok(self.0.journal.close().await?)
+    }
+
+    /// Ends the waits of calls and queued turns for the model. Each is recorded as failed.
+    /// [`Engine::close`] does the same.
+    pub fn stop_exchanges(&self) {
+        self.0.calls.in_flight.stop();
+        self.0.jobs.cancel_running();
+    }
+
+    /// The running service.
+    pub fn meta(&self) -> Meta {
+        Meta { version: env!("CARGO_PKG_VERSION"), start: self.0.started.clone() }
+    }
+
+    /// The journal, for reading and following.
+    pub fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    /// Redacts a text of a caller before it is logged or returned.
+    pub fn redact(&self, text: &str) -> String {
+        self.0.cell.redact(text)
+    }
+
+    /// Applies an action to an agent. The step is durable.
+    pub async fn act(&self, context: &RequestContext, act: Act) -> Result<ActOutcome, EngineError> {
+        self.0.steps.act(context, act).await
+    }
+
+    /// Takes a turn. If a model is configured, it narrates the turn, even if the caller disconnects. The turn
+    /// is durable.
+    pub async fn turn(
+        &self,
+        context: &RequestContext,
+        turn: Turn,
+    ) -> Result<TurnOutcome, EngineError> {
+        self.0.steps.turn(context, turn, TurnOptions::default()).await
+    }
+
+    /// Takes a turn and streams it. Returns the errors that occur before the first event.
+    pub async fn turn_events(
+        &self,
+        context: &RequestContext,
+        turn: Turn,
+    ) -> Result<TurnEvents, EngineError> {
+        self.0.steps.turn_events(context, turn).await
+    }
+
+    /// The decision that a request would get, without any effect.
+    pub async fn check(
+        &self,
+        context: &RequestContext,
+        request: Request,
+    ) -> Result<CheckOutcome, EngineError> {
+        self.0.governor.check(context, request).await
+    }
+
+    /// The current state of an agent. An agent without steps has its initial state.
+    pub async fn state(&self, agent: &AgentId) -> Result<Present, EngineError> {
+        self.0.agents.state(agent).await
+    }
+
+    /// Agents in the order of their ids, after the given one.
+    pub async fn agents(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<AgentSummary>, EngineError> {
+        self.0.agents.list(after, limit).await
+    }
+
+    /// The facts of an agent, oldest first, or those that match a query, best match first. Reading does not
+    /// count as a use.
+    pub async fn memory(
+        &self,
+        agent: &AgentId,
+        query: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Note>, EngineError> {
+        self.0.agents.memory(agent, query, limit).await
+    }
+
+    /// Makes a plan. Its artifact and rows are durable; nothing in the workspace has changed.
+    pub async fn plan(
+        &self,
+        context: &RequestContext,
+        plan: NewPlan,
+    ) -> Result<PlanOutcome, EngineError> {
+        self.0.plans.plan(context, plan).await
+    }
+
+    /// Plans of one status or of all, newest first, older than the row `before`.
+    pub async fn plans(
+        &self,
+        status: Option<Status>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<PlanSummary>, EngineError> {
+        self.0.reviews.list(status, before, limit).await
+    }
+
+    /// A plan and whether it still applies.
+    pub async fn plan_view(&self, id: &str) -> Result<PlanView, EngineError> {
+        self.0.reviews.view(id).await
+    }
+
+    /// A plan's diff, redacted; `None` for a statement of intent.
+    pub async fn plan_patch(&self, id: &str) -> Result<Option<String>, EngineError> {
+        self.0.reviews.patch(id).await
+    }
+
+    /// Approves or rejects a plan. A review is final.
+    pub async fn review_plan(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        decision: Decision,
+        note: &str,
+    ) -> Result<PlanView, EngineError> {
+        self.0.reviews.review(context, id, decision, note).await
+    }
+
+    /// Calls the model. The reply is durable.
+    pub async fn chat(
+        &self,
+        context: &RequestContext,
+        request: ChatRequest,
+    ) -> Result<ChatOutcome, EngineError> {
+        self.0.chats.chat(context, request).await
+    }
+
+    /// Calls the model and streams the reply. Returns the errors that occur before the reply begins.
+    pub async fn chat_events(
+        &self,
+        context: &RequestContext,
+        request: ChatRequest,
+    ) -> Result<ChatEvents, EngineError> {
+        self.0.chats.chat_events(context, request).await
+    }
+
+    /// A chat completion: the provider's JSON, redacted and durable.
+    pub async fn completion(
+        &self,
+        context: &RequestContext,
+        request: Completion,
+    ) -> Result<Value, EngineError> {
+        self.0.chats.completion(context, request).await
+    }
+
+    /// A streamed chat completion. Returns the errors that occur before the first chunk.
+    pub async fn completion_events(
+        &self,
+        context: &RequestContext,
+        request: Completion,
+    ) -> Result<CompletionEvents, EngineError> {
+        self.0.chats.completion_events(context, request).await
+    }
+
+    /// The provider of the model and its state.
+    pub fn llm_status(&self) -> LlmStatus {
+        self.0.chats.status()
+    }
+
+    /// Starts the queue with the jobs of earlier processes.
+    pub async fn start_queue(&self, renderer: ResultRenderer) -> Result<(), EngineError> {
+        self.0.jobs.start(renderer).await
+    }
+
+    /// Starts no further queued turns. [`Engine::close`] does the same.
+    pub fn hold_queue(&self) {
+        self.0.jobs.pause();
+    }
+
+    /// Queues a turn that passes the gates. They judge it again when it runs. The job is durable. Fails before
+    /// [`Engine::start_queue`].
+    pub async fn queue_turn(
+        &self,
+        context: &RequestContext,
+        turn: Turn,
+    ) -> Result<QueuedTurn, EngineError> {
+        self.0.jobs.enqueue(context, turn).await
+    }
+
+    /// A turn that this caller queued.
+    pub async fn queued_turn(
+        &self,
+        context: &RequestContext,
+        id: &str,
+    ) -> Result<QueuedTurn, EngineError> {
+        self.0.jobs.get(context, id).await
+    }
+
+    /// Cancels a queued turn. A waiting turn is cancelled immediately; a running one ends unless it becomes
+    /// durable first.
+    pub async fn cancel_turn(
+        &self,
+        context: &RequestContext,
+        id: &str,
+    ) -> Result<QueuedTurn, EngineError> {
+        self.0.jobs.cancel(context, id).await
+    }
+
+    /// The state of the kill switch.
+    pub fn kill_switch(&self) -> KillSwitchStatus {
+        self.0.kill_switch.status()
+    }
+
+    /// Changes the kill switch. Off takes effect once its row is durable, on takes effect immediately: if the
+    /// journal fails, the call fails and the switch is on nevertheless.
+    pub async fn set_kill_switch(
+        &self,
+        context: &RequestContext,
+        on: bool,
+        reason: &str,
+    ) -> Result<(KillSwitchStatus, u64), EngineError> {
+        self.0.kill_switch.set(context, on, reason).await
+    }
+
+    /// The active policy and its document.
+    pub fn policy(&self) -> (PolicyInForce, Policy) {
+        self.0.policy.describe()
+    }
+
+    /// The files that [`Engine::policy_file_changed`] reads, existing or not.
+    pub fn policy_sources(&self) -> Vec<PathBuf> {
+        self.0.policy.sources()
+    }
+
+    /// Compiles a policy as a reload would, without activating it.
+    pub async fn validate_policy(&self, source: PolicySource) -> Result<PolicyReport, EngineError> {
+        self.0.policy.validate(source).await
+    }
+
+    /// Activates the policy at `path` (default: `POLICY_PATH`) with the current agent profile.
+    pub async fn reload_policy(
+        &self,
+        context: &RequestContext,
+        path: Option<String>,
+    ) -> Result<PolicyReport, EngineError> {
+        self.0.policy.reload(context, path).await
+    }
+
+    /// Reloads the active files if they changed, and returns whether they did.
+    pub async fn policy_file_changed(&self) -> Result<bool, EngineError> {
+        self.0.policy.reload_if_changed().await
+    }
+
+    /// Compares the recorded decisions of at most `limit` rows after `after` with those of another policy.
+    pub async fn backtest(
+        &self,
+        source: PolicySource,
+        after: u64,
+        limit: usize,
+    ) -> Result<ReplayReport, EngineError> {
+        self.0.backtests.run(source, after, limit).await
+    }
+
+    /// Looks up an idempotency key and claims it if it is new. Waits for a running call with the key.
+    pub async fn claim(
+        &self,
+        context: &RequestContext,
+        call: KeyedCall<'_>,
+    ) -> Result<Claim, EngineError> {
+        self.0.idempotency.claim(context, call).await
+    }
+
+    /// Stores the response to a call for its repetitions. The response must be redacted; one over 256 KiB is
+    /// not stored.
+    pub async fn keep_answer(&self, mark: Mark, answer: StoredResponse) -> Result<(), EngineError> {
+        self.0.idempotency.keep_answer(mark, answer).await
+    }
+
+    /// Removes the rows that `keep` does not cover, oldest first. Every agent keeps its state.
+    pub async fn prune(&self, keep: Retention) -> Result<PruneReport, EngineError> {
+        self.0.retention.prune(keep).await
+    }
+
+    /// Removes ended jobs and stored responses that have expired.
+    pub async fn forget(&self) -> Result<(), EngineError> {
+        expire(&self.0.journal, &self.0.recorder).await
+    }
+}

@@ -1,0 +1,61 @@
+//! The inputs of the gates: for live requests from the service, for a replay from constants.
+
+use life_agent_domain::governance::command::Command;
+use life_agent_domain::governance::gate::{GateInputs, KillSwitch, Rate, TargetFact};
+use life_agent_domain::governance::ids::{AgentId, Principal};
+
+use crate::policy::ActivePolicy;
+
+/// Whether a request counts against its caller's rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metered {
+    Yes,
+    No,
+}
+
+/// The facts that depend on the moment.
+pub(crate) trait InputSource {
+    fn kill_switch(&self) -> KillSwitch;
+    /// Counts a request against its caller's rate limit.
+    fn rate(&self, principal: &Principal, agent: Option<&AgentId>) -> Rate;
+}
+
+/// A replay: the decision must not depend on the moment.
+pub(crate) struct ReplayInputs;
+
+impl InputSource for ReplayInputs {
+    fn kill_switch(&self) -> KillSwitch {
+        KillSwitch::Off
+    }
+
+    fn rate(&self, _: &Principal, _: Option<&AgentId>) -> Rate {
+        Rate::Within
+    }
+}
+
+/// Gathers the inputs for a command whose targets have been looked up. The answer of a remote OPA is
+/// not among them, because it is queried last.
+pub(crate) fn gather(
+    source: &impl InputSource,
+    policy: &ActivePolicy,
+    principal: &Principal,
+    command: Command<'_>,
+    metered: Metered,
+    targets: Vec<TargetFact>,
+) -> GateInputs {
+    let rate = match metered {
+        Metered::Yes => source.rate(principal, command.agent()),
+        Metered::No => Rate::Within,
+    };
+    let intent = match command {
+        Command::Turn(turn) => Some(policy.profile.intents.of(&turn.input).to_owned()),
+        _ => None,
+    };
+    GateInputs {
+        kill_switch: Some(source.kill_switch()),
+        rate: Some(rate),
+        targets: Some(targets),
+        opa: None,
+        intent,
+    }
+}

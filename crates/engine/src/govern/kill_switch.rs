@@ -1,0 +1,132 @@
+//! The kill switch: refuses everything that acts, and survives a restart.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use life_agent_domain::governance::event::KillSwitchRecord;
+use life_agent_domain::governance::gate::KillSwitch;
+use life_agent_observer::SideWrite;
+
+use crate::clock::Timestamps;
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::policy::PolicyCell;
+use crate::recorder::{Recorder, raw_json};
+use crate::views::KillSwitchStatus;
+
+/// The journal's setting that stores the switch.
+pub(crate) const SETTING: &str = "kill_switch";
+
+/// The state of the switch, shared with the governor.
+pub(crate) struct Switch {
+    changed: ArcSwap<KillSwitchRecord>,
+    forced: bool,
+}
+
+impl Switch {
+    /// The stored state (`kept`, the text of the journal's setting). A setting that cannot be read counts
+    /// as on; `forced` keeps the switch on.
+    pub(crate) fn new(kept: Option<&str>, forced: bool) -> Self {
+        let unreadable = |_| KillSwitchRecord {
+            on: true,
+            reason: "the stored kill switch could not be read".to_owned(),
+            since: None,
+        };
+        let changed = kept
+            .map(|text| serde_json::from_str(text).unwrap_or_else(unreadable))
+            .unwrap_or_default();
+        Self { changed: ArcSwap::from_pointee(changed), forced }
+    }
+
+    pub(crate) fn state(&self) -> KillSwitch {
+        let changed = self.changed.load();
+        match (changed.on, self.forced) {
+            (true, _) => KillSwitch::On { reason: changed.reason.clone() },
+            (false, true) => KillSwitch::On { reason: "held on by KILL_SWITCH".to_owned() },
+            (false, false) => KillSwitch::Off,
+        }
+    }
+}
+
+/// Changes the switch.
+pub(crate) struct KillSwitchService {
+    switch: Arc<Switch>,
+    policy: Arc<PolicyCell>,
+    recorder: Recorder,
+    timestamps: Timestamps,
+    /// Held while the switch changes.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl KillSwitchService {
+    pub(crate) fn new(
+        switch: Arc<Switch>,
+        policy: Arc<PolicyCell>,
+        recorder: Recorder,
+        timestamps: Timestamps,
+    ) -> Self {
+        Self { switch, policy, recorder, timestamps, changing: tokio::sync::Mutex::default() }
+    }
+
+    /// The current state.
+    pub(crate) fn status(&self) -> KillSwitchStatus {
+        let changed = self.switch.changed.load();
+        let forced = self.switch.forced;
+        let reason = match self.switch.state() {
+            KillSwitch::On { reason } => reason,
+            KillSwitch::Off => changed.reason.clone(),
+        };
+        KillSwitchStatus { on: changed.on || forced, reason, forced, since: changed.since.clone() }
+    }
+
+    /// Changes the switch. Off takes effect once its row is durable, on takes effect immediately: if the
+    /// journal fails, the call fails and the switch is on nevertheless.
+    pub(crate) async fn set(
+        &self,
+        context: &RequestContext,
+        on: bool,
+        reason: &str,
+    ) -> Result<(KillSwitchStatus, u64), EngineError> {
+        if !on && self.switch.forced {
+            return Err(EngineError::Conflict(
+                "the kill switch is held on by `KILL_SWITCH` in the environment; \
+                 start the service without it to turn it off"
+                    .to_owned(),
+            ));
+        }
+        let reason = self.policy.redact(reason);
+        let changed = KillSwitchRecord { on, reason, since: Some(self.timestamps.text()) };
+        let value = raw_json(&changed)?.get().to_owned();
+        let _order = self.changing.lock().await;
+        if on {
+            self.switch.changed.store(Arc::new(changed.clone()));
+        }
+        let setting = SideWrite::Setting { key: SETTING.to_owned(), value };
+        let side = vec![setting, SideWrite::AdvanceControl];
+        let hash = &self.policy.active().snapshot.hash;
+        let event_id = self.recorder.record(context, hash, None, &changed, side).await?;
+        self.switch.changed.store(Arc::new(changed));
+        Ok((self.status(), event_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_on(kept: Option<&str>, forced: bool) -> bool {
+        Switch::new(kept, forced).state() != KillSwitch::Off
+    }
+
+    #[test]
+    fn it_stands_as_it_was_left_unless_the_environment_holds_it_on() {
+        let (on, off) = (r#"{"on":true,"reason":"r"}"#, r#"{"on":false,"reason":""}"#);
+        assert!(!is_on(None, false) && !is_on(Some(off), false));
+        assert!(is_on(Some(on), false) && is_on(Some(off), true) && is_on(None, true));
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_read_counts_as_on() {
+        assert!(is_on(Some("{"), false) && is_on(Some("{}"), false));
+    }
+}

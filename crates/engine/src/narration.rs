@@ -1,0 +1,406 @@
+//! Narration: the model narrates a turn that the rules have decided, and may call tools on the way.
+//!
+//! The turn and the acts of the model are committed together at the end. A turn whose narration fails
+//! leaves the agent as it was.
+
+mod conversation;
+mod options;
+mod prompt;
+pub(crate) mod replay;
+mod tools;
+mod turn_in_progress;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use life_agent_domain::agent::rules::{TurnStep, decide_turn};
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::command::{Kind, Message, Turn};
+use life_agent_domain::governance::event::{
+    ModelReply, NarrationRecord, RecordedToolStep, Source, ToolStep, Withheld,
+};
+use life_agent_domain::governance::gate::{GateNotes, Permit, Reason};
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::size::json_size;
+use life_agent_groq::{ChatReply, ChatRequest, Clean, Exchange, FunctionCall, ToolCall, seed};
+use life_agent_observer::Journal;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::UnboundedSender;
+
+pub(crate) use conversation::MAX_CALLS;
+use conversation::{Conversation, Next, joined, no_calls_left};
+pub(crate) use options::TurnOptions;
+use prompt::{HISTORY_ROWS, RECORD_ROWS, Scene, history, own_record};
+use tools::ToolRequest;
+use turn_in_progress::{
+    MAX_REPLIES, TurnInProgress, called, denied, done, failed, is_momentary, kept, stuck, sum,
+};
+
+use crate::agents::{AgentService, NarratedTurn};
+use crate::chat::stream_guard::StreamGuard;
+use crate::chat::text_extraction::{body_of, clean};
+use crate::chat::{CallFailure, Deadline, ModelCall, ModelCalls, StreamItem};
+use crate::context::RequestContext;
+use crate::error::{DenialReport, EngineError};
+use crate::govern::{Governor, Metered};
+use crate::meters::Meters;
+use crate::planning::{NewPlan, PlanService};
+use crate::policy::ActivePolicy;
+use crate::views::{TurnEvent, TurnOutcome};
+
+/// Most facts that a recall returns.
+const MAX_RECALLED: usize = 8;
+/// Most faults of a plan that the model receives.
+const MAX_FAULTS: usize = 5;
+
+/// Narrates turns.
+pub(crate) struct Narrator {
+    pub(crate) calls: Arc<ModelCalls>,
+    pub(crate) governor: Arc<Governor>,
+    pub(crate) agents: Arc<AgentService>,
+    pub(crate) plans: Arc<PlanService>,
+    pub(crate) journal: Journal,
+    pub(crate) meters: Arc<Meters>,
+}
+
+/// A narration in progress.
+struct NarrationRun<'e> {
+    narrator: &'e Narrator,
+    agent: AgentId,
+    call: ModelCall,
+    conversation: Conversation,
+    working: TurnInProgress<'e>,
+    /// The model's text, not redacted.
+    raw: String,
+    guard: Option<StreamGuard>,
+    events: Option<UnboundedSender<TurnEvent>>,
+    record: NarrationRecord,
+}
+
+impl Narrator {
+    /// Narrates a permitted turn to its end, even if its caller disconnects.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        context: &RequestContext,
+        policy: Arc<ActivePolicy>,
+        permit: Permit<Turn>,
+        options: TurnOptions,
+        begun: Instant,
+    ) -> Result<TurnOutcome, EngineError> {
+        let (narrator, context) = (Arc::clone(self), context.clone());
+        let narrated =
+            async move { narrator.narrate(&context, &policy, permit, options, begun).await };
+        self.calls.in_flight.run(narrated).await
+    }
+
+    async fn narrate(
+        &self,
+        context: &RequestContext,
+        policy: &Arc<ActivePolicy>,
+        permit: Permit<Turn>,
+        options: TurnOptions,
+        begun: Instant,
+    ) -> Result<TurnOutcome, EngineError> {
+        let notes = GateNotes::from(permit.trace());
+        let agent = permit.command().agent.clone();
+        let slot = self.agents.cache.slot(&agent);
+        let _held = self.agents.cache.lock_exclusive(&slot).await?;
+        let before = self.agents.state(&agent).await?.state;
+        let turn = decide_turn(&before, &policy.profile, &permit);
+        let working = TurnInProgress::after(&before, &turn, &policy.profile);
+        let settled = (working.state().version, working.state().hash());
+
+        let request = self.first_request(policy, &agent, &turn, working.state()).await?;
+        let whole = Duration::from_secs(policy.snapshot.policy.llm.turn_seconds.into());
+        let limit = Some((whole, tokio::time::Instant::now() + whole));
+        let (policy_of, body) = (Arc::clone(policy), Clean::default());
+        let mut call = ModelCall::new(context, policy_of, permit, body, "/turn", begun);
+        call.deadline = Deadline { limit, cancel: options.cancel };
+        let mut sent = request.clone();
+        sent.insert("tools".to_owned(), tools::offered().into());
+        let mut run = NarrationRun {
+            narrator: self,
+            agent: agent.clone(),
+            call,
+            conversation: Conversation::new(sent),
+            working,
+            raw: String::new(),
+            guard: options.events.is_some().then(StreamGuard::of_contents),
+            events: options.events,
+            record: NarrationRecord {
+                request,
+                exchanges: Vec::new(),
+                steps: Vec::new(),
+                withheld: None,
+                usage: None,
+                latency_ms: 0,
+            },
+        };
+        let text = run.converse().await?;
+        run.record.latency_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let NarrationRun { call, working, guard, events, record, .. } = run;
+        let source = if text.is_some() { Source::Llm } else { Source::Offline };
+        let step = TurnStep { response: text.unwrap_or(turn.response), ..turn };
+        let (state, acts) = working.into_parts();
+        let mut side = options.side;
+        side.extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
+        let narrated =
+            NarratedTurn { step, settled, acts, narration: record, source, before, state, side };
+        let acts = narrated.acts.len();
+        context.adopt_times(&call.context);
+        let turned =
+            self.agents.commit_narrated(context, policy, &agent, &slot, narrated, notes).await?;
+        self.meters.done(Kind::Turn, begun);
+        self.meters.acts_in_turn(acts);
+        if let (Some(guard), Some(events), Source::Llm) = (guard, events, source) {
+            release_rest(&guard, &events, &turned.step.response);
+        }
+        Ok(turned)
+    }
+
+    /// The first request, redacted and without the tools.
+    async fn first_request(
+        &self,
+        policy: &ActivePolicy,
+        agent: &AgentId,
+        turn: &TurnStep,
+        state: &AgentState,
+    ) -> Result<Map<String, Value>, EngineError> {
+        let recent = self.journal.recent_activity(agent.as_str(), RECORD_ROWS, HISTORY_ROWS);
+        let recent = recent.await?;
+        let llm = &policy.snapshot.policy.llm;
+        let scene = Scene {
+            profile: &policy.profile,
+            agent,
+            turn,
+            state,
+            history: history(&recent.turns, llm.history_tokens),
+            record: own_record(&recent.events),
+        };
+        let request = ChatRequest {
+            model: llm.model.clone(),
+            messages: scene.messages(),
+            temperature: Some(llm.temperature),
+            max_completion_tokens: Some(llm.max_tokens),
+            seed: Some(seed(self.calls.provider()?.seed, agent.as_str(), turn.turn.number)),
+            ..ChatRequest::default()
+        };
+        match body_of(&request, policy.chain.redactor())?.into_value() {
+            Value::Object(body) => Ok(body),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+}
+
+impl NarrationRun<'_> {
+    /// The narration; `None` if it is withheld, as the record then states. Failures are recorded.
+    async fn converse(&mut self) -> Result<Option<String>, EngineError> {
+        loop {
+            let redactor = self.call.policy.chain.redactor();
+            self.call.body = Clean::of(self.conversation.request(), redactor);
+            let reply = match self.ask().await {
+                Ok(reply) => reply,
+                Err(error) => return self.withhold(error).await,
+            };
+            let (raw, heard) = self.read(reply).await?;
+            self.raw = joined(&self.raw, &raw.content);
+            let told = match self.judge(&raw).await {
+                Ok(()) => self.conversation.add_reply(&heard),
+                Err(error) => return self.withhold(error).await,
+            };
+            match told {
+                Next::Narrated => {
+                    let redactor = self.call.policy.chain.redactor();
+                    return Ok(Some(redactor.redact(self.conversation.text()).into_owned()));
+                }
+                Next::Stuck(why) => {
+                    self.record.withheld = Some(stuck(why));
+                    return Ok(None);
+                }
+                Next::Calls(calls) => {
+                    for (call, raw) in calls.iter().zip(&raw.tool_calls) {
+                        self.run_tool(call, raw).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Result<Value, EngineError> {
+        let Some(guard) = &mut self.guard else {
+            return self.call.ask(&self.narrator.calls).await;
+        };
+        guard.divide();
+        let events = &self.events;
+        let mut hear = |came: StreamItem<'_>| {
+            if let (StreamItem::Text("content", text), Some(events)) = (came, events) {
+                // Fails if the caller disconnected. The row exists regardless.
+                let _ = events.send(TurnEvent::Delta(text));
+            }
+        };
+        self.call.ask_streamed(&self.narrator.calls, guard, &mut hear).await
+    }
+
+    /// The reply without the provider's key, and its recorded part.
+    async fn read(&mut self, reply: Value) -> Result<(ChatReply, ChatReply), EngineError> {
+        let reply = clean(reply, &self.narrator.calls.provider()?.key);
+        let raw = match ChatReply::from_raw(reply) {
+            Ok(raw) => raw,
+            Err(error) => return Err(self.call.failed(&self.narrator.calls, error.into()).await),
+        };
+        if let Some(usage) = raw.usage {
+            self.call.spent.push((raw.model.clone(), usage));
+            self.record.usage = sum(self.record.usage, raw.usage.map(Into::into));
+        }
+        let redactor = self.call.policy.chain.redactor();
+        let reply = clean(kept(&raw), redactor);
+        let told = self.record.exchanges.iter().map(|heard| json_size(&heard.reply));
+        if told.fold(json_size(&reply), usize::saturating_add) > MAX_REPLIES {
+            let failure = CallFailure::unusable("the model's answers are too long; ask for less");
+            return Err(self.call.failed(&self.narrator.calls, failure).await);
+        }
+        match ChatReply::from_raw(reply) {
+            Ok(heard) => Ok((raw, heard)),
+            Err(error) => Err(self.call.failed(&self.narrator.calls, error.into()).await),
+        }
+    }
+
+    /// Sends the whole text so far through the chain and records the reply if it passes.
+    async fn judge(&mut self, raw: &ChatReply) -> Result<(), EngineError> {
+        if !raw.content.trim().is_empty() {
+            let said = Message { role: "assistant".to_owned(), content: self.raw.clone() };
+            self.call.judge(&self.narrator.calls, vec![said], Vec::new()).await?;
+        }
+        let redactor = self.call.policy.chain.redactor();
+        let digest = Exchange::digest(&self.call.body);
+        self.record.exchanges.push(ModelReply { digest, reply: clean(kept(raw), redactor) });
+        Ok(())
+    }
+
+    /// A denied text is replaced by the rules' sentence. If the kill switch is on, the turn fails.
+    async fn withhold(&mut self, error: EngineError) -> Result<Option<String>, EngineError> {
+        match error {
+            EngineError::Denied(report) if report.reason == Reason::KillSwitch => {
+                let error = EngineError::Denied(report);
+                let failure = CallFailure { label: "kill_switch", asked: true, error };
+                Err(self.call.failed(&self.narrator.calls, failure).await)
+            }
+            EngineError::Denied(report) => {
+                self.record.withheld = Some(withheld(&report));
+                Ok(None)
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Carries out a tool call, or returns the reason to the model.
+    async fn run_tool(&mut self, call: &ToolCall, raw: &ToolCall) -> Result<(), EngineError> {
+        if !self.conversation.admits_call() {
+            self.conversation.answer(call, &no_calls_left());
+            return Ok(());
+        }
+        if let Err(failure) = self.call.in_time(&self.narrator.calls, std::future::ready(())).await
+        {
+            return Err(self.call.failed(&self.narrator.calls, failure).await);
+        }
+        let mut kept = self.carry_out(&call.function, &raw.function).await?;
+        let redactor = self.call.policy.chain.redactor();
+        let result = clean(kept.step.result.take().unwrap_or_default(), redactor);
+        self.conversation.answer(call, &result);
+        kept.step.result = Some(result);
+        if let Some(events) = &self.events {
+            let _ = events.send(TurnEvent::Tool(Box::new(kept.step.clone())));
+        }
+        self.record.steps.push(kept);
+        Ok(())
+    }
+
+    async fn carry_out(
+        &mut self,
+        clean: &FunctionCall,
+        raw: &FunctionCall,
+    ) -> Result<RecordedToolStep, EngineError> {
+        let (narrator, call) = (self.narrator, &self.call);
+        let mut step = called(clean);
+        let (mut found, mut momentary) = (Vec::new(), false);
+        let asked = tools::read(&self.agent, raw);
+        let (act, query) = match asked {
+            Ok(ToolRequest::Act(act)) => (act, None),
+            Ok(ToolRequest::Recall(act, query)) => (act, Some(query)),
+            Ok(ToolRequest::Plan(asked)) => {
+                step = self.plan(step, *asked).await?;
+                return Ok(RecordedToolStep { step, found, momentary: true });
+            }
+            Err(message) => {
+                step = failed(step, "validation_error", &message);
+                return Ok(RecordedToolStep { step, found, momentary });
+            }
+        };
+        match narrator.governor.permit(&call.context, &call.policy, act, Metered::Yes).await {
+            Ok(permit) => {
+                if let Some(query) = &query {
+                    let agent = &permit.command().agent;
+                    found = self.working.new_facts(query);
+                    found.extend(narrator.agents.find_facts(agent, query, MAX_RECALLED).await?);
+                    found.truncate(MAX_RECALLED);
+                }
+                let found = query.is_some().then_some(found.as_slice());
+                step = done(step, self.working.act(&permit, found, self.record.steps.len()));
+            }
+            Err(EngineError::Denied(report)) => {
+                momentary = is_momentary(&report);
+                step = refused(step, &report);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(RecordedToolStep { step, found, momentary })
+    }
+
+    /// Makes a plan of the model, which people review. It is durable before the turn is.
+    async fn plan(&self, step: ToolStep, asked: NewPlan) -> Result<ToolStep, EngineError> {
+        match self.narrator.plans.plan(&self.call.context, asked).await {
+            Ok(planned) => {
+                let told = serde_json::json!({"status": "created", "id": planned.id,
+                    "review": "people decide about it; nothing has been changed"});
+                Ok(ToolStep { event_id: Some(planned.event_id), ..done(step, told) })
+            }
+            Err(EngineError::Denied(report)) => Ok(refused(step, &report)),
+            Err(EngineError::PlanInvalid { code, faults, .. }) => {
+                let told: Vec<_> =
+                    faults.iter().take(MAX_FAULTS).map(|fault| fault.message.as_str()).collect();
+                Ok(failed(step, code, &told.join("; ")))
+            }
+            Err(EngineError::PathForbidden(message)) => {
+                Ok(failed(step, "path_forbidden", &message))
+            }
+            Err(EngineError::NotFound(message)) => Ok(failed(step, "not_found", &message)),
+            Err(EngineError::Conflict(message)) => Ok(failed(step, "conflict", &message)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn refused(step: ToolStep, report: &DenialReport) -> ToolStep {
+    let step = denied(step, report.reason.code(), &report.message);
+    ToolStep { event_id: Some(report.event_id), ..step }
+}
+
+fn withheld(report: &DenialReport) -> Withheld {
+    Withheld {
+        gate: report.gate.to_owned(),
+        rule: report.rule.clone(),
+        code: report.reason.code().to_owned(),
+        message: report.message.clone(),
+    }
+}
+
+/// Sends the rest of a durable text. If a credential was recognized too late for that, the last event
+/// contains the whole text.
+fn release_rest(guard: &StreamGuard, events: &UnboundedSender<TurnEvent>, response: &str) {
+    let message = serde_json::json!({ "content": response });
+    for (field, text) in guard.rest(&message).into_iter().flatten() {
+        if field == "content" {
+            let _ = events.send(TurnEvent::Delta(text));
+        }
+    }
+}

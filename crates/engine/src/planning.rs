@@ -1,0 +1,320 @@
+//! Plans: an intended change passes the gates, is checked against the files, and becomes an artifact.
+
+mod draft_prompt;
+mod drafting;
+mod repository;
+mod review;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use life_agent_domain::governance::command::{Kind, Plan};
+use life_agent_domain::governance::event::{PlanCreatedRecord, PlanRecord};
+use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
+use life_agent_gates::change_policy::SnapshotChangePolicy;
+use life_agent_observer::{Proposal, SideWrite};
+use life_agent_plans::draft::{Draft, draft};
+use life_agent_plans::fault::{PlanFault, answer_code};
+use life_agent_plans::life::Status;
+use life_agent_plans::record::{DraftedBy, Stats};
+use life_agent_plans::request::PlanRequest;
+use life_agent_plans::store::{Artifact, Meta, Store, WriteError};
+
+pub(crate) use drafting::Drafter;
+use drafting::{Drafted, Undrafted};
+pub use repository::{PlanList, PlanRepository, PlanSummary, PlanView, StoredPlan};
+pub(crate) use review::PlanReviews;
+
+use crate::blocking::blocking;
+use crate::clock::Timestamps;
+use crate::context::RequestContext;
+use crate::error::{EngineError, counted};
+use crate::govern::{Governor, Metered};
+use crate::meters::Meters;
+use crate::policy::ActivePolicy;
+use crate::recorder::{Batch, Recorder, raw_json};
+
+/// A requested change.
+#[derive(Debug, Clone)]
+pub struct NewPlan {
+    /// The purpose of the change, in one line.
+    pub intent: String,
+    /// Notes for reviewers.
+    pub context: String,
+    /// The targets, and the edits or the patch.
+    pub request: PlanRequest,
+    /// Whether a configured model writes the edits if there are targets but neither edits nor a patch.
+    /// Otherwise such a plan is a statement of intent.
+    pub draft: bool,
+}
+
+/// A durable plan.
+#[derive(Debug, Clone)]
+pub struct PlanOutcome {
+    /// Its id.
+    pub id: String,
+    /// The path of its record, starting with the plans folder.
+    pub artifact: String,
+    /// The diff, redacted; none for a statement of intent.
+    pub patch: Option<String>,
+    /// The size of the change.
+    pub stats: Stats,
+    /// The model that wrote the edits, if the caller did not.
+    pub drafted_by: Option<DraftedBy>,
+    /// The row of its creation.
+    pub event_id: u64,
+    /// The findings of the gates.
+    pub notes: GateNotes,
+}
+
+/// Makes plans.
+pub(crate) struct PlanService {
+    governor: Arc<Governor>,
+    recorder: Recorder,
+    drafter: Drafter,
+    store: Store,
+    /// The name of the plans folder.
+    folder: String,
+    meters: Arc<Meters>,
+    timestamps: Timestamps,
+}
+
+impl PlanService {
+    pub(crate) fn new(
+        governor: Arc<Governor>,
+        recorder: Recorder,
+        drafter: Drafter,
+        store: Store,
+        folder: &Path,
+        meters: Arc<Meters>,
+        timestamps: Timestamps,
+    ) -> Self {
+        let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { governor, recorder, drafter, store, folder, meters, timestamps }
+    }
+
+    /// Makes a plan. Its artifact and rows are durable; nothing in the workspace has changed.
+    pub(crate) async fn plan(
+        &self,
+        context: &RequestContext,
+        mut asked: NewPlan,
+    ) -> Result<PlanOutcome, EngineError> {
+        let begun = Instant::now();
+        let policy = self.governor.policy();
+        let planned = if self.needs_draft(&asked) {
+            let Drafted { edits, by } = self.draft_edits(context, &policy, &asked).await?;
+            asked.request.edits = edits;
+            // The draft took time: policy, kill switch and files are checked again.
+            let policy = self.governor.policy();
+            self.check_and_store(context, &policy, asked, Metered::No, Some(by)).await?
+        } else {
+            self.check_and_store(context, &policy, asked, Metered::Yes, None).await?
+        };
+        self.meters.plan_seconds.record(begun.elapsed());
+        self.meters.done(Kind::Plan, begun);
+        Ok(planned)
+    }
+
+    fn needs_draft(&self, asked: &NewPlan) -> bool {
+        let PlanRequest { targets, edits, patch } = &asked.request;
+        let open = edits.is_empty() && patch.is_none() && !targets.is_empty();
+        open && asked.draft && self.drafter.is_available()
+    }
+
+    /// Lets the model write the edits. Faults that it cannot fix are recorded like a caller's.
+    async fn draft_edits(
+        &self,
+        context: &RequestContext,
+        policy: &Arc<ActivePolicy>,
+        asked: &NewPlan,
+    ) -> Result<Drafted, EngineError> {
+        let proposal = asked.request.clone().read();
+        let command = Plan {
+            intent: asked.intent.clone(),
+            context: asked.context.clone(),
+            targets: proposal.targets(),
+        };
+        let targets = command.targets.clone();
+        let permit = self.governor.permit(context, policy, command, Metered::Yes).await?;
+        match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
+            Ok(drafted) => Ok(drafted),
+            Err(Undrafted::Failed(error)) => Err(error),
+            Err(Undrafted::Faulty { faults, rounds }) => {
+                Err(self.report_faults(context, policy, permit, faults, rounds).await)
+            }
+        }
+    }
+
+    /// Checks the edits and stores the plan.
+    async fn check_and_store(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        asked: NewPlan,
+        metered: Metered,
+        drafted_by: Option<DraftedBy>,
+    ) -> Result<PlanOutcome, EngineError> {
+        let proposal = asked.request.read();
+        let command =
+            Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
+        let permit = self.governor.permit(context, policy, command, metered).await?;
+        let (tree, admission) = (
+            Arc::clone(&self.drafter.tree),
+            SnapshotChangePolicy::new(Arc::clone(&policy.snapshot)),
+        );
+        let max_lines = policy.snapshot.policy.max_diff_lines;
+        let drafted = blocking(move || draft(&tree, &proposal, max_lines, &admission)).await?;
+        let draft = match drafted {
+            Ok(draft) => draft,
+            Err(faults) => {
+                let rounds = drafted_by.map_or(0, |by| by.rounds);
+                return Err(self.report_faults(context, policy, permit, faults, rounds).await);
+            }
+        };
+        self.store(context, policy, permit, draft, drafted_by).await
+    }
+
+    /// Writes the artifact, then its rows. If the rows cannot be written, the artifact is removed.
+    async fn store(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: Permit<Plan>,
+        draft: Draft,
+        drafted_by: Option<DraftedBy>,
+    ) -> Result<PlanOutcome, EngineError> {
+        let notes = GateNotes::from(permit.trace());
+        let patch = draft.diff().map(|diff| redact(policy, diff));
+        let mut batch = Batch::new(context, &policy.snapshot.hash);
+        let plan = permit.command();
+        batch.push(
+            None,
+            &PlanRecord {
+                intent: plan.intent.as_str().into(),
+                context: plan.context.as_str().into(),
+                target_paths: plan.targets.as_slice().into(),
+                notes: Cow::Borrowed(&notes),
+            },
+        )?;
+        let meta = Meta {
+            created: self.timestamps.now(),
+            request_id: context.request.clone(),
+            policy_hash: policy.snapshot.hash.clone(),
+            drafted_by,
+        };
+        let store = self.store.clone();
+        let artifact =
+            blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(store_error)?;
+        match self.record_plan(batch, &artifact).await {
+            Ok((event_id, shown)) => {
+                let (store, published) = (self.store.clone(), artifact.clone());
+                if let Ok(Err(error)) = blocking(move || store.publish(&published)).await {
+                    // The plan exists and can be read; the next start publishes it.
+                    tracing::warn!(%error, "a plan's artifact keeps its pending name");
+                }
+                Ok(PlanOutcome {
+                    id: artifact.record.id,
+                    artifact: shown,
+                    patch,
+                    stats: artifact.record.stats,
+                    drafted_by: artifact.record.drafted_by,
+                    event_id,
+                    notes,
+                })
+            }
+            Err(error) => {
+                let store = self.store.clone();
+                if let Ok(Err(error)) = blocking(move || store.discard(&artifact)).await {
+                    tracing::warn!(%error, "an artifact without a row was not removed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn record_plan(
+        &self,
+        mut batch: Batch<'_>,
+        artifact: &Artifact,
+    ) -> Result<(u64, String), EngineError> {
+        let shown = self.shown_artifact(&artifact.name);
+        let created = PlanCreatedRecord {
+            id: artifact.record.id.clone(),
+            author: artifact.record.author.clone(),
+            artifact: shown.clone(),
+            seal: artifact.seal.clone(),
+            stats: artifact.record.stats,
+            drafted_by: artifact.record.drafted_by.clone(),
+            review: None,
+        };
+        batch.push(None, &created)?;
+        batch.extend([SideWrite::Proposal(Proposal {
+            id: artifact.record.id.clone(),
+            status: Status::Created.as_str().to_owned(),
+            intent: artifact.record.intent.clone(),
+            artifact: shown.clone(),
+            data: raw_json(&created)?,
+        })]);
+        Ok((self.recorder.commit(batch).await?.id, shown))
+    }
+
+    /// Reports the faults of a plan. Faults against the policy are also recorded as a denial.
+    async fn report_faults(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: Permit<Plan>,
+        mut faults: Vec<PlanFault>,
+        rounds: usize,
+    ) -> EngineError {
+        for fault in &mut faults {
+            // The message quotes the workspace.
+            fault.message = redact(policy, &fault.message);
+            fault.file = fault.file.take().map(|file| redact(policy, &file));
+        }
+        // A model's attempt on a forbidden path is not the caller's.
+        let code = if rounds > 0 { "plan_invalid" } else { answer_code(&faults) };
+        let refusing = |fault: &PlanFault| fault.code.reason().map(|reason| (reason, fault.code));
+        let is_path = |(reason, _): &(Reason, _)| *reason == Reason::PathForbidden;
+        let mut refused: Vec<_> = faults.iter().filter_map(refusing).collect();
+        refused.sort_by_key(|refused| !is_path(refused));
+        if let Some((reason, rule)) = refused.first() {
+            let denial = Denial {
+                principal: context.principal.clone(),
+                command: permit.command().clone(),
+                gate: "plans",
+                refusal: Refusal {
+                    reason: *reason,
+                    rule: Some(rule.as_str().to_owned()),
+                    message: format!("the plan has {}", counted(faults.len())),
+                    retry_after: None,
+                },
+                trace: permit.trace().clone(),
+            };
+            match self.governor.deny(context, policy, denial, Vec::new()).await {
+                EngineError::Denied(_) => {}
+                unrecorded => return unrecorded,
+            }
+        }
+        EngineError::PlanInvalid { code, rounds, faults }
+    }
+
+    /// The artifact's path for callers, without the folders outside the workspace.
+    fn shown_artifact(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder)
+    }
+}
+
+fn store_error(error: WriteError) -> EngineError {
+    tracing::error!(%error, "a plan could not be stored");
+    match error {
+        WriteError::OtherRequest => EngineError::Conflict(error.to_string()),
+        _ => EngineError::Unavailable,
+    }
+}
+
+fn redact(policy: &ActivePolicy, text: &str) -> String {
+    policy.chain.redactor().redact(text).into_owned()
+}

@@ -1,0 +1,150 @@
+//! The active policy: compiled from its documents, replaced as a whole.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use life_agent_domain::agent::profile::Profile;
+use life_agent_domain::governance::fault::Fault;
+use life_agent_domain::governance::gate::{Chain, Gate};
+use life_agent_gates::ChainOptions;
+use life_agent_gates::opa::{Opa, OpaPolicy};
+use life_agent_policy::snapshot::Snapshot;
+
+use super::files::{Document, PolicyFiles};
+use crate::config::OpaMode;
+use crate::error::OpenError;
+use crate::meters::GateTimer;
+use crate::views::PolicyReport;
+
+/// Everything that judges and decides a request. A reload replaces all of it.
+pub(crate) struct ActivePolicy {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) profile: Profile,
+    pub(crate) chain: Chain,
+    pub(crate) timer: GateTimer,
+    /// The file as callers may see it.
+    pub(crate) shown_path: String,
+    pub(crate) loaded_at: String,
+}
+
+impl ActivePolicy {
+    /// Compiles a document and reports the errors of all its parts.
+    pub(crate) fn compile(document: &Document, files: &PolicyFiles) -> Result<Self, Vec<Fault>> {
+        let (parts, opa) = Self::parts(document, files);
+        match (parts, opa) {
+            (Ok(parts), Ok(opa)) => Ok(Self::assemble(document, parts, opa, files)),
+            (parts, opa) => {
+                let mut faults = parts.err().unwrap_or_default();
+                faults.extend(opa.err().unwrap_or_default());
+                Err(faults)
+            }
+        }
+    }
+
+    /// Reads the configured files and compiles them with `compile`.
+    pub(crate) fn first(
+        files: &PolicyFiles,
+        compile: fn(&Document, &PolicyFiles) -> Result<Self, Vec<Fault>>,
+    ) -> Result<Self, OpenError> {
+        let document = files.read_first()?;
+        compile(&document, files)
+            .map_err(|faults| OpenError::Document { path: document.shown_path.clone(), faults })
+    }
+
+    /// Compiles the policy of a start. The service starts even if the Rego modules do not compile; then
+    /// the OPA gate denies everything until they do.
+    pub(crate) fn compile_first(
+        document: &Document,
+        files: &PolicyFiles,
+    ) -> Result<Self, Vec<Fault>> {
+        let (parts, opa) = Self::parts(document, files);
+        let opa = opa.unwrap_or_else(|faults| {
+            for fault in faults {
+                tracing::error!(%fault, "the OPA gate denies everything until its modules are fixed");
+            }
+            Some(Opa::Broken)
+        });
+        Ok(Self::assemble(document, parts?, opa, files))
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "two results that are always taken apart immediately"
+    )]
+    fn parts(
+        document: &Document,
+        files: &PolicyFiles,
+    ) -> (Result<(Snapshot, Profile), Vec<Fault>>, Result<Option<Opa>, Vec<Fault>>) {
+        let snapshot = life_agent_policy::snapshot::compile(&document.policy, files.workspace());
+        let profile = life_agent_policy::profile::compile_profile(&document.profile);
+        let parts = match (snapshot, profile) {
+            (Ok(snapshot), Ok(profile)) => Ok((snapshot, profile)),
+            (snapshot, profile) => {
+                let of_profile =
+                    |fault: Fault| Fault { path: format!("agent.{}", fault.path), ..fault };
+                let mut faults = snapshot.err().unwrap_or_default();
+                faults.extend(profile.err().unwrap_or_default().into_iter().map(of_profile));
+                Err(faults)
+            }
+        };
+        let opa = match files.opa {
+            OpaMode::Off => Ok(None),
+            OpaMode::Server(_) => Ok(Some(Opa::Remote)),
+            OpaMode::Embedded => OpaPolicy::compile(&document.modules)
+                .map(|policy| Some(Opa::Embedded(Arc::new(policy)))),
+        };
+        (parts, opa)
+    }
+
+    fn assemble(
+        document: &Document,
+        parts: (Snapshot, Profile),
+        opa: Option<Opa>,
+        files: &PolicyFiles,
+    ) -> Self {
+        let (snapshot, profile) = (Arc::new(parts.0), parts.1);
+        let chain = life_agent_gates::chain(Arc::clone(&snapshot), ChainOptions { opa });
+        let chain = files.extensions.gates.iter().fold(chain, |chain, gate| {
+            let gate: Box<dyn Gate> = Box::new(Arc::clone(gate));
+            chain.with(gate)
+        });
+        Self {
+            timer: GateTimer::new(chain.gates().map(|gate| gate.name())),
+            snapshot,
+            profile,
+            chain,
+            shown_path: document.shown_path.clone(),
+            loaded_at: files.extensions.timestamps.text(),
+        }
+    }
+
+    pub(crate) fn report(&self) -> PolicyReport {
+        PolicyReport {
+            loaded_at: self.loaded_at.clone(),
+            rule_count: self.snapshot.policy.rules.len(),
+            policy_hash: self.snapshot.hash.clone(),
+        }
+    }
+}
+
+/// The place of the active policy.
+pub(crate) struct PolicyCell(ArcSwap<ActivePolicy>);
+
+impl PolicyCell {
+    pub(crate) fn new(first: ActivePolicy) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    pub(crate) fn active(&self) -> Arc<ActivePolicy> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn replace(&self, policy: Arc<ActivePolicy>) {
+        self.0.store(policy);
+    }
+
+    /// Removes the secrets of a text with the active policy's redactor.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.active().chain.redactor().redact(text).into_owned()
+    }
+}

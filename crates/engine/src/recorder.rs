@@ -1,0 +1,142 @@
+//! The recorder: the only way from an event to the journal.
+//!
+//! It adds to every row what no call site may forget: the caller, the request, the policy's hash, the
+//! timing, and the claim on an idempotency key if the row records an effect.
+
+use life_agent_domain::governance::event::{Entry, Envelope, Record};
+use life_agent_domain::governance::ids::AgentId;
+use life_agent_observer::{CommitHandle, Committed, Journal, Precondition, SideWrite, WriteBatch};
+use serde::Serialize;
+
+use crate::context::RequestContext;
+use crate::error::EngineError;
+
+/// Writes events. Clones share the journal.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    journal: Journal,
+}
+
+/// The events of one request that are committed together or not at all.
+pub(crate) struct Batch<'a> {
+    context: &'a RequestContext,
+    policy_hash: &'a str,
+    work: WriteBatch,
+    is_effect: bool,
+}
+
+#[derive(Serialize)]
+struct Data<'a, R> {
+    #[serde(flatten)]
+    record: &'a R,
+    #[serde(flatten)]
+    envelope: Envelope<'a>,
+}
+
+impl Recorder {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self { journal }
+    }
+
+    /// Queues a batch. The order of the calls is the order of the rows.
+    pub(crate) fn append(&self, batch: Batch<'_>) -> Result<CommitHandle, EngineError> {
+        Ok(self.journal.append(batch.finish())?)
+    }
+
+    /// Appends a batch and waits until it is durable.
+    pub(crate) async fn commit(&self, batch: Batch<'_>) -> Result<Committed, EngineError> {
+        Ok(self.append(batch)?.await?)
+    }
+
+    /// Records one event with its side writes and returns the number of its row.
+    pub(crate) async fn record<R: Record>(
+        &self,
+        context: &RequestContext,
+        policy_hash: &str,
+        agent: Option<&AgentId>,
+        record: &R,
+        extra: Vec<SideWrite>,
+    ) -> Result<u64, EngineError> {
+        let mut batch = Batch::new(context, policy_hash);
+        batch.push(agent, record)?;
+        batch.extend(extra);
+        Ok(self.commit(batch).await?.id)
+    }
+
+    /// Writes data that no event describes: jobs, snapshots, answers.
+    pub(crate) async fn write(&self, extra: SideWrite) -> Result<(), EngineError> {
+        self.journal.append(WriteBatch::side(vec![extra]))?.await?;
+        Ok(())
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch of a request that this policy judged.
+    pub(crate) fn new(context: &'a RequestContext, policy_hash: &'a str) -> Self {
+        Self { context, policy_hash, work: WriteBatch::default(), is_effect: false }
+    }
+
+    /// Adds an event.
+    pub(crate) fn push<R: Record>(
+        &mut self,
+        agent: Option<&AgentId>,
+        record: &R,
+    ) -> Result<(), EngineError> {
+        let envelope = Envelope {
+            v: None,
+            policy_hash: self.policy_hash.into(),
+            timing: self.context.timing(),
+        };
+        let data = serde_json::value::to_raw_value(&Data { record, envelope });
+        let data = data.map_err(|error| {
+            tracing::error!(%error, "an event cannot be serialized");
+            EngineError::Unavailable
+        })?;
+        self.is_effect |= record.is_effect();
+        self.work.entries.push(Entry {
+            kind: record.kind(),
+            agent: agent.cloned(),
+            principal: self.context.principal.as_str().to_owned(),
+            request_id: self.context.request.clone(),
+            data,
+        });
+        Ok(())
+    }
+
+    /// Adds a condition without which nothing of the batch is committed.
+    pub(crate) fn require(&mut self, precondition: Precondition) {
+        self.work.preconditions.push(precondition);
+    }
+
+    /// Adds writes that are committed with the events.
+    pub(crate) fn extend(&mut self, extra: impl IntoIterator<Item = SideWrite>) {
+        self.work.side_writes.extend(extra);
+    }
+
+    /// Adds the write of a job, which is an effect of its own.
+    pub(crate) fn push_job(&mut self, id: &str, extra: SideWrite) {
+        self.work.side_writes.push(extra);
+        let mark = self.context.idempotency.as_ref();
+        self.work.side_writes.extend(mark.map(|mark| mark.take(Some(id.to_owned()))));
+    }
+
+    /// The finished write. Claims the request's idempotency key if the batch has an effect.
+    pub(crate) fn finish(mut self) -> WriteBatch {
+        if self.is_effect
+            && let Some(mark) = &self.context.idempotency
+        {
+            self.work.side_writes.push(mark.take(None));
+        }
+        self.work
+    }
+}
+
+/// Serializes data that is kept next to the events.
+pub(crate) fn raw_json(
+    data: &impl Serialize,
+) -> Result<Box<serde_json::value::RawValue>, EngineError> {
+    serde_json::value::to_raw_value(data).map_err(|error| {
+        tracing::error!(%error, "stored data cannot be serialized");
+        EngineError::Unavailable
+    })
+}

@@ -1,0 +1,148 @@
+//! Acts and turns: the requests that change the state of an agent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use life_agent_domain::agent::rules::{
+    ActStep, TurnStep, apply_act, apply_turn, decide_act, decide_turn,
+};
+use life_agent_domain::governance::command::{Act, Kind, Turn};
+use life_agent_domain::governance::event::{ActRecord, Source, TurnRecord};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::agents::{AgentService, StepRules};
+use crate::chat::ModelCalls;
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::govern::{Governor, Metered};
+use crate::meters::Meters;
+use crate::narration::{Narrator, TurnOptions};
+use crate::views::{ActOutcome, StepOutcome, TurnEvent, TurnOutcome};
+
+const ACT: StepRules<Act, ActStep> = StepRules {
+    record: |batch, act, step, state, notes| {
+        let notes = Cow::Borrowed(notes);
+        batch.push(Some(&act.agent), &ActRecord { step, state, notes, by: None, turn: None })
+    },
+    agent: |act| &act.agent,
+    decide: decide_act,
+    apply: apply_act,
+};
+
+const TURN: StepRules<Turn, TurnStep> = StepRules {
+    record: |batch, turn, step, state, notes| {
+        let (notes, source, narration) = (Cow::Borrowed(notes), None, None);
+        let record = TurnRecord { step, state, notes, source, narration };
+        batch.push(Some(&turn.agent), &record)
+    },
+    agent: |turn| &turn.agent,
+    decide: decide_turn,
+    apply: apply_turn,
+};
+
+/// A streamed turn. Dropping it does not end the turn.
+pub struct TurnEvents {
+    /// Unbounded, because the length of a reply is bounded.
+    events: UnboundedReceiver<TurnEvent>,
+    first: Option<TurnEvent>,
+}
+
+impl TurnEvents {
+    /// The next event; none after [`TurnEvent::Done`] or [`TurnEvent::Failed`].
+    pub async fn next(&mut self) -> Option<TurnEvent> {
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.events.recv().await,
+        }
+    }
+}
+
+/// Carries out acts and turns.
+pub(crate) struct StepService {
+    governor: Arc<Governor>,
+    agents: Arc<AgentService>,
+    narrator: Arc<Narrator>,
+    calls: Arc<ModelCalls>,
+    meters: Arc<Meters>,
+}
+
+impl StepService {
+    pub(crate) fn new(
+        governor: Arc<Governor>,
+        agents: Arc<AgentService>,
+        narrator: Arc<Narrator>,
+        calls: Arc<ModelCalls>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        Self { governor, agents, narrator, calls, meters }
+    }
+
+    /// Applies an action. The step is durable.
+    pub(crate) async fn act(
+        &self,
+        context: &RequestContext,
+        act: Act,
+    ) -> Result<ActOutcome, EngineError> {
+        let started = Instant::now();
+        let policy = self.governor.policy();
+        let permit = self.governor.permit(context, &policy, act, Metered::Yes).await?;
+        let outcome = self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await?;
+        self.meters.done(Kind::Act, started);
+        Ok(outcome)
+    }
+
+    /// Takes a turn and streams it. Returns the errors that occur before the first event.
+    pub(crate) async fn turn_events(
+        self: &Arc<Self>,
+        context: &RequestContext,
+        turn: Turn,
+    ) -> Result<TurnEvents, EngineError> {
+        let (out, mut events) = unbounded_channel();
+        let (steps, context) = (Arc::clone(self), context.clone());
+        self.calls.in_flight.spawn(async move {
+            let options = TurnOptions { events: Some(out.clone()), ..TurnOptions::default() };
+            let last = match steps.turn(&context, turn, options).await {
+                Ok(outcome) => TurnEvent::Done(Box::new(outcome)),
+                Err(error) => TurnEvent::Failed(error),
+            };
+            // Fails if the caller disconnected. The row exists regardless.
+            let _ = out.send(last);
+        });
+        match events.recv().await {
+            Some(TurnEvent::Failed(error)) => Err(error),
+            Some(first) => Ok(TurnEvents { events, first: Some(first) }),
+            None => Err(EngineError::Unavailable),
+        }
+    }
+
+    /// Takes a turn. If a model is configured, it narrates the turn. The turn is durable.
+    pub(crate) async fn turn(
+        &self,
+        context: &RequestContext,
+        turn: Turn,
+        options: TurnOptions,
+    ) -> Result<TurnOutcome, EngineError> {
+        let started = Instant::now();
+        let policy = self.governor.policy();
+        let permit = self.governor.permit(context, &policy, turn, options.metered).await?;
+        if self.calls.provider.is_some() {
+            return self.narrator.run(context, policy, permit, options, started).await;
+        }
+        let outcome =
+            self.agents.commit_step(context, &policy, &permit, &TURN, options.side).await?;
+        self.meters.done(Kind::Turn, started);
+        let StepOutcome { step, event_id, state_version, state_hash, notes } = outcome;
+        Ok(TurnOutcome {
+            step,
+            event_id,
+            state_version,
+            state_hash,
+            notes,
+            source: Source::Offline,
+            usage: None,
+            withheld: None,
+            steps: Vec::new(),
+        })
+    }
+}
