@@ -1,7 +1,10 @@
 //! Measures the command parser on a folder of corpora: how many rows the default effects stop.
 //!
-//! `cargo run --release -p life-agent-gates --example commands -- DIR [--missed FILE]`
+//! `cargo run --release -p life-agent-gates --example commands -- DIR [--missed FILE]`; with `--time`
+//! it times hostile inputs instead, and with `--fuzz SECONDS` it feeds random ones.
 #![allow(missing_docs, reason = "a program, not a library")]
+
+mod hostile;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,6 +42,11 @@ fn main() -> ExitCode {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--missed" => missed = args.next().map(PathBuf::from),
+            "--time" => return exit(hostile::time()),
+            "--fuzz" => {
+                let seconds = args.next().and_then(|text| text.parse().ok());
+                return exit(hostile::fuzz(seconds.unwrap_or(60)));
+            }
             _ => folder = Some(PathBuf::from(arg)),
         }
     }
@@ -54,6 +62,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn exit(holds: bool) -> ExitCode {
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program may read files")]

@@ -191,8 +191,10 @@ impl Evaluator {
                 let names = ["--command", "--execute", "--query", "--sql", "--eval"];
                 let effect = option_values(&values, &names).into_iter().map(sql::effect).max();
                 let effect = effect.filter(|effect| *effect > CommandEffect::Change);
-                if let Some(effect) = effect {
-                    part.raise(effect, "sql");
+                match effect {
+                    Some(effect) => part.raise(effect, "sql"),
+                    // What an unknown program does is not known to be harmless.
+                    None => part.raise(CommandEffect::Change, "usual"),
                 }
             }
             _ => {}

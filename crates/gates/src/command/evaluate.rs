@@ -230,7 +230,30 @@ impl Evaluator {
             }
             output = self.invoke(fields, &scope);
         }
+        self.environment(command, &scope);
         output
+    }
+
+    /// Variables that make the program at hand load or run something else.
+    fn environment(&mut self, command: &Command, scope: &Scope) {
+        for assignment in &command.assignments {
+            match assignment.name.as_str() {
+                "LD_PRELOAD"
+                | "LD_AUDIT"
+                | "DYLD_INSERT_LIBRARIES"
+                | "BASH_ENV"
+                | "PERL5OPT"
+                | "PYTHONSTARTUP" => {
+                    self.raise_last(super::effect::CommandEffect::Escalate, "loads-code");
+                }
+                "GIT_SSH_COMMAND" | "GIT_SSH" | "GIT_PAGER" | "PAGER" | "EDITOR" | "GIT_EDITOR"
+                | "VISUAL" | "GIT_EXTERNAL_DIFF" | "MANPAGER" | "PROMPT_COMMAND" => {
+                    let script = self.expand_text(&assignment.value).text;
+                    self.script(&script, Shell::Posix, scope);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn assign(&mut self, name: &str, value: Value, append: bool, replaces: bool) {
@@ -273,7 +296,11 @@ impl Evaluator {
                     }));
                 }
                 RedirectKind::Duplicate => {
-                    let _ = self.expand(&redirect.word);
+                    let field = self.expand_text(&redirect.word);
+                    // `>& file` writes a file, `>&2` does not.
+                    if !field.text.chars().all(|c| c.is_ascii_digit() || c == '-') {
+                        scope.writes.push((RedirectKind::Write, field));
+                    }
                 }
                 RedirectKind::Input => {
                     let field = self.expand_text(&redirect.word);

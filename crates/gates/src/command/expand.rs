@@ -279,7 +279,8 @@ impl Evaluator {
 
 /// Expands the first pair of braces that has a comma or a range.
 fn alternatives(text: &str) -> Option<Vec<String>> {
-    for (start, _) in text.match_indices(OPEN) {
+    // Each opening brace may cost a pass over the rest of the text.
+    for (start, _) in text.match_indices(OPEN).take(MAX_BRACES / 4) {
         let mut depth = 0usize;
         let mut commas = Vec::new();
         let mut close = None;

@@ -9,8 +9,9 @@ use super::expand::Field;
 use super::targets::UNKNOWN;
 use super::wrappers::{self, Kind};
 
-/// Steps that one invocation costs.
+/// Steps that one invocation costs, and each of its arguments in addition to its length.
 const INVOCATION_STEPS: usize = 300;
+const ARGUMENT_STEPS: usize = 30;
 
 impl Evaluator {
     pub(crate) fn invoke(&mut self, mut argv: Vec<Field>, scope: &Scope) -> Output {
@@ -18,7 +19,8 @@ impl Evaluator {
             self.fault(Unparsed::TooDeep);
             return Output::default();
         }
-        if self.budget.spend(INVOCATION_STEPS).is_err() || self.parts.len() > MAX_PARTS {
+        let size: usize = argv.iter().map(|field| ARGUMENT_STEPS + field.text.len()).sum();
+        if self.budget.spend(INVOCATION_STEPS + size).is_err() || self.parts.len() > MAX_PARTS {
             self.fault(Unparsed::TooComplex);
             return Output::default();
         }
@@ -243,6 +245,12 @@ pub(crate) fn program_name(field: &Field) -> Option<String> {
     let text = field.text.trim_start_matches('@');
     let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
     let base = if base.is_empty() { text } else { base };
+    if let Some(variable) = base.strip_prefix(UNKNOWN) {
+        // `$PYTHON`, `${CARGO}`: by convention the program of that name.
+        let name = variable.to_ascii_lowercase();
+        let upper = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        return (upper && super::pack::PACK.usual(&name).is_some()).then_some(name);
+    }
     if base.contains(UNKNOWN) || base.is_empty() {
         return None;
     }

@@ -29,5 +29,10 @@ pub(crate) fn found_paths(program: &str, args: &[&str]) -> Vec<String> {
         Some(name) => format!("{start}/{}", name.trim_start_matches("*/").trim_start_matches('/')),
         None => format!("{start}/found"),
     };
-    starts.into_iter().map(folder).collect()
+    // Of a whole file system or home, even a name says too little.
+    let wide = starts.iter().filter(|start| matches!(start.trim_end_matches('/'), "" | "~"));
+    let wide: Vec<String> = wide.map(|start| (*start).to_owned()).collect();
+    let found: Vec<String> = starts.iter().map(|start| folder(start)).collect();
+    let build = found.iter().all(|path| super::targets::is_build(path));
+    if build { found } else { found.into_iter().chain(wide).collect() }
 }

@@ -153,13 +153,13 @@ impl Place {
     fn resolve(&self, path: &str) -> String {
         let path = path.replace('\\', "/");
         let path = path.strip_prefix("file://").unwrap_or(&path);
-        if let Some(home) = &self.home
-            && let Some(rest) = strip_folder(path, home)
-        {
-            return normalize(&format!("~/{rest}"));
-        }
         let absolute = path.starts_with(['/', '~', UNKNOWN]) || drive(path);
-        if absolute { normalize(path) } else { normalize(&format!("{}/{path}", self.cwd)) }
+        let path =
+            if absolute { normalize(path) } else { normalize(&format!("{}/{path}", self.cwd)) };
+        match self.home.as_ref().and_then(|home| strip_folder(&path, home)) {
+            Some(rest) => normalize(&format!("~/{rest}")),
+            None => path,
+        }
     }
 
     /// The class of a path or address.
@@ -225,6 +225,11 @@ fn inside(rest: &str) -> TargetClass {
                 || last.ends_with(".DS_Store")
         });
     if build { TargetClass::Build } else { TargetClass::Workspace }
+}
+
+/// Whether a path lies in a folder that builds make anew.
+pub(crate) fn is_build(path: &str) -> bool {
+    inside(path) == TargetClass::Build
 }
 
 fn absolute(path: &str) -> TargetClass {

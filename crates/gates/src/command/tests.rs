@@ -1,10 +1,9 @@
 //! Promises of the parser and the rules.
 
-use super::*;
+mod cases;
+mod properties;
 
-fn effect(text: &str) -> CommandEffect {
-    assess(text, &CommandContext::default()).effect
-}
+use super::*;
 
 #[test]
 fn the_pack_compiles_and_its_examples_hold() {
@@ -29,11 +28,4 @@ fn the_pack_compiles_and_its_examples_hold() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn effects_of_plain_commands() {
-    assert_eq!(effect("ls -la src/"), CommandEffect::Read);
-    assert_eq!(effect("rm -rf ~"), CommandEffect::Destroy);
-    assert_eq!(effect("rm -rf node_modules"), CommandEffect::Change);
 }

@@ -167,8 +167,16 @@ const WRAPPERS: &[Wrapper] = &[
     sub(&["git"], &["bisect", "run"], &[]),
 ];
 
+/// Whether a wrapper is asked about itself.
+pub(crate) fn about_itself(args: &[&str]) -> bool {
+    args.first().is_some_and(|arg| arg.starts_with("--") && arg.contains("completion"))
+}
+
 /// The wrapper that a command line begins with, and the number of its leading words.
 pub(crate) fn find(program: &str, args: &[&str]) -> Option<(&'static Wrapper, usize)> {
+    if about_itself(args) {
+        return None;
+    }
     WRAPPERS.iter().find_map(|wrapper| {
         let fits = wrapper.names.contains(&program)
             && wrapper.words.len() <= args.len()
