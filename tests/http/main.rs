@@ -33,6 +33,7 @@ mod gone_readers;
 mod grafana;
 mod health;
 mod idempotency;
+mod import;
 mod journal;
 mod kill_9;
 mod kill_switch;

@@ -205,6 +205,7 @@ async fn help_shows_how_each_command_is_used() {
         &["audit", "export"],
         &["replay"],
         &["backup"],
+        &["import", "version7"],
         &["policy", "check"],
         &["policy", "convert"],
         &["plan", "list"],

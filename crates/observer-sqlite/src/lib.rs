@@ -49,6 +49,7 @@ mod scan;
 mod schema;
 mod sqlite_error;
 mod store;
+pub mod version7;
 
 pub use backend::{Sqlite, SqliteOptions};
 pub use file::PageLimit;

@@ -18,6 +18,6 @@ pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
 pub(crate) use model::{LENIENT, PROVIDER_KEY, chat, model_setup, with_model};
 pub(crate) use raw::RawConnection;
-pub(crate) use setup::{KEY, Setup};
+pub(crate) use setup::{KEY, Refused, Setup};
 pub(crate) use sse::{Event, Events};
 pub(crate) use tree::fingerprint;

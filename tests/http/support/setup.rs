@@ -67,6 +67,12 @@ impl Setup {
         self
     }
 
+    /// Takes the last command-line argument back.
+    pub(crate) fn without_flag(mut self) -> Self {
+        self.flags.pop();
+        self
+    }
+
     /// A file below the working directory.
     pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.folder().join(path);

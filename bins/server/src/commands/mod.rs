@@ -14,6 +14,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod healthcheck;
+pub mod import;
 pub mod plan;
 pub mod policy;
 pub mod replay;
@@ -59,6 +60,9 @@ pub enum Work {
     Audit(audit::Audit),
     /// Play the recorded requests through the policy and rules of today, or through another policy.
     Replay(replay::Replay),
+    /// Import the record of another program into a new journal.
+    #[command(subcommand)]
+    Import(import::Import),
     /// Copy the journal while it is being written.
     Backup(backup::Backup),
     /// Check a policy.
@@ -75,6 +79,7 @@ pub fn run(work: &Work, config: Config, db: &Path) -> CommandResult {
         Work::Audit(audit) => audit::run(audit, db),
         Work::Replay(options) => replay::run(options, config, db),
         Work::Backup(options) => backup::run(options, db),
+        Work::Import(import) => import::run(import, db),
         Work::Policy(policy) => policy::run(policy, config),
         Work::Plan(plan) => plan::run(plan, &config, db),
     }

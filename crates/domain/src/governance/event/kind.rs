@@ -31,11 +31,21 @@ pub enum EventKind {
     ServiceStopped,
     /// Retention removed the oldest rows. Names the last removed row, so that the rest still verifies.
     JournalPruned,
+    /// An event of the predecessor's database.
+    ImportedEvent,
+    /// An observed action of the predecessor's database.
+    ImportedAction,
+    /// A plan of the predecessor's database.
+    ImportedProposal,
+    /// The token usage of a model call in the predecessor's database.
+    ImportedUsage,
+    /// The end of an import: states the source and the number of rows.
+    ImportedDatabase,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 14] = [
+    pub const ALL: [EventKind; 19] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -50,6 +60,11 @@ impl EventKind {
         EventKind::ServiceStarted,
         EventKind::ServiceStopped,
         EventKind::JournalPruned,
+        EventKind::ImportedEvent,
+        EventKind::ImportedAction,
+        EventKind::ImportedProposal,
+        EventKind::ImportedUsage,
+        EventKind::ImportedDatabase,
     ];
 
     /// The name in the journal and on the stream.
@@ -69,6 +84,11 @@ impl EventKind {
             EventKind::ServiceStarted => "service.started",
             EventKind::ServiceStopped => "service.stopped",
             EventKind::JournalPruned => "journal.pruned",
+            EventKind::ImportedEvent => "imported.event",
+            EventKind::ImportedAction => "imported.action",
+            EventKind::ImportedProposal => "imported.proposal",
+            EventKind::ImportedUsage => "imported.llm_usage",
+            EventKind::ImportedDatabase => "imported.database",
         }
     }
 
