@@ -44,7 +44,7 @@ fn the_dashboard_does_its_job_in_a_browser() {
 async fn no_path_below_the_dashboard_leads_out_of_it() {
     let app = TestApp::start().await;
     for path in
-        ["/ui/", "/ui/index.html", "/ui/app.js/", "/ui/..%2fjournal", "/ui/views", "/ui/x.js"]
+        ["/ui//", "/ui/index.html", "/ui/app.js/", "/ui/..%2fjournal", "/ui/views", "/ui/x.js"]
     {
         Answer::of(app.bare(Method::GET, path)).await.error(404, "not_found");
     }

@@ -195,3 +195,32 @@ async fn the_older_name_of_the_key_opens_the_service() {
     post_as(&app, Some(TEST), "/act", &json!({"agent_id": "a", "action": "rest"})).await.ok();
     get_as(&app, Some(TEST), "/meta").await.ok();
 }
+
+#[tokio::test]
+async fn older_addresses_and_bodies_are_accepted() {
+    let app = strict().await;
+    for page in ["/ui/", "/docs/", "/healthz/", "/readyz/"] {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let url = format!("http://{}{page}", app.addr());
+        let answer = client.build().unwrap().get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 308, "{page}");
+        assert_eq!(answer.headers()["location"], page.trim_end_matches('/'));
+    }
+    for body in [json!("policies/valid.yaml"), json!(null), json!({})] {
+        post_as(&app, Some(TEST), "/policy/reload", &body).await.ok();
+    }
+    let list = post_as(&app, Some(TEST), "/policy/reload", &json!(["policies/valid.yaml"])).await;
+    list.error(422, "validation_error");
+    for body in [
+        json!({}),
+        json!({"intent": "only an intent"}),
+        json!({"description": "only a description"}),
+        json!({"intent": "both", "description": "forms", "target_files": ["plans/a.md"]}),
+        json!({"intent": "the folder itself", "context": "", "target_paths": ["plans"]}),
+    ] {
+        post_as(&app, Some(TEST), "/plan", &body).await.ok();
+    }
+    let act = json!({"agent_id": "jaeger", "action": "Tu\u{308}r öffnen"});
+    let acted = post_as(&app, Some(TEST), "/act", &act).await.ok();
+    assert_eq!(acted["echo"]["action"], "T\u{fc}r öffnen");
+}

@@ -4,12 +4,12 @@
 //! To add an endpoint, define it next to its handler in `routes/` and list it here.
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::{Method, header};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse, Resource, body::MessageBody};
 
-use crate::http::endpoint::{Endpoint, PathEndpoints};
+use crate::http::endpoint::{Endpoint, PathEndpoints, Scope};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::{idempotency, in_flight::in_flight};
 use crate::routes;
@@ -147,7 +147,21 @@ fn resource(path: &str, endpoints: Vec<&'static Endpoint>) -> Resource {
 }
 
 /// `TRACE` and `CONNECT` are refused on every path; any other request to an unknown path is not found.
+/// The public page or probe that a path with a slash at its end means; `/ui/` was its address once.
+fn without_slash(request: &HttpRequest) -> Option<&'static str> {
+    let path = request.path().strip_suffix('/')?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_meant =
+        |endpoint: &&&Endpoint| endpoint.path == path && matches!(endpoint.scope, Scope::Public);
+    let found = ENDPOINTS.iter().find(is_meant).filter(|_| reads && !path.is_empty());
+    found.map(|endpoint| endpoint.path)
+}
+
 async fn unmatched(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if let Some(path) = without_slash(&request) {
+        let mut redirect = HttpResponse::PermanentRedirect();
+        return Ok(redirect.insert_header((header::LOCATION, path)).finish());
+    }
     match *request.method() {
         Method::TRACE | Method::CONNECT => Err(ApiError::method_not_allowed(&[])),
         _ => Err(ApiError::new(Code::NotFound, "unknown path; `/docs` lists all paths")),

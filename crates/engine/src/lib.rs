@@ -50,6 +50,7 @@ pub use life_agent_domain::governance::event::{
 };
 pub use life_agent_domain::governance::gate::GateNotes;
 pub use life_agent_domain::governance::request::Request as CheckRequest;
+pub use life_agent_gates::SecretRedactor;
 pub use life_agent_groq::Model;
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;

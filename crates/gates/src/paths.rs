@@ -52,9 +52,12 @@ impl PathsGate {
             })
     }
 
-    /// Whether a path lies below an allowed directory. The directory itself is no file to change.
+    /// Whether a path is an allowed directory or lies below one. A statement of intent may name the directory;
+    /// an edit of it fails, since it is no file.
     fn is_allowed(&self, path: &str) -> bool {
-        self.snapshot.policy.allowed_dirs.iter().any(|dir| is_below(dir, path))
+        let is_dir = |dir: &str| dir.trim_start_matches("./").trim_end_matches('/') == path;
+        let dirs = &self.snapshot.policy.allowed_dirs;
+        dirs.iter().any(|dir| is_below(dir, path) || is_dir(dir) && !path.is_empty())
     }
 
     /// Whether one allowed directory holds both paths.

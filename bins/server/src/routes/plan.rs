@@ -16,8 +16,9 @@ use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, Strict};
 use crate::state::AppState;
 
-const BOTH_FORMS: &str = "give either `intent`, `context` and `target_paths`, or the deprecated `description` \
-                          and `target_files`";
+const BOTH_LISTS: &str = "differs from `target_paths`; give one of the two lists";
+/// The intent of a plan that says nothing about itself.
+const NO_INTENT: &str = "(no intent given)";
 
 /// A change, either as `{intent, context, target_paths}` or as the deprecated `{description, target_files}`, where
 /// the intent is the first line of the description and the context is the whole description.
@@ -29,8 +30,7 @@ pub struct PlanBody {
     /// Background for the reviewer.
     #[schema(max_length = 65536)]
     pub context: Option<String>,
-    /// Paths relative to the workspace. If given, the plan may touch no other file. Required without edits and
-    /// without a patch.
+    /// Paths relative to the workspace. If given, the plan may touch no other file.
     #[schema(max_items = 256)]
     pub target_paths: Option<Vec<String>>,
     /// Deprecated form of `intent` and `context` together.
@@ -53,22 +53,31 @@ pub struct PlanBody {
 impl Document for PlanBody {
     type Checked = NewPlan;
     fn check(self, faults: &mut Faults) -> Option<NewPlan> {
-        let older = self.description.is_some() || self.target_files.is_some();
-        let newer = self.intent.is_some() || self.context.is_some() || self.target_paths.is_some();
-        if older && newer {
-            faults.add("description", BOTH_FORMS);
-            return None;
-        }
-        let (about, field, named) = if older {
-            (described(self.description, faults), "target_files", self.target_files)
-        } else {
-            (intended(self.intent, self.context, faults), "target_paths", self.target_paths)
+        let (field, named) = match (self.target_paths, self.target_files) {
+            (Some(paths), Some(files)) if paths != files => {
+                faults.add("target_files", BOTH_LISTS);
+                return None;
+            }
+            (None, files @ Some(_)) => ("target_files", files),
+            (paths, _) => ("target_paths", paths),
+        };
+        let is_empty = named.is_none()
+            && self.context.is_none()
+            && self.edits.is_none()
+            && self.patch.is_none();
+        let intent =
+            self.intent.or((is_empty && self.description.is_none()).then(|| NO_INTENT.into()));
+        let about = match (intent, self.description) {
+            // The newer fields win, and the description fills in for the one that is missing.
+            (Some(intent), description) => {
+                intended(Some(intent), self.context.or(description), faults)
+            }
+            (None, Some(description)) => described(Some(description), faults)
+                .map(|(intent, context)| (intent, self.context.unwrap_or(context))),
+            (None, None) => intended(None, self.context, faults),
         };
         let edits: Vec<_> = self.edits.into_iter().flatten().map(|Strict(edit)| edit).collect();
-        let statement = edits.is_empty() && self.patch.is_none();
-        let named =
-            if statement { faults.required(field, named) } else { named.or(Some(Vec::new())) };
-        let targets = named.and_then(|paths| paths_of(field, paths, faults));
+        let targets = paths_of(field, named.unwrap_or_default(), faults);
         let (intent, context) = about?;
         let request = PlanRequest { targets: targets?, edits, patch: self.patch };
         Some(NewPlan { intent, context, request, draft: self.draft.unwrap_or(true) })
@@ -207,10 +216,29 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_at_once_and_a_statement_without_targets_are_refused() {
+    fn the_forms_can_be_mixed_and_targets_left_out() {
+        for (body, intent, context, targets) in [
+            (json!({}), "(no intent given)", "", &[][..]),
+            (json!({"intent": "i"}), "i", "", &[]),
+            (json!({"description": "d\ne"}), "d", "d\ne", &[]),
+            (json!({"intent": "i", "description": "d"}), "i", "d", &[]),
+            (json!({"description": "d", "context": "c"}), "d", "c", &[]),
+            (json!({"intent": "i", "target_files": ["a"]}), "i", "", &["a"]),
+            (json!({"description": "d", "target_paths": ["a"]}), "d", "d", &["a"]),
+            (json!({"intent": "i", "target_files": ["a"], "target_paths": ["a"]}), "i", "", &["a"]),
+        ] {
+            let plan = read(body.clone()).unwrap_or_else(|| panic!("{body}"));
+            assert_eq!((plan.intent.as_str(), plan.context.as_str()), (intent, context), "{body}");
+            assert_eq!(plan.request.targets, targets, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_says_nothing_is_refused() {
         for bad in [
-            json!({"intent": "i", "target_paths": [], "description": "d"}),
-            json!({"intent": "i"}),
+            json!({"intent": "i", "target_paths": ["a"], "target_files": ["b"]}),
+            json!({"context": "c", "target_paths": ["a"]}),
+            json!({"intent": ""}),
             json!({"description": " \n ", "target_files": []}),
             json!({"intent": "i", "target_paths": [""]}),
         ] {

@@ -60,6 +60,7 @@ struct ReportAnswer {
 impl Document for ReloadBody {
     type Checked = Option<String>;
     const OPTIONAL: bool = true;
+    const BARE: Option<&'static str> = Some("path");
     fn check(self, faults: &mut Faults) -> Option<Option<String>> {
         match self.path {
             None => Some(None),

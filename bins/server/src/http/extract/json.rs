@@ -19,6 +19,8 @@ pub trait Document: DeserializeOwned {
     type Checked;
     /// Whether the body may be missing.
     const OPTIONAL: bool = false;
+    /// The field that a body of one JSON text stands for; such a document also accepts `null` as empty.
+    const BARE: Option<&'static str> = None;
     /// Collects faults; returns a value only if there are none.
     fn check(self, faults: &mut Faults) -> Option<Self::Checked>;
 }
@@ -43,10 +45,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Strict<T> {
     }
 }
 
+/// The object that `null` or one JSON text stands for.
+fn spelled_out(field: &str, text: &str) -> Option<String> {
+    match text.trim_start().as_bytes().first()? {
+        b'n' | b'"' => match serde_json::from_str(text).ok()? {
+            Value::Null => Some("{}".to_owned()),
+            value => Some(serde_json::json!({ field: value }).to_string()),
+        },
+        _ => None,
+    }
+}
+
 /// Reads and checks a body.
 pub(super) fn read<D: Document>(bytes: &[u8]) -> Result<D::Checked, ApiError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| malformed(&format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    let bare = D::BARE.and_then(|field| spelled_out(field, text));
+    let text = bare.as_deref().unwrap_or(text);
     let mut unknown = false;
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_ignored::deserialize::<_, _, Strict<D>>(&mut json, |_| unknown = true);
