@@ -318,3 +318,32 @@ risk:
     let error = app.post("/turn", &body).await.error(422, "prompt_risky");
     assert!(error.to_string().contains("codename"), "{error}");
 }
+
+#[tokio::test]
+async fn a_policy_that_disappears_is_a_rejected_change_and_stays_active() {
+    let policy = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n  - id: no-resting\n    match: \
+                  { actions: [\"^rest$\"] }\n    effect: deny\n";
+    let app = Setup::new().policy(policy).start().await;
+    let act = json!({"agent_id": "a", "action": "rest"});
+    app.post("/act", &act).await.error(403, "rule_deny");
+    let series = "policy_reload_total{result=\"rejected\"}";
+    assert_eq!(app.metric(series).await, Some(0.0), "the series exists from the start");
+    let hash = hash_in_force(&app).await;
+    let mut events = app.events("?kind=policy.*").await;
+    // A file, and the folder with the policy and the profile.
+    for (from, to) in [("policy/policy.yaml", "policy/away.yaml"), ("policy", "away")] {
+        std::fs::rename(app.folder().join(from), app.folder().join(to)).unwrap();
+        let rejected = events.next().await.name;
+        assert_eq!(rejected.as_deref(), Some("policy.rejected"), "{from}");
+        app.post("/act", &act).await.error(403, "rule_deny");
+        assert_eq!(hash_in_force(&app).await, hash);
+        let ready = app.get("/readyz").await.ok();
+        assert!(ready["policy"].as_str().unwrap().contains("no longer exists"), "{ready}");
+        app.post_nothing("/policy/reload").await.error(422, "policy_invalid");
+        assert_eq!(events.next().await.name.as_deref(), Some("policy.rejected"), "{from}, by call");
+        std::fs::rename(app.folder().join(to), app.folder().join(from)).unwrap();
+        assert_eq!(events.next().await.name.as_deref(), Some("policy.reload"), "{from}");
+        assert!(app.get("/readyz").await.ok().get("policy").is_none());
+    }
+    assert!(app.metric(series).await.unwrap() >= 4.0);
+}

@@ -339,6 +339,11 @@ impl Engine {
         self.0.policy.sources()
     }
 
+    /// The faults of the files on disk, if a change was rejected and the active policy is older.
+    pub fn policy_rejection(&self) -> Vec<life_agent_domain::governance::fault::Fault> {
+        self.0.policy.rejected()
+    }
+
     /// Compiles a policy as a reload would, without activating it.
     pub async fn validate_policy(&self, source: PolicySource) -> Result<PolicyReport, EngineError> {
         self.0.policy.validate(source).await

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
 use life_agent_policy::document::Policy;
-use metrics::counter;
+use metrics::{counter, gauge};
 
 pub(crate) use active::{ActivePolicy, PolicyCell};
 pub(crate) use files::{Extensions, PolicyFiles};
@@ -31,6 +31,7 @@ pub(crate) struct PolicyService {
 
 impl PolicyService {
     pub(crate) fn new(cell: Arc<PolicyCell>, files: PolicyFiles, recorder: Recorder) -> Self {
+        describe_series();
         Self { cell, files, recorder, reloading: tokio::sync::Mutex::default() }
     }
 
@@ -49,6 +50,11 @@ impl PolicyService {
     /// The files that [`Self::reload_if_changed`] reads, existing or not.
     pub(crate) fn sources(&self) -> Vec<std::path::PathBuf> {
         self.files.sources()
+    }
+
+    /// The faults of the files on disk, if a change was rejected and the active policy is older.
+    pub(crate) fn rejected(&self) -> Vec<life_agent_domain::governance::fault::Fault> {
+        self.files.rejected()
     }
 
     /// Compiles a policy as a reload would, without activating it.
@@ -98,7 +104,10 @@ impl PolicyService {
         let files = self.files.clone();
         let read = blocking(move || {
             let document = files.read(&source)?;
-            let compiled = ActivePolicy::compile(&document, &files);
+            let compiled = match document.missing.is_empty() {
+                true => ActivePolicy::compile(&document, &files),
+                false => Err(document.missing.clone()),
+            };
             Ok((document, compiled))
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
@@ -124,10 +133,15 @@ impl PolicyService {
                 self.files.seen(&document);
                 self.files.activate(&document);
                 count("reloaded");
+                gauge!("policy_on_disk_rejected").set(0.0);
                 Ok(policy.report())
             }
             Err(faults) => {
                 count("rejected");
+                if matches!(trigger, Trigger::FileChange) {
+                    self.files.reject(&faults);
+                    gauge!("policy_on_disk_rejected").set(1.0);
+                }
                 let record = PolicyRejectedRecord {
                     path: document.shown_path.as_str().into(),
                     faults: faults.as_slice().into(),
@@ -153,4 +167,12 @@ pub fn check_policy(config: &Config) -> Result<PolicyReport, OpenError> {
 
 fn count(result: &'static str) {
     counter!("policy_reload_total", "result" => result).increment(1);
+}
+
+/// Creates the series of this module, so that an alert on the first rejection has a value to compare with.
+fn describe_series() {
+    for result in ["reloaded", "rejected"] {
+        counter!("policy_reload_total", "result" => result).increment(0);
+    }
+    gauge!("policy_on_disk_rejected").set(0.0);
 }

@@ -14,6 +14,9 @@ use crate::state::AppState;
 struct Health {
     /// `ok` or `ready`.
     status: &'static str,
+    /// Why the policy on disk is not active, if a change was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
 }
 
 /// `GET /healthz`.
@@ -31,7 +34,7 @@ fn describe_healthz() -> Description {
     )
 }
 async fn healthz() -> impl Responder {
-    HttpResponse::Ok().json(Health { status: "ok" })
+    HttpResponse::Ok().json(Health { status: "ok", policy: None })
 }
 
 /// `GET /readyz`.
@@ -49,7 +52,14 @@ fn describe_readyz() -> Description {
 }
 async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
     match state.engine.journal().health().await {
-        Ok(()) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
+        Ok(()) => {
+            let faults = state.engine.policy_rejection();
+            let policy = (!faults.is_empty()).then(|| {
+                let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                format!("the policy on disk is rejected: {}", faults.join("; "))
+            });
+            Ok(HttpResponse::Ok().json(Health { status: "ready", policy }))
+        }
         Err(why) => {
             let message = format!("the journal accepts no writes: {why}");
             Err(ApiError::new(Code::JournalUnavailable, message)

@@ -56,9 +56,11 @@ async fn reload(engine: &Engine) -> bool {
         Ok(true) => tracing::info!("the policy has changed on disk and is active"),
         Ok(false) => {}
         Err(EngineError::PolicyInvalid(faults)) => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             tracing::warn!(
                 faults = faults.len(),
-                "the policy has changed on disk and is not valid; the one before stays"
+                "the policy on disk is rejected, and the active one stays: {}",
+                faults.join("; ")
             );
         }
         Err(error) => {

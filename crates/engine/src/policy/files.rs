@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::Gate;
 use life_agent_gates::opa::Module;
 use life_agent_policy::profile::BUILT_IN_PROFILE;
@@ -27,6 +28,17 @@ pub(crate) struct Document {
     pub(crate) modules: Vec<Module>,
     pub(crate) shown_path: String,
     file: Option<PathBuf>,
+    /// Files of the active policy that no longer exist. A missing file is a fault, not a default.
+    pub(crate) missing: Vec<Fault>,
+    present: Present,
+}
+
+/// Which parts of a document come from files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Present {
+    policy: bool,
+    profile: bool,
+    modules: bool,
 }
 
 /// What an embedding program adds to every policy.
@@ -62,6 +74,10 @@ struct Shared {
     active: Option<PathBuf>,
     /// The last document tried, so that a rejected file is not tried again until it changes.
     seen: Option<Document>,
+    /// The parts of the active policy.
+    present: Present,
+    /// Why the files on disk are not active, after a rejected change.
+    rejected: Vec<Fault>,
 }
 
 impl PolicyFiles {
@@ -109,13 +125,28 @@ impl PolicyFiles {
 
     /// Remembers the document of the active policy.
     pub(crate) fn activate(&self, document: &Document) {
-        self.shared.lock().active = document.file.clone();
+        let mut shared = self.shared.lock();
+        shared.active = document.file.clone();
+        shared.present = document.present;
+        shared.rejected = Vec::new();
+    }
+
+    /// Remembers why a change on disk was rejected.
+    pub(crate) fn reject(&self, faults: &[Fault]) {
+        self.shared.lock().rejected = faults.to_vec();
+    }
+
+    /// The faults of the files on disk, if the active policy is an older one.
+    pub(crate) fn rejected(&self) -> Vec<Fault> {
+        self.shared.lock().rejected.clone()
     }
 
     /// Whether the active file, the profile or a module differs from what was last tried. A file that
     /// cannot be read just now (an editor is replacing it) has not changed yet.
     pub(crate) fn changed(&self) -> bool {
-        let texts = |d: &Document| (d.policy.clone(), d.profile.clone(), d.modules.clone());
+        let texts = |d: &Document| {
+            (d.policy.clone(), d.profile.clone(), d.modules.clone(), d.missing.clone())
+        };
         match self.read(&self.active_source()) {
             Ok(now) => self.shared.lock().seen.as_ref().map(texts) != Some(texts(&now)),
             Err(_) => false,
@@ -130,6 +161,7 @@ impl PolicyFiles {
         let modules = self.modules().map_err(OpenError::at(&self.policy_dir))?;
         let document = self.configured(policy, profile, modules);
         self.seen(&document);
+        self.activate(&document);
         Ok(document)
     }
 
@@ -143,17 +175,36 @@ impl PolicyFiles {
             PolicySource::Configured => {
                 let policy = read_optional(&self.policy_path);
                 let policy = policy.map_err(|_| unreadable("the policy file"))?;
-                return Ok(self.configured(policy, profile, modules));
+                return Ok(self.checked(self.configured(policy, profile, modules)));
             }
             PolicySource::Text(policy) => (policy.clone(), "request".to_owned(), None),
+            PolicySource::Path(named) if self.is_active_and_missing(named) => {
+                let profile = profile.unwrap_or_else(|| BUILT_IN_PROFILE.to_owned());
+                let shown_path = self.shown(Path::new(named));
+                let missing = vec![vanished("", &shown_path)];
+                let (policy, present) = (String::new(), Present::default());
+                let file = Some(PathBuf::from(named));
+                return Ok(Document {
+                    policy,
+                    profile,
+                    modules,
+                    shown_path,
+                    file,
+                    missing,
+                    present,
+                });
+            }
             PolicySource::Path(named) => {
                 let file = self.permitted(named)?;
                 let policy = read_optional(&file).map_err(|_| unreadable(&format!("`{named}`")))?;
                 (policy.ok_or_else(|| missing(named))?, self.shown(&file), Some(file))
             }
         };
+        let present =
+            Present { policy: true, profile: profile.is_some(), modules: !modules.is_empty() };
         let profile = profile.unwrap_or_else(|| BUILT_IN_PROFILE.to_owned());
-        Ok(Document { policy, profile, modules, shown_path, file })
+        let missing = Vec::new();
+        Ok(self.checked(Document { policy, profile, modules, shown_path, file, missing, present }))
     }
 
     fn configured(
@@ -167,13 +218,44 @@ impl PolicyFiles {
             None => "built-in".to_owned(),
         };
         let built_in = || life_agent_policy::snapshot::default_text(&self.whitelist_dirs);
+        let present = Present {
+            policy: policy.is_some(),
+            profile: profile.is_some(),
+            modules: !modules.is_empty(),
+        };
         Document {
             policy: policy.unwrap_or_else(built_in),
             profile: profile.unwrap_or_else(|| BUILT_IN_PROFILE.to_owned()),
             modules,
             shown_path,
             file: None,
+            missing: Vec::new(),
+            present,
         }
+    }
+
+    /// The document with a fault for each part of the active policy that no longer exists: the policy, the
+    /// profile, or the folder with all modules.
+    fn checked(&self, mut document: Document) -> Document {
+        let before = self.shared.lock().present;
+        let now = document.present;
+        if before.policy && !now.policy {
+            document.shown_path = self.shown(&self.policy_path);
+            let fault = vanished("", &document.shown_path);
+            document.missing.push(fault);
+        }
+        if before.profile && !now.profile {
+            document.missing.push(vanished("agent", &self.shown(&self.profile_path)));
+        }
+        if before.modules && !self.policy_dir.is_dir() {
+            document.missing.push(vanished("opa", &self.shown(&self.policy_dir)));
+        }
+        document
+    }
+
+    fn is_active_and_missing(&self, named: &str) -> bool {
+        let active = self.shared.lock().active.clone();
+        active.is_some_and(|active| active == Path::new(named) && !active.is_file())
     }
 
     fn modules(&self) -> std::io::Result<Vec<Module>> {
@@ -249,6 +331,12 @@ impl PolicyFiles {
         };
         relative.display().to_string()
     }
+}
+
+/// A part of the active policy that no longer exists.
+fn vanished(path: &str, shown: &str) -> Fault {
+    let message = format!("`{shown}` no longer exists; the active policy stays until it is back");
+    Fault::new(path, message)
 }
 
 fn missing(named: &str) -> EngineError {
