@@ -70,8 +70,8 @@ enum Task {
     Tidy,
     /// Tag the commit `snapshot-<time>` and back the journal up beside it under that name.
     Snapshot {
-        /// The journal.
-        #[arg(long, value_name = "FILE", default_value = "agent.db")]
+        /// The journal; without one, only the tag is made.
+        #[arg(long, value_name = "FILE", env = "DB_PATH", default_value = "agent.db")]
         db: PathBuf,
     },
     /// Build the server and run it; with `--reload`, again after each change.
