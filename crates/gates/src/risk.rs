@@ -50,6 +50,7 @@ impl RiskGate {
         let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
         Some(Finding {
+            gate: "",
             category: raw.category.as_str(),
             rule: format!("{}{limit}", raw.rule),
             effect,

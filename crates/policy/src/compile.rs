@@ -8,9 +8,12 @@ use crate::bounded::BoundedRegex;
 use crate::built_in;
 use crate::document::{CustomPattern, KindEffects, Policy, Risk, Rule, RuleEffect, VERSION};
 use crate::globs::{self, DenyGlobs};
+use crate::names::NameGlobs;
 use crate::raw;
 use crate::reading::Faults;
 use crate::snapshot::{CompiledPattern, CompiledRule, Snapshot, Workspace};
+
+mod actions;
 
 /// Most regular expressions in a policy: compiling takes up to 10 ms each.
 const MAX_EXPRESSIONS: usize = 128;
@@ -29,6 +32,8 @@ pub(crate) fn compile(
     let (rules, compiled_rules) = compiler.rules(raw.rules);
     let (patterns, compiled_patterns) = compiler.patterns(raw.risk.patterns);
     compiler.patterns_off(&raw.risk.patterns_off, &patterns);
+    let (tools, compiled_tools) = compiler.tools(raw.tools);
+    let commands = compiler.commands(raw.commands);
     if compiler.expressions > MAX_EXPRESSIONS {
         let message = format!("must have at most {MAX_EXPRESSIONS} regular expressions in all");
         faults.add("", message);
@@ -53,8 +58,18 @@ pub(crate) fn compile(
         },
         observer: raw.observer,
         plans: raw.plans,
+        tools,
+        commands,
+        approvals: raw.approvals,
     };
-    Snapshot { policy, hash, deny_globs, rules: compiled_rules, patterns: compiled_patterns }
+    Snapshot {
+        policy,
+        hash,
+        deny_globs,
+        rules: compiled_rules,
+        patterns: compiled_patterns,
+        tools: compiled_tools,
+    }
 }
 
 struct Compiler<'f> {
@@ -94,13 +109,28 @@ impl Compiler<'_> {
     fn rule(&mut self, path: &str, raw: raw::Rule) -> (Rule, CompiledRule) {
         let id = self.id(path, raw.id);
         let effect = raw.effect.unwrap_or(RuleEffect::Deny);
+        if !raw.exempt.is_empty() && effect != RuleEffect::Allow {
+            let message = "needs the effect `allow`: another effect exempts from nothing";
+            self.faults.add(format!("{path}.exempt"), message);
+        }
         let path = format!("{path}.match");
         let matches = raw.r#match.unwrap_or_default();
         if matches.is_empty() {
             let message = "must name at least one of `kinds`, `intents`, `actions`, `targets`, \
-                           `inputs`";
+                           `inputs`, `tools`, `servers`, `principals`, `agents`, `fields`, \
+                           `commands`";
             self.faults.add(path.as_str(), message);
         }
+        let names = [
+            ("tools", &matches.tools),
+            ("servers", &matches.servers),
+            ("principals", &matches.principals),
+            ("agents", &matches.agents),
+        ];
+        for (name, globs) in names {
+            self.name_globs(&format!("{path}.{name}"), globs);
+        }
+        self.command_patterns(&format!("{path}.commands"), &matches.commands);
         let compiled = CompiledRule {
             id: id.clone(),
             effect,
@@ -109,8 +139,16 @@ impl Compiler<'_> {
             actions: self.expressions(&format!("{path}.actions"), &matches.actions),
             targets: self.targets(&format!("{path}.targets"), &matches.targets),
             inputs: self.expressions(&format!("{path}.inputs"), &matches.inputs),
+            tools: NameGlobs::case_insensitive(&matches.tools),
+            servers: NameGlobs::case_insensitive(&matches.servers),
+            principals: NameGlobs::case_sensitive(&matches.principals),
+            agents: NameGlobs::case_sensitive(&matches.agents),
+            fields: self.pointers(&format!("{path}.fields"), &matches.fields),
+            commands: matches.commands.clone(),
+            exempt: raw.exempt.clone(),
         };
-        (Rule { id, description: raw.description, matches, effect }, compiled)
+        let description = raw.description;
+        (Rule { id, description, matches, effect, exempt: raw.exempt }, compiled)
     }
 
     fn targets(&mut self, path: &str, texts: &[String]) -> GlobSet {

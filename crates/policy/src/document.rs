@@ -4,9 +4,15 @@ use life_agent_domain::governance::command::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod approvals;
+mod commands;
 pub mod risk;
+mod tools;
 
+pub use approvals::Approvals;
+pub use commands::{CommandClass, CommandPattern, CommandRule, Commands, TargetClass};
 pub use risk::{Categories, Category, CategoryEffect, CustomPattern, KindEffects, Mode, Risk};
+pub use tools::{Access, ActionEffect, Meaning, Tool, Tools};
 
 /// The only version of the document there is.
 pub const VERSION: &str = "1";
@@ -32,6 +38,12 @@ pub struct Policy {
     pub observer: Observer,
     /// How plans are handled.
     pub plans: Plans,
+    /// The meaning of tools' arguments, and the effects of their calls.
+    pub tools: Tools,
+    /// The effects of commands.
+    pub commands: Commands,
+    /// How approvals are requested.
+    pub approvals: Approvals,
 }
 
 /// How the model is asked.
@@ -82,16 +94,22 @@ pub struct Rule {
     pub matches: Match,
     /// What happens to requests that match.
     pub effect: RuleEffect,
+    /// Categories of risk that requests which match are exempt from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exempt: Vec<Category>,
 }
 
 /// What happens to requests that match a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleEffect {
-    /// The rule is noted with the request; the other gates still decide.
+    /// The rule is noted with the request; the other gates still decide, except about the categories that
+    /// the rule exempts from.
     Allow,
-    /// The request is refused; this beats `allow`.
+    /// The request is refused; this beats every other effect.
     Deny,
+    /// The request needs an approval.
+    Ask,
     /// It is recorded that the rule would have refused the request.
     Observe,
 }
@@ -124,15 +142,53 @@ pub struct Match {
     #[garde(length(max = 64))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
+    /// Globs for the name of a tool. Case does not count.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+    /// Globs for the name of the MCP server that provides the tool. Case does not count.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Globs for the name of the caller's key.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<String>,
+    /// Globs for the id of the agent.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+    /// JSON pointers into a tool call's arguments or an act's payload: `inputs` are searched for there
+    /// only, and a request without such a field does not match.
+    #[garde(length(max = 64))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// Commands that a tool call would run: the beginning of a command, such as `git push --force`, or a
+    /// map of conditions.
+    #[garde(length(max = 64))]
+    #[schemars(with = "Vec<crate::raw::commands::PatternSchema>")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandPattern>,
 }
 
 impl Match {
     /// Whether no list is given, so that the rule would be about nothing in particular.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
-            && [&self.intents, &self.actions, &self.targets, &self.inputs]
-                .iter()
-                .all(|list| list.is_empty())
+            && self.commands.is_empty()
+            && [
+                &self.intents,
+                &self.actions,
+                &self.targets,
+                &self.inputs,
+                &self.tools,
+                &self.servers,
+                &self.principals,
+                &self.agents,
+                &self.fields,
+            ]
+            .iter()
+            .all(|list| list.is_empty())
     }
 }
 

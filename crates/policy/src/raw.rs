@@ -8,7 +8,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::document::risk::KindOverrides;
-use crate::document::{Categories, Category, Llm, Match, Mode, Observer, Plans, RuleEffect};
+use crate::document::{
+    Approvals, Categories, Category, Llm, Match, Mode, Observer, Plans, RuleEffect,
+};
+
+pub(crate) mod commands;
+pub(crate) mod tools;
 
 /// Longest id, and the characters of one; the schema has them as a pattern.
 const MAX_ID: usize = 64;
@@ -48,6 +53,17 @@ pub(crate) struct Policy {
     /// How plans are handled.
     #[garde(skip)]
     pub(crate) plans: Plans,
+    /// The meaning of each tool's arguments, and the tools that are denied or need an approval. Common
+    /// tools of coding agents are known without an entry; an unknown tool's arguments are data.
+    #[garde(skip)]
+    #[schemars(with = "tools::ToolsSchema")]
+    pub(crate) tools: tools::Tools,
+    /// The effect of a command by what it does.
+    #[garde(skip)]
+    pub(crate) commands: commands::RawCommands,
+    /// How approvals are requested.
+    #[garde(dive)]
+    pub(crate) approvals: Approvals,
 }
 
 impl Default for Policy {
@@ -62,11 +78,15 @@ impl Default for Policy {
             risk: Risk::default(),
             observer: Observer::default(),
             plans: Plans::default(),
+            tools: tools::Tools::default(),
+            commands: commands::RawCommands::default(),
+            approvals: Approvals::default(),
         }
     }
 }
 
-/// A rule: what it is about, and what happens then. `deny` beats `allow`; `observe` only records.
+/// A rule: the requests it is about, and its effect on them. The severest effect of the rules that match
+/// holds: `deny`, then `ask`; `observe` only records.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, extend("required" = ["id", "match", "effect"]))]
@@ -85,6 +105,10 @@ pub(crate) struct Rule {
     /// What happens to requests that match.
     #[garde(required)]
     pub(crate) effect: Option<RuleEffect>,
+    /// Categories of risk that requests which match are exempt from; only with the effect `allow`. With
+    /// `fields` or `commands` in `match`, only those fields or commands are exempt.
+    #[garde(length(max = 5))]
+    pub(crate) exempt: Vec<Category>,
 }
 
 /// What happens to a request in which a risk pattern is found.

@@ -7,8 +7,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::bounded::BoundedRegex;
-use crate::document::{Category, Policy, RuleEffect};
+use crate::document::{
+    Access, ActionEffect, Category, CommandPattern, Meaning, Policy, RuleEffect,
+};
 pub use crate::globs::DenyGlobs;
+use crate::names::NameGlobs;
+use crate::pointer::Pointer;
 use crate::{compile, raw, reading};
 
 /// Paths that no plan should touch in any workspace: what git and credentials live in.
@@ -46,6 +50,8 @@ pub struct Snapshot {
     pub rules: Vec<CompiledRule>,
     /// `risk.patterns`, compiled, in the order of the document.
     pub patterns: Vec<CompiledPattern>,
+    /// `tools`, compiled, in the order of the document; see [`Snapshot::tool`].
+    pub tools: Vec<CompiledTool>,
 }
 
 /// A rule to judge with. An empty list matches everything; of a list, one match is enough.
@@ -65,6 +71,35 @@ pub struct CompiledRule {
     pub targets: GlobSet,
     /// For free text.
     pub inputs: Vec<BoundedRegex>,
+    /// For the name of a tool.
+    pub tools: NameGlobs,
+    /// For the name of a tool's server.
+    pub servers: NameGlobs,
+    /// For the name of the caller's key.
+    pub principals: NameGlobs,
+    /// For the agent's id.
+    pub agents: NameGlobs,
+    /// The only fields that `inputs` are searched for in.
+    pub fields: Vec<Pointer>,
+    /// For the commands of a tool call.
+    pub commands: Vec<CommandPattern>,
+    /// Categories that requests which match are exempt from.
+    pub exempt: Vec<Category>,
+}
+
+/// An entry of `tools`, to judge with.
+#[derive(Debug)]
+pub struct CompiledTool {
+    /// For the name of a tool.
+    pub names: NameGlobs,
+    /// For the name of its server; empty for every server and none.
+    pub servers: NameGlobs,
+    /// The meaning of arguments.
+    pub fields: Vec<(Pointer, Meaning)>,
+    /// Whether the tool only reads its paths.
+    pub access: Option<Access>,
+    /// The effect of any call.
+    pub effect: Option<ActionEffect>,
 }
 
 /// A pattern of the operator's own, to search with.

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::governance::ids::{ActionName, AgentId, Principal};
+use crate::governance::ids::{ActionName, AgentId};
 use crate::governance::payload::Payload;
 use crate::governance::redaction::{Redact, redact_owned};
 
+mod subject;
 mod tool;
 
+pub use subject::Subject;
 pub use tool::{BadLabel, Label, MAX_LABEL, Tool};
 
 /// The kinds of request that pass the gates.
@@ -104,15 +106,6 @@ pub enum Command<'a> {
     Chat(&'a Chat),
     /// See [`Tool`].
     Tool(&'a Tool),
-}
-
-/// Who asks for what.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// The key's name.
-    pub principal: &'a Principal,
-    /// What is asked.
-    pub command: Command<'a>,
 }
 
 /// Which text of a command a finding is about. Offsets of a finding count from its start.

@@ -26,6 +26,7 @@ mod tests {
 
     fn finding(rule: &str, weight: f64) -> Finding {
         Finding {
+            gate: "",
             category: "url",
             rule: rule.to_owned(),
             effect: Effect::Observe,

@@ -19,7 +19,7 @@ pub(crate) fn plan(intent: &str, context: &str, targets: &[&str]) -> Plan {
 pub(crate) fn subject<C: Gated>(command: &C) -> Subject<'_> {
     static PRINCIPAL: std::sync::LazyLock<Principal> =
         std::sync::LazyLock::new(|| Principal::new("tester"));
-    Subject { principal: &PRINCIPAL, command: command.view() }
+    Subject::new(&PRINCIPAL, command.view())
 }
 
 /// All facts as they are when nothing stands against a request; targets lie where they are written.

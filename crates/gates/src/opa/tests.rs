@@ -82,7 +82,7 @@ fn modules_that_cannot_hold_are_refused_with_their_names() {
 fn the_gate_sees_what_the_contract_names() {
     let principal = Principal::new("ci");
     let turn = Turn { agent: AgentId::new("hero").unwrap(), input: "look around".to_owned() };
-    let subject = Subject { principal: &principal, command: Command::Turn(&turn) };
+    let subject = Subject::new(&principal, Command::Turn(&turn));
     let facts = GateInputs { intent: Some("explore".to_owned()), ..GateInputs::default() };
     assert_eq!(
         input(&subject, &facts, "abc"),
@@ -97,7 +97,7 @@ fn the_gate_sees_what_the_contract_names() {
 fn without_an_answer_the_gate_denies() {
     let principal = Principal::new("ci");
     let turn = Turn { agent: AgentId::new("hero").unwrap(), input: "hello".to_owned() };
-    let subject = Subject { principal: &principal, command: Command::Turn(&turn) };
+    let subject = Subject::new(&principal, Command::Turn(&turn));
     let check = |opa: Opa, facts: &GateInputs| {
         OpaGate { opa, policy_hash: String::new() }.check(&subject, facts)
     };

@@ -1,8 +1,10 @@
 //! Rules by table: what each kind of list is about, and what each effect does.
 
-use life_agent_domain::governance::command::{Act, Chat, Gated, Message};
+use life_agent_domain::governance::command::{Act, Chat, Gated, Label, Message, Tool};
 use life_agent_domain::governance::ids::{ActionName, AgentId};
 use serde_json::json;
+
+use life_agent_policy::bounded::BoundedRegex;
 
 use super::*;
 use crate::chain::testing::{facts, plan, policy, subject, turn};
@@ -96,4 +98,76 @@ fn a_search_that_is_given_up_counts_as_a_match() {
     let regex = BoundedRegex::new(pattern).unwrap();
     assert_eq!(regex.find(&asked.input), life_agent_policy::bounded::Found::LimitReached);
     assert!(check(&rules, &asked, &facts(asked.view())).refusal.is_some());
+}
+
+fn tool(name: &str, server: Option<&str>, arguments: serde_json::Value) -> Tool {
+    Tool {
+        agent: AgentId::new("gpt-1").unwrap(),
+        tool: Label::new(name).unwrap(),
+        server: server.map(|name| Label::new(name).unwrap()),
+        arguments: arguments.as_object().cloned().unwrap().try_into().unwrap(),
+        session_id: None,
+        call_id: None,
+        cwd: None,
+    }
+}
+
+#[test]
+fn tool_calls_match_by_name_server_caller_agent_and_field() {
+    let asked = tool(
+        "create_issue",
+        Some("GitHub"),
+        json!({"title": "drop it", "labels": [{"name": "prod"}], "n": 7}),
+    );
+    let known = facts(asked.view());
+    for (matches, expected) in [
+        ("kinds: [tool]", true),
+        ("kinds: [act]", false),
+        ("tools: [CREATE_*]", true),
+        ("tools: [delete_*]", false),
+        ("servers: [git*]", true),
+        ("servers: [jira]", false),
+        ("principals: [test*]", true),
+        ("principals: [TEST*]", false),
+        ("agents: ['gpt-?']", true),
+        ("agents: [claude]", false),
+        ("fields: [/title]", true),
+        ("fields: [/n]", true),
+        ("fields: [/body]", false),
+        ("fields: [/title], inputs: [drop]", true),
+        ("fields: [/labels], inputs: [drop]", false),
+        ("fields: ['/labels/*/name'], inputs: [prod]", true),
+        ("fields: [/labels], inputs: [prod]", true),
+        ("inputs: [prod]", true),
+        ("tools: [create_issue], agents: [claude]", false),
+    ] {
+        assert_eq!(applies(matches, &asked, &known), expected, "{matches}");
+    }
+    // The server in front of the tool's name counts when the call names none.
+    let asked = tool("mcp__github__create_issue", None, json!({}));
+    assert!(applies("servers: [github]", &asked, &known));
+    // Requests of other kinds have callers and agents too, but no tools.
+    let asked = act("deploy", json!({"to": "prod"}));
+    assert!(applies("agents: [hero], fields: [/to], inputs: [prod]", &asked, &known));
+    assert!(!applies("tools: ['*']", &asked, &known));
+    assert!(!applies("fields: [/to]", &turn("to"), &known));
+}
+
+#[test]
+fn the_severest_effect_holds_in_any_order() {
+    let rule = |effect: &str| {
+        format!("  - {{id: {effect}, match: {{kinds: [turn]}}, effect: {effect}}}\n")
+    };
+    let asked = turn("hello");
+    for (effects, expected) in [
+        (["allow", "observe", "ask", "deny"], Reason::RuleDeny),
+        (["deny", "ask", "observe", "allow"], Reason::RuleDeny),
+        (["ask", "allow", "observe", "observe2"], Reason::ApprovalRequired),
+        (["observe", "allow", "ask", "observe2"], Reason::ApprovalRequired),
+    ] {
+        let rules: String =
+            effects.iter().filter(|effect| **effect != "observe2").map(|e| rule(e)).collect();
+        let verdict = check(&rules, &asked, &facts(asked.view()));
+        assert_eq!(verdict.refusal.unwrap().reason, expected, "{effects:?}");
+    }
 }

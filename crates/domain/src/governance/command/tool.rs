@@ -82,6 +82,13 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// The MCP server that provides the tool: the server of the call, or the one that hosts write in front
+    /// of the tool's name, as in `mcp__github__create_issue`.
+    pub fn server_name(&self) -> Option<&str> {
+        let named = || self.tool.as_str().strip_prefix("mcp__")?.split_once("__");
+        self.server.as_ref().map(Label::as_str).or_else(|| named().map(|(server, _)| server))
+    }
+
     /// Every text of the call with its field.
     pub(super) fn texts(&self) -> Vec<(Field, &str)> {
         let labels = [

@@ -31,6 +31,7 @@ fn row(kind: &str, data: &impl serde::Serialize) -> Row {
 
 fn notes() -> GateNotes {
     let finding = Finding {
+        gate: "risk",
         category: "secrets",
         rule: "github_token".to_owned(),
         effect: Effect::Observe,

@@ -17,13 +17,18 @@ pub enum Effect {
     Observe,
 }
 
-/// An alias, because serde's derive would tie a plain `&'static str` to the input's lifetime.
+/// Aliases, because serde's derive would tie a plain `&'static str` to the input's lifetime.
 type CategoryName = &'static str;
+type GateName = &'static str;
 
 /// A match in a text of the request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
+    /// The gate; set by the chain. Empty in rows of older releases.
+    #[serde(default, deserialize_with = "gate")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub gate: GateName,
     /// The risk category, or `rule` for the policy's own rules.
     #[serde(deserialize_with = "category")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -44,8 +49,17 @@ pub struct Finding {
 }
 
 /// Every category that rows may contain.
-const CATEGORIES: [&str; 6] =
-    ["command_exec", "secrets", "url", "path_traversal", "prompt_injection", "rule"];
+const CATEGORIES: [&str; 7] =
+    ["command_exec", "secrets", "url", "path_traversal", "prompt_injection", "rule", "tool"];
+
+/// Every gate with findings.
+const GATES: [&str; 5] = ["tools", "command", "risk", "paths", "rules"];
+
+/// Reads a gate back. A gate of a newer release becomes empty.
+fn gate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(GATES.into_iter().find(|known| *known == name).unwrap_or_default())
+}
 
 /// Reads a category back. A category of a newer release becomes `other`.
 fn category<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {

@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use super::chain::{Chain, GateObserver};
-use super::finding::Trace;
+use super::finding::{Finding, Trace};
 use super::inputs::GateInputs;
 use super::reason::{Reason, Refusal};
 use crate::governance::command::{Gated, Subject};
@@ -76,8 +76,8 @@ pub fn evaluate<C: Gated>(
     inputs: &GateInputs,
     observer: &dyn GateObserver,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
-    let subject = Subject { principal: &principal, command: command.view() };
-    let (trace, refused) = judge(chain, &subject, inputs, observer);
+    let subject = Subject::new(&principal, command.view());
+    let (trace, refused) = judge(chain, subject, inputs, observer);
     let redactor = chain.redactor();
     let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
     match refused {
@@ -91,18 +91,19 @@ pub fn evaluate<C: Gated>(
 
 fn judge(
     chain: &Chain,
-    subject: &Subject<'_>,
+    mut subject: Subject<'_>,
     inputs: &GateInputs,
     observer: &dyn GateObserver,
 ) -> (Trace, Option<(&'static str, Refusal)>) {
-    let mut trace = Trace::default();
     let mut refused = None;
     for gate in chain.gates() {
         // A gate that the observer never ran has not passed the request.
         let mut verdict = None;
-        observer.gate(gate.name(), &mut || verdict = Some(gate.check(subject, inputs)));
+        observer.gate(gate.name(), &mut || verdict = Some(gate.check(&subject, inputs)));
         let verdict = verdict.unwrap_or_else(|| Verdict::refuse(not_run()));
-        trace.findings.extend(verdict.findings);
+        let trace = &mut subject.trace;
+        let findings = verdict.findings.into_iter();
+        trace.findings.extend(findings.map(|finding| Finding { gate: gate.name(), ..finding }));
         trace.applied_policies.extend(verdict.applied);
         match verdict.refusal {
             // A later gate may deny, and a denial outranks an approval whatever their order.
@@ -116,6 +117,7 @@ fn judge(
             None => {}
         }
     }
+    let mut trace = subject.trace;
     trace.score = score::of(&trace.findings);
     (trace, refused)
 }

@@ -101,6 +101,7 @@ fn what_a_gate_says_about_a_secret_does_not_repeat_it() {
         }
         fn check(&self, _: &Subject<'_>, _: &GateInputs) -> Verdict {
             let finding = Finding {
+                gate: "",
                 category: "secrets",
                 rule: "password".to_owned(),
                 effect: Effect::Deny,

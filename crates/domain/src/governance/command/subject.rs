@@ -1,0 +1,50 @@
+//! The request that gates judge, with the work that one gate leaves to the next.
+
+use std::any::Any;
+use std::cell::OnceCell;
+
+use super::Command;
+use crate::governance::gate::Trace;
+use crate::governance::ids::Principal;
+
+/// A request on its way through the chain.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// The name of the caller's key.
+    pub principal: &'a Principal,
+    /// The request.
+    pub command: Command<'a>,
+    /// The findings of the gates that have judged so far.
+    pub trace: Trace,
+    shared: OnceCell<Box<dyn Any + Send>>,
+}
+
+impl<'a> Subject<'a> {
+    /// A request that no gate has judged yet.
+    pub fn new(principal: &'a Principal, command: Command<'a>) -> Self {
+        Self { principal, command, trace: Trace::default(), shared: OnceCell::new() }
+    }
+
+    /// A value that several gates need and only the first computes, such as a parsed command. A subject
+    /// holds one value; asking for another type gives `None`.
+    pub fn shared<T: Any + Send>(&self, compute: impl FnOnce() -> T) -> Option<&T> {
+        self.shared.get_or_init(|| Box::new(compute())).downcast_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::governance::command::Turn;
+    use crate::governance::ids::AgentId;
+
+    #[test]
+    fn a_shared_value_is_computed_once() {
+        let turn = Turn { agent: AgentId::new("a").unwrap(), input: "x".to_owned() };
+        let principal = Principal::new("p");
+        let subject = Subject::new(&principal, Command::Turn(&turn));
+        assert_eq!(subject.shared(|| 7_u32), Some(&7));
+        assert_eq!(subject.shared(|| 8_u32), Some(&7));
+        assert_eq!(subject.shared(String::new), None);
+    }
+}
