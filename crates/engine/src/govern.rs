@@ -218,7 +218,7 @@ impl Governor {
         if let Some(opa) = &self.opa
             && let Ok(permit) = decided
         {
-            decided = opa.confirm(permit, &inputs, &policy.snapshot.hash).await;
+            decided = opa.confirm(permit, &inputs, &policy.snapshot).await;
         }
         context.add_gate_time(started.elapsed());
         Ok(decided)

@@ -13,6 +13,7 @@ use crate::paths::PathsGate;
 use crate::redact::{PolicyRedactor, SecretRedactor};
 use crate::risk::RiskGate;
 use crate::rules::RulesGate;
+use crate::tool::{CommandGate, ToolsGate};
 
 /// What a chain has beside what the policy says.
 #[derive(Clone, Default)]
@@ -32,6 +33,8 @@ pub fn chain(snapshot: Arc<Snapshot>, options: ChainOptions) -> Chain {
     };
     let mut rest: Vec<Box<dyn Gate>> = vec![
         Box::new(RateGate),
+        Box::new(ToolsGate::new(Arc::clone(&snapshot))),
+        Box::new(CommandGate::new(Arc::clone(&snapshot))),
         Box::new(RiskGate::new(Arc::clone(&snapshot))),
         Box::new(PathsGate::new(Arc::clone(&snapshot))),
         Box::new(RulesGate::new(snapshot)),

@@ -43,7 +43,7 @@ mod shells;
 mod special;
 mod sql;
 mod syntax;
-mod targets;
+pub(crate) mod targets;
 mod windows;
 mod wrappers;
 

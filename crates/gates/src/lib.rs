@@ -5,10 +5,13 @@
 //!
 //! 1. `kill_switch` ([`kill_switch`]): an operator's stop beats everything else.
 //! 2. `rate` ([`limits`]): a caller over its limit costs no search.
-//! 3. `risk` ([`risk`]): the texts, against patterns in five categories.
-//! 4. `paths` ([`paths`]): the targets of a plan, against `allowed_dirs` and `deny_globs`.
-//! 5. `rules` ([`rules`]): the operator's own rules.
-//! 6. `opa` ([`opa`]), where it is switched on: the operator's Rego modules, or a policy server.
+//! 3. `tools` ([`tool`]): tools that the policy denies or asks about.
+//! 4. `command` ([`tool`]): the commands of a tool call, parsed.
+//! 5. `risk` ([`risk`]): the texts, against patterns in five categories.
+//! 6. `paths` ([`paths`]): the targets of a plan, against `allowed_dirs` and `deny_globs`, and the paths
+//!    of a tool call, against the workspace and `deny_globs`.
+//! 7. `rules` ([`rules`]): the operator's own rules.
+//! 8. `opa` ([`opa`]), where it is switched on: the operator's Rego modules, or a policy server.
 //!
 //! A pattern gate is no sandbox. It finds what is written as attacks usually are written, and a
 //! patient author will find a way of writing that it does not know. What it stands in front of must
@@ -27,6 +30,7 @@ pub mod paths;
 pub mod redact;
 pub mod risk;
 pub mod rules;
+pub mod tool;
 
 mod chain;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use life_agent_domain::governance::command::{Command, Kind, Subject};
 use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::{Gate, GateInputs, OpaAnswer, Reason, Refusal, Verdict};
+use life_agent_domain::governance::size::json_size;
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::RegoVM;
 use regorus::rvm::program::Program;
@@ -18,12 +19,20 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{MemoryBudgetConfig, Value};
 use serde_json::json;
 
+use crate::tool::ToolView;
+
 /// The rule that decides.
 const ENTRY_POINT: &str = "data.agent.allow";
-/// Instructions of the virtual machine for one request; about 8 ms.
+/// Instructions of the virtual machine for a request of ordinary size; about 8 ms.
 const MAX_INSTRUCTIONS: usize = 100_000;
-/// Time for one request.
-const MAX_TIME: Duration = Duration::from_millis(20);
+/// Instructions for a request of any size.
+const MIN_INSTRUCTIONS: usize = 10_000;
+/// Bytes of input times instructions. One instruction may read the whole input, so a large input gets fewer
+/// of them.
+const MAX_WORK: usize = 2_000_000_000;
+/// A backstop two hundred times above the bound by instructions. A decision must not depend on the load of
+/// the machine, so the clock ends only what the instructions do not bound.
+const MAX_TIME: Duration = Duration::from_secs(2);
 /// Memory for one request, in bytes.
 const MAX_MEMORY: u64 = 16 * 1024 * 1024;
 /// Instructions between two looks at the clock.
@@ -102,6 +111,8 @@ impl OpaPolicy {
             Ok(vm) => vm,
             Err(why) => return deny(&why),
         };
+        let size = json_size(&input).max(1);
+        vm.set_max_instructions((MAX_WORK / size).clamp(MIN_INSTRUCTIONS, MAX_INSTRUCTIONS));
         vm.set_input(Value::from(input));
         match vm.execute_entry_point_by_name(ENTRY_POINT) {
             Ok(value) => {
@@ -128,7 +139,6 @@ impl OpaPolicy {
         let mut vm = RegoVM::new();
         vm.load_program(Arc::clone(&self.program));
         vm.set_data(Value::new_object()).map_err(|error| one_line(&error.to_string()))?;
-        vm.set_max_instructions(MAX_INSTRUCTIONS);
         vm.set_execution_timer_config(
             NonZeroU32::new(CLOCK_EVERY)
                 .map(|check_interval| ExecutionTimerConfig { limit: MAX_TIME, check_interval }),
@@ -212,8 +222,10 @@ pub fn refusal(kind: Kind, why: &str) -> Refusal {
     }
 }
 
-/// What the modules see: `{kind, principal, agent_id, intent, context, targets, action, input,
-/// payload, policy_hash}`, each null where the kind of request has none.
+/// The input of the modules: `{kind, principal, agent_id, intent, context, targets, action, input, payload,
+/// findings, policy_hash}`, each null where the kind of request has none. `findings` are those of the gates
+/// before. A tool call adds `{tool, server, session_id, cwd, arguments, commands, fields}`: its parsed
+/// commands, and the meaning of its fields by JSON pointer.
 pub fn input(subject: &Subject<'_>, facts: &GateInputs, policy_hash: &str) -> serde_json::Value {
     let command = subject.command;
     let mut input = json!({
@@ -226,6 +238,7 @@ pub fn input(subject: &Subject<'_>, facts: &GateInputs, policy_hash: &str) -> se
         "action": null,
         "input": null,
         "payload": null,
+        "findings": subject.trace.findings,
         "policy_hash": policy_hash,
     });
     match command {
@@ -251,7 +264,13 @@ pub fn input(subject: &Subject<'_>, facts: &GateInputs, policy_hash: &str) -> se
             input["server"] = json!(tool.server);
             input["session_id"] = json!(tool.session_id);
             input["cwd"] = json!(tool.cwd);
-            input["payload"] = json!(tool.arguments.as_object());
+            input["arguments"] = json!(tool.arguments.as_object());
+            if let Some(view) = subject.computed::<ToolView>() {
+                input["commands"] = json!(view.commands);
+                let meanings = view.meanings.iter();
+                let meanings = meanings.map(|(pointer, meaning)| (pointer.clone(), json!(meaning)));
+                input["fields"] = serde_json::Value::Object(meanings.collect());
+            }
         }
     }
     input

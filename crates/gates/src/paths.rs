@@ -4,23 +4,36 @@
 use std::sync::Arc;
 
 use life_agent_domain::governance::command::{Command, Field, Subject};
-use life_agent_domain::governance::gate::{Gate, GateInputs, Reason, Refusal, TargetFact, Verdict};
+use life_agent_domain::governance::gate::{
+    Finding, Gate, GateInputs, Reason, Refusal, TargetFact, Verdict,
+};
+use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::Snapshot;
 
+use crate::rules::exempt::Exemptions;
+use crate::tool::{Matchers, ToolView, refusal_reason, severity};
+
 mod normal;
+mod tool;
 
 pub use normal::{PathFault, normalise};
+
+/// The share of the score of a path of a tool call that is stopped.
+const TOOL_WEIGHT: f64 = 0.5;
+/// Most findings of one tool call.
+const MAX_FINDINGS: usize = 32;
 
 /// Refuses plans with a target that the policy does not allow.
 #[derive(Debug)]
 pub struct PathsGate {
     snapshot: Arc<Snapshot>,
+    matchers: Matchers,
 }
 
 impl PathsGate {
     /// The directories and globs of one policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot }
+        Self { matchers: Matchers::of(&snapshot), snapshot }
     }
 
     /// Why the target is refused, and by which rule.
@@ -67,6 +80,45 @@ impl PathsGate {
     }
 }
 
+impl PathsGate {
+    /// The paths of a tool call: the severest effect decides.
+    fn tool_call(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
+        let Some(view) = ToolView::shared(subject, &self.snapshot) else { return Verdict::pass() };
+        let exempt = Exemptions::of(&self.snapshot, &self.matchers, subject, facts);
+        let mut faults: Vec<_> = view
+            .paths
+            .iter()
+            .filter(|(pointer, _)| !exempt.covers(Category::PathTraversal, Some(pointer), None))
+            .filter_map(|(pointer, text)| {
+                let fault = tool::judge(&self.snapshot, view, text)?;
+                Some((format!("arguments{pointer}"), text, fault))
+            })
+            .collect();
+        faults.sort_by_key(|(_, _, fault)| std::cmp::Reverse(severity(fault.effect)));
+        let refusal = faults.first().and_then(|(field, _, fault)| {
+            let reason = refusal_reason(fault.effect, Reason::PathForbidden)?;
+            let verb = match reason {
+                Reason::ApprovalRequired => "the policy requires an approval for it",
+                _ => "name a path in the workspace or in a folder for temporary files",
+            };
+            let message = format!("`{field}` {}; {verb}", fault.why);
+            Some(Refusal { reason, rule: Some(fault.rule.clone()), message, retry_after: None })
+        });
+        let finding = |(field, text, fault): (String, &String, tool::PlaceFault)| Finding {
+            gate: "",
+            category: Category::PathTraversal.as_str(),
+            rule: fault.rule,
+            effect: fault.effect,
+            field,
+            start: 0,
+            end: text.chars().count(),
+            weight: TOOL_WEIGHT,
+        };
+        let findings = faults.into_iter().take(MAX_FINDINGS).map(finding).collect();
+        Verdict { findings, applied: Vec::new(), refusal }
+    }
+}
+
 fn is_below(dir: &str, path: &str) -> bool {
     match dir.trim_end_matches('/') {
         "." | "" => !path.is_empty(),
@@ -83,8 +135,10 @@ impl Gate for PathsGate {
     }
 
     fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
-        let Command::Plan(plan) = subject.command else {
-            return Verdict::pass();
+        let plan = match subject.command {
+            Command::Plan(plan) => plan,
+            Command::Tool(_) => return self.tool_call(subject, facts),
+            _ => return Verdict::pass(),
         };
         let refuse = |rule, message| {
             let reason = Reason::PathForbidden;

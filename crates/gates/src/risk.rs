@@ -1,5 +1,6 @@
 //! The risk gate: searches every text of a request for patterns in five categories.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use life_agent_policy::snapshot::Snapshot;
 use self::joined::{Joined, Seam};
 use self::prefilter::Budget;
 use self::scanner::{RawFinding, Scanner, credentials};
+use self::tool::Named;
+use crate::rules::exempt::Exemptions;
+use crate::tool::Matchers;
 
 pub(crate) mod built_in;
 pub(crate) mod decode;
@@ -23,6 +27,7 @@ mod probe;
 pub mod provenance;
 pub mod scanner;
 mod shell;
+mod tool;
 mod view;
 mod views;
 
@@ -30,19 +35,24 @@ mod views;
 #[derive(Debug)]
 pub struct RiskGate {
     snapshot: Arc<Snapshot>,
+    matchers: Matchers,
     scanner: Scanner,
 }
 
 impl RiskGate {
     /// The built-in patterns and those of one policy, with the effects of that policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { scanner: Scanner::new(Arc::clone(&snapshot)), snapshot }
+        Self {
+            scanner: Scanner::new(Arc::clone(&snapshot)),
+            matchers: Matchers::of(&snapshot),
+            snapshot,
+        }
     }
 
     fn finding(
         &self,
         command: Command<'_>,
-        field: Field,
+        field: String,
         text: &str,
         raw: &RawFinding,
     ) -> Option<Finding> {
@@ -54,7 +64,7 @@ impl RiskGate {
             category: raw.category.as_str(),
             rule: format!("{}{limit}", raw.rule),
             effect,
-            field: command.field_name(field),
+            field,
             start: chars(raw.start),
             end: chars(raw.end),
             weight: raw.weight,
@@ -67,12 +77,36 @@ impl Gate for RiskGate {
         "risk"
     }
 
-    fn check(&self, subject: &Subject<'_>, _facts: &GateInputs) -> Verdict {
+    fn check(&self, subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
         let command = subject.command;
-        let is_name = |field: &Field| {
-            use Field::{Action, Agent, Call, Server, Session, Tool};
-            matches!(field, Agent | Action | Tool | Server | Session | Call)
+        let found = match command {
+            Command::Tool(_) => self.in_tool(subject),
+            _ => self.in_command(command),
         };
+        let exempt = Exemptions::of(&self.snapshot, &self.matchers, subject, facts);
+        let mut seen = BTreeSet::new();
+        let findings: Vec<Finding> = found
+            .iter()
+            .filter(|(field, _, raw)| !exempt.covers(raw.category, pointer(field), None))
+            .filter_map(|(field, text, raw)| self.finding(command, field.clone(), text, raw))
+            .filter(|finding| {
+                seen.insert((finding.rule.clone(), finding.field.clone(), finding.start))
+            })
+            .collect();
+        let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
+        Verdict { findings, applied: Vec::new(), refusal }
+    }
+}
+
+/// The JSON pointer behind the root of a field's name.
+fn pointer(field: &str) -> Option<&str> {
+    ["payload", "arguments"].iter().find_map(|root| field.strip_prefix(root))
+}
+
+impl RiskGate {
+    /// Findings in the texts of a request, with the names of their fields.
+    fn in_command<'t>(&self, command: Command<'t>) -> Vec<Named<'t>> {
+        let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
         let (names, texts): (Vec<_>, Vec<_>) =
             command.texts().into_iter().partition(|(field, _)| is_name(field));
         // Names cannot hold more than letters and a few signs: nothing there but a pasted key. Paths
@@ -83,20 +117,10 @@ impl Gate for RiskGate {
             |(field, text)| credentials(text).into_iter().map(move |raw| (field, text, raw));
         let mut found: Vec<_> = names.into_iter().chain(targets).flat_map(keys_in).collect();
         found.extend(self.in_texts(command.kind(), &texts));
-        let mut seen = BTreeSet::new();
-        let findings: Vec<Finding> = found
-            .iter()
-            .filter_map(|(field, text, raw)| self.finding(command, *field, text, raw))
-            .filter(|finding| {
-                seen.insert((finding.rule.clone(), finding.field.clone(), finding.start))
-            })
-            .collect();
-        let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
-        Verdict { findings, applied: Vec::new(), refusal }
+        let named = |(field, text, raw)| (command.field_name(field), Cow::Borrowed(text), raw);
+        found.into_iter().map(named).collect()
     }
-}
 
-impl RiskGate {
     /// What is in the texts, also when it is spread over several of them.
     fn in_texts<'t>(
         &self,

@@ -13,9 +13,12 @@ use life_agent_domain::governance::gate::{
 use life_agent_policy::document::RuleEffect;
 use life_agent_policy::snapshot::{CompiledRule, Snapshot};
 
+pub(crate) mod exempt;
 pub(crate) mod request;
 
 use request::Request;
+
+use crate::tool::Matchers;
 
 /// A rule's share of the score: it is the operator's own interest, not the sign of an attack.
 const RULE_WEIGHT: f64 = 0.1;
@@ -24,12 +27,13 @@ const RULE_WEIGHT: f64 = 0.1;
 #[derive(Debug)]
 pub struct RulesGate {
     snapshot: Arc<Snapshot>,
+    matchers: Matchers,
 }
 
 impl RulesGate {
     /// The rules of one policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot }
+        Self { matchers: Matchers::of(&snapshot), snapshot }
     }
 }
 
@@ -42,9 +46,12 @@ impl Gate for RulesGate {
         if self.snapshot.rules.is_empty() {
             return Verdict::pass();
         }
-        let request = Request::of(subject, facts);
-        let matched: Vec<_> =
-            self.snapshot.rules.iter().filter(|rule| request.matches(rule)).collect();
+        let request = Request::of(subject, facts, &self.snapshot);
+        let rules = self.snapshot.rules.iter().zip(&self.matchers.rules);
+        let matched: Vec<_> = rules
+            .filter(|(rule, commands)| request.matches(rule, commands))
+            .map(|(rule, _)| rule)
+            .collect();
         let with = |effect| matched.iter().find(move |rule| rule.effect == effect);
         let refusal = match (with(RuleEffect::Deny), with(RuleEffect::Ask)) {
             (Some(rule), _) => Some(refusal(rule, Reason::RuleDeny)),

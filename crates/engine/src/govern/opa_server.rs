@@ -6,6 +6,8 @@ use std::time::Duration;
 use life_agent_domain::governance::command::{Gated, Subject};
 use life_agent_domain::governance::gate::{Denial, GateInputs, OpaAnswer, Permit};
 use life_agent_gates::opa;
+use life_agent_gates::tool::ToolView;
+use life_agent_policy::snapshot::Snapshot;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -61,11 +63,16 @@ impl OpaServer {
         &self,
         permit: Permit<C>,
         inputs: &GateInputs,
-        policy_hash: &str,
+        snapshot: &Snapshot,
     ) -> Result<Permit<C>, Box<Denial<C>>> {
-        let subject = Subject { principal: permit.principal(), command: permit.command().view() };
-        let kind = subject.command.kind();
-        match self.ask(opa::input(&subject, inputs, policy_hash)).await {
+        let kind = permit.command().view().kind();
+        let input = {
+            let mut subject = Subject::new(permit.principal(), permit.command().view());
+            subject.trace = permit.trace().clone();
+            ToolView::prepare(&subject, snapshot);
+            opa::input(&subject, inputs, &snapshot.hash)
+        };
+        match self.ask(input).await {
             OpaAnswer::Allow => Ok(permit),
             OpaAnswer::Deny { why } => Err(permit.refuse("opa", opa::refusal(kind, &why))),
         }

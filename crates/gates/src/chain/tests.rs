@@ -15,7 +15,7 @@ const EVERYTHING_WRONG: &str = "rules:\n  - {id: no-plans, match: {kinds: [plan]
 fn the_gates_stand_in_the_documented_order() {
     let chain = chain(policy(""), ChainOptions::default());
     let names: Vec<_> = chain.gates().map(|gate| gate.name()).collect();
-    assert_eq!(names, ["kill_switch", "rate", "risk", "paths", "rules"]);
+    assert_eq!(names, ["kill_switch", "rate", "tools", "command", "risk", "paths", "rules"]);
 }
 
 #[test]

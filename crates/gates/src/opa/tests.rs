@@ -88,7 +88,8 @@ fn the_gate_sees_what_the_contract_names() {
         input(&subject, &facts, "abc"),
         json!({
             "kind": "turn", "principal": "ci", "agent_id": "hero", "intent": "explore", "context": null,
-            "targets": [], "action": null, "input": "look around", "payload": null, "policy_hash": "abc",
+            "targets": [], "action": null, "input": "look around", "payload": null, "findings": [],
+            "policy_hash": "abc",
         })
     );
 }

@@ -92,6 +92,14 @@ impl Scanner {
         let is_on = |pattern: &&CompiledPattern| !risk.is_off(&pattern.id);
         self.snapshot.patterns.iter().filter(is_on).filter_map(finding).collect()
     }
+
+    /// The same, of one category.
+    pub(super) fn custom_of(&self, category: Category, text: &str) -> Vec<RawFinding> {
+        if self.snapshot.patterns.iter().all(|pattern| pattern.category != category) {
+            return Vec::new();
+        }
+        self.custom(text).into_iter().filter(|found| found.category == category).collect()
+    }
 }
 
 /// The credentials in a text, every one of them, whatever any policy says.

@@ -4,13 +4,16 @@ use life_agent_domain::governance::command::{Command, Field, Kind, Subject};
 use life_agent_domain::governance::gate::GateInputs;
 use life_agent_policy::bounded::BoundedRegex;
 use life_agent_policy::globs;
-use life_agent_policy::snapshot::CompiledRule;
+use life_agent_policy::snapshot::{CompiledRule, Snapshot};
 use serde_json::Value;
 
 use crate::paths;
+use crate::tool::{Matcher, ToolView};
 
 /// A request as rules see it.
 pub(crate) struct Request<'a> {
+    /// The call by the meaning of its fields, where the request is one.
+    view: Option<&'a ToolView>,
     command: Command<'a>,
     principal: &'a str,
     intent: Option<&'a str>,
@@ -19,7 +22,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn of(subject: &Subject<'a>, facts: &'a GateInputs) -> Self {
+    pub(crate) fn of(subject: &'a Subject<'a>, facts: &'a GateInputs, snapshot: &Snapshot) -> Self {
         let is_input = |field: &Field| {
             matches!(
                 field,
@@ -36,6 +39,7 @@ impl<'a> Request<'a> {
             globs::canonical(&path).into_owned()
         };
         Self {
+            view: ToolView::shared(subject, snapshot),
             command,
             principal: subject.principal.as_str(),
             intent: match command {
@@ -49,7 +53,7 @@ impl<'a> Request<'a> {
     }
 
     /// Whether the rule is about the request.
-    pub(crate) fn matches(&self, rule: &CompiledRule) -> bool {
+    pub(crate) fn matches(&self, rule: &CompiledRule, commands: &[Matcher]) -> bool {
         let one = |list: &[BoundedRegex], text: Option<&str>| {
             list.is_empty() || text.is_some_and(|text| any(list, text))
         };
@@ -64,6 +68,19 @@ impl<'a> Request<'a> {
             && (rule.targets.is_empty()
                 || self.targets.iter().any(|path| rule.targets.is_match(path)))
             && self.texts_match(rule)
+            && (commands.is_empty() || self.some_invocation(rule, commands))
+    }
+
+    /// Whether one of the commands, in the rule's `fields` if it names some, has such an invocation.
+    fn some_invocation(&self, rule: &CompiledRule, commands: &[Matcher]) -> bool {
+        let in_fields = |pointer: &str| {
+            rule.fields.is_empty() || rule.fields.iter().any(|own| own.covers(pointer))
+        };
+        let fields = self.view.iter().flat_map(|view| &view.commands);
+        let parts = fields
+            .filter(|field| in_fields(&field.pointer))
+            .flat_map(|field| &field.assessment.parts);
+        parts.into_iter().any(|part| commands.iter().any(|own| own.matches(part)))
     }
 
     fn names_match(&self, rule: &CompiledRule) -> bool {

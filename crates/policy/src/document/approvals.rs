@@ -28,9 +28,10 @@ impl Default for Approvals {
 const MAX_WEBHOOK: usize = 2048;
 
 /// The message never repeats the URL, whose path may be a credential.
-fn check_webhook(url: &String, _: &()) -> garde::Result {
+fn check_webhook<T: AsRef<str>>(url: &T, _: &()) -> garde::Result {
+    let url = url.as_ref();
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
-    let host = url.strip_prefix("https://").map(|rest| host_of(rest));
+    let host = url.strip_prefix("https://").map(host_of);
     let fault = match host {
         _ if url.len() > MAX_WEBHOOK => "must be at most 2048 bytes long",
         None => "must be an https URL",

@@ -121,7 +121,7 @@ pub struct KindEffects {
     pub plan: Categories,
     /// Conversations with the model.
     pub chat: Categories,
-    /// Tool calls, whose commands, paths and addresses other gates judge.
+    /// Tool calls: credentials in any text, and addresses in the fields that are declared as such.
     pub tool: Categories,
 }
 
@@ -139,7 +139,7 @@ impl KindEffects {
 
     /// The effects of a policy that sets `categories` and these `overrides`.
     ///
-    /// Conversations and tool calls are full of text about code. Unless set, their effects for commands,
+    /// Conversations are full of text about code. Unless set, their effects for commands,
     /// addresses and paths are `observe` where `categories` says `deny`.
     pub(crate) fn resolve(categories: &Categories, overrides: &KindOverrides) -> Self {
         let lenient = categories.for_text_about_code();
@@ -148,7 +148,7 @@ impl KindEffects {
             turn: overrides.turn.over(categories),
             plan: overrides.plan.over(categories),
             chat: overrides.chat.over(&lenient),
-            tool: overrides.tool.over(&lenient),
+            tool: overrides.tool.over(categories),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Default for KindEffects {
 }
 
 /// Effects per kind of request. A category that is not set for a kind has the effect in `categories`,
-/// except that `command_exec`, `url` and `path_traversal` are at most `observe` in `chat` and `tool`.
+/// except that `command_exec`, `url` and `path_traversal` are at most `observe` in `chat`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "KindEffects")]

@@ -30,6 +30,11 @@ impl<'a> Subject<'a> {
     pub fn shared<T: Any + Send>(&self, compute: impl FnOnce() -> T) -> Option<&T> {
         self.shared.get_or_init(|| Box::new(compute())).downcast_ref()
     }
+
+    /// The shared value if a gate has computed one of this type.
+    pub fn computed<T: Any + Send>(&self) -> Option<&T> {
+        self.shared.get()?.downcast_ref()
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +48,9 @@ mod tests {
         let turn = Turn { agent: AgentId::new("a").unwrap(), input: "x".to_owned() };
         let principal = Principal::new("p");
         let subject = Subject::new(&principal, Command::Turn(&turn));
+        assert_eq!(subject.computed::<u32>(), None);
         assert_eq!(subject.shared(|| 7_u32), Some(&7));
+        assert_eq!(subject.computed::<u32>(), Some(&7));
         assert_eq!(subject.shared(|| 8_u32), Some(&7));
         assert_eq!(subject.shared(String::new), None);
     }

@@ -31,7 +31,8 @@ fn text_about_code_is_observed_unless_the_policy_says_otherwise() {
     let kinds = KindEffects::resolve(&off, &overrides);
     assert_eq!(kinds.chat.url, CategoryEffect::Off);
     assert_eq!(kinds.chat.command_exec, CategoryEffect::Deny);
-    assert_eq!(kinds.tool.command_exec, CategoryEffect::Observe);
+    // A tool's fields have meanings, so that text about code is not mistaken for an address.
+    assert_eq!(kinds.tool.path_traversal, CategoryEffect::Deny);
     assert_eq!(kinds.act.secrets, CategoryEffect::Observe);
     assert_eq!(kinds.turn.secrets, CategoryEffect::Deny);
 }

@@ -1,0 +1,56 @@
+//! Tool calls in the risk gate: credentials in every text, addresses by the URL rules.
+
+use std::borrow::Cow;
+
+use life_agent_domain::governance::command::{Kind, Subject};
+use life_agent_policy::document::Category;
+
+use super::prefilter::Budget;
+use super::scanner::{RawFinding, credentials};
+use super::views::Views;
+use super::{RiskGate, built_in};
+use crate::tool::ToolView;
+
+/// A finding with the name of its field and its text.
+pub(super) type Named<'t> = (String, Cow<'t, str>, RawFinding);
+
+impl RiskGate {
+    /// Findings in a tool call. A text is data unless its tool says otherwise, and data is searched for
+    /// credentials only; the policy's own patterns are searched for in the fields of their category.
+    pub(super) fn in_tool<'t>(&self, subject: &'t Subject<'_>) -> Vec<Named<'t>> {
+        let command = subject.command;
+        let mut found = Vec::new();
+        for (field, text) in command.texts() {
+            let own = self.scanner.custom_of(Category::Secrets, text);
+            for raw in credentials(text).into_iter().chain(own) {
+                found.push((command.field_name(field), Cow::Borrowed(text), raw));
+            }
+        }
+        let Some(view) = ToolView::shared(subject, &self.snapshot) else { return found };
+        let commands = view.commands.iter();
+        let commands = commands.map(|field| (Category::CommandExec, &field.pointer, &field.text));
+        let paths = view.paths.iter().map(|(at, text)| (Category::PathTraversal, at, text));
+        let urls = view.urls.iter().map(|(at, text)| (Category::Url, at, text));
+        for (category, pointer, text) in commands.chain(paths).chain(urls) {
+            let own = self.scanner.custom_of(category, text);
+            let built_in = match category {
+                Category::Url => self.addresses(text),
+                _ => Vec::new(),
+            };
+            for raw in built_in.into_iter().chain(own) {
+                found.push((format!("arguments{pointer}"), Cow::Borrowed(text.as_str()), raw));
+            }
+        }
+        found
+    }
+
+    /// Findings of the URL rules in an address that a tool fetches.
+    fn addresses(&self, text: &str) -> Vec<RawFinding> {
+        let risk = &self.snapshot.policy.risk;
+        let effect = |category, id: &str| match category == Category::Url && !risk.is_off(id) {
+            true => risk.effect(Kind::Tool, category),
+            false => None,
+        };
+        built_in::all().find(&Views::of(text), &effect, &mut Budget::default())
+    }
+}
