@@ -54,13 +54,9 @@ impl AgentHeads {
 
     /// Writes the heads.
     pub(crate) fn put(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO agents
-                (agent_id, state_version, turns, last_seen, last_event, first_open, state_hash)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-            ON CONFLICT (agent_id) DO UPDATE SET state_version = excluded.state_version,
-                turns = excluded.turns, last_seen = excluded.last_seen,
-                last_event = excluded.last_event, first_open = excluded.first_open,
-                state_hash = excluded.state_hash";
+        // A short text: SQLite compiles it once, but looking it up hashes it for every group.
+        let sql = "REPLACE INTO agents (agent_id, state_version, turns, last_seen, last_event,
+first_open, state_hash) VALUES (?,?,?,?,?,?,?)";
         for (agent, head) in self.0.iter().filter(|(_, head)| head.last_event > 0) {
             let AgentHead { version, turns, state_hash, last_seen, last_event, first_open } = head;
             let state_hash = state_hash.as_ref().map(StateHash::as_bytes);

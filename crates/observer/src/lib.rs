@@ -8,7 +8,39 @@
 //! hashes, [`verify`] checks them.
 //!
 //! Rows live in a [`Backend`]. This crate contains no SQL and no file format; `life-agent-observer-sqlite`
-//! stores a journal in one SQLite file.
+//! stores a journal in one SQLite file. The feature `testing` adds a backend in memory and the suite
+//! that every backend must pass.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use life_agent_domain::governance::event::{Entry, EventKind};
+//! use life_agent_observer::testing::Memory;
+//! use life_agent_observer::{Filter, Journal, Options, WriteBatch};
+//!
+//! let journal = Journal::open(Memory::new(), Options::default())?;
+//! let entry = Entry {
+//!     kind: EventKind::ServiceStarted,
+//!     agent: None,
+//!     principal: "example".to_owned(),
+//!     request_id: String::new(),
+//!     data: serde_json::value::RawValue::from_string("{}".to_owned())?,
+//! };
+//! // The first call reserves the place in the order, the second waits until the row is durable.
+//! let committed = journal.append(WriteBatch::of(entry))?.await?;
+//! assert_eq!(committed.id, 1);
+//! let page = journal.page(0, 10, Filter::default()).await?;
+//! assert_eq!(page.rows[0].hash, journal.head().hash);
+//! journal.close().await?;
+//! # Ok(())
+//! # })
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
 
 mod batch;
 pub mod chain;
@@ -29,6 +61,8 @@ mod records;
 mod retention;
 mod ring;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod verify;
 mod writer;
 

@@ -3,6 +3,8 @@
 //! A [`Backend`] opens into a [`Store`], which the journal's writer thread owns, and [`Readers`], which
 //! all other threads share. Both block. The writer calls [`Store::commit`] once per group and never once
 //! per row, so the port adds no allocation and no boxed future to a row.
+//!
+//! `testing::conformance` (feature `testing`) holds the promises of a backend as executable checks.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

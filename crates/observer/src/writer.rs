@@ -218,8 +218,9 @@ impl Writer {
         {
             let mut ring = self.shared.ring.write();
             if self.shared.published.receiver_count() > 0 {
-                let rows = outcomes.iter().flatten().flatten();
-                rows.for_each(|row| ring.push(Arc::clone(row)));
+                for rows in outcomes.iter().flatten() {
+                    rows.iter().for_each(|row| ring.push(Arc::clone(row)));
+                }
             } else {
                 // Nothing follows: a later follower starts at the head or reads the store.
                 ring.reset(self.head.id);

@@ -1,4 +1,4 @@
-//! What the journal promises, on real SQLite files.
+//! The journal on real SQLite files: properties of the file, and promises of the port in more depth.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
@@ -9,6 +9,7 @@ mod failure;
 mod follow;
 mod jobs;
 mod kill;
+mod migration;
 mod opening;
 mod reading;
 mod support;

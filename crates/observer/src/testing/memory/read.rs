@@ -1,0 +1,249 @@
+//! Reads the tables in memory.
+
+use std::ops::ControlFlow;
+
+use life_agent_domain::governance::event::{EventKind, Row};
+use parking_lot::RwLockReadGuard;
+
+use super::Tables;
+use crate::committed::Head;
+use crate::error::JournalError;
+use crate::expiry::{Expired, ExpiryLimits};
+use crate::filter::Filter;
+use crate::idempotency::IdempotencyEntry;
+use crate::jobs::{JobRecord, OpenJob};
+use crate::notes::query_words;
+use crate::page::{Page, PageRows};
+use crate::records::{
+    AgentHistory, AgentRecord, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
+};
+use crate::store::Read;
+use crate::verify::{RawLink, RawRow, RawText};
+
+/// A view: no commit completes while it is open.
+pub(super) struct View<'m>(pub(super) RwLockReadGuard<'m, Tables>);
+
+impl View<'_> {
+    /// The steps of an agent, newest first.
+    fn steps(&self, agent_id: &str) -> Result<Vec<&Row>, JournalError> {
+        let mut next = self.0.agents.get(agent_id).map_or(0, |agent| agent.record.last_event);
+        let mut steps = Vec::new();
+        while let Some((row, before)) = self.0.rows.get(&next) {
+            steps.push(row);
+            next = before.filter(|before| *before < row.id).unwrap_or_default();
+        }
+        Ok(steps)
+    }
+}
+
+impl Read for View<'_> {
+    fn head(&self) -> Result<Head, JournalError> {
+        Ok(self.0.tip.head.clone())
+    }
+
+    fn first_id(&self) -> Result<u64, JournalError> {
+        Ok(self.0.rows.first_key_value().map_or(0, |(id, _)| *id))
+    }
+
+    fn row(&self, id: u64) -> Result<Option<Row>, JournalError> {
+        Ok(self.0.rows.get(&id).map(|(row, _)| row.clone()))
+    }
+
+    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        let head = self.0.tip.head.id;
+        let mut page = PageRows::new(limit);
+        let rows = self.0.rows.range(after.saturating_add(1)..).map(|(_, (row, _))| row);
+        for row in rows.filter(|row| filter.matches(row)) {
+            if !page.push(row.clone()) {
+                break;
+            }
+        }
+        Ok(page.finish(head, head))
+    }
+
+    fn scan(
+        &self,
+        last: Option<u64>,
+        visit: &mut dyn FnMut(&RawRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), JournalError> {
+        let after = last.map_or(0, |last| self.0.tip.head.id.saturating_sub(last));
+        for (row, prev_step) in self.0.rows.range(after + 1..).map(|(_, row)| row) {
+            let raw = RawRow {
+                id: i64::try_from(row.id).unwrap_or(i64::MAX),
+                ts: RawText::Text(row.ts.as_bytes()),
+                kind: RawText::Text(row.kind.as_bytes()),
+                agent_id: match &row.agent_id {
+                    Some(agent) => RawText::Text(agent.as_bytes()),
+                    None => RawText::Null,
+                },
+                principal: RawText::Text(row.principal.as_bytes()),
+                request_id: RawText::Text(row.request_id.as_bytes()),
+                data: RawText::Text(row.data.get().as_bytes()),
+                prev_hash: RawText::Text(row.prev_hash.as_bytes()),
+                hash: RawText::Text(row.hash.as_bytes()),
+                prev_step: prev_step.map_or(RawLink::None, RawLink::Row),
+            };
+            if visit(&raw).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> Result<u64, JournalError> {
+        Ok(self.0.rows.len() as u64)
+    }
+
+    fn pruned(&self) -> Result<Option<Head>, JournalError> {
+        Ok(self.0.pruned())
+    }
+
+    fn agent(&self, agent_id: &str) -> Result<Option<AgentRecord>, JournalError> {
+        Ok(self.0.agents.get(agent_id).map(|agent| agent.record.clone()))
+    }
+
+    fn agents(&self, after: Option<&str>, limit: usize) -> Result<Vec<AgentRecord>, JournalError> {
+        let agents = self.0.agents.values().map(|agent| &agent.record);
+        let rest = agents.filter(|agent| after.is_none_or(|after| agent.agent_id.as_str() > after));
+        Ok(rest.take(limit.min(MAX_RECORDS)).cloned().collect())
+    }
+
+    fn last_step(&self) -> Result<u64, JournalError> {
+        Ok(self.0.agents.values().map(|agent| agent.record.last_event).max().unwrap_or_default())
+    }
+
+    fn snapshot(&self, agent_id: &str) -> Result<Option<StoredSnapshot>, JournalError> {
+        let stored = self.0.snapshots.get(agent_id);
+        let parse = |stored: &super::StoredState| {
+            let hash = stored.state_hash.clone();
+            StoredSnapshot::parse(agent_id, stored.event_id, &stored.state, hash)
+        };
+        stored.map(parse).transpose()
+    }
+
+    fn agent_history(&self, agent_id: &str) -> Result<AgentHistory, JournalError> {
+        let snapshot = self.snapshot(agent_id)?;
+        let from = snapshot.as_ref().map_or(0, |snapshot| snapshot.event_id);
+        let snapshot_row = self.row(from)?;
+        let mut steps = self.steps(agent_id)?;
+        steps.retain(|row| row.id > from);
+        let steps = steps.into_iter().rev().cloned().collect();
+        Ok(AgentHistory { snapshot, snapshot_row, steps })
+    }
+
+    fn recent_turns(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError> {
+        let steps = self.steps(agent_id)?.into_iter().take(RECENT_STEPS);
+        let turns = steps.filter(|row| row.kind == EventKind::Turn.as_str());
+        let mut turns: Vec<Row> = turns.take(limit).cloned().collect();
+        turns.reverse();
+        Ok(turns)
+    }
+
+    fn recent_events(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError> {
+        let steps = self.steps(agent_id)?.into_iter().take(RECENT_STEPS).take(limit);
+        let denied = self.0.rows.values().map(|(row, _)| row).filter(|row| {
+            row.kind == EventKind::Denied.as_str() && row.agent_id.as_deref() == Some(agent_id)
+        });
+        let mut rows: Vec<Row> = steps.chain(denied).cloned().collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        rows.drain(..rows.len().saturating_sub(limit));
+        Ok(rows)
+    }
+
+    fn search_notes(
+        &self,
+        agent_id: &str,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, JournalError> {
+        let query: Vec<_> = query_words(query).iter().map(|word| word.to_lowercase()).collect();
+        let mut found: Vec<(usize, u64)> = Vec::new();
+        for ((owner, version), text) in &self.0.notes {
+            let text = text.to_lowercase();
+            let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
+            let matches = |word: &&String| words.iter().any(|own| own.starts_with(word.as_str()));
+            let hits = query.iter().filter(matches).count();
+            if owner == agent_id && hits > 0 {
+                found.push((hits, *version));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found.into_iter().take(limit).map(|(_, version)| version).collect())
+    }
+
+    fn proposals(
+        &self,
+        status: Option<&str>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ProposalRecord>, JournalError> {
+        let wanted = |plan: &&ProposalRecord| {
+            status.is_none_or(|status| plan.proposal.status == status)
+                && before.is_none_or(|before| plan.event_id < before)
+        };
+        let mut plans: Vec<_> = self.0.proposals.values().filter(wanted).cloned().collect();
+        plans.sort_unstable_by_key(|plan| std::cmp::Reverse(plan.event_id));
+        plans.truncate(limit.min(MAX_RECORDS));
+        Ok(plans)
+    }
+
+    fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError> {
+        Ok(self.0.proposals.get(id).cloned())
+    }
+
+    fn setting(&self, key: &str) -> Result<Option<String>, JournalError> {
+        Ok(self.0.settings.get(key).cloned())
+    }
+
+    fn job(&self, id: &str) -> Result<Option<JobRecord>, JournalError> {
+        let job = self.0.jobs.values().find(|job| job.record.id == id);
+        Ok(job.map(|job| job.record.clone()))
+    }
+
+    fn open_jobs(&self) -> Result<Vec<OpenJob>, JournalError> {
+        let open = self.0.jobs.values().filter(|job| !job.record.status.has_ended());
+        let open = open.map(|job| OpenJob {
+            id: job.record.id.clone(),
+            status: job.record.status,
+            agent_id: job.record.agent_id.clone(),
+            lease: job.lease.clone(),
+        });
+        Ok(open.collect())
+    }
+
+    fn idempotency(&self, id: &str) -> Result<Option<IdempotencyEntry>, JournalError> {
+        let call = self.0.calls.values().find(|call| call.entry.record.id == id);
+        Ok(call.map(|call| call.entry.clone()))
+    }
+
+    fn expired(&self, limits: &ExpiryLimits) -> Result<Vec<Expired>, JournalError> {
+        let last = self.0.jobs.last_key_value().map_or(0, |(seq, _)| *seq);
+        let jobs = self.0.jobs.iter().filter(|(seq, job)| {
+            let old = job.record.finished.as_ref().is_some_and(|at| *at < limits.jobs_before);
+            job.record.finished.is_some() && (old || **seq <= last.saturating_sub(limits.max_jobs))
+        });
+        let jobs: Vec<u64> = jobs.map(|(seq, _)| *seq).collect();
+        let last = self.0.calls.last_key_value().map_or(0, |(seq, _)| *seq);
+        let (mut bytes, mut records) = (0, Vec::new());
+        for (seq, call) in self.0.calls.iter().rev() {
+            bytes += call.entry.response.as_ref().map_or(0, |response| response.body.len() as u64);
+            let beyond = *seq <= last.saturating_sub(limits.max_records);
+            if call.ts < limits.records_before || beyond || bytes > limits.max_bytes {
+                records.push(*seq);
+            }
+        }
+        records.reverse();
+        Ok(Expired::chunks(&jobs, &records))
+    }
+
+    fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {
+        let open = self.0.agents.values().filter_map(|agent| agent.first_open);
+        Ok(open.filter(|id| *id <= upto).min())
+    }
+
+    fn uncovered_agents(&self, upto: u64, limit: usize) -> Result<Vec<String>, JournalError> {
+        let open = self.0.agents.values();
+        let open = open.filter(|agent| agent.first_open.is_some_and(|id| id <= upto));
+        Ok(open.take(limit).map(|agent| agent.record.agent_id.clone()).collect())
+    }
+}
