@@ -1,6 +1,7 @@
 //! Commands, gates, permits, and the events that record them. Independent of [`crate::agent`].
 
 pub mod approval;
+pub mod budget;
 pub mod change_policy;
 pub mod command;
 pub mod event;
