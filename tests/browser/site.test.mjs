@@ -1,4 +1,4 @@
-// The pages of docs/ as GitHub Pages serves them, below a folder of its own: each is clean, fits and reads well.
+// The built site, served below a folder as GitHub Pages does: each page is clean, fits and is accessible.
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile } from "node:fs/promises";
@@ -8,7 +8,8 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ROOT, launch, seriousFaults } from "./support.mjs";
 
-const DOCS = join(ROOT, "docs");
+// `cargo xtask site` builds it.
+const DOCS = join(ROOT, "target/site");
 const TYPES = { ".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".yaml": "text/yaml", ".json": "application/json" };
 let [browser, server, site, pages] = [];
 
@@ -23,7 +24,7 @@ before(async () => {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   site = `http://127.0.0.1:${server.address().port}/life-agent/`;
   const guides = (await readdir(join(DOCS, "guides"))).map((name) => `guides/${name}`);
-  pages = ["", "reference.html", ...guides];
+  pages = ["", ...guides];
   browser = await launch();
 });
 after(async () => {
@@ -78,7 +79,7 @@ test("from the first page a click leads to every guide and every call, and from 
     await page.waitForURL(`${site}index.html`);
   }
   await page.locator("nav a", { hasText: "Calls" }).click();
-  await page.waitForURL(`${site}reference.html`);
+  await page.waitForURL(`${site}index.html#calls`);
   await page.locator('.calls a[href="#turn"]').click();
   const call = page.locator("section#turn");
   assert.ok((await call.boundingBox()).y < 900, "it is in sight");

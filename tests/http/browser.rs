@@ -29,6 +29,12 @@ fn the_dashboard_does_its_job_in_a_browser() {
         .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
         .collect();
     files.sort();
+    if !root.join("target/site/index.html").exists() {
+        let missing = "the site is not tested: `cargo xtask site` builds it into target/site";
+        assert!(std::env::var_os("LIFE_AGENT_NEED_BROWSER").is_none(), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        files.retain(|file| !file.ends_with("site.test.mjs"));
+    }
     assert!(files.len() >= 4, "{files:?}");
     let mut tests = Command::new("node");
     tests.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);

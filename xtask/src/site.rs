@@ -1,11 +1,11 @@
-//! `cargo xtask site`: the pages of `docs/` that GitHub Pages serves as they are, from the guides and the code.
+//! `cargo xtask site`: the reference section of `docs/index.html`, and the whole site in `target/site`.
 //!
-//! GitHub would render Markdown with Jekyll, with links that work nowhere else. Pages that are written out
-//! also open from a folder, need no script and can be tested.
+//! `docs/` works as a GitHub Pages source as it is: a landing page with the rendered API reference, and the
+//! specifications. The built site adds a page per guide. It needs no script, so it also opens from a folder
+//! and can be tested.
 
 mod reference;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,51 +13,67 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::root;
 
-/// Writes the pages, or checks that they are current.
+/// Around the part of the landing page that is generated.
+const REFERENCE: [&str; 2] =
+    ["<!-- reference: written by `cargo xtask site` -->\n", "<!-- /reference -->"];
+/// What the site takes from `docs/` unchanged.
+const COPIED: [&str; 4] = ["openapi.yaml", "openapi-actions.yaml", "site/style.css", "site/mark.svg"];
+
+/// Updates the reference section (or checks that it is current), then builds the site.
 pub(crate) fn write(check: bool) -> anyhow::Result<()> {
+    let path = root().join("docs/index.html");
+    let current = std::fs::read_to_string(&path).context("cannot read `docs/index.html`")?;
+    let document = serde_json::to_value(life_agent_server::openapi::document(None))?;
+    let landing = with_reference(&current, &reference::body(&document))?;
+    if check {
+        anyhow::ensure!(current == landing, "`docs/index.html` is stale; run `cargo xtask site`");
+    } else {
+        std::fs::write(&path, &landing)?;
+    }
+    build(&landing, &root().join("target/site"))
+}
+
+/// The landing page with this reference in the place of the one it has.
+fn with_reference(landing: &str, reference: &str) -> anyhow::Result<String> {
+    let parts = landing.split_once(REFERENCE[0]).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(REFERENCE[1])?;
+        Some((before, after))
+    });
+    let (before, after) = parts.context("`docs/index.html` lacks the reference markers")?;
+    Ok(format!("{before}{}{reference}{}{after}", REFERENCE[0], REFERENCE[1]))
+}
+
+/// Writes the site into an empty folder: the landing page, what it links to, and a page per guide.
+fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
     let docs = root().join("docs");
-    let mut pages = BTreeMap::new();
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder.join("guides"))?;
+    std::fs::create_dir_all(folder.join("site"))?;
+    for name in COPIED {
+        std::fs::copy(docs.join(name), folder.join(name)).with_context(|| format!("`docs/{name}`"))?;
+    }
+    let mut landing = landing.to_owned();
     for entry in std::fs::read_dir(&docs)? {
         let path = entry?.path();
         if path.extension().is_none_or(|end| end != "md") {
             continue;
         }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = name.trim_end_matches(".md").to_lowercase();
         let text = std::fs::read_to_string(&path)?;
-        let page = guide(&text).with_context(|| format!("in `{}`", path.display()))?;
-        pages.insert(format!("guides/{stem}.html"), page);
+        let page = guide(&text).with_context(|| format!("in `docs/{name}`"))?;
+        std::fs::write(folder.join(format!("guides/{stem}.html")), page)?;
+        landing = landing.replace(&format!("href=\"{name}\""), &format!("href=\"guides/{stem}.html\""));
     }
-    let document = serde_json::to_value(life_agent_server::openapi::document(None))?;
-    let body = reference::body(&document);
-    pages.insert("reference.html".to_owned(), page("Every call", "", &body));
-    let known = |name: &str| pages.contains_key(&format!("guides/{name}"));
-    for entry in std::fs::read_dir(docs.join("guides")).into_iter().flatten() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        anyhow::ensure!(known(&name), "`docs/guides/{name}` has no guide any more; remove it");
-    }
-    for (name, text) in pages {
-        put(&docs.join(&name), &text, check)
-            .with_context(|| format!("`docs/{name}`; run `cargo xtask site`"))?;
-    }
-    Ok(())
-}
-
-fn put(path: &Path, text: &str, check: bool) -> anyhow::Result<()> {
-    if check {
-        let current = std::fs::read_to_string(path).unwrap_or_default();
-        anyhow::ensure!(current == text, "is stale");
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    Ok(std::fs::write(path, text)?)
+    Ok(std::fs::write(folder.join("index.html"), landing)?)
 }
 
 /// A guide as a page.
 fn guide(markdown: &str) -> anyhow::Result<String> {
     let title = markdown.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("Guide");
-    Ok(page(title, "../", &rendered(markdown)?))
+    Ok(page(title, &rendered(markdown)?))
 }
 
 /// Markdown as HTML, with an id on each heading and links that lead to pages.
@@ -80,7 +96,7 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
                     *id = Some(slug(&said).into());
                 }
             }
-            // Marks for programs, such as the ones between which figures are renewed.
+            // Markers for programs, such as those around generated figures.
             Event::Html(text) if text.starts_with("<!--") && text.trim_end().ends_with("-->") => {
                 events[at] = Event::Text("".into());
             }
@@ -90,7 +106,7 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
             _ => {}
         }
         match &mut events[at] {
-            // The site has `docs/` alone: what leads to the rest of the repository stays as text.
+            // The site holds `docs/` only; a link to the rest of the repository becomes plain text.
             Event::Start(Tag::Link { dest_url, .. }) if dest_url.starts_with("../") => {
                 leads_out = true;
                 events[at] = Event::Text("".into());
@@ -107,21 +123,21 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // What is wide scrolls by itself, not with its page, and by keyboard.
+    // Wide content scrolls inside its own box, by keyboard too.
     Ok(text
         .replace("<pre>", "<pre tabindex=\"0\">")
         .replace("<table>", "<div class=\"wide\" tabindex=\"0\"><table>")
         .replace("</table>", "</table></div>"))
 }
 
-/// Where a link of a guide leads from its page, which lies a folder deeper.
+/// The target of a guide's link, seen from its page one folder deeper.
 fn linked(target: &str) -> anyhow::Result<CowStr<'static>> {
     if target.starts_with("https://") || target.starts_with("mailto:") || target.starts_with('#') {
         return Ok(target.to_owned().into());
     }
     anyhow::ensure!(
         !target.starts_with("../") && !target.starts_with('/') && !target.contains(':'),
-        "`{target}` leads out of `docs/`, which is all that the site has"
+        "`{target}` is outside of `docs/`, which the site does not contain"
     );
     let (file, fragment) = target.split_once('#').map_or((target, ""), |(f, part)| (f, part));
     let mut link = match file.strip_suffix(".md") {
@@ -135,14 +151,14 @@ fn linked(target: &str) -> anyhow::Result<CowStr<'static>> {
     Ok(link.into())
 }
 
-/// The id of a heading, as GitHub makes it.
+/// The id of a heading, formed as GitHub forms it.
 fn slug(heading: &str) -> String {
     let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
     heading.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")
 }
 
-/// What stands around every page; `up` leads from it to `docs/`.
-fn page(title: &str, up: &str, body: &str) -> String {
+/// The frame of a guide's page, one folder below the landing page.
+fn page(title: &str, body: &str) -> String {
     let title = escaped(title);
     format!(
         r##"<!doctype html>
@@ -153,14 +169,14 @@ fn page(title: &str, up: &str, body: &str) -> String {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'self'; img-src 'self'">
 <meta name="color-scheme" content="light dark">
 <title>{title} · life-agent</title>
-<link rel="icon" href="{up}site/mark.svg" type="image/svg+xml">
-<link rel="stylesheet" href="{up}site/style.css">
+<link rel="icon" href="../site/mark.svg" type="image/svg+xml">
+<link rel="stylesheet" href="../site/style.css">
 </head>
 <body>
 <a class="skip" href="#main">Skip to the text</a>
 <header class="bar">
-<a class="name" href="{up}index.html">life-agent</a>
-<nav aria-label="Site"><a href="{up}index.html#start">Start</a> <a href="{up}index.html#guides">Guides</a> <a href="{up}reference.html">Calls</a></nav>
+<a class="name" href="../index.html">life-agent</a>
+<nav aria-label="Site"><a href="../index.html#start">Start</a> <a href="../index.html#guides">Guides</a> <a href="../index.html#calls">Calls</a></nav>
 </header>
 <main id="main" class="text">
 {body}</main>
@@ -170,7 +186,7 @@ fn page(title: &str, up: &str, body: &str) -> String {
     )
 }
 
-/// Text as HTML shows it.
+/// Text with the characters escaped that HTML reserves.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -180,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_between_guides_lead_to_their_pages() {
+    fn links_between_guides_lead_to_pages() {
         assert_eq!(&*linked("gates.md#rate").unwrap(), "gates.html#rate");
         assert_eq!(&*linked("ARCHITECTURE.md").unwrap(), "architecture.html");
         assert_eq!(&*linked("openapi.yaml").unwrap(), "../openapi.yaml");
@@ -191,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_have_the_ids_that_github_gives_them() {
+    fn headings_have_ids_as_on_github() {
         let page = rendered("# The `kill` switch, on\n\n[a](#x)\n").unwrap();
         assert!(page.contains(r#"<h1 id="the-kill-switch-on">"#), "{page}");
         let page = rendered("see [the file](../x.rs), [a](gates.md)\n").unwrap();
@@ -200,7 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_are_current() {
+    fn the_reference_is_current_and_the_site_builds() {
         write(true).unwrap();
+        let folder = root().join("target/site");
+        let landing = std::fs::read_to_string(folder.join("index.html")).unwrap();
+        let guides: Vec<_> = landing
+            .split("href=\"guides/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(guides.len() > 10, "{guides:?}");
+        for guide in guides {
+            assert!(folder.join("guides").join(guide).exists(), "{guide}");
+        }
+        assert!(!landing.contains(".md\""), "a guide of the landing page has no page");
     }
 }

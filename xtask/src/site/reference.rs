@@ -1,4 +1,4 @@
-//! The OpenAPI document as a page: no script, so that it opens anywhere and can be searched as text.
+//! The OpenAPI document as HTML without a script: it opens anywhere and can be searched as text.
 
 use std::fmt::Write;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::escaped;
 
-/// The page's body.
+/// The reference section of the landing page.
 pub(super) fn body(document: &Value) -> String {
     let mut out = String::from(
-        "<h1>Every call</h1>\n<p>Made from the code, as the service describes itself at \
-         <code>/openapi.json</code>. The same as a file: <a href=\"openapi.yaml\">openapi.yaml</a>, and for a \
-         custom GPT <a href=\"openapi-actions.yaml\">openapi-actions.yaml</a>. A running service lets you try \
-         the calls at <code>/docs</code>.</p>\n<p>Send a key as <code>X-API-Key: KEY</code> or \
-         <code>Authorization: Bearer KEY</code>. Every error has the shape \
+        "<p>Generated from the code, as the service describes itself at <code>/openapi.json</code>. Also as \
+         files: <a href=\"openapi.yaml\">openapi.yaml</a> and, for a custom GPT, \
+         <a href=\"openapi-actions.yaml\">openapi-actions.yaml</a>. A running service lets you try the calls at \
+         <code>/docs</code>.</p>\n<p>Send a key as <code>X-API-Key: KEY</code> or \
+         <code>Authorization: Bearer KEY</code>. Every error has the schema \
          <a href=\"#schema-Error\">Error</a>.</p>\n",
     );
     let tags = || list(&document["tags"]).iter();
@@ -24,7 +24,7 @@ pub(super) fn body(document: &Value) -> String {
     };
     out.push_str("<nav aria-label=\"Calls\" class=\"calls\">\n");
     for tag in tags() {
-        let _ = write!(out, "<h2>{}</h2>\n<ul>\n", text(&tag["name"]));
+        let _ = write!(out, "<h3>{}</h3>\n<ul>\n", text(&tag["name"]));
         for (method, path, operation) in of_tag(tag) {
             let id = text(&operation["operationId"]);
             let _ =
@@ -36,7 +36,7 @@ pub(super) fn body(document: &Value) -> String {
     for tag in tags() {
         let _ = write!(
             out,
-            "<h2 id=\"tag-{0}\">{0}</h2>\n<p>{1}</p>\n",
+            "<h3 id=\"tag-{0}\">{0}</h3>\n<p>{1}</p>\n",
             text(&tag["name"]),
             text(&tag["description"])
         );
@@ -44,9 +44,9 @@ pub(super) fn body(document: &Value) -> String {
             call(&mut out, method, path, operation);
         }
     }
-    out.push_str("<h2 id=\"schemas\">Shapes</h2>\n");
+    out.push_str("<h3 id=\"schemas\">Schemas</h3>\n");
     for (name, schema) in map(&document["components"]["schemas"]) {
-        shape(&mut out, name, schema);
+        schema_section(&mut out, name, schema);
     }
     out
 }
@@ -64,8 +64,8 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
     let id = text(&operation["operationId"]);
     let _ = write!(
         out,
-        "<section id=\"{id}\" class=\"call\">\n<h3><span class=\"method\">{method}</span> \
-         <code>{}</code></h3>\n<p class=\"summary\">{}</p>\n",
+        "<section id=\"{id}\" class=\"call\">\n<h4><span class=\"method\">{method}</span> \
+         <code>{}</code></h4>\n<p class=\"summary\">{}</p>\n",
         escaped(path),
         text(&operation["summary"])
     );
@@ -73,11 +73,11 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
         let _ = writeln!(out, "<p>{}</p>", coded(said));
     }
     if operation["security"] == Value::Array(Vec::new()) {
-        out.push_str("<p class=\"note\">Open: no key is needed.</p>\n");
+        out.push_str("<p class=\"note\">No key is needed.</p>\n");
     }
     let parameters = list(&operation["parameters"]);
     if !parameters.is_empty() {
-        out.push_str("<h4>Parameters</h4>\n");
+        out.push_str("<h5>Parameters</h5>\n");
         let rows = parameters.iter().map(|parameter| {
             let name = format!("{} ({})", text(&parameter["name"]), text(&parameter["in"]));
             (name, parameter["required"] == true, &parameter["schema"], &parameter["description"])
@@ -86,14 +86,14 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
     }
     let body = &operation["requestBody"]["content"]["application/json"];
     if !body.is_null() {
-        let _ = writeln!(out, "<h4>Body: {}</h4>", kind(&body["schema"]));
+        let _ = writeln!(out, "<h5>Body: {}</h5>", kind(&body["schema"]));
         example(out, &body["example"]);
     }
     for (status, response) in map(&operation["responses"]).filter(|(s, _)| s.starts_with('2')) {
         for (media, content) in map(&response["content"]) {
             let _ = writeln!(
                 out,
-                "<h4>{status}: {}</h4>\n<p>{} <code>{media}</code></p>",
+                "<h5>{status}: {}</h5>\n<p>{} <code>{media}</code></p>",
                 kind(&content["schema"]),
                 coded(response["description"].as_str().unwrap_or_default())
             );
@@ -113,8 +113,8 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
     out.push_str("</section>\n");
 }
 
-fn shape(out: &mut String, name: &str, schema: &Value) {
-    let _ = writeln!(out, "<section id=\"schema-{name}\" class=\"shape\">\n<h3>{name}</h3>");
+fn schema_section(out: &mut String, name: &str, schema: &Value) {
+    let _ = writeln!(out, "<section id=\"schema-{name}\" class=\"shape\">\n<h4>{name}</h4>");
     if let Some(said) = schema["description"].as_str() {
         let _ = writeln!(out, "<p>{}</p>", coded(said));
     }
@@ -161,7 +161,7 @@ fn table<'a>(out: &mut String, rows: impl Iterator<Item = (String, bool, &'a Val
     out.push_str("</tbody>\n</table></div>\n");
 }
 
-/// A schema in a few words.
+/// The type of a schema in a few words.
 fn kind(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
         return format!("<a href=\"#schema-{name}\">{name}</a>");
@@ -197,7 +197,7 @@ fn example(out: &mut String, value: &Value) {
     let _ = writeln!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", escaped(&shown));
 }
 
-/// Text in which backticks mark code.
+/// Escaped text with code between backticks.
 fn coded(said: &str) -> String {
     let part = |(index, part): (usize, &str)| {
         let part = escaped(part);
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_document_says_cannot_become_markup() {
+    fn text_of_the_document_is_escaped() {
         let document = json!({
             "tags": [{"name": "t", "description": "d"}],
             "paths": {"/x": {"get": {
