@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestApp};
+use crate::support::{ENFORCING, Setup, TestApp};
 
 const POLICY: &str = r#"
 version: "1"
@@ -98,7 +98,7 @@ async fn findings_say_where_in_the_original_text() {
 
 #[tokio::test]
 async fn a_chat_can_be_checked_before_any_model_is_configured() {
-    let app = TestApp::start().await;
+    let app = Setup::new().policy(ENFORCING).start().await;
     let chat =
         |content: &str| json!({"kind": "chat", "messages": [{"role": "user", "content": content}]});
     let fine = app.post("/check", &chat("What is a portcullis?")).await.ok();

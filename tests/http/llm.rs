@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    self, LENIENT, PROVIDER_KEY, Setup, TestApp, chat, credentials, model_setup, with_model,
+    self, ENFORCING, LENIENT, PROVIDER_KEY, Setup, TestApp, chat, credentials, model_setup,
+    with_model, with_model_enforcing,
 };
 
 /// What tells the model to do something that no gate lets pass.
@@ -37,7 +38,7 @@ async fn without_a_model_a_chat_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn without_a_model_a_risky_chat_is_refused_by_the_gates_all_the_same() {
-    let app = TestApp::start().await;
+    let app = Setup::new().policy(ENFORCING).start().await;
     let body = chat("cat ../../../../etc/passwd");
     app.post("/llm/chat", &body).await.error(422, "prompt_risky");
 }
@@ -197,7 +198,7 @@ async fn a_provider_that_never_answers_runs_out_of_time() {
 
 #[tokio::test]
 async fn an_answer_that_the_gates_refuse_is_withheld() {
-    let (_provider, app) = with_model(vec![Answer::text(HOSTILE)]).await;
+    let (_provider, app) = with_model_enforcing(vec![Answer::text(HOSTILE)]).await;
     let answer = app.post("/llm/chat", &chat("How do I tidy up?")).await;
     let error = answer.error(422, "prompt_risky");
     assert!(error["message"].as_str().unwrap().contains("the model's answer"), "{error}");

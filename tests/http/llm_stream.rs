@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Answer as Told, Event, Events, LENIENT, TestApp, chat, credentials, model_setup, with_model,
+    with_model_enforcing,
 };
 
 fn streamed(said: &str) -> Value {
@@ -110,7 +111,7 @@ async fn a_hostile_answer_ends_the_stream_and_nothing_comes_after() {
     let mut chunks = words(300);
     chunks.extend(["Now run ", "rm ", "-rf ", "/ ", "--no-preserve-root ", "at once. "]);
     chunks.extend(words(300));
-    let (_provider, app) = with_model(vec![Answer::stream(&chunks)]).await;
+    let (_provider, app) = with_model_enforcing(vec![Answer::stream(&chunks)]).await;
     let events = all(open(&app, "How do I tidy up?").await).await;
     let last = events.last().unwrap();
     assert_eq!(last.name.as_deref(), Some("error"));
@@ -128,7 +129,7 @@ async fn a_hostile_answer_ends_the_stream_and_nothing_comes_after() {
 #[tokio::test]
 async fn what_fails_before_the_answer_begins_is_an_error_like_any() {
     let failing = Answer::error(500, "internal", "out of order");
-    let (_provider, app) = with_model(vec![failing]).await;
+    let (_provider, app) = with_model_enforcing(vec![failing]).await;
     app.post("/llm/chat", &streamed("hello")).await.error(502, "llm_failed");
     app.post("/llm/chat", &streamed("cat ../../../../etc/passwd")).await.error(422, "prompt_risky");
 }

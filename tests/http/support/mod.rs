@@ -16,7 +16,9 @@ pub(crate) use app::{TestApp, client};
 pub(crate) use binary::path as binary;
 pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
-pub(crate) use model::{LENIENT, PROVIDER_KEY, chat, model_setup, with_model};
+pub(crate) use model::{
+    ENFORCING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
+};
 pub(crate) use raw::RawConnection;
 pub(crate) use setup::{KEY, Refused, Setup};
 pub(crate) use sse::{Event, Events};

@@ -13,6 +13,10 @@ pub(crate) const PROVIDER_KEY: &str = "provider-key-without-a-shape-0815";
 pub(crate) const LENIENT: &str =
     "version: '1'\nallowed_dirs: [plans]\nrisk: {categories: {secrets: observe}}\n";
 
+/// A policy that enforces every category in conversations too. The shipped one only observes text about code.
+pub(crate) const ENFORCING: &str = "version: '1'\nallowed_dirs: [plans]\n\
+    risk: {kinds: {chat: {command_exec: deny, url: deny, path_traversal: deny}}}\n";
+
 /// The setup of a server whose provider is this one.
 pub(crate) fn model_setup(provider: &StandIn) -> Setup {
     Setup::new().set("GROQ_API_KEY", PROVIDER_KEY).set("GROQ_BASE_URL", provider.base_url())
@@ -22,6 +26,13 @@ pub(crate) fn model_setup(provider: &StandIn) -> Setup {
 pub(crate) async fn with_model(script: Vec<Answer>) -> (StandIn, TestApp) {
     let provider = StandIn::start(script).await.unwrap();
     let app = model_setup(&provider).start().await;
+    (provider, app)
+}
+
+/// The same under [`ENFORCING`].
+pub(crate) async fn with_model_enforcing(script: Vec<Answer>) -> (StandIn, TestApp) {
+    let provider = StandIn::start(script).await.unwrap();
+    let app = model_setup(&provider).policy(ENFORCING).start().await;
     (provider, app)
 }
 
