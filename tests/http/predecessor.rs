@@ -186,7 +186,8 @@ async fn the_document_lists_the_header_as_a_security_scheme() {
     let document = get_as(&app, None, "/openapi.json").await.ok();
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     assert!(schemes.values().any(|scheme| scheme["name"] == "X-API-Key"), "{schemes:?}");
-    assert!(document["paths"]["/plan"]["post"]["security"].is_array());
+    let plan = &document["paths"]["/plan"]["post"];
+    assert!(plan["security"].is_array() || document["security"].is_array(), "{plan}");
 }
 
 #[tokio::test]

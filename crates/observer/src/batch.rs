@@ -187,9 +187,6 @@ impl WriteBatch {
         if self.entries.is_empty() && self.side_writes.iter().any(needs_row) {
             return invalid("a proposal, a usage or a job that is done needs an entry");
         }
-        if self.side_writes.iter().any(holds_nul) {
-            return invalid("the input of a job or the intent of a plan holds a NUL character");
-        }
         Ok(())
     }
 
@@ -198,16 +195,6 @@ impl WriteBatch {
         let mut entries = self.entries.iter().rev();
         entries.find_map(|entry| entry.agent.as_ref().filter(|_| entry.kind.is_step()))
     }
-}
-
-/// PostgreSQL cannot store NUL in a text. `data` escapes it; these two fields are plain text.
-fn holds_nul(write: &SideWrite) -> bool {
-    let text = match write {
-        SideWrite::Proposal(proposal) => &proposal.intent,
-        SideWrite::Job(JobChange::Queued(job)) => &job.input,
-        _ => return false,
-    };
-    memchr::memchr(0, text.as_bytes()).is_some()
 }
 
 fn has_control(text: &str) -> bool {
