@@ -17,7 +17,8 @@ use crate::root;
 const REFERENCE: [&str; 2] =
     ["<!-- reference: written by `cargo xtask site` -->\n", "<!-- /reference -->"];
 /// What the site takes from `docs/` unchanged.
-const COPIED: [&str; 4] = ["openapi.yaml", "openapi-actions.yaml", "site/style.css", "site/mark.svg"];
+const COPIED: [&str; 4] =
+    ["openapi.yaml", "openapi-actions.yaml", "site/style.css", "site/mark.svg"];
 
 /// Updates the reference section (or checks that it is current), then builds the site.
 pub(crate) fn write(check: bool) -> anyhow::Result<()> {
@@ -52,7 +53,8 @@ fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder.join("guides"))?;
     std::fs::create_dir_all(folder.join("site"))?;
     for name in COPIED {
-        std::fs::copy(docs.join(name), folder.join(name)).with_context(|| format!("`docs/{name}`"))?;
+        std::fs::copy(docs.join(name), folder.join(name))
+            .with_context(|| format!("`docs/{name}`"))?;
     }
     let mut landing = landing.to_owned();
     for entry in std::fs::read_dir(&docs)? {
@@ -65,7 +67,8 @@ fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(&path)?;
         let page = guide(&text).with_context(|| format!("in `docs/{name}`"))?;
         std::fs::write(folder.join(format!("guides/{stem}.html")), page)?;
-        landing = landing.replace(&format!("href=\"{name}\""), &format!("href=\"guides/{stem}.html\""));
+        landing =
+            landing.replace(&format!("href=\"{name}\""), &format!("href=\"guides/{stem}.html\""));
     }
     Ok(std::fs::write(folder.join("index.html"), landing)?)
 }
