@@ -66,6 +66,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
             commands::check::run(options, settings(), &unknown.unwrap_or_default())
         }
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
+        Task::Key(key) => commands::key::run(key, settings()?.keys_file.as_deref()),
         Task::Work(work) => {
             let settings = settings()?;
             commands::run(work, serve::engine_config(&settings), &settings.db_path)

@@ -43,6 +43,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::journal::JOURNAL,
     &routes::journal::JOURNAL_HEAD,
     &routes::meta::META,
+    &routes::whoami::WHOAMI,
     &routes::policy::POLICY,
     &routes::policy::VALIDATE,
     &routes::policy::RELOAD,

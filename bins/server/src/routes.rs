@@ -20,3 +20,4 @@ pub mod state;
 pub mod turn;
 pub mod turns;
 pub mod ui;
+pub mod whoami;

@@ -1,6 +1,7 @@
 //! Startup and shutdown: from settings to a running service and back.
 
 mod files;
+mod keys_watch;
 pub mod policy_watch;
 mod retention;
 mod shutdown;
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::start_message::Facts;
-use crate::auth::keys::{KeyNeeded, Keys};
+use crate::auth::keys::{Keys, KeysError};
 use crate::http::in_flight::InFlight;
 use crate::routes::turns;
 use crate::settings::{RequiredPath, SettingError, Settings, Unknown};
@@ -29,9 +30,9 @@ use crate::{endpoints, listener, openapi};
 /// Why the service could not start or did not shut down cleanly, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No key is configured on an address that other machines can reach.
+    /// The keys do not allow a start.
     #[error(transparent)]
-    KeyNeeded(#[from] KeyNeeded),
+    Keys(#[from] KeysError),
     /// A path that the operator set does not exist.
     #[error(transparent)]
     Settings(#[from] SettingError),
@@ -105,6 +106,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys,
+        rate_limit_rps: settings.rate_limit_rps,
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
         allowed_origins: settings.allowed_origins.clone(),
@@ -114,6 +116,14 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         backtesting: Arc::new(Semaphore::new(1)),
     });
     engine.start_queue(turns::RENDERER).await.map_err(|_| ServeError::Queue)?;
+    if let Some(path) = settings.keys_file.clone() {
+        actix_web::rt::spawn(keys_watch::watch(path, state.clone(), stopping.clone()));
+    }
+    if state.keys.is_unrestricted() {
+        tracing::warn!(
+            "every key may do everything; restrict keys with `name[role]=key` in API_TOKENS, or with KEYS_FILE"
+        );
+    }
     let server = listener::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
     logging::reopen_on_hangup(log, stopping.clone())?;

@@ -18,6 +18,8 @@ pub struct AppState {
     pub engine: Engine,
     /// The keys that callers may present.
     pub keys: Keys,
+    /// `RATE_LIMIT_RPS`, for `/whoami`.
+    pub rate_limit_rps: u32,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The OpenAPI documents.

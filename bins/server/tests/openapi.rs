@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{test, web};
+use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::{Config, Engine};
 use life_agent_observer_sqlite::Sqlite;
 use life_agent_server::app::create_app;
@@ -149,7 +150,13 @@ async fn state(dir: &Path) -> web::Data<AppState> {
     let stopping = CancellationToken::new();
     web::Data::new(AppState {
         engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
-        keys: Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into() }]),
+        keys: Keys::new(&[NamedKey {
+            name: "k".to_owned(),
+            key: "k".into(),
+            scopes: Scopes::all(),
+        }])
+        .unwrap(),
+        rate_limit_rps: 0,
         metrics: metrics::start(&stopping),
         openapi: openapi::documents(None),
         allowed_origins: Vec::new(),

@@ -1,75 +1,175 @@
-//! The configured keys, stored as digests and compared in constant time.
+//! The known keys: digests that are compared in constant time, from the settings and from `KEYS_FILE`.
 
-use life_agent_engine::domain::governance::ids::Principal;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use life_agent_engine::domain::governance::principal::Scopes;
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
+use super::grant::Grant;
+use super::keys_file::{Granted, KeysFile, KeysFileError};
 use crate::settings::{NamedKey, Settings};
 
 /// The principal of a key that the server generated for one run.
 pub const LOCAL: &str = "local";
-
-/// The known keys.
-#[derive(Debug)]
-pub struct Keys(Vec<(Digested, Principal)>);
+/// Shorter keys are accepted on loopback addresses only.
+pub const MIN_LENGTH: usize = 16;
 
 type Digested = [u8; 32];
+type Table = Vec<(Digested, Arc<Grant>)>;
 
-/// The service must not start without a key on this address.
+/// The known keys.
+pub struct Keys {
+    /// Keys from the settings, which never change.
+    configured: Table,
+    /// All keys.
+    table: RwLock<Arc<Table>>,
+    /// Counts changes of the table.
+    changes: watch::Sender<u64>,
+}
+
+/// The keys do not allow a start, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no key is configured and HOST is `{0}`, which other machines may reach; \
-     set API_KEY or API_TOKENS, or listen on 127.0.0.1"
-)]
-pub struct KeyNeeded(std::net::IpAddr);
+pub enum KeysError {
+    /// Other machines can reach the service, and it has no key.
+    #[error(
+        "no key is configured and HOST is `{0}`, which other machines may reach; \
+         set API_KEY or API_TOKENS, or listen on 127.0.0.1"
+    )]
+    Missing(IpAddr),
+    /// Other machines can reach the service, and a key can be guessed.
+    #[error(
+        "the key `{0}` has fewer than {MIN_LENGTH} characters, which is accepted on loopback addresses only; \
+         use a longer one, such as `openssl rand -hex 24` prints"
+    )]
+    Short(String),
+    /// Two entries have the same name.
+    #[error("two keys have the name `{0}`; give each key its own name")]
+    SameName(String),
+    /// Two entries have the same key.
+    #[error("the keys `{0}` and `{1}` are the same; give each principal its own key")]
+    SameKey(String, String),
+    /// `KEYS_FILE` cannot be used.
+    #[error(transparent)]
+    File(#[from] KeysFileError),
+}
 
 impl Keys {
     /// The configured keys. Without any, on a loopback address, a key generated for this run, which is also returned
     /// so that it can be shown once.
-    pub fn of(settings: &Settings) -> Result<(Self, Option<SecretString>), KeyNeeded> {
-        if !settings.keys.is_empty() {
-            return Ok((Self::new(&settings.keys), None));
+    pub fn of(settings: &Settings) -> Result<(Self, Option<SecretString>), KeysError> {
+        let granted = match &settings.keys_file {
+            Some(path) => KeysFile::read(path)?.grants()?,
+            None => Vec::new(),
+        };
+        if !settings.host.is_loopback() {
+            let short = |key: &&NamedKey| key.key.expose_secret().len() < MIN_LENGTH;
+            if let Some(key) = settings.keys.iter().find(short) {
+                return Err(KeysError::Short(key.name.clone()));
+            }
+        }
+        if !settings.keys.is_empty() || !granted.is_empty() {
+            let keys = Self::new(&settings.keys)?;
+            keys.replace_file(granted)?;
+            return Ok((keys, None));
         }
         if !settings.host.is_loopback() {
-            return Err(KeyNeeded(settings.host));
+            return Err(KeysError::Missing(settings.host));
         }
-        let made = SecretString::from(random_key());
-        let keys = Self::new(&[NamedKey { name: LOCAL.to_owned(), key: made.clone() }]);
-        Ok((keys, Some(made)))
+        let generated = SecretString::from(random_key());
+        let key =
+            NamedKey { name: LOCAL.to_owned(), key: generated.clone(), scopes: Scopes::all() };
+        Ok((Self::new(&[key])?, Some(generated)))
     }
 
-    /// Exactly these keys; of a duplicate key the first name counts.
-    pub fn new(keys: &[NamedKey]) -> Self {
-        let digested = |key: &NamedKey| {
-            (digest(key.key.expose_secret().as_bytes()), Principal::new(&key.name))
+    /// Exactly these keys.
+    pub fn new(keys: &[NamedKey]) -> Result<Self, KeysError> {
+        let grant = |key: &NamedKey| {
+            let digest = digest(key.key.expose_secret().as_bytes());
+            (digest, Arc::new(Grant::configured(&key.name, key.scopes, digest)))
         };
-        Self(keys.iter().map(digested).collect())
+        let configured: Table = keys.iter().map(grant).collect();
+        unique(&configured)?;
+        let table = RwLock::new(Arc::new(configured.clone()));
+        Ok(Self { configured, table, changes: watch::Sender::new(0) })
     }
 
-    /// The principal of a presented key. Takes the same time for every unknown key, and compares all known keys even
-    /// after a match.
-    pub fn principal(&self, presented: &[u8]) -> Option<&Principal> {
+    /// Replaces the keys of `KEYS_FILE`. On an error the previous keys stay.
+    pub fn replace_file(&self, granted: Vec<Granted>) -> Result<(), KeysError> {
+        let mut all = self.configured.clone();
+        all.extend(granted.into_iter().map(|(digest, grant)| (digest, Arc::new(grant))));
+        unique(&all)?;
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        self.changes.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
+    /// The grant of a presented key that has not expired. Takes the same time for every unknown key, and compares all
+    /// known keys even after a match.
+    pub fn grant(&self, presented: &[u8]) -> Option<Arc<Grant>> {
         let presented = digest(presented);
+        let table = self.table();
         let none = u64::MAX;
-        // From last to first, so that the first of equal keys remains.
-        let numbered = self.0.iter().enumerate().rev();
-        let found = numbered.fold(none, |found, (index, (known, _))| {
+        let found = table.iter().enumerate().fold(none, |found, (index, (known, _))| {
             let same: Choice = known.ct_eq(&presented);
             u64::conditional_select(&found, &u64::try_from(index).unwrap_or(none), same)
         });
-        let index = usize::try_from(found).ok()?;
-        self.0.get(index).map(|(_, principal)| principal)
+        let (_, grant) = table.get(usize::try_from(found).ok()?)?;
+        // Most keys never expire, and reading the clock costs more than the comparison.
+        (grant.expires.is_none() || grant.is_valid(Timestamp::now())).then(|| Arc::clone(grant))
+    }
+
+    /// Whether a grant that was valid before still is.
+    pub fn is_current(&self, grant: &Arc<Grant>) -> bool {
+        // A reload creates new grants; an unchanged key keeps its open streams.
+        let same = |known: &Arc<Grant>| Arc::ptr_eq(known, grant) || known.is_same(grant);
+        let known = self.table().iter().any(|(_, known)| same(known));
+        known && grant.is_valid(Timestamp::now())
+    }
+
+    /// Notifies of every change of the keys.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether two or more keys exist and all of them may do everything.
+    pub fn is_unrestricted(&self) -> bool {
+        let table = self.table();
+        table.len() > 1 && table.iter().all(|(_, grant)| grant.is_unrestricted())
+    }
+
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn digest(key: &[u8]) -> Digested {
+fn unique(table: &Table) -> Result<(), KeysError> {
+    let (mut names, mut digests) = (BTreeMap::new(), BTreeMap::new());
+    for (digest, grant) in table {
+        let name = grant.principal.as_str();
+        if names.insert(name, ()).is_some() {
+            return Err(KeysError::SameName(name.to_owned()));
+        }
+        if let Some(other) = digests.insert(digest, name) {
+            return Err(KeysError::SameKey(other.to_owned(), name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The digest under which a key is stored.
+pub fn digest(key: &[u8]) -> Digested {
     Sha256::digest(key).into()
 }
 
 /// 32 hexadecimal digits: 128 bits from ChaCha, seeded by the system.
-fn random_key() -> String {
+pub fn random_key() -> String {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);
     hex::encode(bytes)
@@ -78,21 +178,74 @@ fn random_key() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::scope::named as role;
 
     fn named(name: &str, key: &str) -> NamedKey {
-        NamedKey { name: name.to_owned(), key: key.into() }
+        NamedKey { name: name.to_owned(), key: key.into(), scopes: Scopes::all() }
+    }
+
+    fn granted(name: &str, key: &str) -> Granted {
+        with_scopes(name, key, Scopes::all())
+    }
+
+    fn with_scopes(name: &str, key: &str, scopes: Scopes) -> Granted {
+        let digest = digest(key.as_bytes());
+        (digest, Grant::configured(name, scopes, digest))
+    }
+
+    fn name(keys: &Keys, key: &str) -> Option<String> {
+        keys.grant(key.as_bytes()).map(|grant| grant.principal.as_str().to_owned())
     }
 
     #[test]
     fn a_known_key_has_its_name_and_no_other_key_is_known() {
-        let keys = Keys::new(&[named("default", "one"), named("ci", "two"), named("late", "one")]);
-        let name = |key: &str| keys.principal(key.as_bytes()).map(|p| p.as_str().to_owned());
-        assert_eq!(name("one").as_deref(), Some("default"));
-        assert_eq!(name("two").as_deref(), Some("ci"));
+        let keys = Keys::new(&[named("default", "one"), named("ci", "two")]).unwrap();
+        assert_eq!(name(&keys, "one").as_deref(), Some("default"));
+        assert_eq!(name(&keys, "two").as_deref(), Some("ci"));
         for wrong in ["", "on", "onee", "ONE", "one,two", "default"] {
-            assert_eq!(name(wrong), None, "{wrong}");
+            assert_eq!(name(&keys, wrong), None, "{wrong}");
         }
-        assert!(Keys::new(&[]).principal(b"").is_none());
+        assert!(Keys::new(&[]).unwrap().grant(b"").is_none());
+    }
+
+    #[test]
+    fn names_and_keys_are_unique() {
+        assert!(matches!(
+            Keys::new(&[named("a", "1"), named("a", "2")]),
+            Err(KeysError::SameName(_))
+        ));
+        assert!(matches!(
+            Keys::new(&[named("a", "1"), named("b", "1")]),
+            Err(KeysError::SameKey(..))
+        ));
+        let keys = Keys::new(&[named("a", "1")]).unwrap();
+        assert!(keys.replace_file(vec![granted("a", "2")]).is_err());
+        assert!(keys.replace_file(vec![granted("b", "1")]).is_err());
+        assert_eq!(name(&keys, "1").as_deref(), Some("a"), "the previous keys stay");
+    }
+
+    #[test]
+    fn a_replaced_file_revokes_and_an_unchanged_key_stays() {
+        let keys = Keys::new(&[]).unwrap();
+        keys.replace_file(vec![granted("a", "1"), granted("b", "2")]).unwrap();
+        let (a, b) = (keys.grant(b"1").unwrap(), keys.grant(b"2").unwrap());
+        let changes = keys.subscribe();
+        keys.replace_file(vec![granted("a", "1")]).unwrap();
+        assert!(changes.has_changed().unwrap());
+        assert!(keys.is_current(&a) && !keys.is_current(&b));
+        assert!(keys.grant(b"2").is_none());
+        let narrower = with_scopes("a", "1", role("observer").unwrap());
+        keys.replace_file(vec![narrower]).unwrap();
+        assert!(!keys.is_current(&a), "a key with other permissions is another key");
+    }
+
+    #[test]
+    fn an_expired_key_is_unknown() {
+        let keys = Keys::new(&[]).unwrap();
+        let mut expired = granted("a", "1");
+        expired.1.expires = Some(Timestamp::from_second(1).unwrap());
+        keys.replace_file(vec![expired]).unwrap();
+        assert!(keys.grant(b"1").is_none());
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Authentication: which callers may use the service, and what they may do.
+//! Authentication and authorization: which callers may use the service, and what they may do.
 
+pub mod grant;
 pub mod keys;
+pub mod keys_file;
 pub mod scope;

@@ -15,6 +15,7 @@ pub mod completions;
 pub mod config;
 pub mod healthcheck;
 pub mod import;
+pub mod key;
 pub mod plan;
 pub mod policy;
 pub mod replay;
@@ -47,6 +48,9 @@ pub enum Task {
     Healthcheck(healthcheck::Healthcheck),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
+    /// Create, list and revoke the keys of KEYS_FILE.
+    #[command(subcommand)]
+    Key(key::Key),
     /// What needs an engine's configuration.
     #[command(flatten)]
     Work(Work),

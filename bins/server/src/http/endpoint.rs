@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, Route};
 
 pub use super::describe::{Description, Tag};
 use super::errors::Code;
-pub use crate::auth::scope::Scope;
+pub use crate::auth::scope::Access;
 
 /// Largest body of an endpoint that does not set its own bound, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -86,10 +86,12 @@ pub struct Endpoint {
     pub verb: Verb,
     /// The path pattern.
     pub path: &'static str,
-    /// The scope that a caller needs.
-    pub scope: Scope,
-    /// Whether `act` suffices for the caller's own agents.
-    pub own_agents: bool,
+    /// What a key must grant.
+    pub access: Access,
+    /// Whether `act` suffices too: to read about its own agents and what governs them.
+    pub or_act: bool,
+    /// Whether a call names an agent, which the key must be able to access.
+    pub names_agent: bool,
     /// What a call does.
     pub effect: Effect,
     /// Largest body, in bytes.
@@ -116,7 +118,7 @@ impl Endpoint {
         operation: &'static str,
         verb: Verb,
         path: &'static str,
-        scope: Scope,
+        access: Access,
         effect: Effect,
         route: fn() -> Route,
     ) -> Self {
@@ -124,8 +126,9 @@ impl Endpoint {
             operation,
             verb,
             path,
-            scope,
-            own_agents: false,
+            access,
+            or_act: false,
+            names_agent: false,
             effect,
             max_body: MAX_BODY,
             bounded: false,
@@ -138,9 +141,14 @@ impl Endpoint {
         }
     }
 
-    /// `act` suffices for the caller's own agents.
-    pub const fn own_agents(self) -> Self {
-        Self { own_agents: true, ..self }
+    /// `act` suffices too: the call reads about the caller's own agents or about what governs them.
+    pub const fn or_act(self) -> Self {
+        Self { or_act: true, ..self }
+    }
+
+    /// A call names an agent.
+    pub const fn names_agent(self) -> Self {
+        Self { names_agent: true, ..self }
     }
 
     /// The number of concurrent requests is bounded.
@@ -175,13 +183,16 @@ impl Endpoint {
 
     /// Whether callers need no key.
     pub fn is_public(&self) -> bool {
-        self.scope == Scope::Public
+        self.access == Access::Public
     }
 
     /// Every error code that a call may return.
     pub fn codes(&self, has_body: bool) -> Vec<Code> {
-        let groups: [(bool, &[Code]); 5] = [
+        let restricted = matches!(self.access, Access::Scope(_));
+        let groups: [(bool, &[Code]); 7] = [
             (!self.is_public(), &[Code::MissingApiKey, Code::InvalidApiKey]),
+            (restricted, &[Code::ScopeMissing]),
+            (self.names_agent, &[Code::AgentForbidden]),
             (has_body, Code::OF_BODIES),
             (self.idempotent, &[Code::IdempotencyMismatch, Code::Conflict]),
             (self.effect == Effect::Acts, Code::OF_GATES),

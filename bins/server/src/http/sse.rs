@@ -8,12 +8,16 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Bytes;
+use actix_web::web::{self, Bytes};
 use futures_util::Stream;
 use life_agent_engine::observer::{Follower, JournalError, JournalRow};
 use metrics::gauge;
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+
+use crate::auth::grant::Grant;
+use crate::state::AppState;
 
 /// Delay before a client reconnects, in milliseconds.
 const RETRY: u64 = 5000;
@@ -23,7 +27,27 @@ const BATCH: usize = 64;
 /// Bytes handed to the connection at a time, unless a single event is larger.
 const CHUNK: usize = 2 * 1024;
 
+/// What the subscriber of a stream may read, for as long as its key works.
+pub struct Reader {
+    state: web::Data<AppState>,
+    grant: Arc<Grant>,
+    changes: watch::Receiver<u64>,
+}
+
+impl Reader {
+    /// A reader with this grant.
+    pub fn new(state: web::Data<AppState>, grant: Arc<Grant>) -> Self {
+        let changes = state.keys.subscribe();
+        Self { state, grant, changes }
+    }
+
+    fn is_current(&self) -> bool {
+        self.state.keys.is_current(&self.grant)
+    }
+}
+
 struct Subscription {
+    reader: Reader,
     follower: Follower,
     pending: VecDeque<Arc<JournalRow>>,
     stopping: CancellationToken,
@@ -51,11 +75,13 @@ impl Drop for Counted {
 /// The stream of a subscriber. It reads only as fast as the socket accepts; unread rows stay in the journal.
 pub fn stream(
     follower: Follower,
+    reader: Reader,
     stopping: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
     let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let subscription = Subscription {
+        reader,
         follower,
         pending: VecDeque::new(),
         stopping,
@@ -78,14 +104,30 @@ impl Subscription {
         }
         // The connection writes only while the stream is pending; otherwise it would first buffer 32 KiB per reader.
         tokio::task::yield_now().await;
-        if self.pending.is_empty() {
+        while self.pending.is_empty() {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return None,
+                // A revoked key ends its streams.
+                changed = self.reader.changes.changed() => {
+                    if changed.is_err() || !self.reader.is_current() {
+                        return None;
+                    }
+                }
                 // Polled before the rows, or a busy journal would starve it.
-                _ = self.keep_alive.tick() => return Some(Bytes::from_static(b":keepalive\n\n")),
+                _ = self.keep_alive.tick() => {
+                    // An expired key ends its streams within a keep-alive.
+                    let current = self.reader.is_current();
+                    return current.then(|| Bytes::from_static(b":keepalive\n\n"));
+                }
                 batch = self.follower.next_batch(BATCH) => match batch {
-                    Ok(rows) => self.pending.extend(rows),
+                    Ok(rows) => {
+                        let grant = &self.reader.grant;
+                        let readable = |row: &Arc<JournalRow>| {
+                            grant.may_read_row(row.agent_id.as_deref(), &row.principal)
+                        };
+                        self.pending.extend(rows.into_iter().filter(readable));
+                    }
                     Err(JournalError::Closed) => return None,
                     Err(error) => {
                         // The client reconnects after `retry` and misses nothing.

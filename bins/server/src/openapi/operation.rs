@@ -35,9 +35,9 @@ pub(super) fn of(endpoint: &Endpoint, mut description: Description) -> Operation
     let codes = endpoint.codes(description.body.is_some());
     let details = Some(description.details).filter(|details| !details.is_empty());
     let responses = responses(description.responses, &codes);
-    let mut scopes = vec![("x-required-scope", endpoint.scope.as_str())];
-    if endpoint.own_agents {
-        scopes.push(("x-own-agents-scope", "act"));
+    let mut scopes = vec![("x-required-scope", endpoint.access.as_str())];
+    if endpoint.or_act {
+        scopes.push(("x-sufficient-scope", "act"));
     }
     let operation = OperationBuilder::new()
         .tag(description.tag.as_str())

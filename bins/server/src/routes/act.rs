@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::ApiError;
 use crate::http::extract::{Body, Document, Faults};
 use crate::state::AppState;
@@ -35,6 +35,9 @@ impl Document for ActBody {
         let agent = faults.required("agent_id", self.agent_id);
         let action = faults.required("action", self.action);
         Some(Act { agent: agent?, action: action?, payload: self.payload.unwrap_or_default() })
+    }
+    fn agent(act: &Act) -> Option<&AgentId> {
+        Some(&act.agent)
     }
 }
 
@@ -69,9 +72,10 @@ struct ActEcho {
 }
 
 /// `POST /act`.
-pub static ACT: Endpoint = Endpoint::new("act", Verb::Post, "/act", Scope::Act, Effect::Acts, || {
+pub static ACT: Endpoint = Endpoint::new("act", Verb::Post, "/act", Access::ACT, Effect::Acts, || {
     Route::new().to(act)
 })
+.names_agent()
 .bounded()
 .idempotent()
 .tool("act")

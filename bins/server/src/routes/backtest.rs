@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, MAX_ROW};
 use crate::state::AppState;
@@ -61,7 +61,7 @@ pub static BACKTEST: Endpoint = Endpoint::new(
     "backtest_policy",
     Verb::Post,
     "/policy/backtest",
-    Scope::Policy,
+    Access::POLICY,
     Effect::Reads,
     || Route::new().to(backtest),
 )

@@ -14,7 +14,7 @@ use super::act::ActBody;
 use super::llm::{ChatBody, ChatMessage};
 use super::plan::PlanBody;
 use super::turn::TurnBody;
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, Strict};
 use crate::state::AppState;
@@ -131,12 +131,21 @@ impl Document for CheckBody {
             }
         }
     }
+    fn agent(request: &CheckRequest) -> Option<&AgentId> {
+        match request {
+            CheckRequest::Act(act) => Some(&act.agent),
+            CheckRequest::Turn(turn) => Some(&turn.agent),
+            CheckRequest::Tool(tool) => Some(&tool.agent),
+            CheckRequest::Plan(_) | CheckRequest::Chat(_) => None,
+        }
+    }
 }
 
 /// `POST /check`.
-pub static CHECK: Endpoint = Endpoint::new("check", Verb::Post, "/check", Scope::Act, Effect::Reads, || {
+pub static CHECK: Endpoint = Endpoint::new("check", Verb::Post, "/check", Access::ACT, Effect::Reads, || {
     Route::new().to(check)
 })
+.names_agent()
 .bounded()
 .errors(&[Code::JournalUnavailable])
 .tool("check")

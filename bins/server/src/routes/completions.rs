@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults};
 use crate::http::model_stream;
@@ -91,7 +91,7 @@ pub static COMPLETIONS: Endpoint = Endpoint::new(
     "chat_completions",
     Verb::Post,
     "/v1/chat/completions",
-    Scope::Act,
+    Access::ACT,
     Effect::Acts,
     || Route::new().to(completions),
 )

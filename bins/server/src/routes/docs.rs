@@ -8,7 +8,7 @@ use serde_json::json;
 use utoipa_swagger_ui::Config;
 
 use crate::http::documents::Document;
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::headers;
 use crate::state::AppState;
@@ -20,11 +20,15 @@ const SCRIPT: &str = include_str!("../../assets/docs.js");
 const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
 /// `GET /openapi.json`.
-pub static OPENAPI: Endpoint =
-    Endpoint::new("openapi_json", Verb::Get, "/openapi.json", Scope::Public, Effect::Reads, || {
-        Route::new().to(openapi_json)
-    })
-    .described(describe_openapi);
+pub static OPENAPI: Endpoint = Endpoint::new(
+    "openapi_json",
+    Verb::Get,
+    "/openapi.json",
+    Access::Public,
+    Effect::Reads,
+    || Route::new().to(openapi_json),
+)
+.described(describe_openapi);
 
 fn describe_openapi() -> Description {
     Description::new(Tag::Service, "The OpenAPI document").any_json(
@@ -42,7 +46,7 @@ pub static OPENAPI_ACTIONS: Endpoint = Endpoint::new(
     "openapi_actions_json",
     Verb::Get,
     "/openapi-actions.json",
-    Scope::Public,
+    Access::Public,
     Effect::Reads,
     || Route::new().to(openapi_actions_json),
 )
@@ -67,7 +71,7 @@ fn document(document: &Document) -> Result<HttpResponse, ApiError> {
 
 /// `GET /docs`: Swagger UI.
 pub static PAGE: Endpoint =
-    Endpoint::new("docs_page", Verb::Get, "/docs", Scope::Public, Effect::Reads, || {
+    Endpoint::new("docs_page", Verb::Get, "/docs", Access::Public, Effect::Reads, || {
         Route::new().to(page)
     });
 
@@ -80,7 +84,7 @@ async fn page() -> impl Responder {
 
 /// `GET /docs/{file}`: the files of the page.
 pub static FILE: Endpoint =
-    Endpoint::new("docs_file", Verb::Get, "/docs/{file}", Scope::Public, Effect::Reads, || {
+    Endpoint::new("docs_file", Verb::Get, "/docs/{file}", Access::Public, Effect::Reads, || {
         Route::new().to(file)
     });
 

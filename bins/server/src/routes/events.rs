@@ -2,14 +2,15 @@
 
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::observer::Filter;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
-use crate::http::sse;
+use crate::http::sse::{self, Reader};
 use crate::state::AppState;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -28,8 +29,7 @@ pub struct EventsQuery {
     kind: (),
     /// Events of this agent.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
-    #[expect(dead_code, reason = "part of `filter`; here for the document")]
-    agent_id: (),
+    agent_id: Option<AgentId>,
     #[param(ignore)]
     filter: Filter,
 }
@@ -38,16 +38,22 @@ impl Parameters for EventsQuery {
     const NAMES: &'static [&'static str] = &["after", "kind", "agent_id"];
     fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
         let after = given.row("after", faults);
-        Some(Self { after, filter: given.filter(faults)?, kind: (), agent_id: () })
+        Some(Self {
+            after,
+            filter: given.filter(faults)?,
+            kind: (),
+            agent_id: given.known_agent_id(),
+        })
     }
 }
 
 /// `GET /events`.
 pub static EVENTS: Endpoint =
-    Endpoint::new("events", Verb::Stream, "/events", Scope::Read, Effect::Reads, || {
+    Endpoint::new("events", Verb::Stream, "/events", Access::READ, Effect::Reads, || {
         Route::new().to(events)
     })
-    .own_agents()
+    .or_act()
+    .names_agent()
     .errors(&[Code::ValidationError, Code::JournalUnavailable])
     .described(describe);
 
@@ -68,18 +74,25 @@ fn describe() -> Description {
 }
 async fn events(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     query: Query<EventsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Query(EventsQuery { after, filter, .. }) = query;
+    let Query(EventsQuery { after, filter, agent_id, .. }) = query;
+    if let Some(agent) = &agent_id {
+        grant.check_agent(agent)?;
+    }
     let after = last_event_id(&request)?.or(after);
     let follower = state.engine.journal().follow(after, filter);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         // Proxies such as nginx would otherwise buffer events.
         .insert_header((X_ACCEL_BUFFERING, "no"))
-        .streaming(sse::stream(follower, state.stopping.clone())))
+        .streaming(sse::stream(
+            follower,
+            Reader::new(state.clone(), grant),
+            state.stopping.clone(),
+        )))
 }
 
 /// The header; a client that has seen no event may send it empty.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::state::AppState;
 
@@ -21,7 +21,7 @@ struct Health {
 
 /// `GET /healthz`.
 pub static HEALTHZ: Endpoint =
-    Endpoint::new("healthz", Verb::Get, "/healthz", Scope::Public, Effect::Reads, || {
+    Endpoint::new("healthz", Verb::Get, "/healthz", Access::Public, Effect::Reads, || {
         Route::new().to(healthz)
     })
     .described(describe_healthz);
@@ -39,7 +39,7 @@ async fn healthz() -> impl Responder {
 
 /// `GET /readyz`.
 pub static READYZ: Endpoint =
-    Endpoint::new("readyz", Verb::Get, "/readyz", Scope::Public, Effect::Reads, || {
+    Endpoint::new("readyz", Verb::Get, "/readyz", Access::Public, Effect::Reads, || {
         Route::new().to(readyz)
     })
     .errors(&[Code::JournalUnavailable])

@@ -3,12 +3,13 @@
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::EngineError;
 use life_agent_engine::domain::governance::event::Row;
+use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::observer::{Filter, Head, Page};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
 use crate::state::AppState;
@@ -40,8 +41,7 @@ pub struct JournalQuery {
     kind: (),
     /// Rows of this agent.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
-    #[expect(dead_code, reason = "part of `filter`; here for the document")]
-    agent_id: (),
+    agent_id: Option<AgentId>,
     #[param(ignore)]
     filter: Filter,
 }
@@ -55,7 +55,7 @@ impl Parameters for JournalQuery {
             max_chars: given.max_chars(faults),
             filter: given.filter(faults)?,
             kind: (),
-            agent_id: (),
+            agent_id: given.known_agent_id(),
         })
     }
 }
@@ -111,10 +111,11 @@ fn length(row: &Row) -> usize {
 
 /// `GET /journal`.
 pub static JOURNAL: Endpoint =
-    Endpoint::new("journal", Verb::Get, "/journal", Scope::Read, Effect::Reads, || {
+    Endpoint::new("journal", Verb::Get, "/journal", Access::READ, Effect::Reads, || {
         Route::new().to(journal)
     })
-    .own_agents()
+    .or_act()
+    .names_agent()
     .bounded()
     .errors(&[Code::ValidationError, Code::JournalUnavailable])
     .gpt(
@@ -139,12 +140,16 @@ fn describe_journal() -> Description {
 }
 async fn journal(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     query: Query<JournalQuery>,
 ) -> Result<impl Responder, ApiError> {
-    let Query(JournalQuery { after, limit, max_chars, filter, .. }) = query;
-    let page =
-        state.engine.journal().page(after, limit, filter).await.map_err(EngineError::from)?;
+    let Query(JournalQuery { after, limit, max_chars, filter, agent_id, .. }) = query;
+    if let Some(agent) = &agent_id {
+        grant.check_agent(agent)?;
+    }
+    let page = state.engine.journal().page(after, limit, filter).await;
+    let mut page = page.map_err(EngineError::from)?;
+    page.rows.retain(|row| grant.may_read_row(row.agent_id.as_deref(), &row.principal));
     Ok(HttpResponse::Ok().json(match max_chars {
         Some(most) => JournalAnswer::within(page, most),
         None => JournalAnswer::whole(page),
@@ -153,10 +158,10 @@ async fn journal(
 
 /// `GET /journal/head`.
 pub static JOURNAL_HEAD: Endpoint =
-    Endpoint::new("journal_head", Verb::Get, "/journal/head", Scope::Read, Effect::Reads, || {
+    Endpoint::new("journal_head", Verb::Get, "/journal/head", Access::READ, Effect::Reads, || {
         Route::new().to(head)
     })
-    .own_agents()
+    .or_act()
     .gpt(Gpt::reads("Call it for the number and hash of the last record."))
     .described(describe_head);
 

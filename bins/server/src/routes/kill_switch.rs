@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults};
 use crate::state::AppState;
@@ -47,9 +47,10 @@ struct KillSwitchAnswer {
 
 /// `GET /kill-switch`.
 pub static KILL_SWITCH: Endpoint =
-    Endpoint::new("kill_switch", Verb::Get, "/kill-switch", Scope::Read, Effect::Reads, || {
+    Endpoint::new("kill_switch", Verb::Get, "/kill-switch", Access::READ, Effect::Reads, || {
         Route::new().to(kill_switch)
     })
+    .or_act()
     .gpt(Gpt::reads(
         "Call it when calls are denied with `kill_switch`, to report since when and why.",
     ))
@@ -73,7 +74,7 @@ pub static SET_KILL_SWITCH: Endpoint = Endpoint::new(
     "set_kill_switch",
     Verb::Post,
     "/kill-switch",
-    Scope::Operate,
+    Access::OPERATE,
     Effect::Operates,
     || Route::new().to(set_kill_switch),
 )

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults, Strict};
 use crate::http::model_stream;
@@ -110,7 +110,7 @@ impl ChatMessage {
 
 /// `POST /llm/chat`.
 pub static CHAT: Endpoint =
-    Endpoint::new("llm_chat", Verb::Post, "/llm/chat", Scope::Act, Effect::Acts, || {
+    Endpoint::new("llm_chat", Verb::Post, "/llm/chat", Access::ACT, Effect::Acts, || {
         Route::new().to(chat)
     })
     .bounded()
@@ -164,9 +164,10 @@ async fn chat(
 
 /// `GET /llm/status`.
 pub static STATUS: Endpoint =
-    Endpoint::new("llm_status", Verb::Get, "/llm/status", Scope::Read, Effect::Reads, || {
+    Endpoint::new("llm_status", Verb::Get, "/llm/status", Access::READ, Effect::Reads, || {
         Route::new().to(status)
     })
+    .or_act()
     .gpt(Gpt::reads(
         "Call it to find out whether a language model is configured behind the service.",
     ))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
 use crate::state::AppState;
@@ -52,10 +52,11 @@ struct MemoryAnswer {
 }
 
 /// `GET /memory`.
-pub static MEMORY: Endpoint = Endpoint::new("memory", Verb::Get, "/memory", Scope::Read, Effect::Reads, || {
+pub static MEMORY: Endpoint = Endpoint::new("memory", Verb::Get, "/memory", Access::READ, Effect::Reads, || {
     Route::new().to(memory)
 })
-.own_agents()
+.or_act()
+.names_agent()
 .bounded()
 .errors(&[Code::ValidationError, Code::JournalUnavailable])
 .tool("recall")
@@ -82,10 +83,11 @@ fn describe() -> Description {
 }
 async fn memory(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     query: Query<MemoryQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(MemoryQuery { agent_id, q, limit }) = query;
+    grant.check_agent(&agent_id)?;
     let facts = state.engine.memory(&agent_id, q.as_deref(), limit).await?;
     Ok(HttpResponse::Ok().json(MemoryAnswer { agent_id: agent_id.into(), facts }))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::extract::Authenticated;
 use crate::state::AppState;
 
@@ -26,9 +26,12 @@ struct MetaAnswer {
 
 /// `GET /meta`.
 pub static META: Endpoint =
-    Endpoint::new("meta", Verb::Get, "/meta", Scope::Read, Effect::Reads, || Route::new().to(meta))
-        .gpt(Gpt::reads("Call it for the version, the uptime and the active policy."))
-        .described(describe);
+    Endpoint::new("meta", Verb::Get, "/meta", Access::READ, Effect::Reads, || {
+        Route::new().to(meta)
+    })
+    .or_act()
+    .gpt(Gpt::reads("Call it for the version, the uptime and the active policy."))
+    .described(describe);
 
 fn describe() -> Description {
     Description::new(Tag::Service, "Describe the running service").json::<MetaAnswer>(

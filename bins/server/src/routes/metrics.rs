@@ -4,14 +4,14 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, Responder, Route, web};
 use metrics::gauge;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::state::AppState;
 use crate::telemetry::metrics::render;
 use serde_json::json;
 
 /// `GET /metrics`.
 pub static METRICS: Endpoint =
-    Endpoint::new("metrics", Verb::Get, "/metrics", Scope::Public, Effect::Reads, || {
+    Endpoint::new("metrics", Verb::Get, "/metrics", Access::Public, Effect::Reads, || {
         Route::new().to(metrics)
     })
     .described(describe);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults, Strict};
 use crate::state::AppState;
@@ -146,7 +146,7 @@ struct PlanAnswer {
 }
 
 /// `POST /plan`.
-pub static PLAN: Endpoint = Endpoint::new("plan", Verb::Post, "/plan", Scope::Act, Effect::Acts, || {
+pub static PLAN: Endpoint = Endpoint::new("plan", Verb::Post, "/plan", Access::ACT, Effect::Acts, || {
     Route::new().to(plan)
 })
 .bounded()

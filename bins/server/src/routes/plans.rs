@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::auth::grant::Grant;
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults, Given, Parameters, Query};
 use crate::state::AppState;
@@ -90,10 +91,10 @@ impl Document for ReviewBody {
 
 /// `GET /plans`.
 pub static PLANS: Endpoint =
-    Endpoint::new("plans", Verb::Get, "/plans", Scope::Read, Effect::Reads, || {
+    Endpoint::new("plans", Verb::Get, "/plans", Access::READ, Effect::Reads, || {
         Route::new().to(plans)
     })
-    .own_agents()
+    .or_act()
     .bounded()
     .errors(&[Code::ValidationError, Code::JournalUnavailable])
     .gpt(Gpt::reads("Call it to list drafted changes, newest first.").max_limit(15))
@@ -113,22 +114,23 @@ fn describe_plans() -> Description {
 }
 async fn plans(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     query: Query<PlansQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(PlansQuery { status, before, limit }) = query;
-    let plans = state.engine.plans(status, before, limit).await?;
+    let mut plans = state.engine.plans(status, before, limit).await?;
     let last = plans.last().map(|plan| plan.event_id);
     let next = last.filter(|_| plans.len() == limit);
+    plans.retain(|plan| grant.may_read_plan(&plan.author));
     Ok(HttpResponse::Ok().json(PlansAnswer { plans, next }))
 }
 
 /// `GET /plans/{id}`.
 pub static PLAN_VIEW: Endpoint =
-    Endpoint::new("plan_view", Verb::Get, "/plans/{id}", Scope::Read, Effect::Reads, || {
+    Endpoint::new("plan_view", Verb::Get, "/plans/{id}", Access::READ, Effect::Reads, || {
         Route::new().to(plan_view)
     })
-    .own_agents()
+    .or_act()
     .bounded()
     .errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
     .gpt(Gpt::reads("Call it for one drafted change: its checks, its review, whether it is stale."))
@@ -149,18 +151,18 @@ fn describe_plan_view() -> Description {
 }
 async fn plan_view(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
-    Ok(HttpResponse::Ok().json(state.engine.plan_view(&id).await?))
+    Ok(HttpResponse::Ok().json(readable(&state, &grant, &id).await?))
 }
 
 /// `GET /plans/{id}/patch`.
 pub static PLAN_PATCH: Endpoint =
-    Endpoint::new("plan_patch", Verb::Get, "/plans/{id}/patch", Scope::Read, Effect::Reads, || {
+    Endpoint::new("plan_patch", Verb::Get, "/plans/{id}/patch", Access::READ, Effect::Reads, || {
         Route::new().to(plan_patch)
     })
-    .own_agents()
+    .or_act()
     .bounded()
     .errors(&[Code::ValidationError, Code::NotFound, Code::Conflict, Code::JournalUnavailable])
     .gpt(Gpt::reads(
@@ -182,10 +184,11 @@ fn describe_plan_patch() -> Description {
 }
 async fn plan_patch(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     id: web::Path<String>,
     query: Query<PatchQuery>,
 ) -> Result<impl Responder, ApiError> {
+    readable(&state, &grant, &id).await?;
     let patch = state.engine.plan_patch(&id).await?.ok_or_else(|| {
         ApiError::new(Code::NotFound, "the plan is a statement of intent and has no patch")
     })?;
@@ -201,12 +204,28 @@ async fn plan_patch(
     Ok(HttpResponse::Ok().content_type("text/x-diff; charset=utf-8").body(patch))
 }
 
+/// A plan that the key may read. A plan of another caller is not found, like a plan that does not exist.
+async fn readable(
+    state: &web::Data<AppState>,
+    grant: &Grant,
+    id: &str,
+) -> Result<PlanView, ApiError> {
+    let view = state.engine.plan_view(id).await?;
+    if grant.may_read_plan(&view.summary.author) {
+        return Ok(view);
+    }
+    Err(ApiError::new(
+        Code::NotFound,
+        "this key has no plan with this id; `GET /plans` lists its plans",
+    ))
+}
+
 /// `POST /plans/{id}/review`.
 pub static REVIEW_PLAN: Endpoint = Endpoint::new(
     "review_plan",
     Verb::Post,
     "/plans/{id}/review",
-    Scope::Approve,
+    Access::APPROVE,
     Effect::Decides,
     || Route::new().to(review_plan),
 )

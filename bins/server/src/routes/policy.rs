@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body, Document, Faults};
 use crate::state::AppState;
@@ -104,9 +104,10 @@ impl ReportAnswer {
 
 /// `GET /policy`.
 pub static POLICY: Endpoint =
-    Endpoint::new("policy", Verb::Get, "/policy", Scope::Read, Effect::Reads, || {
+    Endpoint::new("policy", Verb::Get, "/policy", Access::READ, Effect::Reads, || {
         Route::new().to(policy)
     })
+    .or_act()
     .gpt(Gpt::reads("Call it to explain what is allowed and why a call was denied."))
     .described(describe_policy);
 
@@ -132,7 +133,7 @@ pub static VALIDATE: Endpoint = Endpoint::new(
     "validate_policy",
     Verb::Post,
     "/policy/validate",
-    Scope::Policy,
+    Access::POLICY,
     Effect::Reads,
     || Route::new().to(validate),
 )
@@ -167,7 +168,7 @@ pub static RELOAD: Endpoint = Endpoint::new(
     "reload_policy",
     Verb::Post,
     "/policy/reload",
-    Scope::Policy,
+    Access::POLICY,
     Effect::Operates,
     || Route::new().to(reload),
 )

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
 use crate::state::AppState;
@@ -65,10 +65,11 @@ enum StateAnswer {
 }
 
 /// `GET /state`.
-pub static STATE: Endpoint = Endpoint::new("state", Verb::Get, "/state", Scope::Read, Effect::Reads, || {
+pub static STATE: Endpoint = Endpoint::new("state", Verb::Get, "/state", Access::READ, Effect::Reads, || {
     Route::new().to(state)
 })
-.own_agents()
+.or_act()
+.names_agent()
 .bounded()
 .errors(&[Code::ValidationError, Code::JournalUnavailable])
 .tool("state")
@@ -95,19 +96,21 @@ fn describe() -> Description {
 }
 async fn state(
     state: web::Data<AppState>,
-    _: Authenticated,
+    Authenticated { grant, .. }: Authenticated,
     query: Query<StateQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(StateQuery { agent_id, after, limit }) = query;
     let answer = match agent_id {
         Some(agent) => {
+            grant.check_agent(&agent)?;
             let Present { state, state_hash } = state.engine.state(&agent).await?;
             StateAnswer::One { agent_id: agent.into(), state, state_hash }
         }
         None => {
-            let agents = state.engine.agents(after.map(String::from), limit).await?;
+            let mut agents = state.engine.agents(after.map(String::from), limit).await?;
             let last = agents.last().map(|agent| agent.agent_id.clone());
             let next = last.filter(|_| agents.len() == limit);
+            agents.retain(|agent| grant.may_access(&agent.agent_id));
             StateAnswer::All { meta: state.engine.meta(), agents, next }
         }
     };

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::turns::{self, TurnLater};
 use crate::http::accept::{prefers_async, wants_events};
-use crate::http::endpoint::{Description, Effect, Endpoint, Gpt, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Body, Document, Faults};
 use crate::http::model_stream;
@@ -39,6 +39,9 @@ impl Document for TurnBody {
         let input = faults.required("input", self.input);
         let input = input.and_then(|text| faults.length("input", text, 1..=MAX_INPUT));
         Some(Turn { agent: agent?, input: input? })
+    }
+    fn agent(turn: &Turn) -> Option<&AgentId> {
+        Some(&turn.agent)
     }
 }
 
@@ -106,9 +109,10 @@ impl TurnAnswer {
 }
 
 /// `POST /turn`.
-pub static TURN: Endpoint = Endpoint::new("turn", Verb::Post, "/turn", Scope::Act, Effect::Acts, || {
+pub static TURN: Endpoint = Endpoint::new("turn", Verb::Post, "/turn", Access::ACT, Effect::Acts, || {
     Route::new().to(turn)
 })
+.names_agent()
 .bounded()
 .idempotent()
 .errors(&[Code::LlmFailed, Code::Timeout])

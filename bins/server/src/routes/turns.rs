@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::turn::{TurnAnswer, TurnBody};
 use crate::http::accept::{PREFERENCE_APPLIED, RESPOND_ASYNC};
-use crate::http::endpoint::{Description, Effect, Endpoint, Scope, Tag, Verb};
+use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Body};
 use crate::state::AppState;
@@ -81,7 +81,7 @@ pub(super) async fn queue_turn(
 
 /// `GET /turns/{id}`.
 pub static QUEUED_TURN: Endpoint =
-    Endpoint::new("queued_turn", Verb::Get, "/turns/{id}", Scope::Act, Effect::Reads, || {
+    Endpoint::new("queued_turn", Verb::Get, "/turns/{id}", Access::ACT, Effect::Reads, || {
         Route::new().to(queued_turn)
     })
     .bounded()
@@ -102,7 +102,7 @@ fn describe_queued_turn() -> Description {
 }
 async fn queued_turn(
     state: web::Data<AppState>,
-    Authenticated(caller): Authenticated,
+    Authenticated { caller, .. }: Authenticated,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let found = state.engine.queued_turn(&caller, &id).await?;
@@ -110,13 +110,17 @@ async fn queued_turn(
 }
 
 /// `DELETE /turns/{id}`.
-pub static CANCEL_TURN: Endpoint =
-    Endpoint::new("cancel_turn", Verb::Delete, "/turns/{id}", Scope::Act, Effect::Operates, || {
-        Route::new().to(cancel_turn)
-    })
-    .bounded()
-    .errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
-    .described(describe_cancel_turn);
+pub static CANCEL_TURN: Endpoint = Endpoint::new(
+    "cancel_turn",
+    Verb::Delete,
+    "/turns/{id}",
+    Access::ACT,
+    Effect::Operates,
+    || Route::new().to(cancel_turn),
+)
+.bounded()
+.errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+.described(describe_cancel_turn);
 
 fn describe_cancel_turn() -> Description {
     Description::new(Tag::Agents, "Cancel a queued turn")
@@ -133,7 +137,7 @@ fn describe_cancel_turn() -> Description {
 }
 async fn cancel_turn(
     state: web::Data<AppState>,
-    Authenticated(caller): Authenticated,
+    Authenticated { caller, .. }: Authenticated,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let found = state.engine.cancel_turn(&caller, &id).await?;

@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, Responder, Route, web};
 
-use crate::http::endpoint::{Effect, Endpoint, Scope, Verb};
+use crate::http::endpoint::{Access, Effect, Endpoint, Verb};
 use crate::http::errors::{ApiError, Code};
 
 /// Stricter than the policy of `/docs`: with trusted types required and none allowed, the browser itself refuses
@@ -59,7 +59,7 @@ files![
 
 /// `GET /ui`: the dashboard. It is public: it shows nothing until its user enters a key.
 pub static PAGE: Endpoint =
-    Endpoint::new("ui_page", Verb::Get, "/ui", Scope::Public, Effect::Reads, || {
+    Endpoint::new("ui_page", Verb::Get, "/ui", Access::Public, Effect::Reads, || {
         Route::new().to(page)
     });
 
@@ -72,7 +72,7 @@ async fn page() -> impl Responder {
 
 /// `GET /ui/{file}`: a file of the dashboard, by its name in the table.
 pub static FILE: Endpoint =
-    Endpoint::new("ui_file", Verb::Get, "/ui/{file:.*}", Scope::Public, Effect::Reads, || {
+    Endpoint::new("ui_file", Verb::Get, "/ui/{file:.*}", Access::Public, Effect::Reads, || {
         Route::new().to(file)
     });
 
@@ -86,7 +86,7 @@ async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
 
 /// `GET /`: a redirect to the dashboard.
 pub static HOME: Endpoint =
-    Endpoint::new("home", Verb::Get, "/", Scope::Public, Effect::Reads, || Route::new().to(home));
+    Endpoint::new("home", Verb::Get, "/", Access::Public, Effect::Reads, || Route::new().to(home));
 
 async fn home() -> impl Responder {
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "/ui")).finish()

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
@@ -62,11 +63,12 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 31] = [
+pub const ALL: [Setting; 32] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
-    secret("API_TOKENS", "KEYS", "more keys, comma separated, each `key` or `name=key`"),
+    secret("API_TOKENS", "KEYS", "more keys, comma separated, each `key`, `name=key` or `name[role+role]=key`"),
+    plain("KEYS_FILE", None, "FILE", "keys by digest, with scopes, agents and expiry; reloaded when it changes"),
     plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
     plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
@@ -108,6 +110,8 @@ pub struct Settings {
     pub port: u16,
     /// `API_KEY` and `API_TOKENS` together.
     pub keys: Vec<NamedKey>,
+    /// `KEYS_FILE`
+    pub keys_file: Option<PathBuf>,
     /// `DB_PATH`
     pub db_path: PathBuf,
     /// `WORKSPACE_DIR`
@@ -205,4 +209,6 @@ pub struct NamedKey {
     pub name: String,
     /// The key.
     pub key: SecretString,
+    /// The scopes; all by default.
+    pub scopes: Scopes,
 }

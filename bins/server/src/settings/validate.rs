@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -12,11 +13,14 @@ use tracing::level_filters::LevelFilter;
 
 use super::sources::DEFAULT;
 use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
+use crate::auth::keys_file::RESERVED;
+use crate::auth::scope::all_named;
 
 const SWITCH: &str = "`on` or `off`";
 const URL: &str = "an address that begins with `https://` or `http://`";
-const KEYS: &str = "keys of visible ASCII characters without commas, each `key` or `name=key` with a \
-                    name of 1 to 64 characters out of `A-Z a-z 0-9 . _ : -`";
+const KEYS: &str = "keys of visible ASCII characters without commas, each `key`, `name=key` or \
+                    `name[role+role]=key`, with a name of 1 to 64 characters out of `A-Z a-z 0-9 . _ : -` and \
+                    roles out of `agent`, `observer`, `reviewer`, `author`, `operator`";
 
 /// Checks what was found.
 pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, SettingError> {
@@ -25,6 +29,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         host: read.one("HOST", "an IP address or `localhost`", host)?,
         port: read.one("PORT", "a number from 0 to 65535", number)?,
         keys: keys(read)?,
+        keys_file: read.optional("KEYS_FILE", "a path", path)?,
         db_path: read.one("DB_PATH", "a path", path)?,
         workspace_dir: read.one("WORKSPACE_DIR", "a path", path)?,
         policy_path: read.one("POLICY_PATH", "a path", path)?,
@@ -247,8 +252,10 @@ fn key(text: &str) -> Option<SecretString> {
 
 fn keys(read: Reader<'_>) -> Result<Vec<NamedKey>, SettingError> {
     let one = read.optional("API_KEY", "visible ASCII characters without commas", key)?;
-    let mut keys: Vec<_> =
-        one.into_iter().map(|key| NamedKey { name: "default".to_owned(), key }).collect();
+    let mut keys: Vec<_> = one
+        .into_iter()
+        .map(|key| NamedKey { name: "default".to_owned(), key, scopes: Scopes::all() })
+        .collect();
     keys.extend(read.optional("API_TOKENS", KEYS, tokens)?.into_iter().flatten());
     Ok(keys)
 }
@@ -263,14 +270,25 @@ fn token(text: &str) -> Option<NamedKey> {
     let padded = |key: &str| text.len() >= 16 && text.len().is_multiple_of(4) && key.len() < 2;
     let named =
         text.split_once('=').filter(|(_, key)| key.chars().any(|c| c != '=') || !padded(key));
-    let (name, key) = match named {
-        Some((name, key)) => (name.to_owned(), key),
-        None => (nameless(text), text),
+    let (name, scopes, key) = match named {
+        Some((name, key)) => {
+            let (name, scopes) = roles(name)?;
+            (name.to_owned(), scopes, key)
+        }
+        None => (nameless(text), Scopes::all(), text),
     };
     let guessable = key.chars().all(|c| c == '=');
     let good =
         life_agent_engine::domain::governance::ids::AgentId::new(&name).is_ok() && is_key(key);
-    (good && !guessable).then(|| NamedKey { name, key: key.into() })
+    let reserved = RESERVED.contains(&name.as_str());
+    (good && !guessable && !reserved).then(|| NamedKey { name, key: key.into(), scopes })
+}
+
+/// The name and the scopes of `name[role+role]`; all scopes without brackets.
+fn roles(text: &str) -> Option<(&str, Scopes)> {
+    let Some((name, roles)) = text.split_once('[') else { return Some((text, Scopes::all())) };
+    let roles = roles.strip_suffix(']')?.split('+');
+    Some((name, all_named(roles).ok()?))
 }
 
 /// A name for a key that was given none: the same in every run, and no help in guessing the key.

@@ -32,6 +32,8 @@ codes! {
     PathForbidden = "path_forbidden", FORBIDDEN, "a path is outside the allowed directories";
     OpaDeny = "opa_deny", FORBIDDEN, "the OPA gate did not allow the request";
     RuleDeny = "rule_deny", FORBIDDEN, "a policy rule denies the request";
+    ScopeMissing = "scope_missing", FORBIDDEN, "the key lacks the required scope";
+    AgentForbidden = "agent_forbidden", FORBIDDEN, "the key may not access this agent";
     ToolDenied = "tool_denied", FORBIDDEN, "the policy denies the tool call";
     ApprovalRequired = "approval_required", FORBIDDEN, "the policy requires a person's approval";
     NotFound = "not_found", NOT_FOUND, "the resource does not exist";

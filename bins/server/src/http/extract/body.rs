@@ -41,11 +41,14 @@ impl<D: Document> FromRequest for Body<D> {
         });
         let payload = payload.take();
         Box::pin(async move {
-            let (Authenticated(caller), expected) = allowed?;
+            let (Authenticated { caller, grant }, expected) = allowed?;
             let checked = match expected {
                 true => read::<D>(&read_body(payload, max).await?)?,
                 false => read::<D>(b"{}")?,
             };
+            if let Some(agent) = D::agent(&checked) {
+                grant.check_agent(agent)?;
+            }
             Ok(Self { caller, checked })
         })
     }

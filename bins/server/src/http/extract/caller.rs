@@ -1,21 +1,29 @@
 //! The caller: the key from the headers, checked before anything else in the request is read.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use life_agent_engine::{Mark, RequestContext};
 
+use crate::auth::grant::Grant;
+use crate::http::endpoint;
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
 use crate::state::AppState;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A caller with a known key. A handler with this in its signature rejects all other callers.
+/// A caller whose key grants the endpoint. A handler with this in its signature rejects all other callers.
 #[derive(Debug)]
-pub struct Authenticated(pub RequestContext);
+pub struct Authenticated {
+    /// The caller, as the engine records it.
+    pub caller: RequestContext,
+    /// What the caller may do.
+    pub grant: Arc<Grant>,
+}
 
 impl FromRequest for Authenticated {
     type Error = ApiError;
@@ -26,15 +34,18 @@ impl FromRequest for Authenticated {
     }
 }
 
-/// Checks the key of a request.
+/// Checks the key of a request, and that it grants the endpoint.
 pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
     let key = presented(request.headers())?.ok_or_else(missing)?;
-    let principal = state.keys.principal(key).ok_or_else(invalid)?.clone();
+    let grant = state.keys.grant(key).ok_or_else(invalid)?;
+    let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
+    grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();
-    let context = RequestContext::new(principal, request_id::of(request).as_ref().to_owned());
-    Ok(Authenticated(context.with_idempotency(idempotency)))
+    let request_id = request_id::of(request).as_ref().to_owned();
+    let caller = RequestContext::new(grant.principal.clone(), request_id);
+    Ok(Authenticated { caller: caller.with_idempotency(idempotency), grant })
 }
 
 /// The presented key. Several different keys are invalid: which one counts must not depend on the reader.

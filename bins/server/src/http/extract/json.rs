@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use life_agent_engine::domain::governance::fault::{Fault, read_all};
+use life_agent_engine::domain::governance::ids::AgentId;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -23,6 +24,10 @@ pub trait Document: DeserializeOwned {
     const BARE: Option<&'static str> = None;
     /// Collects faults; returns a value only if there are none.
     fn check(self, faults: &mut Faults) -> Option<Self::Checked>;
+    /// The agent that the call names, which the caller's key must be able to access.
+    fn agent(_: &Self::Checked) -> Option<&AgentId> {
+        None
+    }
 }
 
 /// A struct that is read from a JSON object only; serde alone would also accept a list, field by field.
@@ -147,7 +152,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use life_agent_engine::domain::governance::ids::AgentId;
 
     #[derive(Debug, serde::Deserialize)]
     struct Sample {

@@ -72,6 +72,11 @@ impl Given {
         }
     }
 
+    /// `agent_id` if it is valid; [`Given::filter`] reports it otherwise.
+    pub fn known_agent_id(&self) -> Option<AgentId> {
+        AgentId::new(self.text("agent_id")?).ok()
+    }
+
     /// `limit`, from 1 to `most`.
     pub fn limit(&self, usual: usize, most: usize, faults: &mut Faults) -> usize {
         self.number("limit", 1..=most, faults).unwrap_or(usual)

@@ -46,7 +46,7 @@ pub(super) fn insert(headers: &mut HeaderMap, id: &str) {
 /// The ID is logged and recorded verbatim, so a key in the wrong header must not become one.
 fn holds_credential(request: &ServiceRequest, id: &str) -> bool {
     request.app_data::<web::Data<AppState>>().is_none_or(|state| {
-        state.keys.principal(id.as_bytes()).is_some() || state.engine.redact(id) != id
+        state.keys.grant(id.as_bytes()).is_some() || state.engine.redact(id) != id
     })
 }
 

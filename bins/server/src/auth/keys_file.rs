@@ -1,0 +1,194 @@
+//! `KEYS_FILE`: keys by digest, each with its permissions.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+use life_agent_engine::domain::governance::ids::{AgentId, Principal};
+use life_agent_engine::domain::governance::principal::Scopes;
+use serde::{Deserialize, Serialize};
+
+use super::grant::Grant;
+use super::scope::all_named;
+
+/// Names that no key may have.
+pub const RESERVED: [&str; 3] = ["system", "local", "anonymous"];
+/// How a digest starts.
+pub const SHA256: &str = "sha256:";
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysFile {
+    /// The keys.
+    #[serde(default)]
+    pub keys: Vec<Entry>,
+}
+
+/// One key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The principal.
+    pub name: String,
+    /// `sha256:` and the digest of the key in hex.
+    pub digest: String,
+    /// Shorthand for scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// The accountable person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Globs of the only agents that the key may access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<String>>,
+    /// When the key stops working: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A file that cannot be used, as a sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeysFileError(String);
+
+/// A digest of a key and what the key grants.
+pub type Granted = ([u8; 32], Grant);
+
+impl KeysFile {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, KeysFileError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            KeysFileError(format!("cannot read KEYS_FILE `{}`: {error}", path.display()))
+        })?;
+        Self::parse(&text)
+    }
+
+    /// Parses a file. An empty file has no keys.
+    pub fn parse(text: &str) -> Result<Self, KeysFileError> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(text)
+            .map_err(|error| KeysFileError(format!("KEYS_FILE is not valid: {error}")))
+    }
+
+    /// The grants, checked.
+    pub fn grants(&self) -> Result<Vec<Granted>, KeysFileError> {
+        let (mut names, mut digests) = (BTreeSet::new(), BTreeSet::new());
+        let mut grants = Vec::new();
+        for entry in &self.keys {
+            let (digest, grant) = entry.grant()?;
+            let twice = |what: &str| {
+                KeysFileError(format!("KEYS_FILE has two keys with the {what} of `{}`", entry.name))
+            };
+            if !names.insert(&entry.name) {
+                return Err(twice("name"));
+            }
+            if !digests.insert(digest) {
+                return Err(twice("digest"));
+            }
+            grants.push((digest, grant));
+        }
+        Ok(grants)
+    }
+}
+
+impl Entry {
+    fn grant(&self) -> Result<Granted, KeysFileError> {
+        let fault = |why: String| KeysFileError(format!("KEYS_FILE, key `{}`: {why}", self.name));
+        if AgentId::new(&self.name).is_err() {
+            return Err(fault(
+                "a name has 1 to 64 characters out of `A-Z a-z 0-9 . _ : -`".to_owned(),
+            ));
+        }
+        if RESERVED.contains(&self.name.as_str()) {
+            return Err(fault("this name is reserved".to_owned()));
+        }
+        let mut digest = [0; 32];
+        let hex = self.digest.strip_prefix(SHA256).unwrap_or_default();
+        hex::decode_to_slice(hex, &mut digest)
+            .map_err(|_| fault(format!("`digest` must be `{SHA256}` and 64 hexadecimal digits")))?;
+        let named = self.roles.iter().chain(&self.scopes);
+        let scopes = all_named(named.map(String::as_str))
+            .map_err(|name| fault(format!("unknown role or scope `{name}`")))?;
+        if scopes == Scopes::NONE {
+            return Err(fault("give `roles` or `scopes`".to_owned()));
+        }
+        let expires = self.expires.as_deref().map(str::parse::<Timestamp>).transpose();
+        let expires = expires.map_err(|_| {
+            fault("`expires` must be a time such as `2027-01-31T00:00:00Z`".to_owned())
+        })?;
+        let mut principal = Principal::new(&self.name).with_scopes(scopes).with_digest(digest);
+        if let Some(person) = &self.person {
+            principal = principal.with_person(person);
+        }
+        if let Some(globs) = &self.agents {
+            principal = principal.with_agents(globs.clone());
+        }
+        let grant =
+            Grant::new(principal, expires).map_err(|error| fault(format!("`agents`: {error}")))?;
+        Ok((digest, grant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, digit: char, rest: &str) -> String {
+        let digest = digit.to_string().repeat(64);
+        format!("- {{name: {name}, digest: 'sha256:{digest}', {rest}}}\n")
+    }
+
+    fn grants(entries: &[String]) -> Result<Vec<Granted>, KeysFileError> {
+        KeysFile::parse(&format!("keys:\n{}", entries.concat()))?.grants()
+    }
+
+    #[test]
+    fn a_key_has_roles_scopes_agents_a_person_and_an_end() {
+        let text = entry(
+            "gpt",
+            'a',
+            "roles: [agent], scopes: [read], agents: ['gpt-*'], person: Ann, expires: '2027-01-31T00:00:00Z'",
+        );
+        let granted = grants(&[text]).unwrap();
+        let (digest, grant) = &granted[0];
+        assert_eq!(digest, &[0xaa; 32]);
+        let principal = &grant.principal;
+        assert_eq!((principal.as_str(), principal.person()), ("gpt", Some("Ann")));
+        assert_eq!(principal.scopes(), all_named(["act", "read"]).unwrap());
+        assert_eq!(principal.digest(), Some(digest));
+        assert!(grant.may_access("gpt-1") && !grant.may_access("hero"));
+        assert!(grant.expires.is_some());
+    }
+
+    #[test]
+    fn an_empty_file_has_no_keys() {
+        for text in ["", "\n# none yet\n", "keys: []"] {
+            assert_eq!(KeysFile::parse(text).unwrap().keys, []);
+        }
+    }
+
+    #[test]
+    fn a_faulty_file_is_rejected_with_the_reason() {
+        let good = entry("a", 'a', "roles: [agent]");
+        for (entries, reason) in [
+            (vec![good.clone(), entry("a", 'b', "roles: [agent]")], "two keys with the name"),
+            (vec![good.clone(), entry("b", 'a', "roles: [agent]")], "two keys with the digest"),
+            (vec![entry("system", 'a', "roles: [agent]")], "reserved"),
+            (vec![entry("a", 'a', "roles: [admin]")], "unknown role or scope `admin`"),
+            (vec![entry("a", 'a', "person: x")], "give `roles` or `scopes`"),
+            (vec![entry("a", 'g', "roles: [agent]")], "hexadecimal"),
+            (vec![entry("a", 'a', "roles: [agent], expires: soon")], "`expires`"),
+            (vec![entry("a", 'a', "roles: [agent], agents: ['[']")], "`agents`"),
+            (vec![entry("a", 'a', "role: agent")], "unknown field"),
+        ] {
+            let error = grants(&entries).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `life-agent key`: creates, lists and revokes the keys of `KEYS_FILE`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::terminal::print_json;
+use super::{CommandResult, FOUND};
+use crate::auth::keys::{digest, random_key};
+use crate::auth::keys_file::{Entry, KeysFile, SHA256};
+
+/// Commands about keys.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Create a key: print it once and store its digest in KEYS_FILE.
+    New(New),
+    /// List the keys of KEYS_FILE.
+    List(List),
+    /// Revoke a key of KEYS_FILE; a running service follows within two seconds.
+    Revoke(Revoke),
+}
+
+/// Options of `key new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The principal that rows and logs show.
+    #[arg(long)]
+    name: String,
+    /// A role: agent, observer, reviewer, author or operator; may be repeated.
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "scopes")]
+    roles: Vec<String>,
+    /// A scope: act, read, approve, policy or operate; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A glob of agents that the key may access; may be repeated. All agents by default.
+    #[arg(long = "agent", value_name = "GLOB")]
+    agents: Vec<String>,
+    /// The person accountable for the key.
+    #[arg(long)]
+    person: Option<String>,
+    /// When the key stops working, such as 2027-01-31T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+}
+
+/// Options of `key list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `key revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The principal.
+    name: String,
+}
+
+/// Runs a command on the configured file.
+pub fn run(command: &Key, path: Option<&Path>) -> CommandResult {
+    let path = path.ok_or("KEYS_FILE is not set; set it to the file that keeps the keys")?;
+    match command {
+        Key::New(new) => create(new, path),
+        Key::List(list) => show(list, path),
+        Key::Revoke(revoke) => remove(revoke, path),
+    }
+}
+
+/// The file; a missing file has no keys yet.
+fn read(path: &Path) -> Result<KeysFile, String> {
+    match path.exists() {
+        true => KeysFile::read(path).map_err(|error| error.to_string()),
+        false => Ok(KeysFile::default()),
+    }
+}
+
+fn create(new: &New, path: &Path) -> CommandResult {
+    let mut file = read(path)?;
+    let key = random_key();
+    file.keys.push(Entry {
+        name: new.name.clone(),
+        digest: format!("{SHA256}{}", hex::encode(digest(key.as_bytes()))),
+        roles: new.roles.clone(),
+        scopes: new.scopes.clone(),
+        person: new.person.clone(),
+        agents: (!new.agents.is_empty()).then(|| new.agents.clone()),
+        expires: new.expires.clone(),
+    });
+    write(path, &file)?;
+    say!("{key}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(list: &List, path: &Path) -> CommandResult {
+    let file = read(path)?;
+    file.grants().map_err(|error| error.to_string())?;
+    if list.json {
+        print_json(&json!({ "keys": file.keys }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for entry in &file.keys {
+        let granted = [entry.roles.as_slice(), &entry.scopes].concat().join("+");
+        let agents = entry.agents.as_ref().map_or_else(|| "*".to_owned(), |globs| globs.join(","));
+        let expires = entry.expires.as_deref().unwrap_or("never expires");
+        say!("{:<24}{:<24}{:<24}{}", entry.name, granted, agents, expires);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(revoke: &Revoke, path: &Path) -> CommandResult {
+    let mut file = read(path)?;
+    let before = file.keys.len();
+    file.keys.retain(|entry| entry.name != revoke.name);
+    if file.keys.len() == before {
+        eprintln!("life-agent: KEYS_FILE has no key with this name; see `life-agent key list`");
+        return Ok(ExitCode::from(FOUND));
+    }
+    write(path, &file)?;
+    say!("revoked `{}`", revoke.name);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Replaces the file in one step, so that a running service never reads half of it. Only its owner may read it.
+fn write(path: &Path, file: &KeysFile) -> Result<(), String> {
+    file.grants().map_err(|error| error.to_string())?;
+    let text = serde_yaml::to_string(file).map_err(|error| error.to_string())?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", random_key()));
+    let draft: PathBuf = path.with_file_name(name);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&draft).and_then(|mut out| {
+        out.write_all(text.as_bytes())?;
+        out.sync_all()?;
+        std::fs::rename(&draft, path)
+    });
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&draft);
+        format!("cannot write KEYS_FILE `{}`: {error}", path.display())
+    })
+}

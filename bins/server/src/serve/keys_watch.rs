@@ -1,0 +1,45 @@
+//! Reloads `KEYS_FILE` within two seconds of a change; on a fault the previous keys stay.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_web::web;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::keys_file::KeysFile;
+use crate::state::AppState;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Watches the file until `stopping`. The file is small, so its content is compared, not its time.
+pub(super) async fn watch(path: PathBuf, state: web::Data<AppState>, stopping: CancellationToken) {
+    let mut seen = tokio::fs::read_to_string(&path).await.ok();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let now = tokio::fs::read_to_string(&path).await.ok();
+        if now == seen {
+            continue;
+        }
+        match &now {
+            None => tracing::warn!("KEYS_FILE cannot be read; the previous keys stay"),
+            Some(text) => reload(text, &state),
+        }
+        seen = now;
+    }
+}
+
+fn reload(text: &str, state: &AppState) {
+    let granted = KeysFile::parse(text).and_then(|file| file.grants());
+    let replaced = granted.map_err(Into::into).and_then(|granted| state.keys.replace_file(granted));
+    match replaced {
+        Ok(()) => tracing::info!("KEYS_FILE has changed and is active"),
+        Err(error) => {
+            tracing::warn!(%error, "KEYS_FILE has changed and is not valid; the previous keys stay")
+        }
+    }
+}
