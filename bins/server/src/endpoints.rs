@@ -9,7 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse, Resource, body::MessageBody};
 
-use crate::http::endpoint::{Endpoint, PathEndpoints, Scope};
+use crate::http::endpoint::{Endpoint, PathEndpoints};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::{idempotency, in_flight::in_flight};
 use crate::routes;
@@ -152,8 +152,7 @@ fn resource(path: &str, endpoints: Vec<&'static Endpoint>) -> Resource {
 fn without_slash(request: &HttpRequest) -> Option<&'static str> {
     let path = request.path().strip_suffix('/')?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let is_meant =
-        |endpoint: &&&Endpoint| endpoint.path == path && matches!(endpoint.scope, Scope::Public);
+    let is_meant = |endpoint: &&&Endpoint| endpoint.path == path && endpoint.is_public();
     let found = ENDPOINTS.iter().find(is_meant).filter(|_| reads && !path.is_empty());
     found.map(|endpoint| endpoint.path)
 }
