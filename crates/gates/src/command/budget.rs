@@ -25,7 +25,7 @@ pub enum Unparsed {
 /// Longest command in bytes. Longer ones are refused before any other work.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
 /// Most steps for one command: roughly, bytes looked at.
-pub(crate) const MAX_STEPS: u32 = 500_000;
+pub(crate) const MAX_STEPS: u32 = 400_000;
 /// Deepest nesting of substitutions, groups, functions and scripts in arguments, taken together.
 pub(crate) const MAX_DEPTH: usize = 40;
 /// Most invocations in one assessment.

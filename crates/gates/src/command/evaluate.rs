@@ -10,6 +10,10 @@ use super::expand::Field;
 use super::syntax::{Command, Group, Redirect, RedirectKind, Statement, cmd, posix, powershell};
 use super::targets::Place;
 
+/// Steps that a statement and a redirect cost, whatever they hold.
+const STATEMENT_STEPS: usize = 100;
+const REDIRECT_STEPS: usize = 500;
+
 /// What a command writes to its standard output, as far as it can be said without running it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
@@ -130,7 +134,7 @@ impl Evaluator {
     pub(crate) fn run(&mut self, script: &[Statement], scope: &Scope) -> Output {
         let mut output = Output::default();
         for (index, statement) in script.iter().enumerate() {
-            if self.budget.spend(10).is_err() || self.parts.len() > MAX_PARTS {
+            if self.budget.spend(STATEMENT_STEPS).is_err() || self.parts.len() > MAX_PARTS {
                 self.fault(Unparsed::TooComplex);
                 break;
             }
@@ -285,6 +289,9 @@ impl Evaluator {
 
     fn redirects(&mut self, redirects: &[Redirect], scope: &mut Scope) {
         for redirect in redirects {
+            if self.budget.spend(REDIRECT_STEPS).is_err() {
+                return self.fault(Unparsed::TooComplex);
+            }
             match redirect.kind {
                 RedirectKind::Text => {
                     let text = self.expand_text(&redirect.word);

@@ -191,6 +191,10 @@ impl Evaluator {
 
     fn substitute(&mut self, script: &[super::syntax::Statement]) -> Output {
         let scope = Scope::default();
+        if self.budget.spend(100 + self.variables.len() * 30).is_err() {
+            self.fault(super::budget::Unparsed::TooComplex);
+            return Output::default();
+        }
         let before = self.variables.clone();
         let output = self.run(script, &scope);
         self.variables = before;

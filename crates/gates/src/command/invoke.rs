@@ -10,7 +10,7 @@ use super::targets::UNKNOWN;
 use super::wrappers::{self, Kind};
 
 /// Steps that one invocation costs, and each of its arguments in addition to its length.
-const INVOCATION_STEPS: usize = 300;
+const INVOCATION_STEPS: usize = 700;
 const ARGUMENT_STEPS: usize = 30;
 
 impl Evaluator {
@@ -102,6 +102,10 @@ impl Evaluator {
         argv: &[Field],
         scope: &Scope,
     ) -> Output {
+        if self.budget.spend(INVOCATION_STEPS + self.variables.len() * ARGUMENT_STEPS).is_err() {
+            self.fault(Unparsed::TooComplex);
+            return Output::default();
+        }
         let saved = self.variables.clone();
         let value = |field: &Field| Value {
             text: field.text.clone(),
