@@ -45,8 +45,9 @@ impl<'t> View<'t> {
         }
         let last = self.origin_of(end - 1);
         // All bytes that one escape became share an origin; the next origin is where it ends.
-        let beyond =
-            self.origin.get(end..).unwrap_or_default().iter().find(|o| **o as usize > last);
+        // Origins never decrease, and a whole embedded text has one, so that a search by halves is due.
+        let rest = self.origin.get(end..).unwrap_or_default();
+        let beyond = rest.get(rest.partition_point(|origin| *origin as usize <= last));
         (first, beyond.map_or(self.original_len, |origin| *origin as usize))
     }
 }

@@ -51,7 +51,9 @@ fn is_near_parent(hit: &Hit<'_>) -> bool {
     let is_path = |byte: &u8| {
         !byte.is_ascii_whitespace() && !matches!(byte, b'`' | b'"' | b'\'' | b'(' | b')' | b',')
     };
-    let start = hit.text[..hit.end].iter().rposition(|byte| !is_path(byte)).map_or(0, |at| at + 1);
+    let from = hit.end.saturating_sub(LINE);
+    let start = hit.text[from..hit.end].iter().rposition(|byte| !is_path(byte));
+    let start = start.map_or(from, |at| from + at + 1);
     let path = hit.text[start..].split(|byte| !is_path(byte)).next().unwrap_or_default();
     let path = path.strip_prefix(b"@").unwrap_or(path);
     let mut parts = path.split(|byte| *byte == b'/');
@@ -117,12 +119,14 @@ pub(super) fn is_not_quoted(hit: &Hit<'_>) -> bool {
     is_not_shown(hit) && !(hit.is_plain && is_quoted)
 }
 
-/// After an opening and before a closing fence.
+/// After an opening and before a closing fence. Counted with a vectorized search: a text may be made of finds, and
+/// each of them is looked at.
 fn is_in_fence(hit: &Hit<'_>) -> bool {
     let before = &hit.text[hit.start.saturating_sub(FENCE)..hit.start];
-    let lines = before.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_start);
-    let fences = lines.filter(|line| line.starts_with(b"```") || line.starts_with(b"~~~")).count();
-    fences % 2 == 1 && before.contains(&b'\n')
+    let mut fences = memchr::memmem::find_iter(before, b"```").map(|at| (at, before));
+    let is_at_line_start =
+        |(at, text): &(usize, &[u8])| *at == 0 || text[at - 1].is_ascii_whitespace();
+    fences.by_ref().filter(is_at_line_start).count() % 2 == 1
 }
 
 /// Behind the number of a line, as compilers, linters and `grep -n` print it.
