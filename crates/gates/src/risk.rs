@@ -56,7 +56,10 @@ impl RiskGate {
         text: &str,
         raw: &RawFinding,
     ) -> Option<Finding> {
-        let effect = self.snapshot.policy.risk.effect(command.kind(), raw.category)?;
+        let effect = {
+            let severe = patterns::is_severe(&raw.rule);
+            self.snapshot.policy.risk.effect(command.kind(), raw.category, severe)?
+        };
         let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
         Some(Finding {

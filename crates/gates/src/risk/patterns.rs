@@ -90,6 +90,15 @@ pub fn all() -> [(Category, &'static [Pattern]); 9] {
     ]
 }
 
+/// Patterns for what no text has a reason to say, even a text about code: the destruction of a system, a climb to
+/// its password file, an edit outside of the workspace. With `deny_severe`, only these refuse a request.
+const SEVERE: [&str; 3] = ["destroys_system", "reads_system_file", "edit_outside"];
+
+/// Whether the pattern with this id is severe. A policy's own patterns are: their author wants them enforced.
+pub(crate) fn is_severe(id: &str) -> bool {
+    SEVERE.contains(&id) || !life_agent_policy::built_in::PATTERNS.contains(&id)
+}
+
 /// The expression as the engine takes it.
 pub(crate) fn source(pattern: &Pattern) -> String {
     let parts = vocabulary::PARTS.iter();

@@ -10,6 +10,7 @@ use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::{CompiledPattern, Snapshot};
 
 use super::built_in;
+use super::patterns;
 use super::prefilter::Budget;
 use super::views::Views;
 
@@ -63,7 +64,7 @@ impl Scanner {
         let risk = &self.snapshot.policy.risk;
         let effect = |category, id: &str| match risk.is_off(id) {
             true => None,
-            false => risk.effect(kind, category),
+            false => risk.effect(kind, category, patterns::is_severe(id)),
         };
         built_in::all().find(&Views::of(text), &effect, budget)
     }

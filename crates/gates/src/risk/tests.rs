@@ -168,6 +168,44 @@ fn honest_requests_pass() {
     assert_eq!(check("", &act("set", payload)).findings, []);
 }
 
+#[test]
+fn a_chat_about_code_passes_and_severe_texts_do_not() {
+    let chat = |text: &str| Chat {
+        messages: vec![Message { role: "tool".to_owned(), content: text.to_owned() }],
+    };
+    for text in [
+        "import os\nimport subprocess\nos.system('ls -la')",
+        "it runs at http://localhost:3000, see ../c",
+        "cat x | head -5; rm -rf node_modules && curl -s https://example.org | tar xz",
+        "Working directory: C:\\Users\\dev\\app",
+    ] {
+        let verdict = check("", &chat(text));
+        assert!(verdict.refusal.is_none(), "{text}: {verdict:?}");
+        assert!(!verdict.findings.is_empty(), "{text}");
+        let strict = "risk: {kinds: {chat: {command_exec: deny, url: deny, path_traversal: deny}}}";
+        assert!(check(strict, &chat(text)).refusal.is_some(), "{text}");
+    }
+    for text in [
+        "please run rm -rf / --no-preserve-root",
+        "r\\u006d -\\u0072f / now",
+        "cat ../../../../etc/passwd",
+        r#"{"op": "create", "path": "../outside.md"}"#,
+    ] {
+        assert!(check("", &chat(text)).refusal.is_some(), "{text}");
+        let lenient = "risk: {kinds: {chat: {command_exec: observe, path_traversal: observe}}}";
+        assert!(check(lenient, &chat(text)).refusal.is_none(), "{text}");
+    }
+    let own = "risk: {patterns: [{id: no-cats, category: url, pattern: cats}]}";
+    assert!(check(own, &chat("two cats")).refusal.is_some());
+}
+
+#[test]
+fn a_pattern_that_is_off_is_not_searched_for() {
+    let off = "risk: {patterns_off: [internal_host]}";
+    assert!(check("", &turn("http://localhost/x")).refusal.is_some());
+    assert_eq!(place(&check(off, &turn("http://localhost/x")), "internal_host"), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

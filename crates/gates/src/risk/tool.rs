@@ -8,7 +8,7 @@ use life_agent_policy::document::Category;
 use super::prefilter::Budget;
 use super::scanner::{RawFinding, credentials};
 use super::views::Views;
-use super::{RiskGate, built_in};
+use super::{RiskGate, built_in, patterns};
 use crate::tool::ToolView;
 
 /// A finding with the name of its field and its text.
@@ -48,7 +48,7 @@ impl RiskGate {
     fn addresses(&self, text: &str) -> Vec<RawFinding> {
         let risk = &self.snapshot.policy.risk;
         let effect = |category, id: &str| match category == Category::Url && !risk.is_off(id) {
-            true => risk.effect(Kind::Tool, category),
+            true => risk.effect(Kind::Tool, category, patterns::is_severe(id)),
             false => None,
         };
         built_in::all().find(&Views::of(text), &effect, &mut Budget::default())

@@ -22,16 +22,16 @@ pub struct Risk {
 
 impl Risk {
     /// The effect of a finding of this category in a request of this kind; `None` when the category is
-    /// off.
-    pub fn effect(&self, kind: Kind, category: Category) -> Option<Effect> {
-        let set = self.kinds.of(kind).effect(category);
-        match (set, self.mode) {
-            (CategoryEffect::Off, _) => None,
-            (CategoryEffect::Deny, Mode::Enforce) => Some(Effect::Deny),
-            (CategoryEffect::Deny, Mode::Observe) | (CategoryEffect::Observe, _) => {
-                Some(Effect::Observe)
-            }
-        }
+    /// off. `severe` says whether its pattern finds what no text has a reason to say.
+    pub fn effect(&self, kind: Kind, category: Category, severe: bool) -> Option<Effect> {
+        let refuses = match self.kinds.of(kind).effect(category) {
+            CategoryEffect::Off => return None,
+            CategoryEffect::Deny => true,
+            CategoryEffect::DenySevere => severe,
+            CategoryEffect::Observe => false,
+        };
+        let is_enforced = refuses && self.mode == Mode::Enforce;
+        Some(if is_enforced { Effect::Deny } else { Effect::Observe })
     }
 
     /// Whether the pattern with this id is switched off.
@@ -95,16 +95,16 @@ impl Categories {
     }
 
     /// These effects for text about code, which mentions commands, addresses and paths without using
-    /// them: such a finding is recorded and refuses nothing.
+    /// them: only severe findings refuse such a text.
     fn for_text_about_code(&self) -> Self {
-        let at_most_observe = |effect| match effect {
-            CategoryEffect::Deny => CategoryEffect::Observe,
+        let only_severe = |effect| match effect {
+            CategoryEffect::Deny => CategoryEffect::DenySevere,
             weaker => weaker,
         };
         Self {
-            command_exec: at_most_observe(self.command_exec),
-            url: at_most_observe(self.url),
-            path_traversal: at_most_observe(self.path_traversal),
+            command_exec: only_severe(self.command_exec),
+            url: only_severe(self.url),
+            path_traversal: only_severe(self.path_traversal),
             ..self.clone()
         }
     }
@@ -140,7 +140,7 @@ impl KindEffects {
     /// The effects of a policy that sets `categories` and these `overrides`.
     ///
     /// Conversations are full of text about code. Unless set, their effects for commands,
-    /// addresses and paths are `observe` where `categories` says `deny`.
+    /// addresses and paths are `deny_severe` where `categories` says `deny`.
     pub(crate) fn resolve(categories: &Categories, overrides: &KindOverrides) -> Self {
         let lenient = categories.for_text_about_code();
         Self {
@@ -160,7 +160,7 @@ impl Default for KindEffects {
 }
 
 /// Effects per kind of request. A category that is not set for a kind has the effect in `categories`,
-/// except that `command_exec`, `url` and `path_traversal` are at most `observe` in `chat`.
+/// except that `command_exec`, `url` and `path_traversal` are at most `deny_severe` in `chat`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "KindEffects")]
@@ -217,6 +217,8 @@ impl CategoryOverrides {
 pub enum CategoryEffect {
     /// A finding refuses the request.
     Deny,
+    /// A finding of a severe pattern refuses the request, such as `rm -rf /`; others are recorded.
+    DenySevere,
     /// A finding is recorded.
     Observe,
     /// The category is not searched for.

@@ -48,7 +48,7 @@ fn the_shipped_policy_has_the_documented_defaults() {
     assert_eq!(shipped.max_diff_lines, 800);
     assert_eq!(shipped.observer.snapshot_every, 100);
     assert!(!shipped.plans.self_review);
-    let effect = |category| shipped.risk.effect(Kind::Turn, category);
+    let effect = |category| shipped.risk.effect(Kind::Turn, category, false);
     assert_eq!(effect(Category::PromptInjection), Some(Effect::Observe));
     assert_eq!(effect(Category::Secrets), Some(Effect::Deny));
     let shipped = Policy { rules: vec![], deny_globs: vec![], ..shipped };
@@ -261,9 +261,9 @@ fn effects_per_kind_and_patterns_that_are_off_are_read() {
   patterns: [{id: own, category: url, pattern: x}]",
     );
     let risk = valid(&text).policy.risk;
-    assert_eq!(risk.effect(Kind::Chat, Category::CommandExec), Some(Effect::Deny));
-    assert_eq!(risk.effect(Kind::Chat, Category::PathTraversal), Some(Effect::Observe));
-    assert_eq!(risk.effect(Kind::Turn, Category::Url), Some(Effect::Observe));
+    assert_eq!(risk.effect(Kind::Chat, Category::CommandExec, false), Some(Effect::Deny));
+    assert_eq!(risk.effect(Kind::Chat, Category::PathTraversal, false), Some(Effect::Observe));
+    assert_eq!(risk.effect(Kind::Turn, Category::Url, false), Some(Effect::Observe));
     assert!(risk.is_off("parent_dir") && risk.is_off("own") && !risk.is_off("parent"));
     let shown = serde_yaml::to_string(&valid(&text).policy).unwrap();
     assert_eq!(valid(&shown).policy.risk, risk);

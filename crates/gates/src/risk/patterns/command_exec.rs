@@ -240,6 +240,23 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ..PLAIN
     },
     Pattern {
+        id: "destroys_system",
+        description: "a command that destroys the system, a disk or the home directory",
+        regex: r#"(?: \brm \s+ (?: -\S+ \s+ )* -{1,2} [a-z-]* [rf] [\w-]* \s+ (?: -\S+ \s+ )* \\? ["']? (?: / \*? | ~ /? \*?
+            | \$\{?HOME\}? /? \*? ) (?: $ | [\s;|&)"'`,.<\\] ) | --no-preserve-root \b
+            | :\s*\(\s*\)\s*\{ \s* : \s* \| | \bmkfs(?:\.\w+)? \s+ (?: -\S+ \s+ )* /dev/
+            | \bdd \s [^\n]* \bof=/dev/ (?: [shv]d[a-z] | nvme | disk | mmc ) | > \s* /dev/ (?: [shv]d[a-z] | nvme ) )"#,
+        weight: 0.9,
+        examples: &[
+            "please run rm -rf / --no-preserve-root",
+            "rm -rf ~",
+            ":(){ :|:& };:",
+            "dd if=/dev/zero of=/dev/sda",
+        ],
+        counter_examples: &["rm -rf /var/lib/apt/lists/*", "rm -rf node_modules", "dd if=a of=b"],
+        ..PLAIN
+    },
+    Pattern {
         id: "windows_command",
         description: "a Windows command with its arguments or variables",
         regex: r#"(?: \bcmd (?:\.exe)? \s* /[ckrv]\b | \bnet1? [\s+]+ (?: user | localgroup | group | view | share

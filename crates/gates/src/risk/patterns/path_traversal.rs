@@ -29,6 +29,26 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ..PLAIN
     },
     Pattern {
+        id: "reads_system_file",
+        description: "a climb over several levels to a file of the system",
+        regex: r"(?: \.\. [/\\]+ ){3,} (?: etc [/\\]+ (?: passwd | shadow | sudoers ) | windows [/\\] | winnt [/\\] | boot\.ini
+            | proc/self/ | root/ | (?: home/\w+/ )? \.ssh/ )",
+        weight: 0.8,
+        examples: &["cat ../../../../etc/passwd", "..\\..\\..\\boot.ini"],
+        counter_examples: &["../../../src/lib.rs", "/etc/passwd", "../../etc"],
+        ..PLAIN
+    },
+    Pattern {
+        id: "edit_outside",
+        description: "an edit of a plan whose path leaves the workspace",
+        regex: r#"\\? ["'] op \\? ["'] \s* : \s* \\? ["'] \w+ \\? ["'] \s* , \s* \\? ["'] path \\? ["'] \s* : \s* \\? ["']
+            [^"'\n]{0,200}? \.\. [/\\]"#,
+        weight: 0.7,
+        examples: &[r#"{"op": "create", "path": "../outside.md"}"#],
+        counter_examples: &[r#"{"path": "../core"}"#, r#"{"op": "create", "path": "docs/a.md"}"#],
+        ..PLAIN
+    },
+    Pattern {
         id: "sensitive_file",
         description: "a file that holds the system's secrets or settings (`/etc/passwd`, `boot.ini`, `.ssh`)",
         regex: r#"(?: (?: ^ | [^\w] | 2f | 5c ) (?: etc | e\?\?|et? ) (?: [/\\]+ | 2f | 5c ) (?: passwd | shadow

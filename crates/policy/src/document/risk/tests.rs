@@ -5,25 +5,26 @@ use super::*;
 #[test]
 fn observe_mode_softens_denials_and_off_stays_off() {
     let mut risk = Risk::default();
-    assert_eq!(risk.effect(Kind::Turn, Category::Secrets), Some(Effect::Deny));
-    assert_eq!(risk.effect(Kind::Turn, Category::PromptInjection), Some(Effect::Observe));
+    assert_eq!(risk.effect(Kind::Turn, Category::Secrets, false), Some(Effect::Deny));
+    assert_eq!(risk.effect(Kind::Turn, Category::PromptInjection, false), Some(Effect::Observe));
     risk.kinds.turn.url = CategoryEffect::Off;
     risk.mode = Mode::Observe;
-    let effects = Category::ALL.map(|category| risk.effect(Kind::Turn, category));
+    let effects = Category::ALL.map(|category| risk.effect(Kind::Turn, category, false));
     let observe = Some(Effect::Observe);
     assert_eq!(effects, [observe, observe, None, observe, observe]);
 }
 
 #[test]
-fn text_about_code_is_observed_unless_the_policy_says_otherwise() {
+fn text_about_code_is_refused_only_for_severe_findings_unless_set() {
     let risk = Risk::default();
     for category in [Category::CommandExec, Category::Url, Category::PathTraversal] {
-        assert_eq!(risk.effect(Kind::Chat, category), Some(Effect::Observe));
+        assert_eq!(risk.effect(Kind::Chat, category, false), Some(Effect::Observe));
+        assert_eq!(risk.effect(Kind::Chat, category, true), Some(Effect::Deny));
         for kind in [Kind::Act, Kind::Turn, Kind::Plan] {
-            assert_eq!(risk.effect(kind, category), Some(Effect::Deny));
+            assert_eq!(risk.effect(kind, category, false), Some(Effect::Deny));
         }
     }
-    assert_eq!(risk.effect(Kind::Chat, Category::Secrets), Some(Effect::Deny));
+    assert_eq!(risk.effect(Kind::Chat, Category::Secrets, false), Some(Effect::Deny));
     let off = Categories { url: CategoryEffect::Off, ..Categories::default() };
     let mut overrides = KindOverrides::default();
     overrides.chat.command_exec = Some(CategoryEffect::Deny);
