@@ -22,6 +22,7 @@ Examples:
   life-agent audit verify                     recompute the journal's chain
   life-agent replay --policy new.yaml         what would another policy have said?
   life-agent backup copy.db                   copy the journal, also while it is being written
+  life-agent hook install claude-code         judge the tool calls of a coding agent
   life-agent policy convert old.yaml          rewrite a policy of the predecessor
   life-agent import version7 old.db           import the journal of the predecessor
 
@@ -65,6 +66,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
             let unknown = inputs(matches).map(|inputs| settings::unknown(&inputs));
             commands::check::run(options, settings(), &unknown.unwrap_or_default())
         }
+        Task::Hook(options) => commands::hook::run(options),
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
         Task::Key(key) => commands::key::run(key, settings()?.keys_file.as_deref()),
         Task::Work(work) => {

@@ -18,6 +18,9 @@ use crate::routes;
 #[rustfmt::skip]
 pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::act::ACT,
+    &routes::tool::TOOL,
+    &routes::tool::TOOL_RESULT,
+    &routes::hooks::HOOK,
     &routes::turn::TURN,
     &routes::turns::QUEUED_TURN,
     &routes::turns::CANCEL_TURN,

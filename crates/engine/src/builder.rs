@@ -25,6 +25,7 @@ use crate::recorder::{Batch, Recorder};
 use crate::replay::Backtests;
 use crate::retention::RetentionService;
 use crate::steps::StepService;
+use crate::tools::ToolService;
 use crate::workspace::Workspace;
 
 /// Builds an [`Engine`]. Everything but the configuration has a default.
@@ -138,8 +139,9 @@ impl EngineBuilder {
             Arc::clone(&agents),
             narrator,
             Arc::clone(&calls),
-            meters,
+            Arc::clone(&meters),
         ));
+        let idempotency = Arc::new(Idempotency::new(journal.clone(), recorder.clone()));
         let jobs = Arc::new(JobService::new(
             Arc::clone(&steps),
             Arc::clone(&governor),
@@ -165,7 +167,14 @@ impl EngineBuilder {
                 timestamps.clone(),
             ),
             chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
-            idempotency: Idempotency::new(journal.clone(), recorder.clone()),
+            tools: ToolService::new(
+                Arc::clone(&governor),
+                recorder.clone(),
+                journal.clone(),
+                Arc::clone(&idempotency),
+                Arc::clone(&meters),
+            ),
+            idempotency,
             retention: RetentionService::new(
                 journal.clone(),
                 recorder.clone(),

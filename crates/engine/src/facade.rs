@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use life_agent_domain::agent::memory::Note;
-use life_agent_domain::governance::command::{Act, Turn};
+use life_agent_domain::governance::command::{Act, Tool, Turn};
 use life_agent_domain::governance::event::ServiceStoppedRecord;
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
@@ -33,6 +33,7 @@ use crate::recorder::Recorder;
 use crate::replay::{Backtests, ReplayReport};
 use crate::retention::RetentionService;
 use crate::steps::{StepService, TurnEvents};
+use crate::tools::{ResultOutcome, ToolOutcome, ToolResult, ToolService};
 use crate::views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
     PolicySource, Present, TurnOutcome,
@@ -77,7 +78,8 @@ pub(crate) struct Services {
     pub(crate) calls: Arc<ModelCalls>,
     pub(crate) chats: ChatService,
     pub(crate) jobs: Arc<JobService>,
-    pub(crate) idempotency: Idempotency,
+    pub(crate) idempotency: Arc<Idempotency>,
+    pub(crate) tools: ToolService,
     pub(crate) retention: RetentionService,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
@@ -157,6 +159,34 @@ impl Engine {
         turn: Turn,
     ) -> Result<TurnEvents, EngineError> {
         self.0.steps.turn_events(context, turn).await
+    }
+
+    /// Decides about a tool call that an agent is about to make. The decision is durable.
+    pub async fn tool(
+        &self,
+        context: &RequestContext,
+        tool: Tool,
+    ) -> Result<ToolOutcome, EngineError> {
+        self.0.tools.request(context, tool).await
+    }
+
+    /// Records the result of an allowed tool call.
+    pub async fn tool_result(
+        &self,
+        context: &RequestContext,
+        call: u64,
+        result: ToolResult,
+    ) -> Result<ResultOutcome, EngineError> {
+        self.0.tools.finish(context, call, result).await
+    }
+
+    /// The row of the caller's tool call with this id, if there is one.
+    pub async fn tool_call(
+        &self,
+        context: &RequestContext,
+        call_id: &str,
+    ) -> Result<Option<u64>, EngineError> {
+        self.0.tools.call(context, call_id).await
     }
 
     /// The decision that a request would get, without any effect.

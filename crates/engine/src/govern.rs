@@ -195,7 +195,8 @@ impl Governor {
         }
     }
 
-    async fn judge<C: Gated>(
+    /// Sends a command through the chain. The caller counts and records the decision.
+    pub(crate) async fn judge<C: Gated>(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,

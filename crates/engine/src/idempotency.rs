@@ -98,6 +98,16 @@ impl Idempotency {
         })
     }
 
+    /// The first row of the call with this key, whatever its body was.
+    pub(crate) async fn row_of(
+        &self,
+        context: &RequestContext,
+        call: KeyedCall<'_>,
+    ) -> Result<Option<u64>, EngineError> {
+        let mark = call.mark(&context.principal);
+        Ok(self.journal.idempotency(&mark.id).await?.and_then(|known| known.event_id))
+    }
+
     /// Stores the response to a call for its repetitions. The response must be redacted; one over 256 KiB
     /// is not stored.
     pub(crate) async fn keep_answer(

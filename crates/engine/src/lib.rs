@@ -29,6 +29,7 @@ mod recorder;
 mod replay;
 mod retention;
 mod steps;
+mod tools;
 mod views;
 mod workspace;
 
@@ -61,6 +62,7 @@ pub use planning::{
 pub use policy::check_policy;
 pub use replay::{Divergence, ReplayReport, replay};
 pub use steps::TurnEvents;
+pub use tools::{ResultOutcome, ToolOutcome, ToolResult};
 pub use views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
     PolicySource, Present, StepOutcome, TurnEvent, TurnOutcome,

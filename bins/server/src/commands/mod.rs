@@ -14,6 +14,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod healthcheck;
+pub mod hook;
 pub mod import;
 pub mod key;
 pub mod plan;
@@ -46,6 +47,8 @@ pub enum Task {
     Check(check::Check),
     /// Ask the running service whether it is well; for containers.
     Healthcheck(healthcheck::Healthcheck),
+    /// Put the service between a coding agent and its tools.
+    Hook(hook::Hook),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Create, list and revoke the keys of KEYS_FILE.

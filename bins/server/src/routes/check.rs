@@ -1,9 +1,9 @@
 //! `POST /check`: judges a call without making it.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::domain::governance::command::{Chat, Kind, Plan};
+use life_agent_engine::domain::governance::command::{Chat, Kind, Label, Plan};
 use life_agent_engine::domain::governance::ids::{ActionName, AgentId};
-use life_agent_engine::domain::governance::payload::Payload;
+use life_agent_engine::domain::governance::payload::{Arguments, Payload};
 use life_agent_engine::plans::edit::Edit;
 use life_agent_engine::{CheckOutcome, CheckRequest};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::act::ActBody;
 use super::llm::{ChatBody, ChatMessage};
 use super::plan::PlanBody;
+use super::tool::ToolBody;
 use super::turn::TurnBody;
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
@@ -65,14 +66,31 @@ pub struct CheckBody {
     max_tokens: Option<u32>,
     /// As in `/llm/chat`.
     stream: Option<bool>,
+    /// As in `/tool`.
+    #[schema(value_type = String, required = false)]
+    tool: Option<Label>,
+    /// As in `/tool`.
+    #[schema(value_type = Object, required = false)]
+    arguments: Option<Arguments>,
+    /// As in `/tool`.
+    #[schema(value_type = String, required = false)]
+    server: Option<Label>,
+    /// As in `/tool`.
+    #[schema(value_type = String, required = false)]
+    session_id: Option<Label>,
+    /// As in `/tool`.
+    #[schema(value_type = String, required = false)]
+    call_id: Option<Label>,
+    /// As in `/tool`.
+    cwd: Option<String>,
 }
 
 impl Document for CheckBody {
     type Checked = CheckRequest;
     fn check(self, faults: &mut Faults) -> Option<CheckRequest> {
         let kind = faults.required("kind", self.kind)?;
-        let of: [(&str, bool, &[Kind]); 17] = [
-            ("agent_id", self.agent_id.is_some(), &[Kind::Act, Kind::Turn]),
+        let of: [(&str, bool, &[Kind]); 23] = [
+            ("agent_id", self.agent_id.is_some(), &[Kind::Act, Kind::Turn, Kind::Tool]),
             ("action", self.action.is_some(), &[Kind::Act]),
             ("payload", self.payload.is_some(), &[Kind::Act]),
             ("input", self.input.is_some(), &[Kind::Turn]),
@@ -89,6 +107,12 @@ impl Document for CheckBody {
             ("temperature", self.temperature.is_some(), &[Kind::Chat]),
             ("max_tokens", self.max_tokens.is_some(), &[Kind::Chat]),
             ("stream", self.stream.is_some(), &[Kind::Chat]),
+            ("tool", self.tool.is_some(), &[Kind::Tool]),
+            ("arguments", self.arguments.is_some(), &[Kind::Tool]),
+            ("server", self.server.is_some(), &[Kind::Tool]),
+            ("session_id", self.session_id.is_some(), &[Kind::Tool]),
+            ("call_id", self.call_id.is_some(), &[Kind::Tool]),
+            ("cwd", self.cwd.is_some(), &[Kind::Tool]),
         ];
         for (field, given, kinds) in of {
             if given && !kinds.contains(&kind) {
@@ -101,8 +125,9 @@ impl Document for CheckBody {
             Kind::Act => ActBody { agent_id, action, payload }.check(faults).map(CheckRequest::Act),
             Kind::Turn => TurnBody { agent_id, input }.check(faults).map(CheckRequest::Turn),
             Kind::Tool => {
-                faults.add("kind", "must be `act`, `turn`, `plan` or `chat`");
-                None
+                let Self { tool, arguments, server, session_id, call_id, cwd, .. } = self;
+                let body = ToolBody { agent_id, tool, arguments, server, session_id, call_id, cwd };
+                body.check(faults).map(CheckRequest::Tool)
             }
             Kind::Chat => {
                 let body = ChatBody { messages, model, temperature, max_tokens, stream };

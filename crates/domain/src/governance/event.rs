@@ -17,6 +17,7 @@ mod policy;
 mod row;
 mod service;
 mod step;
+mod tool;
 
 pub use chat::{CallOutcome, ChatRecord, TokenUsage};
 pub use denied::DeniedRecord;
@@ -32,6 +33,7 @@ pub use policy::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
 pub use row::{Entry, Envelope, Record, Row, Timing, UnreadableRow, VERSION};
 pub use service::{ServiceStartedRecord, ServiceStoppedRecord};
 pub use step::{ActRecord, Actor, StateMark, TurnRecord};
+pub use tool::{CallDecision, RefusedCall, ToolFinishedRecord, ToolRequestedRecord};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use super::report::{Divergence, ReplayReport};
 use crate::govern::rejudge;
 use crate::narration::replay::{self as narration, Difference, RecordedTurn};
 use crate::policy::ActivePolicy;
+use crate::tools::{self, ReplayedCall};
 use crate::workspace::Workspace;
 
 /// Divergences that a report lists one by one; all of them are counted.
@@ -46,6 +47,11 @@ fn recorded(row: &Row) -> Result<Option<(Request, Decision)>, UnreadableRow> {
             let denied: DeniedRecord<'_> = row.read()?;
             let (by, repeatable) = (denied.decided_by(), denied.is_repeatable());
             return Ok(Some((denied.refused()?, Decision::Denied { by, repeatable })));
+        }
+        Some(EventKind::ToolRequested) => {
+            let ReplayedCall { request, refused_by, repeatable } = tools::recorded(row)?;
+            let denied = |by| Decision::Denied { by, repeatable };
+            return Ok(Some((request, refused_by.map_or(Decision::Allowed, denied))));
         }
         _ => return Ok(None),
     };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use life_agent_domain::governance::event::Row;
+
 use super::Journal;
 use crate::committed::Head;
 use crate::error::JournalError;
@@ -96,6 +98,11 @@ impl Journal {
     pub async fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError> {
         let id = id.to_owned();
         self.read(move |view| view.proposal(&id)).await
+    }
+
+    /// See [`Read::row`].
+    pub async fn row(&self, id: u64) -> Result<Option<Row>, JournalError> {
+        self.read(move |view| view.row(id)).await
     }
 
     /// See [`Read::setting`].

@@ -41,11 +41,15 @@ pub enum EventKind {
     ImportedUsage,
     /// The end of an import: states the source and the number of rows.
     ImportedDatabase,
+    /// An agent asked for a tool call, which was allowed or refused.
+    ToolRequested,
+    /// A tool call returned.
+    ToolFinished,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 19] = [
+    pub const ALL: [EventKind; 21] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -65,6 +69,8 @@ impl EventKind {
         EventKind::ImportedProposal,
         EventKind::ImportedUsage,
         EventKind::ImportedDatabase,
+        EventKind::ToolRequested,
+        EventKind::ToolFinished,
     ];
 
     /// The name in the journal and on the stream.
@@ -89,6 +95,8 @@ impl EventKind {
             EventKind::ImportedProposal => "imported.proposal",
             EventKind::ImportedUsage => "imported.llm_usage",
             EventKind::ImportedDatabase => "imported.database",
+            EventKind::ToolRequested => "tool.requested",
+            EventKind::ToolFinished => "tool.finished",
         }
     }
 

@@ -1,0 +1,277 @@
+//! Tool calls: an agent asks before it calls a tool outside the service, and reports the result.
+
+mod recorded;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use life_agent_domain::governance::command::{Gated, Kind, Tool};
+use life_agent_domain::governance::event::{
+    CallDecision, RefusedCall, ToolFinishedRecord, ToolRequestedRecord,
+};
+use life_agent_domain::governance::gate::{GateNotes, Permit, Reason};
+use life_agent_domain::governance::request::RequestBody;
+use life_agent_gates::risk::provenance::inspect_tool_result;
+use life_agent_gates::tool::ToolView;
+use life_agent_observer::Journal;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::govern::{Governor, Metered};
+use crate::idempotency::{Claim, Effect, Idempotency, KeyedCall};
+use crate::meters::Meters;
+use crate::policy::ActivePolicy;
+use crate::recorder::Recorder;
+pub(crate) use recorded::{ReplayedCall, recorded};
+use recorded::{denied, outcome_of, own_call, row, unreadable};
+
+/// Longest result that is searched and kept, in bytes; the digest covers the whole result.
+const MAX_RESULT: usize = 64 * 1024;
+/// Most labels of a result.
+const MAX_LABELS: usize = 32;
+
+/// An allowed tool call.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ToolOutcome {
+    /// Always `allow`; a refusal is an error.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^allow$"))]
+    pub decision: &'static str,
+    /// The row of the call.
+    pub event_id: u64,
+    /// The parsed commands, redacted; absent for a call without commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Object>>))]
+    pub command: Option<Value>,
+    /// The findings of the gates.
+    #[serde(flatten)]
+    pub notes: GateNotes,
+}
+
+/// The result of a tool call, as its caller reports it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolResult {
+    /// Whether the tool failed.
+    pub is_error: Option<bool>,
+    /// The result.
+    pub result: Option<Value>,
+    /// The duration of the call in milliseconds.
+    pub duration_ms: Option<u64>,
+}
+
+/// A recorded result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ResultOutcome {
+    /// The row of the result.
+    pub event_id: u64,
+    /// Ids of the patterns found in the result. They label the result and block nothing.
+    pub labels: Vec<String>,
+}
+
+/// Decides about tool calls and records their results.
+pub(crate) struct ToolService {
+    governor: Arc<Governor>,
+    recorder: Recorder,
+    journal: Journal,
+    idempotency: Arc<Idempotency>,
+    meters: Arc<Meters>,
+}
+
+/// A claim on the id of a call.
+enum Claimed {
+    /// The id is new; the context carries the claim.
+    First(RequestContext),
+    /// The row of the first call with the id.
+    Row(u64),
+}
+
+impl ToolService {
+    pub(crate) fn new(
+        governor: Arc<Governor>,
+        recorder: Recorder,
+        journal: Journal,
+        idempotency: Arc<Idempotency>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        Self { governor, recorder, journal, idempotency, meters }
+    }
+
+    /// Decides about a call. The decision is durable, whether the call is allowed or refused. A repeated
+    /// `call_id` of the same caller gets the first decision.
+    pub(crate) async fn request(
+        &self,
+        context: &RequestContext,
+        tool: Tool,
+    ) -> Result<ToolOutcome, EngineError> {
+        let started = Instant::now();
+        let claimed = match (&context.idempotency, &tool.call_id) {
+            (None, Some(id)) => {
+                let body = serde_json::to_vec(&RequestBody::from(tool.view()));
+                let body = body.map_err(unreadable)?;
+                let (method, path, key) = ("tool", "call", id.as_str());
+                let call = KeyedCall { method, path, key, body: &body };
+                match self.claim(context, call).await? {
+                    Claimed::First(claimed) => Some(claimed),
+                    Claimed::Row(id) => return outcome_of(&row(&self.journal, id).await?),
+                }
+            }
+            _ => None,
+        };
+        let context = claimed.as_ref().unwrap_or(context);
+        let policy = self.governor.policy();
+        let denial = match self.governor.judge(context, &policy, tool, Metered::Yes).await? {
+            Ok(permit) => {
+                let outcome = self.allow(context, &policy, &permit).await?;
+                self.meters.done(Kind::Tool, started);
+                return Ok(outcome);
+            }
+            Err(denial) => denial,
+        };
+        self.meters.denied(denial.refusal.reason);
+        let (notes, refusal) = (GateNotes::from(&denial.trace), &denial.refusal);
+        let refusal = RefusedCall {
+            code: refusal.reason.code_for(Kind::Tool).into(),
+            reason: refusal.reason,
+            gate: denial.gate.into(),
+            rule: refusal.rule.as_deref().map(Into::into),
+            message: message(&refusal.message, refusal.reason).into(),
+            retry_after: refusal.retry_after,
+        };
+        let copy = Some(refusal.clone());
+        let event_id = self.record(context, &policy, &denial.command, copy, &notes, None).await?;
+        Err(denied(&refusal, event_id, notes))
+    }
+
+    async fn allow(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: &Permit<Tool>,
+    ) -> Result<ToolOutcome, EngineError> {
+        self.meters.permitted(permit.trace());
+        let (notes, tool) = (GateNotes::from(permit.trace()), permit.command());
+        let command = commands(policy, tool);
+        let event_id = self.record(context, policy, tool, None, &notes, command.as_deref()).await?;
+        let command = command.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        Ok(ToolOutcome { decision: "allow", event_id, command, notes })
+    }
+
+    async fn record(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        tool: &Tool,
+        refusal: Option<RefusedCall<'_>>,
+        notes: &GateNotes,
+        command: Option<&RawValue>,
+    ) -> Result<u64, EngineError> {
+        let decision = match refusal.as_ref().map(|refusal| refusal.reason) {
+            None => CallDecision::Allow,
+            Some(Reason::ApprovalRequired) => CallDecision::Ask,
+            Some(_) => CallDecision::Deny,
+        };
+        let (request, notes) = (RequestBody::from(tool.view()), Cow::Borrowed(notes));
+        let record = ToolRequestedRecord { decision, request, refusal, command, notes };
+        let (hash, agent) = (&policy.snapshot.hash, Some(&tool.agent));
+        self.recorder.record(context, hash, agent, &record, Vec::new()).await
+    }
+
+    /// Records the result of an allowed call, once.
+    pub(crate) async fn finish(
+        &self,
+        context: &RequestContext,
+        call: u64,
+        result: ToolResult,
+    ) -> Result<ResultOutcome, EngineError> {
+        let requested = own_call(&row(&self.journal, call).await, context, call)?;
+        let text = result.result.as_ref().map(Value::to_string);
+        let body = serde_json::to_vec(&(&text, result.is_error, result.duration_ms));
+        let (body, key) = (body.map_err(unreadable)?, call.to_string());
+        let keyed = KeyedCall { method: "tool", path: "result", key: &key, body: &body };
+        let claimed = match self.claim(context, keyed).await? {
+            Claimed::First(claimed) => claimed,
+            Claimed::Row(id) => {
+                let finished = row(&self.journal, id).await?;
+                let finished: ToolFinishedRecord<'_> = finished.read().map_err(unreadable)?;
+                let labels = finished.labels.into_iter().map(Cow::into_owned).collect();
+                return Ok(ResultOutcome { event_id: id, labels });
+            }
+        };
+        let policy = self.governor.policy();
+        let seen = text.as_deref().map(bounded).unwrap_or_default();
+        let mut labels: Vec<String> = Vec::new();
+        for found in inspect_tool_result(seen) {
+            if labels.len() < MAX_LABELS && !labels.iter().any(|label| *label == found.rule) {
+                labels.push(found.rule.into_owned());
+            }
+        }
+        let (redactor, hash) = (policy.chain.redactor(), &policy.snapshot.hash);
+        let keep = policy.snapshot.policy.tools.keep_results;
+        let record = ToolFinishedRecord {
+            call,
+            tool: requested.tool.into(),
+            is_error: result.is_error,
+            duration_ms: result.duration_ms,
+            digest: text.as_ref().map(|text| hex::encode(Sha256::digest(text)).into()),
+            size: text.as_ref().map_or(0, String::len),
+            labels: labels.iter().map(|label| label.as_str().into()).collect(),
+            result: (keep && !seen.is_empty()).then(|| redactor.redact(seen)),
+        };
+        let agent = requested.agent.as_ref();
+        let event_id = self.recorder.record(&claimed, hash, agent, &record, Vec::new()).await?;
+        Ok(ResultOutcome { event_id, labels })
+    }
+
+    /// The row of the caller's call with this id.
+    pub(crate) async fn call(
+        &self,
+        context: &RequestContext,
+        call_id: &str,
+    ) -> Result<Option<u64>, EngineError> {
+        let call = KeyedCall { method: "tool", path: "call", key: call_id, body: b"" };
+        self.idempotency.row_of(context, call).await
+    }
+
+    async fn claim(
+        &self,
+        context: &RequestContext,
+        call: KeyedCall<'_>,
+    ) -> Result<Claimed, EngineError> {
+        let conflict = |text: &str| Err(EngineError::Conflict(text.to_owned()));
+        match self.idempotency.claim(context, call).await? {
+            Claim::First(mark) => Ok(Claimed::First(context.clone().with_idempotency(Some(mark)))),
+            Claim::Unanswered(Effect::Row(id)) => Ok(Claimed::Row(id)),
+            Claim::OtherBody => conflict("an earlier call with this id had other content"),
+            Claim::UnderWay | Claim::Answered(_) | Claim::Unanswered(Effect::Job(_)) => {
+                conflict("an earlier call with this id is still running; repeat the call")
+            }
+        }
+    }
+}
+
+/// An approval cannot be requested yet, and the caller must not wait for one.
+fn message(text: &str, reason: Reason) -> String {
+    match reason {
+        Reason::ApprovalRequired => {
+            format!("{text}. Approvals are not available yet, so the call is denied")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The parsed commands of a redacted call.
+fn commands(policy: &ActivePolicy, tool: &Tool) -> Option<Box<RawValue>> {
+    let view = ToolView::of(&policy.snapshot, tool);
+    if view.commands.is_empty() { None } else { to_raw_value(&view.commands).ok() }
+}
+
+/// The beginning of a text, up to [`MAX_RESULT`] bytes.
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_RESULT)]
+}
