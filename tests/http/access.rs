@@ -226,3 +226,66 @@ async fn a_key_that_is_ambiguous_or_guessable_stops_the_start() {
     let open = Setup::new().set("HOST", "0.0.0.0").set("API_KEY", "short").refused().await;
     assert!(open.in_words().contains("fewer than 16"), "{open:?}");
 }
+
+#[tokio::test]
+async fn denials_by_the_key_are_counted_and_recorded_and_a_flood_is_folded() {
+    let app = with_file().await;
+    let gpt = key("gpt");
+    let act = json!({"agent_id": "hero", "action": "rest"});
+    call(&app, "post", "/act", &gpt, Some(&act)).await.error(403, "agent_forbidden");
+    for _ in 0..25 {
+        let body = json!({"on": true});
+        call(&app, "post", "/kill-switch", &gpt, Some(&body)).await.error(403, "scope_missing");
+    }
+    Answer::of(app.bare(Method::GET, "/state")).await.error(401, "missing_api_key");
+    call(&app, "get", "/state", "unknown-key", None).await.error(401, "invalid_api_key");
+    let metrics = app.metrics().await;
+    for series in [
+        r#"policy_denied_total{reason="agent_forbidden"} 1"#,
+        r#"policy_denied_total{reason="scope_missing"} 25"#,
+        r#"auth_failures_total{reason="missing_api_key"} 1"#,
+        r#"auth_failures_total{reason="invalid_api_key"} 1"#,
+    ] {
+        assert!(metrics.contains(series), "no `{series}` in\n{metrics}");
+    }
+    let mut counted = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        counted.clear();
+        for row in app.journal_of("&kind=gate.denied").await {
+            assert_eq!((row.principal.as_str(), &row.data["gate"]), ("gpt", &json!("access")));
+            let code = row.data["code"].as_str().unwrap().to_owned();
+            let (rows, requests) = counted.entry(code).or_insert((0, 0));
+            *rows += 1;
+            *requests += row.data["count"].as_u64().unwrap();
+        }
+        if counted.get("scope_missing").is_some_and(|(_, requests)| *requests == 25) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(counted["agent_forbidden"], (1, 1));
+    assert_eq!(counted["scope_missing"].1, 25, "{counted:?}");
+}
+
+#[tokio::test]
+async fn a_plan_is_not_approved_by_another_key_of_its_author() {
+    use sha2::Digest;
+    let entry = |name: &str, person: &str| {
+        let digest = hex::encode(sha2::Sha256::digest(key(name).as_bytes()));
+        format!(
+            "- {{name: {name}, digest: 'sha256:{digest}', roles: [operator], person: {person}}}\n"
+        )
+    };
+    let text =
+        ["keys:\n".to_owned(), entry("one", "Ann"), entry("two", "Ann"), entry("three", "Bob")];
+    let setup = Setup::new().file("keys.yaml", text.concat()).set("KEYS_FILE", "keys.yaml");
+    let app = setup.start().await;
+    let plan = json!({"intent": "x", "context": "y", "target_paths": ["plans/a.md"]});
+    let made = call(&app, "post", "/plan", &key("one"), Some(&plan)).await.ok();
+    let review = format!("/plans/{}/review", made["id"].as_str().unwrap());
+    let approve = json!({"decision": "approve"});
+    call(&app, "post", &review, &key("one"), Some(&approve)).await.error(409, "conflict");
+    call(&app, "post", &review, &key("two"), Some(&approve)).await.error(403, "own_request");
+    let approved = call(&app, "post", &review, &key("three"), Some(&approve)).await.ok();
+    assert_eq!(approved["status"], "approved");
+}

@@ -99,13 +99,14 @@ struct Start {
 
 async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let Start { settings, keys, made_key, listener, bound, max_connections } = start;
+    let keys = Arc::new(keys);
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
     let engine = Engine::open(engine_config(&settings), Sqlite::at(&settings.db_path)).await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
-        keys,
+        keys: Arc::clone(&keys),
         rate_limit_rps: settings.rate_limit_rps,
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
@@ -115,6 +116,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
     });
+    engine.set_authority(keys);
     engine.start_queue(turns::RENDERER).await.map_err(|_| ServeError::Queue)?;
     if let Some(path) = settings.keys_file.clone() {
         actix_web::rt::spawn(keys_watch::watch(path, state.clone(), stopping.clone()));

@@ -17,7 +17,7 @@ pub struct AppState {
     /// The use cases.
     pub engine: Engine,
     /// The keys that callers may present.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// `RATE_LIMIT_RPS`, for `/whoami`.
     pub rate_limit_rps: u32,
     /// Renders the metrics.

@@ -150,12 +150,10 @@ async fn state(dir: &Path) -> web::Data<AppState> {
     let stopping = CancellationToken::new();
     web::Data::new(AppState {
         engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
-        keys: Keys::new(&[NamedKey {
-            name: "k".to_owned(),
-            key: "k".into(),
-            scopes: Scopes::all(),
-        }])
-        .unwrap(),
+        keys: Arc::new(
+            Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into(), scopes: Scopes::all() }])
+                .unwrap(),
+        ),
         rate_limit_rps: 0,
         metrics: metrics::start(&stopping),
         openapi: openapi::documents(None),

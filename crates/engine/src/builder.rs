@@ -14,7 +14,9 @@ use crate::config::{Config, OpaMode};
 use crate::context::RequestContext;
 use crate::error::OpenError;
 use crate::facade::{Engine, Services};
-use crate::govern::{Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING, Switch};
+use crate::govern::{
+    AccessDenials, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING, Switch,
+};
 use crate::idempotency::Idempotency;
 use crate::jobs::JobService;
 use crate::meters::Meters;
@@ -180,6 +182,7 @@ impl EngineBuilder {
                 recorder.clone(),
                 Arc::clone(&agents),
             ),
+            access: Arc::new(AccessDenials::new(Arc::clone(&cell), recorder.clone())),
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             journal,

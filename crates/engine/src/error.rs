@@ -81,6 +81,11 @@ pub enum EngineError {
     /// The queue of turns is full.
     #[error("the queue of turns is full; try again when some of them are done")]
     QueueFull,
+    /// The key of a queued turn was removed, has expired or may no longer act for the agent.
+    #[error(
+        "the key that queued the turn may no longer act for this agent; nothing was changed, queue it again with another key"
+    )]
+    KeyRemoved,
     /// The service stopped during a queued turn.
     #[error(
         "the service stopped while the turn was being taken; nothing was changed, queue it again"

@@ -22,10 +22,10 @@ use crate::chat::{
 use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
-use crate::govern::{Governor, KillSwitchService};
+use crate::govern::{AccessDenial, AccessDenials, Governor, KillSwitchService};
 use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
-use crate::jobs::{JobService, QueuedTurn, ResultRenderer};
+use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
 use crate::narration::TurnOptions;
 use crate::planning::{NewPlan, PlanOutcome, PlanReviews, PlanService, PlanSummary, PlanView};
 use crate::policy::{PolicyCell, PolicyService};
@@ -81,6 +81,7 @@ pub(crate) struct Services {
     pub(crate) idempotency: Arc<Idempotency>,
     pub(crate) tools: ToolService,
     pub(crate) retention: RetentionService,
+    pub(crate) access: Arc<AccessDenials>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
 }
@@ -109,6 +110,7 @@ impl Engine {
         self.stop_exchanges();
         self.0.jobs.ended().await;
         self.0.calls.in_flight.ended().await;
+        self.0.access.flush_all().await;
         let (context, policy) = (RequestContext::system(), self.0.cell.active());
         let (hash, stopped) = (&policy.snapshot.hash, ServiceStoppedRecord {});
         self.0.recorder.record(&context, hash, None, &stopped, Vec::new()).await?;
@@ -302,6 +304,18 @@ impl Engine {
     /// The provider of the model and its state.
     pub fn llm_status(&self) -> LlmStatus {
         self.0.chats.status()
+    }
+
+    /// Counts and records a request that its caller's key does not permit: at most ten rows per second for one
+    /// caller and reason, and one row for the rest of that second.
+    pub async fn deny_access(&self, context: &RequestContext, denial: AccessDenial<'_>) {
+        self.0.access.deny(context, denial).await;
+    }
+
+    /// Decides which callers queued turns may still act for. Without an authority, all of them. The first
+    /// call counts.
+    pub fn set_authority(&self, authority: Arc<dyn Authority>) {
+        self.0.jobs.set_authority(authority);
     }
 
     /// Starts the queue with the jobs of earlier processes.

@@ -2,6 +2,7 @@
 //! denials and updates the metrics. Live requests, checks, replies of models, tool calls, queued turns
 //! and replays all take it.
 
+mod access;
 mod inputs;
 mod kill_switch;
 mod limiter;
@@ -21,6 +22,8 @@ use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_domain::governance::request::{Request, RequestBody};
 use life_agent_observer::SideWrite;
 
+pub(crate) use access::AccessDenials;
+pub use access::{AccessDenial, AccessReason};
 pub(crate) use inputs::Metered;
 pub(crate) use kill_switch::{KillSwitchService, SETTING, Switch};
 pub(crate) use limiter::Limiter;

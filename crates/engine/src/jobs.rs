@@ -40,6 +40,12 @@ pub struct ResultRenderer {
     pub failed: fn(&dyn Redact, EngineError) -> Box<RawValue>,
 }
 
+/// Knows the callers for whom queued turns run: a key may be removed while its turns wait.
+pub trait Authority: Send + Sync {
+    /// The caller of this name, if it may still act for this agent.
+    fn actor(&self, principal: &str, agent: &AgentId) -> Option<Principal>;
+}
+
 /// A queued turn, as its caller sees it.
 #[derive(Debug, Clone)]
 pub struct QueuedTurn {
@@ -60,6 +66,7 @@ pub(crate) struct JobService {
     bound: usize,
     workers: usize,
     renderer: OnceLock<ResultRenderer>,
+    authority: OnceLock<Arc<dyn Authority>>,
     /// The runtime in which the engine was opened; a caller's runtime may end earlier.
     runtime: Handle,
     tasks: TaskTracker,
@@ -88,6 +95,7 @@ impl JobService {
             bound,
             workers: workers.max(1),
             renderer: OnceLock::new(),
+            authority: OnceLock::new(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
@@ -102,6 +110,10 @@ impl JobService {
         let changed = change(&mut scheduler);
         self.depth.set(scheduler.waiting() as f64);
         changed
+    }
+
+    pub(crate) fn set_authority(&self, authority: Arc<dyn Authority>) {
+        let _ = self.authority.set(authority);
     }
 
     /// Ends the running turns.
@@ -321,11 +333,17 @@ impl JobService {
         // A job that has ended, or does not exist, never runs.
         let running = |job: &JobRecord| job.status == JobStatus::Running;
         let job = job.filter(running).ok_or(EngineError::Interrupted)?;
-        let context = RequestContext::new(Principal::new(&job.principal), job.request_id);
         loop {
             if next.cancel.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
+            // Checked before each attempt, so that a removed key does not act.
+            let principal = match self.authority.get() {
+                Some(authority) => authority.actor(&job.principal, &next.agent),
+                None => Some(Principal::new(&job.principal)),
+            };
+            let principal = principal.ok_or(EngineError::KeyRemoved)?;
+            let context = RequestContext::new(principal, job.request_id.clone());
             let turn = Turn { agent: next.agent.clone(), input: job.input.clone() };
             let options = TurnOptions {
                 metered: Metered::No,

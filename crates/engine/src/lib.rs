@@ -43,8 +43,9 @@ pub use config::{Config, LlmConfig, OpaMode};
 pub use context::RequestContext;
 pub use error::{BadOpaUrl, DenialReport, EngineError, OpenError};
 pub use facade::Engine;
+pub use govern::{AccessDenial, AccessReason};
 pub use idempotency::{Claim, Effect, KeyedCall, Mark};
-pub use jobs::{QueuedTurn, ResultRenderer};
+pub use jobs::{Authority, QueuedTurn, ResultRenderer};
 pub use life_agent_domain as domain;
 pub use life_agent_domain::governance::event::{
     Review, Source, TokenUsage as Usage, ToolDecision, ToolStep, Withheld,

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use life_agent_engine::domain::governance::principal::Scopes;
+use life_agent_engine::Authority;
+use life_agent_engine::domain::governance::ids::{AgentId, Principal};
+use life_agent_engine::domain::governance::principal::{Scope, Scopes};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -125,6 +127,13 @@ impl Keys {
         (grant.expires.is_none() || grant.is_valid(Timestamp::now())).then(|| Arc::clone(grant))
     }
 
+    /// The grant of the key with this name, if it has not expired.
+    pub fn named(&self, name: &str) -> Option<Arc<Grant>> {
+        let table = self.table();
+        let (_, grant) = table.iter().find(|(_, grant)| grant.principal.as_str() == name)?;
+        grant.is_valid(Timestamp::now()).then(|| Arc::clone(grant))
+    }
+
     /// Whether a grant that was valid before still is.
     pub fn is_current(&self, grant: &Arc<Grant>) -> bool {
         // A reload creates new grants; an unchanged key keeps its open streams.
@@ -146,6 +155,15 @@ impl Keys {
 
     fn table(&self) -> Arc<Table> {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Queued turns run for keys that may still act for their agents.
+impl Authority for Keys {
+    fn actor(&self, principal: &str, agent: &AgentId) -> Option<Principal> {
+        let grant = self.named(principal)?;
+        let may_act = grant.principal.has(Scope::Act) && grant.may_access(agent.as_str());
+        may_act.then(|| grant.principal.clone())
     }
 }
 
@@ -237,6 +255,15 @@ mod tests {
         let narrower = with_scopes("a", "1", role("observer").unwrap());
         keys.replace_file(vec![narrower]).unwrap();
         assert!(!keys.is_current(&a), "a key with other permissions is another key");
+    }
+
+    #[test]
+    fn queued_turns_run_for_keys_that_may_still_act() {
+        let keys = Keys::new(&[named("a", "1")]).unwrap();
+        keys.replace_file(vec![with_scopes("b", "2", role("observer").unwrap())]).unwrap();
+        let agent = AgentId::new("hero").unwrap();
+        assert!(keys.actor("a", &agent).is_some());
+        assert!(keys.actor("b", &agent).is_none() && keys.actor("c", &agent).is_none());
     }
 
     #[test]

@@ -105,6 +105,16 @@ impl ApiError {
         Self { code: self.code, message: redact(&self.message), details, headers }
     }
 
+    /// A text in the details.
+    pub fn detail(&self, name: &str) -> Option<&str> {
+        self.details.as_ref()?.get(name)?.as_str()
+    }
+
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether a gate denied the request and would deny it again.
     pub fn is_decision(&self) -> bool {
         matches!(

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::plans::life::{Decision, Status};
-use life_agent_engine::{PlanSummary, PlanView};
+use life_agent_engine::{PlanSummary, PlanView, RequestContext};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -231,7 +231,7 @@ pub static REVIEW_PLAN: Endpoint = Endpoint::new(
 )
 .bounded()
 .idempotent()
-.errors(&[Code::NotFound, Code::Conflict, Code::JournalUnavailable])
+.errors(&[Code::OwnRequest, Code::NotFound, Code::Conflict, Code::JournalUnavailable])
 .described(describe_review_plan);
 
 fn describe_review_plan() -> Description {
@@ -254,6 +254,32 @@ async fn review_plan(
     id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let (decision, note) = body.checked;
+    four_eyes(&state, &body.caller, &id, decision).await?;
     let view = state.engine.review_plan(&body.caller, &id, decision, &note).await?;
     Ok(HttpResponse::Ok().json(view))
+}
+
+/// Refuses an approval by another key of the author's person. The engine refuses the author's own key.
+async fn four_eyes(
+    state: &web::Data<AppState>,
+    reviewer: &RequestContext,
+    id: &str,
+    decision: Decision,
+) -> Result<(), ApiError> {
+    if decision != Decision::Approve || reviewer.principal.person().is_none() {
+        return Ok(());
+    }
+    let (_, policy) = state.engine.policy();
+    let author = state.engine.plan_view(id).await?.summary.author;
+    let Some(author) = state.keys.named(&author).filter(|_| !policy.plans.self_review) else {
+        return Ok(());
+    };
+    let other_key = author.principal != reviewer.principal;
+    if other_key && author.principal.is_same_caller(&reviewer.principal) {
+        return Err(ApiError::new(
+            Code::OwnRequest,
+            "the key that created this plan belongs to the same person; let another person review it",
+        ));
+    }
+    Ok(())
 }

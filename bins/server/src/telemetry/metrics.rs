@@ -19,9 +19,10 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     ("actions_total", "requests carried out, by kind"),
-    ("policy_denied_total", "requests that a gate refused, by reason"),
+    ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
+    ("auth_failures_total", "requests without a known key, by reason"),
     ("policy_reload_total", "policies activated or rejected"),
     ("llm_requests_total", "calls of the model, by model"),
     ("llm_tokens_total", "tokens that the model read and wrote"),

@@ -20,7 +20,7 @@ mod step;
 mod tool;
 
 pub use chat::{CallOutcome, ChatRecord, TokenUsage};
-pub use denied::DeniedRecord;
+pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;
 pub use kind::EventKind;
 pub use narration::{

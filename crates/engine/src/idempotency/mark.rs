@@ -88,7 +88,9 @@ impl KeyedCall<'_> {
         let digest = |purpose: &str, body: Option<&[u8]>| {
             let mut hasher = Hasher::new_derive_key(purpose);
             let call = [principal.as_str(), self.method, self.path, self.key];
-            for part in call.map(str::as_bytes).into_iter().chain(body) {
+            // A new key under an old name must not read responses to the old key.
+            let key = principal.digest().map(<[u8; 32]>::as_slice);
+            for part in call.map(str::as_bytes).into_iter().chain(key).chain(body) {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
             }
             hasher.finalize().to_hex().to_string()

@@ -9,7 +9,7 @@ use life_agent_domain::agent::rules::{ActStep, TurnStep, decide_act, decide_reca
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::command::{Act, Gated, Kind, Turn};
 use life_agent_domain::governance::event::{
-    DeniedRecord, EventKind, Row, ServiceStartedRecord, UnreadableRow,
+    AccessDeniedRecord, DeniedRecord, EventKind, Row, ServiceStartedRecord, UnreadableRow,
 };
 use life_agent_domain::governance::gate::Permit;
 use life_agent_domain::governance::ids::Principal;
@@ -43,6 +43,8 @@ fn recorded(row: &Row) -> Result<Option<(Request, Decision)>, UnreadableRow> {
         Some(EventKind::Act) => Kind::Act,
         Some(EventKind::Turn) => Kind::Turn,
         Some(EventKind::Plan) => Kind::Plan,
+        // A key decided, not a gate; the request was not read.
+        Some(EventKind::Denied) if is_access_denial(row) => return Ok(None),
         Some(EventKind::Denied) => {
             let denied: DeniedRecord<'_> = row.read()?;
             let (by, repeatable) = (denied.decided_by(), denied.is_repeatable());
@@ -57,6 +59,10 @@ fn recorded(row: &Row) -> Result<Option<(Request, Decision)>, UnreadableRow> {
     };
     let agent = Some(row.agent_id.as_deref().unwrap_or_default());
     Ok(Some((Request::read(kind, agent, row.data.get())?, Decision::Allowed)))
+}
+
+fn is_access_denial(row: &Row) -> bool {
+    row.read::<AccessDeniedRecord<'_>>().is_ok_and(|denied| denied.gate == AccessDeniedRecord::GATE)
 }
 
 /// The compared parts.

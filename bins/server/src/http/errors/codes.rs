@@ -34,6 +34,8 @@ codes! {
     RuleDeny = "rule_deny", FORBIDDEN, "a policy rule denies the request";
     ScopeMissing = "scope_missing", FORBIDDEN, "the key lacks the required scope";
     AgentForbidden = "agent_forbidden", FORBIDDEN, "the key may not access this agent";
+    OwnRequest = "own_request", FORBIDDEN, "the person who made the request may not decide it";
+    KeyRemoved = "key_removed", FORBIDDEN, "the key that queued the turn was removed";
     ToolDenied = "tool_denied", FORBIDDEN, "the policy denies the tool call";
     ApprovalRequired = "approval_required", FORBIDDEN, "the policy requires a person's approval";
     NotFound = "not_found", NOT_FOUND, "the resource does not exist";

@@ -36,16 +36,21 @@ impl FromRequest for Authenticated {
 
 /// Checks the key of a request, and that it grants the endpoint.
 pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
-    let state =
-        request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
-    let key = presented(request.headers())?.ok_or_else(missing)?;
-    let grant = state.keys.grant(key).ok_or_else(invalid)?;
+    let grant = grant_of(request)?;
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
     grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();
     let request_id = request_id::of(request).as_ref().to_owned();
     let caller = RequestContext::new(grant.principal.clone(), request_id);
     Ok(Authenticated { caller: caller.with_idempotency(idempotency), grant })
+}
+
+/// What the key of a request grants.
+pub(crate) fn grant_of(request: &HttpRequest) -> Result<Arc<Grant>, ApiError> {
+    let state =
+        request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
+    let key = presented(request.headers())?.ok_or_else(missing)?;
+    state.keys.grant(key).ok_or_else(invalid)
 }
 
 /// The presented key. Several different keys are invalid: which one counts must not depend on the reader.

@@ -9,7 +9,7 @@ mod query;
 pub use body::Body;
 pub(crate) use body::read_body;
 pub use caller::Authenticated;
-pub(crate) use caller::authenticate;
+pub(crate) use caller::{authenticate, grant_of};
 pub use faults::Faults;
 pub use json::{Document, Strict};
 pub use query::{Given, MAX_ROW, Parameters, Query};

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod cors;
+mod denials;
 pub mod envelope;
 pub mod headers;
 pub mod idempotency;
@@ -27,6 +28,7 @@ pub async fn request_context<B: MessageBody + 'static>(
     let started = Instant::now();
     let id = request_id::assign(&request);
     let response = logging::within(Rc::clone(&id), next.call(request)).await?;
+    denials::record(&response, &id).await;
     let mut response = envelope::wrap(response);
     headers::insert(response.headers_mut());
     request_id::insert(response.headers_mut(), &id);

@@ -34,6 +34,37 @@ pub struct DeniedRecord<'a, Q = Box<RawValue>> {
     pub notes: Cow<'a, GateNotes>,
 }
 
+/// The payload of `gate.denied` for requests that the caller's key does not permit. It contains nothing
+/// of their bodies, which are not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessDeniedRecord<'a> {
+    /// The error code that the caller received, also the cause.
+    pub code: Cow<'a, str>,
+    /// The label that metrics count.
+    pub reason: Cow<'a, str>,
+    /// Always [`AccessDeniedRecord::GATE`].
+    pub gate: Cow<'a, str>,
+    /// The missing scope or the forbidden agent; absent if the row stands for requests of several kinds.
+    pub rule: Option<Cow<'a, str>>,
+    /// The message that the caller received.
+    pub message: Cow<'a, str>,
+    /// The number of requests that the row stands for.
+    pub count: u64,
+}
+
+impl AccessDeniedRecord<'_> {
+    /// The `gate` of these rows.
+    pub const GATE: &'static str = "access";
+}
+
+impl Record for AccessDeniedRecord<'_> {
+    const KINDS: &'static [EventKind] = &[EventKind::Denied];
+
+    fn is_effect(&self) -> bool {
+        false
+    }
+}
+
 impl<Q: Serialize> Record for DeniedRecord<'_, Q> {
     const KINDS: &'static [EventKind] = &[EventKind::Denied];
 
