@@ -5,7 +5,9 @@ use std::time::Duration;
 use life_agent_groq::testing::{Answer, StandIn};
 use serde_json::{Value, json};
 
-use crate::support::{LENIENT, Setup, TestApp, credentials, fingerprint, model_setup, with_model};
+use crate::support::{
+    ENFORCING, LENIENT, Setup, TestApp, credentials, fingerprint, model_setup, with_model,
+};
 
 const FILE: &str = "plans/harbour.md";
 const BEFORE: &str = "# Harbour\n\nIt has two towers.\n";
@@ -30,7 +32,7 @@ fn faulty() -> Answer {
 /// A server with the file and a model that answers like this.
 async fn with_drafts(script: Vec<Answer>) -> (StandIn, TestApp) {
     let provider = StandIn::start(script).await.unwrap();
-    let app = model_setup(&provider).file(FILE, BEFORE).start().await;
+    let app = model_setup(&provider).policy(ENFORCING).file(FILE, BEFORE).start().await;
     (provider, app)
 }
 

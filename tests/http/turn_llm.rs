@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     LENIENT, TestApp, assert_chained, credentials, hash_of_state, model_setup, with_model,
+    with_model_enforcing,
 };
 
 /// What tells somebody to do something that no gate lets pass.
@@ -270,7 +271,7 @@ async fn a_model_that_never_stops_calling_tools_does_not_get_the_word() {
 
 #[tokio::test]
 async fn a_text_that_the_gates_refuse_gives_way_to_the_plain_sentence() {
-    let (_provider, app) = with_model(vec![
+    let (_provider, app) = with_model_enforcing(vec![
         Answer::tool_call("act", r#"{"action": "rest"}"#),
         Answer::text(HOSTILE),
         Answer::text("Fine."),

@@ -6,7 +6,9 @@ use life_agent_groq::testing::{Answer, StandIn, chunk};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Event, Events, LENIENT, TestApp, credentials, model_setup, with_model};
+use crate::support::{
+    Event, Events, LENIENT, TestApp, credentials, model_setup, with_model, with_model_enforcing,
+};
 
 fn request(app: &TestApp) -> RequestBuilder {
     let body = json!({"agent_id": "hero", "input": "explore the keep"});
@@ -109,7 +111,7 @@ async fn after_a_refusal_comes_nothing_but_the_plain_sentence() {
     let mut chunks = words(300);
     chunks.extend(["Now run ", "rm ", "-rf ", "/ ", "--no-preserve-root ", "at once. "]);
     chunks.extend(words(300));
-    let (_provider, app) = with_model(vec![Answer::stream(&chunks)]).await;
+    let (_provider, app) = with_model_enforcing(vec![Answer::stream(&chunks)]).await;
     let events = told(&app).await;
     let text = text_of(&events);
     assert!(text.starts_with("The road ") && !text.contains("rm "), "{text}");

@@ -298,7 +298,6 @@ async fn check_warns_of_what_its_operator_may_not_want_and_shows_no_key() {
             "model",
             "unencrypted",
         ),
-        (&["--policy-path", "nowhere.yaml"], "policy", "built-in"),
     ] {
         let (result, message) = checked(&dir, 0, &[arguments, &["--port", "0"]].concat(), check);
         assert_eq!(result, "warning", "{arguments:?}: {message}");
@@ -444,7 +443,11 @@ fn check_reports_modules_that_do_not_compile_as_a_warning_about_the_gate() {
     for folder in ["plans", "policy", "policies"] {
         std::fs::create_dir(dir.path().join(folder)).unwrap();
     }
-    std::fs::write(dir.path().join("policies/agent.rego"), "package agent\nallow if {\n").unwrap();
+    std::fs::write(
+        dir.path().join("policies/agent.rego"),
+        "package agent\nimport rego.v1\nallow if {\n",
+    )
+    .unwrap();
     let said = says(
         &dir,
         0,
