@@ -232,7 +232,7 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         for (name, arguments, why) in [
             ("act", "{\"action\": ", "arguments are wrong"),
-            ("act", r#"{"action": "two words"}"#, "must be 1 to 64 characters"),
+            ("act", r#"{"action": "two\nlines"}"#, "must be 1 to 64"),
             ("act", r#"{"action": "rest", "times": 3}"#, "unknown field `times`"),
             ("act", r#"{"action": "rest", "payload": [1]}"#, "arguments are wrong"),
             ("remember", r#"{"text": " "}"#, "must say something"),
