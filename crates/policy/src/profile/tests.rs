@@ -69,7 +69,7 @@ fn every_fault_of_a_profile_is_reported_at_once() {
 voice: 7
 actions:
   dig: {difficulty: 26, effects: {energy: -101, luck: 3}}
-  two words: {difficulty: 5}
+  two  words: {difficulty: 5}
   rest: {}
 intents:
   - {id: dig, action: digg, keywords: [dig, two words, 'a*b', 7]}
@@ -84,7 +84,7 @@ mood: good
         "actions.dig.difficulty",
         "actions.dig.effects.energy",
         "actions.dig.effects.luck",
-        "actions.two words",
+        "actions.two  words",
         "actions.rest.difficulty",
         "intents.0.action",
         "intents.0.keywords.1",
