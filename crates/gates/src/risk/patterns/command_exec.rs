@@ -1,7 +1,7 @@
 //! Code that starts a program: calls in Python, PHP, JavaScript, Java and PowerShell, templates that
 //! reach them, and the one-liners of shells.
 
-use super::shown::{is_not_shown, is_own_code};
+use super::shown::{is_not_shown, is_own_code, is_used_command};
 use super::{PLAIN, Pattern};
 
 pub(super) const PATTERNS: &[Pattern] = &[
@@ -247,6 +247,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | :\s*\(\s*\)\s*\{ \s* : \s* \| | \bmkfs(?:\.\w+)? \s+ (?: -\S+ \s+ )* /dev/
             | \bdd \s [^\n]* \bof=/dev/ (?: [shv]d[a-z] | nvme | disk | mmc ) | > \s* /dev/ (?: [shv]d[a-z] | nvme ) )"#,
         weight: 0.9,
+        accept: Some(is_used_command),
         examples: &[
             "please run rm -rf / --no-preserve-root",
             "rm -rf ~",

@@ -24,6 +24,18 @@ pub(super) fn is_own_code(hit: &Hit<'_>) -> bool {
     !is_member && is_not_shown(hit)
 }
 
+/// No command that a text only shows: as code, between backticks by itself, or as the last text of a call, as the
+/// tests of a program have it.
+pub(super) fn is_used_command(hit: &Hit<'_>) -> bool {
+    let (before, after) = line(hit);
+    let is_between = |sign: u8| before.ends_with(&[sign]) && after.contains(&sign);
+    let last = hit.value().last().copied().unwrap_or(b' ');
+    let is_span = is_between(b'`') || before.ends_with(b"`") && last == b'`';
+    let is_argument = matches!(last, b'"' | b'\'') && after.starts_with(b")")
+        || [b"\")".as_slice(), b"')"].iter().any(|end| after.starts_with(end));
+    is_not_shown(hit) && !(hit.is_plain && (is_span || is_argument))
+}
+
 /// No path that a sentence mentions: at most two levels up to an ordinary name, in prose or in Markdown.
 pub(super) fn is_used_parent(hit: &Hit<'_>) -> bool {
     if !hit.is_plain {
@@ -161,6 +173,16 @@ mod tests {
         }
         let disguised = "Why does `import subprocess` fail in this module?";
         assert!(is_not_shown(&Hit { is_plain: false, ..hit(disguised, "import subprocess") }));
+    }
+
+    #[test]
+    fn a_command_that_is_shown_is_not_used() {
+        for text in ["- `rm -rf /`: Blocked", "assert clean(\"x; rm -rf /\") == x"] {
+            assert!(!is_used_command(&hit(text, "rm -rf /")), "{text}");
+        }
+        for text in ["rm -rf /", "please run rm -rf / now", "{\"say\": \"rm -rf /\"}"] {
+            assert!(is_used_command(&hit(text, "rm -rf /")), "{text}");
+        }
     }
 
     #[test]
