@@ -23,6 +23,7 @@ use crate::meters::Meters;
 use crate::narration::Narrator;
 use crate::planning::{Drafter, PlanRepository, PlanReviews, PlanService};
 use crate::policy::{ActivePolicy, Extensions, PolicyCell, PolicyFiles, PolicyService};
+use crate::proxy::ProxyService;
 use crate::recorder::{Batch, Recorder};
 use crate::replay::Backtests;
 use crate::retention::RetentionService;
@@ -85,7 +86,12 @@ impl EngineBuilder {
         };
         let provider = match (model, &config.llm) {
             (Some(model), _) => Some(Provider::custom(model, config.seed)),
-            (None, Some(llm)) => Some(Provider::open(llm, &policy.snapshot.policy, config.seed)?),
+            (None, Some(llm)) => Some(Provider::open(
+                llm,
+                &config.call_limits,
+                &policy.snapshot.policy,
+                config.seed,
+            )?),
             (None, None) => None,
         };
         let repository = PlanRepository::open(&config)?;
@@ -167,6 +173,11 @@ impl EngineBuilder {
                 Arc::clone(&cell),
                 recorder.clone(),
                 timestamps.clone(),
+            ),
+            proxy: ProxyService::new(
+                Arc::clone(&calls),
+                Arc::clone(&governor),
+                config.call_limits.clone(),
             ),
             chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
             tools: ToolService::new(

@@ -1,8 +1,6 @@
 //! Model calls: chats, chat completions, and the calls behind narrations and drafts.
 
 mod call;
-mod completion;
-mod completion_request;
 mod failure;
 mod in_flight_calls;
 mod model_calls;
@@ -21,11 +19,9 @@ use life_agent_groq::{self as groq, BreakerState, ChatMessage, Limits, seed};
 use serde::Serialize;
 
 pub(crate) use call::{Deadline, ModelCall, Reply};
-pub use completion::{CompletionEvent, CompletionEvents};
-pub use completion_request::Completion;
 pub(crate) use failure::CallFailure;
 pub(crate) use model_calls::ModelCalls;
-pub(crate) use provider::Provider;
+pub(crate) use provider::{Both, OwnKey, Provider};
 pub(crate) use stream::StreamItem;
 use stream::{Piece, Pieces};
 use text_extraction::body_of;

@@ -1,8 +1,11 @@
 //! The configuration of an engine.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use life_agent_groq::Settings;
 use secrecy::SecretString;
 
 /// The files and limits of an engine. Paths may be relative to the working directory.
@@ -30,6 +33,8 @@ pub struct Config {
     pub opa: OpaMode,
     /// The model provider; without one, chats fail with [`crate::EngineError::LlmUnconfigured`].
     pub llm: Option<LlmConfig>,
+    /// The limits of model calls, and how keys of the policy's providers are read.
+    pub call_limits: CallLimits,
     /// The number of agents in memory; a large state counts once per 2 KiB. Other agents are loaded from the
     /// journal on demand.
     pub max_agents_in_memory: usize,
@@ -51,6 +56,76 @@ pub struct LlmConfig {
     pub base_url: Option<String>,
     /// Time limit of one call, retries included; 30 s by default.
     pub timeout: Option<Duration>,
+}
+
+/// Where a provider's key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// An environment variable.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Reads a key; the engine itself reads neither the environment nor key files.
+pub type ReadKey = Arc<dyn Fn(&KeySource) -> Option<SecretString> + Send + Sync>;
+
+/// How model calls are made, besides the address and the key.
+#[derive(Clone)]
+pub struct CallLimits {
+    /// Longest silence before the first byte of a response.
+    pub first_byte: Duration,
+    /// Longest silence within a response.
+    pub between_bytes: Duration,
+    /// Calls in flight at one provider.
+    pub max_concurrent: usize,
+    /// How long a further call waits for a place.
+    pub queue_wait: Duration,
+    /// Longest response, in bytes.
+    pub max_answer_bytes: usize,
+    /// Certificates in PEM that are trusted in addition to those of the system.
+    pub extra_ca: Option<Vec<u8>>,
+    /// Reads the keys of the policy's providers.
+    pub read_key: ReadKey,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(300),
+            between_bytes: Duration::from_secs(60),
+            max_concurrent: 256,
+            queue_wait: Duration::from_secs(5),
+            max_answer_bytes: 32 * 1024 * 1024,
+            extra_ca: None,
+            read_key: Arc::new(|_| None),
+        }
+    }
+}
+
+impl fmt::Debug for CallLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallLimits")
+            .field("first_byte", &self.first_byte)
+            .field("between_bytes", &self.between_bytes)
+            .field("max_concurrent", &self.max_concurrent)
+            .field("queue_wait", &self.queue_wait)
+            .field("max_answer_bytes", &self.max_answer_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CallLimits {
+    /// Applies the limits to the settings of a client.
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        settings.forward_timeouts.first_byte = self.first_byte;
+        settings.forward_timeouts.between_bytes = self.between_bytes;
+        settings.timeouts.between_bytes = self.between_bytes;
+        settings.max_concurrent = self.max_concurrent;
+        settings.queue_wait = self.queue_wait;
+        settings.max_answer_bytes = self.max_answer_bytes;
+        settings.extra_ca.clone_from(&self.extra_ca);
+    }
 }
 
 /// The policy engine behind the OPA gate.
@@ -79,6 +154,7 @@ impl Config {
             kill_switch: false,
             opa: OpaMode::Off,
             llm: None,
+            call_limits: CallLimits::default(),
             max_agents_in_memory: 100_000,
             agent_wait: Duration::from_secs(10),
             turn_workers: 4,

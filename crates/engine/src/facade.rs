@@ -15,10 +15,7 @@ use serde_json::Value;
 
 use crate::agents::AgentService;
 use crate::builder::EngineBuilder;
-use crate::chat::{
-    ChatEvents, ChatOutcome, ChatRequest, ChatService, Completion, CompletionEvents, LlmStatus,
-    ModelCalls,
-};
+use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, ModelCalls};
 use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
@@ -29,6 +26,7 @@ use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
 use crate::narration::TurnOptions;
 use crate::planning::{NewPlan, PlanOutcome, PlanReviews, PlanService, PlanSummary, PlanView};
 use crate::policy::{PolicyCell, PolicyService};
+use crate::proxy::{ProxyError, ProxyReply, ProxyRequest, ProxyService};
 use crate::recorder::Recorder;
 use crate::replay::{Backtests, ReplayReport};
 use crate::retention::RetentionService;
@@ -77,6 +75,7 @@ pub(crate) struct Services {
     pub(crate) reviews: PlanReviews,
     pub(crate) calls: Arc<ModelCalls>,
     pub(crate) chats: ChatService,
+    pub(crate) proxy: ProxyService,
     pub(crate) jobs: Arc<JobService>,
     pub(crate) idempotency: Arc<Idempotency>,
     pub(crate) tools: ToolService,
@@ -283,22 +282,25 @@ impl Engine {
         self.0.chats.chat_events(context, request).await
     }
 
-    /// A chat completion: the provider's JSON, redacted and durable.
-    pub async fn completion(
+    /// Forwards a request of a model API. The reply is complete and durable, or a stream whose end means
+    /// that.
+    pub async fn proxy(
         &self,
         context: &RequestContext,
-        request: Completion,
-    ) -> Result<Value, EngineError> {
-        self.0.chats.completion(context, request).await
+        request: ProxyRequest,
+    ) -> Result<ProxyReply, ProxyError> {
+        self.0.proxy.forward(context, request).await
     }
 
-    /// A streamed chat completion. Returns the errors that occur before the first chunk.
-    pub async fn completion_events(
-        &self,
-        context: &RequestContext,
-        request: Completion,
-    ) -> Result<CompletionEvents, EngineError> {
-        self.0.chats.completion_events(context, request).await
+    /// The models of all providers that the policy allows, as OpenAI's API lists them. If no provider
+    /// responds, the list holds the policy's model.
+    pub async fn models(&self) -> Value {
+        self.0.proxy.models().await
+    }
+
+    /// One model, as the first provider that has it describes it.
+    pub async fn model(&self, id: &str) -> Option<Value> {
+        self.0.proxy.model(id).await
     }
 
     /// The provider of the model and its state.

@@ -18,7 +18,7 @@ use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateNotes, GateObserver, KillSwitch, NoopObserver, OpaAnswer, Permit, Rate,
     evaluate,
 };
-use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
 use life_agent_observer::SideWrite;
 
@@ -60,8 +60,11 @@ impl InputSource for Live {
         self.switch.state()
     }
 
-    fn rate(&self, principal: &Principal, agent: Option<&AgentId>) -> Rate {
-        self.limiter.take(principal, agent)
+    fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate {
+        match command {
+            Command::Chat(_) => self.limiter.take_model(principal),
+            other => self.limiter.take(principal, other.agent()),
+        }
     }
 }
 

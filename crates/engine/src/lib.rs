@@ -25,6 +25,7 @@ mod meters;
 mod narration;
 mod planning;
 mod policy;
+mod proxy;
 mod recorder;
 mod replay;
 mod retention;
@@ -34,12 +35,9 @@ mod views;
 mod workspace;
 
 pub use builder::EngineBuilder;
-pub use chat::{
-    ChatEvent, ChatEvents, ChatOutcome, ChatRequest, Completion, CompletionEvent, CompletionEvents,
-    LlmStatus,
-};
+pub use chat::{ChatEvent, ChatEvents, ChatOutcome, ChatRequest, LlmStatus};
 pub use clock::{Clock, SystemClock};
-pub use config::{Config, LlmConfig, OpaMode};
+pub use config::{CallLimits, Config, KeySource, LlmConfig, OpaMode, ReadKey};
 pub use context::RequestContext;
 pub use error::{BadOpaUrl, DenialReport, EngineError, OpenError};
 pub use facade::Engine;
@@ -53,7 +51,7 @@ pub use life_agent_domain::governance::event::{
 pub use life_agent_domain::governance::gate::GateNotes;
 pub use life_agent_domain::governance::request::Request as CheckRequest;
 pub use life_agent_gates::SecretRedactor;
-pub use life_agent_groq::Model;
+pub use life_agent_groq::{Model, Rejection};
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
 pub use life_agent_policy as policy_document;
@@ -61,6 +59,10 @@ pub use planning::{
     NewPlan, PlanList, PlanOutcome, PlanRepository, PlanSummary, PlanView, StoredPlan,
 };
 pub use policy::check_policy;
+pub use proxy::{
+    Endpoint as ModelEndpoint, ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyRequest,
+    ProxyStream,
+};
 pub use replay::{Divergence, ReplayReport, replay};
 pub use steps::TurnEvents;
 pub use tools::{ResultOutcome, ToolOutcome, ToolResult};

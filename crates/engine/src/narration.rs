@@ -243,7 +243,7 @@ impl NarrationRun<'_> {
 
     /// The reply without the provider's key, and its recorded part.
     async fn read(&mut self, reply: Value) -> Result<(ChatReply, ChatReply), EngineError> {
-        let reply = clean(reply, &self.narrator.calls.provider()?.key);
+        let reply = clean(reply, self.narrator.calls.provider()?.key.as_ref());
         let raw = match ChatReply::from_raw(reply) {
             Ok(raw) => raw,
             Err(error) => return Err(self.call.failed(&self.narrator.calls, error.into()).await),

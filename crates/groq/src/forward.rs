@@ -169,6 +169,14 @@ fn documents(frame: &Frame) -> Vec<Value> {
     frame.payloads().iter().filter_map(|text| read(text)).collect()
 }
 
+/// Whether every payload of a frame is JSON or the end mark.
+fn is_readable(frame: &Frame) -> bool {
+    frame.payloads().iter().all(|text| {
+        let json = repair_surrogates(text);
+        text.trim() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(&json).is_ok()
+    })
+}
+
 /// The events of a response, as they arrive.
 pub struct Frames {
     stream: OpenedStream,
@@ -219,6 +227,10 @@ impl Frames {
         match &read {
             Some(Ok(frame)) => {
                 let done = frame.is_done();
+                if !is_readable(frame) {
+                    let error = ChatError::cut("the model provider sent an event that is not JSON");
+                    return Some(Err(self.end(Some(Failure::of_provider(error)))?));
+                }
                 for json in documents(frame) {
                     if let Some(error) = error_in(&json) {
                         let failure = refusal_in_stream(&json, error, &self.redactor);

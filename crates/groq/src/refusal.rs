@@ -29,6 +29,19 @@ pub(crate) fn refusal(
     let mut rejection = Rejection::read(status.as_u16(), body, redactor);
     rejection.retry_after = retry_hint(headers, jiff::Timestamp::now()).or(rejection.retry_after);
     rejection.headers = forwarded(headers);
+    match status.as_u16() {
+        // The provider's words may repeat the key, and name what only the operator may know.
+        401 | 403 => {
+            let number = status.as_u16();
+            rejection.message =
+                format!("the model provider refuses the key of this service (status {number})");
+        }
+        // A text without structure is a page for people at the provider.
+        500..=599 if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() => {
+            rejection.message.clear();
+        }
+        _ => {}
+    }
     let failure = classify(rejection);
     // OpenAI's header by which a provider overrides what clients conclude from the status.
     match headers.get("x-should-retry").map(|value| value.as_bytes()) {

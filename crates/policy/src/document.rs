@@ -4,6 +4,8 @@ use life_agent_domain::governance::command::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::llm::{Media, Provider};
+
 mod approvals;
 mod commands;
 pub mod risk;
@@ -66,6 +68,16 @@ pub struct Llm {
     /// How much of an agent's past exchanges goes with a turn, in tokens of about four bytes.
     #[garde(range(max = 8192))]
     pub history_tokens: u32,
+    /// The models that forwarded requests may name, where `*` stands for any characters; all models
+    /// without it.
+    #[garde(length(max = 256))]
+    pub models: Vec<String>,
+    /// Whether images, audio and files in forwarded requests pass unread.
+    #[garde(skip)]
+    pub media: Media,
+    /// Further providers, chosen by the model's name; the first that serves a model gets it.
+    #[garde(length(max = 32), dive)]
+    pub providers: Vec<Provider>,
 }
 
 impl Default for Llm {
@@ -77,6 +89,9 @@ impl Default for Llm {
             max_tokens: 2048,
             turn_seconds: 30,
             history_tokens: 1024,
+            models: Vec::new(),
+            media: Media::default(),
+            providers: Vec::new(),
         }
     }
 }

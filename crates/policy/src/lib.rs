@@ -18,6 +18,7 @@ mod compile;
 pub mod convert;
 pub mod document;
 pub mod globs;
+pub mod llm;
 pub mod names;
 pub mod pointer;
 pub mod profile;

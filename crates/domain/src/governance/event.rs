@@ -19,7 +19,7 @@ mod service;
 mod step;
 mod tool;
 
-pub use chat::{CallOutcome, ChatRecord, TokenUsage};
+pub use chat::{CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest, TokenUsage};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;
 pub use kind::EventKind;

@@ -178,7 +178,7 @@ impl ModelCall {
         calls: &ModelCalls,
         reply: Value,
     ) -> Result<Reply, EngineError> {
-        let mut reply = clean(reply, &calls.provider()?.key);
+        let mut reply = clean(reply, calls.provider()?.key.as_ref());
         drop_token_lists(&mut reply);
         let readable = match ChatReply::from_raw(reply) {
             Ok(readable) if json_size(&readable.raw) <= MAX_ANSWER => readable,
@@ -259,6 +259,7 @@ impl ModelCall {
             parameters,
             digest: digest.into(),
             notes: Cow::Owned(notes),
+            forwarded: None,
         };
         let (hash, agent) = (&self.policy.snapshot.hash, self.permit.agent());
         calls.recorder.record(&self.context, hash, agent, &record, extra).await

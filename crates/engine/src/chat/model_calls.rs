@@ -15,8 +15,8 @@ pub(crate) struct ModelCalls {
     pub(crate) provider: Option<Provider>,
     pub(crate) in_flight: InFlightCalls,
     pub(super) governor: Arc<Governor>,
-    pub(super) recorder: Recorder,
-    pub(super) meters: Arc<Meters>,
+    pub(crate) recorder: Recorder,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl ModelCalls {

@@ -10,7 +10,7 @@ use life_agent_groq::{Client, ClientStatus, GROQ_BASE_URL, Model, Settings};
 use life_agent_policy::document::{Llm as Defaults, Policy};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::LlmConfig;
+use crate::config::{CallLimits, LlmConfig};
 use crate::error::OpenError;
 use crate::policy::ActivePolicy;
 
@@ -21,20 +21,26 @@ const CUSTOM_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Provider {
     pub(crate) model: Arc<dyn Model>,
     /// The client of the configured provider; `None` for a model of an embedding program.
-    client: Option<Client>,
+    pub(crate) client: Option<Client>,
     /// Host and port of its address.
     pub(crate) base_host: String,
     /// The base of the seeds of requests.
     pub(crate) seed: u64,
     /// Time limit of one call, retries included.
     pub(crate) timeout: Duration,
-    pub(crate) key: OwnKey,
+    pub(crate) key: Arc<OwnKey>,
 }
 
 impl Provider {
-    pub(crate) fn open(config: &LlmConfig, policy: &Policy, seed: u64) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        config: &LlmConfig,
+        limits: &CallLimits,
+        policy: &Policy,
+        seed: u64,
+    ) -> Result<Self, OpenError> {
         let base_url = config.base_url.clone().unwrap_or_else(|| GROQ_BASE_URL.to_owned());
         let mut settings = Settings::new(config.api_key.clone());
+        limits.apply(&mut settings);
         if let Some(timeout) = config.timeout {
             let timeouts = &mut settings.timeouts;
             timeouts.whole = timeout;
@@ -50,7 +56,7 @@ impl Provider {
         let timeout = settings.timeouts.whole;
         let client = Client::new(settings, Arc::new(SecretRedactor))
             .map_err(|error| OpenError::Llm(error.to_string()))?;
-        let key = OwnKey(config.api_key.expose_secret().trim().into());
+        let key = Arc::new(OwnKey::new(&config.api_key));
         let model: Arc<dyn Model> = Arc::new(client.clone());
         let (client, base_host) = (Some(client), host.unwrap_or_default());
         Ok(Self { model, client, base_host, seed, timeout, key })
@@ -58,7 +64,8 @@ impl Provider {
 
     /// A provider around the model of an embedding program.
     pub(crate) fn custom(model: Arc<dyn Model>, seed: u64) -> Self {
-        let (base_host, key) = (String::new(), OwnKey(SecretString::from(String::new())));
+        let key = Arc::new(OwnKey(SecretString::from(String::new())));
+        let base_host = String::new();
         Self { model, client: None, base_host, seed, timeout: CUSTOM_TIMEOUT, key }
     }
 
@@ -68,12 +75,18 @@ impl Provider {
 
     /// The redactor of replies; also removes the provider's key.
     pub(crate) fn redactor<'r>(&'r self, policy: &'r ActivePolicy) -> Both<'r> {
-        Both(&self.key, policy.chain.redactor())
+        Both(self.key.as_ref(), policy.chain.redactor())
     }
 }
 
 /// Removes the provider's key from its replies: no pattern may know its shape.
 pub(crate) struct OwnKey(SecretString);
+
+impl OwnKey {
+    pub(crate) fn new(key: &SecretString) -> Self {
+        Self(key.expose_secret().trim().into())
+    }
+}
 
 impl Redact for OwnKey {
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
@@ -87,7 +100,7 @@ impl Redact for OwnKey {
 }
 
 /// Two redactors in sequence.
-pub(crate) struct Both<'r>(&'r dyn Redact, &'r dyn Redact);
+pub(crate) struct Both<'r>(pub(crate) &'r dyn Redact, pub(crate) &'r dyn Redact);
 
 impl Redact for Both<'_> {
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {

@@ -149,7 +149,7 @@ impl ModelCall {
             }
             if guard.is_due() {
                 // The permit covers the text so far, of which a part is released now.
-                self.judge(calls, guard.messages(&llm.key), Vec::new()).await?;
+                self.judge(calls, guard.messages(llm.key.as_ref()), Vec::new()).await?;
                 for (field, text) in guard.release(&redactor) {
                     hear(StreamItem::Text(field, text));
                 }

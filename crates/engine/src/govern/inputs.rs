@@ -2,7 +2,7 @@
 
 use life_agent_domain::governance::command::Command;
 use life_agent_domain::governance::gate::{GateInputs, KillSwitch, Rate, TargetFact};
-use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_domain::governance::ids::Principal;
 
 use crate::policy::ActivePolicy;
 
@@ -17,7 +17,7 @@ pub(crate) enum Metered {
 pub(crate) trait InputSource {
     fn kill_switch(&self) -> KillSwitch;
     /// Counts a request against its caller's rate limit.
-    fn rate(&self, principal: &Principal, agent: Option<&AgentId>) -> Rate;
+    fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate;
 }
 
 /// A replay: the decision must not depend on the moment.
@@ -28,7 +28,7 @@ impl InputSource for ReplayInputs {
         KillSwitch::Off
     }
 
-    fn rate(&self, _: &Principal, _: Option<&AgentId>) -> Rate {
+    fn rate(&self, _: &Principal, _: Command<'_>) -> Rate {
         Rate::Within
     }
 }
@@ -44,7 +44,7 @@ pub(crate) fn gather(
     targets: Vec<TargetFact>,
 ) -> GateInputs {
     let rate = match metered {
-        Metered::Yes => source.rate(principal, command.agent()),
+        Metered::Yes => source.rate(principal, command),
         Metered::No => Rate::Within,
     };
     let intent = match command {

@@ -11,22 +11,50 @@ use life_agent_domain::governance::ids::{AgentId, Principal};
 /// Requests between two removals of idle pairs, so that memory follows the current traffic.
 const PRUNE_EVERY: u32 = 4096;
 
+/// Model calls that may come at once, in seconds of the rate: clients make several at a time, and those
+/// of all agents of a key count together.
+const MODEL_BURST: u32 = 10;
+
+type Buckets = DefaultKeyedRateLimiter<(Principal, Option<AgentId>)>;
+
 pub(crate) struct Limiter {
-    buckets: Option<DefaultKeyedRateLimiter<(Principal, Option<AgentId>)>>,
+    buckets: Option<Buckets>,
+    /// Of model calls.
+    model: Option<Buckets>,
     clock: DefaultClock,
     asked: AtomicU32,
 }
 
 impl Limiter {
-    /// `rps` requests per second with a burst of the same size; 0 disables the limit.
+    /// `rps` requests per second with a burst of the same size, ten times as large for model calls; 0
+    /// disables the limit.
     pub(crate) fn new(rps: u32) -> Self {
-        let buckets = NonZeroU32::new(rps).map(|rps| RateLimiter::keyed(Quota::per_second(rps)));
-        Self { buckets, clock: DefaultClock::default(), asked: AtomicU32::new(0) }
+        let rps = NonZeroU32::new(rps);
+        let buckets = rps.map(|rps| RateLimiter::keyed(Quota::per_second(rps)));
+        let burst = NonZeroU32::MIN.saturating_add(MODEL_BURST - 1);
+        let model = rps.map(|rps| {
+            RateLimiter::keyed(Quota::per_second(rps).allow_burst(rps.saturating_mul(burst)))
+        });
+        Self { buckets, model, clock: DefaultClock::default(), asked: AtomicU32::new(0) }
     }
 
     /// Counts a request.
     pub(crate) fn take(&self, principal: &Principal, agent: Option<&AgentId>) -> Rate {
-        let Some(buckets) = &self.buckets else { return Rate::Within };
+        self.take_from(self.buckets.as_ref(), principal, agent)
+    }
+
+    /// Counts a model call.
+    pub(crate) fn take_model(&self, principal: &Principal) -> Rate {
+        self.take_from(self.model.as_ref(), principal, None)
+    }
+
+    fn take_from(
+        &self,
+        buckets: Option<&Buckets>,
+        principal: &Principal,
+        agent: Option<&AgentId>,
+    ) -> Rate {
+        let Some(buckets) = buckets else { return Rate::Within };
         if self.asked.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == PRUNE_EVERY - 1 {
             buckets.retain_recent();
         }
@@ -54,6 +82,8 @@ mod tests {
         assert_eq!(limiter.take(&me, Some(&agent)), Rate::Within);
         assert_eq!(limiter.take(&me, Some(&agent)), Rate::Exceeded { retry_after: 1 });
         assert_eq!(limiter.take(&me, None), Rate::Within);
+        let burst = (0..21).filter(|_| limiter.take_model(&me) == Rate::Within).count();
+        assert_eq!(burst, 20, "model calls come in bursts");
         assert_eq!(limiter.take(&you, Some(&agent)), Rate::Within);
     }
 

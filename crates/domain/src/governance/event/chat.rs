@@ -45,6 +45,62 @@ pub struct ChatRecord<'a> {
     /// The findings of the gates in the request.
     #[serde(flatten)]
     pub notes: Cow<'a, GateNotes>,
+    /// What only calls have that were forwarded for a client of a model API.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<ForwardedCall<'a>>,
+}
+
+/// The part of a row that only forwarded calls have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForwardedCall<'a> {
+    /// The provider's name in the policy.
+    pub provider: Cow<'a, str>,
+    /// Whether the response was a stream.
+    pub stream: bool,
+    /// What differs between the request that came and the one that was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Cow<'a, str>>,
+    /// The texts of a response that is no chat completion, or of one that was cut off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
+    /// In place of texts that are too large for a row: their digests and sizes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<TextDigest>,
+}
+
+/// The digest and size of a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextDigest {
+    /// The role of the message, or the name of the text.
+    pub role: String,
+    /// BLAKE3 of the text, in hex.
+    pub blake3: String,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// The payload of `llm.begun`: a stream begins, and its end will be an `llm.chat` or a `gate.denied`
+/// row. Without one, the outcome is unknown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChatBegunRecord<'a> {
+    /// The endpoint that makes the call.
+    pub endpoint: Cow<'a, str>,
+    /// The model.
+    pub model: Cow<'a, str>,
+    /// The provider's name in the policy.
+    pub provider: Cow<'a, str>,
+    /// Whether the response was asked for as a stream.
+    pub stream: bool,
+    /// The digest of the request, as in `llm.chat`.
+    pub digest: Cow<'a, str>,
+}
+
+impl Record for ChatBegunRecord<'_> {
+    const KINDS: &'static [EventKind] = &[EventKind::ChatBegun];
+
+    fn is_effect(&self) -> bool {
+        false
+    }
 }
 
 /// The outcome of a model call.
@@ -73,6 +129,11 @@ pub enum CallOutcome<'a> {
         error: Cow<'a, str>,
         /// The cause, redacted.
         message: Cow<'a, str>,
+    },
+    /// The caller disconnected, or the service stopped, before the response was complete.
+    Stopped {
+        /// The cost so far, if the provider reports it.
+        usage: Option<TokenUsage>,
     },
 }
 

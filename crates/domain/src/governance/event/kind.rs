@@ -21,6 +21,8 @@ pub enum EventKind {
     PolicyRejected,
     /// The model answered a conversation.
     Chat,
+    /// A streamed call of the model began.
+    ChatBegun,
     /// The kill switch went on.
     KillSwitchOn,
     /// The kill switch went off.
@@ -49,7 +51,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 21] = [
+    pub const ALL: [EventKind; 22] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -59,6 +61,7 @@ impl EventKind {
         EventKind::PolicyReload,
         EventKind::PolicyRejected,
         EventKind::Chat,
+        EventKind::ChatBegun,
         EventKind::KillSwitchOn,
         EventKind::KillSwitchOff,
         EventKind::ServiceStarted,
@@ -85,6 +88,7 @@ impl EventKind {
             EventKind::PolicyReload => "policy.reload",
             EventKind::PolicyRejected => "policy.rejected",
             EventKind::Chat => "llm.chat",
+            EventKind::ChatBegun => "llm.begun",
             EventKind::KillSwitchOn => "kill_switch.on",
             EventKind::KillSwitchOff => "kill_switch.off",
             EventKind::ServiceStarted => "service.started",

@@ -111,6 +111,7 @@ fn a_model_call_is_read_back_and_a_failed_one_had_no_effect() {
             parameters: [("model".into(), Cow::Owned(json!("m")))].into(),
             digest: "d".into(),
             notes: Cow::Owned(notes()),
+            forwarded: None,
         };
         assert_eq!(record.is_effect(), effect);
         let read: ChatRecord<'_> = row("llm.chat", &record).read().unwrap();

@@ -1,0 +1,396 @@
+//! One forwarded call: from the permit over the provider's response to its row.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use life_agent_domain::governance::command::{Chat, Kind, Message};
+use life_agent_domain::governance::event::CallOutcome;
+use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
+use life_agent_groq::raw_json::{Role, repair_surrogates, rewrite};
+use life_agent_groq::{
+    ChatReply, Exchange, ForwardError, ForwardRequest, Forwarded, ForwardedBody, Redacted, Usage,
+    redacted_text,
+};
+use life_agent_observer::SideWrite;
+use life_agent_policy::llm::matches;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::Endpoint;
+use super::providers::Upstream;
+use super::request::Prepared;
+use super::service::ProxyService;
+use super::texts::{is_media_text, leaves, of_response};
+use super::types::{ProxyBody, ProxyError, ProxyReply, ProxyRequest};
+use super::withheld;
+use crate::chat::{Both, CallFailure};
+use crate::context::RequestContext;
+use crate::error::{DenialReport, EngineError};
+use crate::policy::ActivePolicy;
+
+/// A permitted call.
+pub(super) struct Call {
+    pub(super) context: RequestContext,
+    pub(super) policy: Arc<ActivePolicy>,
+    pub(super) permit: Permit<Chat>,
+    pub(super) endpoint: Endpoint,
+    pub(super) upstream: Upstream,
+    /// The bytes that are sent.
+    bytes: Bytes,
+    headers: Vec<(String, String)>,
+    /// The request as a value, for the row.
+    pub(super) body: Redacted,
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) changed: Vec<&'static str>,
+    pub(super) digest: String,
+    begun: Instant,
+}
+
+/// What ended the wait for the provider.
+pub(super) enum Ended {
+    /// The caller disconnected.
+    Caller,
+    /// The service stops.
+    Service,
+}
+
+impl ProxyService {
+    /// Forwards a request. The reply is complete and recorded, or a stream whose end means that.
+    pub(crate) async fn forward(
+        &self,
+        context: &RequestContext,
+        request: ProxyRequest,
+    ) -> Result<ProxyReply, ProxyError> {
+        let begun = Instant::now();
+        let policy = self.governor.policy();
+        let prepared = self.prepare(context, &policy, &request).await?;
+        self.check_model(context, &policy, &prepared).await?;
+        let endpoint = request.endpoint;
+        let upstream = self.upstream(&policy, endpoint.dialect(), &prepared.model)?;
+        let Prepared { permit, bytes, body, model, stream, changed } = prepared;
+        let body = Redacted::of(body, policy.chain.redactor());
+        let digest = Exchange::digest(&body);
+        let call = Call {
+            context: context.clone(),
+            policy,
+            permit,
+            endpoint,
+            upstream,
+            bytes,
+            headers: request.headers,
+            body,
+            model,
+            stream,
+            changed,
+            digest,
+            begun,
+        };
+        let cancel = CancellationToken::new();
+        // A caller that disconnects drops this future, and with it the guard.
+        let guard = cancel.clone().drop_guard();
+        if stream {
+            return self.stream_call(call, cancel, guard).await;
+        }
+        let service = self.clone();
+        let work = async move {
+            let reply = call.whole(&service, &cancel).await;
+            Ok(reply.map(|reply| (reply, call, cancel)))
+        };
+        let (reply, call, cancel) = self.calls.in_flight.run(work).await??;
+        match reply {
+            Whole::Reply(reply) => {
+                drop(guard.disarm());
+                Ok(reply)
+            }
+            Whole::Stream(forwarded) => Ok(self.pump(call, cancel, guard, forwarded)),
+        }
+    }
+
+    /// Denies models that the policy does not name.
+    async fn check_model(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        prepared: &Prepared,
+    ) -> Result<(), EngineError> {
+        let allowed = &policy.snapshot.policy.llm.models;
+        if allowed.is_empty() || allowed.iter().any(|glob| matches(glob, &prepared.model)) {
+            return Ok(());
+        }
+        let model = policy.chain.redactor().redact(&prepared.model).into_owned();
+        let denial = Denial {
+            principal: context.principal.clone(),
+            command: prepared.permit.command().clone(),
+            gate: "models",
+            refusal: Refusal {
+                reason: Reason::RuleDeny,
+                rule: Some("llm.models".to_owned()),
+                message: format!(
+                    "the policy does not allow the model `{model}`; name one of `llm.models`"
+                ),
+                retry_after: None,
+            },
+            trace: prepared.permit.trace().clone(),
+        };
+        Err(self.governor.deny(context, policy, denial, Vec::new()).await)
+    }
+}
+
+/// What a request without `stream` gets.
+enum Whole {
+    Reply(ProxyReply),
+    /// The provider streams although nothing asked for it.
+    Stream(Forwarded),
+}
+
+impl Call {
+    async fn whole(
+        &self,
+        service: &ProxyService,
+        cancel: &CancellationToken,
+    ) -> Result<Whole, ProxyError> {
+        let forwarded = self.open(service, cancel).await?;
+        match forwarded.body {
+            ForwardedBody::Whole(body) => {
+                Ok(Whole::Reply(self.finish_whole(service, forwarded.headers, body).await?))
+            }
+            ForwardedBody::Stream(_) => Ok(Whole::Stream(forwarded)),
+        }
+    }
+
+    /// Sends the request; an error is recorded.
+    pub(super) async fn open(
+        &self,
+        service: &ProxyService,
+        cancel: &CancellationToken,
+    ) -> Result<Forwarded, ProxyError> {
+        let request = ForwardRequest {
+            path: self.endpoint.path().to_owned(),
+            body: Some(self.bytes.clone()),
+            headers: self.headers.clone(),
+            model: self.model.clone(),
+        };
+        let sent = Instant::now();
+        let forwarded = self.until(service, cancel, self.upstream.forward(&request)).await;
+        self.context.add_model_time(sent.elapsed());
+        match forwarded {
+            Ok(Ok(forwarded)) => Ok(forwarded),
+            Ok(Err(error)) => Err(self.failed(service, error).await),
+            Err(ended) => Err(self.stopped(service, ended, BTreeMap::new(), None).await),
+        }
+    }
+
+    /// Waits for the provider, unless something ends the wait.
+    pub(super) async fn until<T>(
+        &self,
+        service: &ProxyService,
+        cancel: &CancellationToken,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        tokio::select! {
+            biased;
+            () = service.calls.in_flight.stopped() => Err(Ended::Service),
+            () = cancel.cancelled() => Err(Ended::Caller),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Judges a complete response and records it.
+    pub(super) async fn finish_whole(
+        &self,
+        service: &ProxyService,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<ProxyReply, ProxyError> {
+        let mut changed = self.changed.clone();
+        let unreadable = || EngineError::LlmFailed {
+            message: "the model provider sent something unreadable".to_owned(),
+        };
+        let mut text = String::from_utf8_lossy(&body);
+        if let Cow::Owned(repaired) = repair_surrogates(&text) {
+            changed.push("half-characters");
+            text = Cow::Owned(repaired);
+        }
+        let mut value: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        if drop_token_lists(&mut value) {
+            changed.push("logprobs");
+            text = Cow::Owned(value.to_string());
+        }
+        let usage = Usage::of(&value);
+        let model = value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let redactor = self.redactor();
+        let of_key = Redacted::of(value.clone(), self.upstream.key.as_ref());
+        let judged = self.judge(service, of_response(&of_key), self.usage(&model, usage)).await;
+        let notes = match judged {
+            Ok(permit) => GateNotes::from(permit.trace()),
+            Err(error) => return self.withhold(error, headers, &of_key),
+        };
+        let redacted = rewrite(&text, &mut |path, role, text| {
+            let media = role == Role::Value && is_media_text(path, text);
+            if media { None } else { redacted_text(text, &redactor) }
+        });
+        let redacted = match redacted {
+            Ok(Cow::Borrowed(_)) => None,
+            Ok(Cow::Owned(new)) => Some(new),
+            // A key that appears twice: only the value that was judged goes on.
+            Err(_) => Some(Redacted::of(value.clone(), &redactor).to_string()),
+        };
+        if let Some(new) = redacted {
+            changed.push("credentials");
+            value = serde_json::from_str(&new).map_err(|_| unreadable())?;
+            text = Cow::Owned(new);
+        }
+        self.record_whole(service, &value, usage, &notes).await?;
+        service.calls.meters.done(Kind::Chat, self.begun);
+        let body = match text {
+            Cow::Borrowed(_) => body,
+            Cow::Owned(text) => text.into_bytes(),
+        };
+        Ok(ProxyReply { headers, changed, withheld: None, body: ProxyBody::Whole(body) })
+    }
+
+    async fn record_whole(
+        &self,
+        service: &ProxyService,
+        value: &Value,
+        usage: Option<Usage>,
+        notes: &GateNotes,
+    ) -> Result<u64, EngineError> {
+        let value = Redacted::of(value.clone(), &self.redactor()).into_value();
+        let reply = ChatReply::from_raw(value.clone()).ok();
+        let mut texts = BTreeMap::new();
+        if reply.is_none() && !self.endpoint.returns_numbers() {
+            let mut found = Vec::new();
+            leaves(&value, &mut found);
+            texts.insert("response".to_owned(), found.join("\n"));
+        }
+        let calls = value.pointer("/choices/0/message/tool_calls").filter(|calls| !calls.is_null());
+        let model = value.get("model").and_then(Value::as_str).unwrap_or_default();
+        let text = |text: &str| Cow::Owned(text.to_owned());
+        let outcome = CallOutcome::Answered {
+            model: text(model),
+            content: reply.as_ref().map_or(Cow::Borrowed(""), |reply| text(&reply.content)),
+            tool_calls: calls.map(Cow::Borrowed),
+            finish_reason: reply
+                .as_ref()
+                .and_then(|reply| reply.finish_reason.as_deref())
+                .map(text),
+            usage: usage.map(Into::into),
+            answer: Cow::Borrowed(notes),
+        };
+        self.record(service, outcome, texts, self.usage(model, usage)).await
+    }
+
+    /// The reply in place of a refused response; other denials (a kill switch) are errors.
+    fn withhold(
+        &self,
+        error: EngineError,
+        headers: Vec<(String, String)>,
+        original: &Value,
+    ) -> Result<ProxyReply, ProxyError> {
+        let report = withheld_by(error)?;
+        let body = withheld::whole(self.endpoint, original, &withheld::words(&report)).to_string();
+        Ok(ProxyReply {
+            headers,
+            changed: self.changed.clone(),
+            withheld: Some(report.reason.code()),
+            body: ProxyBody::Whole(body.into_bytes()),
+        })
+    }
+
+    /// Sends texts of the model through the gates. A refusal is recorded, with the usage in `extra`.
+    pub(super) async fn judge(
+        &self,
+        service: &ProxyService,
+        messages: Vec<Message>,
+        extra: Vec<SideWrite>,
+    ) -> Result<Permit<Chat>, EngineError> {
+        let response = Chat { messages };
+        service.governor.permit_reply(&self.context, &self.policy, response, extra).await
+    }
+
+    /// Records a failed call; returns the error of its caller.
+    pub(super) async fn failed(&self, service: &ProxyService, failure: ForwardError) -> ProxyError {
+        let ForwardError { error, rejection } = failure;
+        let CallFailure { label, asked, error } = CallFailure::from(error);
+        // Errors of the caller keep the provider's status; the others are the service's to report.
+        let rejection = rejection.filter(|r| (400..500).contains(&r.status) || r.status == 529);
+        if asked {
+            let redactor = self.policy.chain.redactor();
+            let words =
+                rejection.as_ref().map(|r| r.message.clone()).filter(|words| !words.is_empty());
+            let message = words.unwrap_or_else(|| error.to_string());
+            let message = redactor.redact(&message).into_owned();
+            let outcome = CallOutcome::Failed { error: label.into(), message: message.into() };
+            if let Err(error) = self.record(service, outcome, BTreeMap::new(), Vec::new()).await {
+                return error.into();
+            }
+        }
+        match rejection {
+            Some(rejection) => ProxyError::Rejected(rejection),
+            None => ProxyError::Engine(error),
+        }
+    }
+
+    /// Records a call that was cut off, with what had arrived.
+    pub(super) async fn stopped(
+        &self,
+        service: &ProxyService,
+        ended: Ended,
+        texts: BTreeMap<String, String>,
+        usage: Option<Usage>,
+    ) -> ProxyError {
+        let extra = self.usage("", usage);
+        let outcome = CallOutcome::Stopped { usage: usage.map(Into::into) };
+        if let Err(error) = self.record(service, outcome, texts, extra).await {
+            return error.into();
+        }
+        match ended {
+            Ended::Service => ProxyError::Engine(CallFailure::stopping().error),
+            Ended::Caller => {
+                ProxyError::Engine(EngineError::Conflict("the caller disconnected".to_owned()))
+            }
+        }
+    }
+
+    pub(super) fn redactor(&self) -> Both<'_> {
+        Both(self.upstream.key.as_ref(), self.policy.chain.redactor())
+    }
+
+    pub(super) fn done(&self, service: &ProxyService) {
+        service.calls.meters.done(Kind::Chat, self.begun);
+    }
+}
+
+/// The report of a refused text; any other error stays one.
+pub(super) fn withheld_by(error: EngineError) -> Result<Box<DenialReport>, ProxyError> {
+    match error {
+        EngineError::Denied(report)
+            if matches!(
+                report.reason,
+                Reason::RiskPattern | Reason::RuleDeny | Reason::OpaDeny
+            ) =>
+        {
+            Ok(report)
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// Lists of single tokens spell out what redaction removes from the text. Returns whether there were
+/// any.
+fn drop_token_lists(response: &mut Value) -> bool {
+    let choices = response.get_mut("choices").and_then(Value::as_array_mut);
+    let mut found = false;
+    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if choice.get("logprobs").is_some_and(|list| !list.is_null()) {
+            choice.remove("logprobs");
+            found = true;
+        }
+    }
+    found
+}
