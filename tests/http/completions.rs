@@ -41,7 +41,7 @@ fn streamed_call(first: &str, second: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn what_the_service_does_not_know_passes_through_both_ways() {
+async fn fields_that_the_service_does_not_know_pass_through_both_ways() {
     let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
     let sent = json!({
         "model": "some/model", "top_p": 0.5, "max_tokens": 100, "user": "bo", "stop": ["\n\n"],
@@ -53,14 +53,7 @@ async fn what_the_service_does_not_know_passes_through_both_ways() {
     assert_eq!(answer["service_tier"], "on_demand");
     assert_eq!(answer["usage"]["queue_time"], 0.01);
     assert_eq!(answer["x_groq"]["id"], "req_1");
-    let body = &provider.seen()[0].body;
-    for (field, value) in sent.as_object().unwrap() {
-        if field != "max_tokens" {
-            assert_eq!(&body[field], value, "{field}");
-        }
-    }
-    assert_eq!(body["max_completion_tokens"], 100);
-    assert!(body.get("max_tokens").is_none(), "{body}");
+    assert_eq!(provider.seen()[0].body, with(sent.clone()));
     let row = app.journal_of("&kind=llm.chat").await.remove(0).json();
     assert_eq!(row["endpoint"], PATH);
     assert_eq!(row["parameters"]["made_up"], sent["made_up"]);
@@ -68,13 +61,16 @@ async fn what_the_service_does_not_know_passes_through_both_ways() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_as_the_policy_says() {
+async fn only_the_model_is_added_and_a_header_says_so() {
     let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
-    app.post(PATH, &with(json!({"temperature": null}))).await.ok();
-    let body = &provider.seen()[0].body;
-    assert_eq!(body["model"], "openai/gpt-oss-120b");
-    assert_eq!((&body["temperature"], &body["max_completion_tokens"]), (&json!(0.0), &json!(2048)));
-    assert_eq!(body["seed"], life_agent_groq::seed(42, "default", 0));
+    let answer = app.post(PATH, &with(json!({"temperature": null}))).await;
+    answer.ok();
+    assert_eq!(answer.header("X-Life-Agent-Changed"), Some("model"));
+    let mut expected = with(json!({"temperature": null}));
+    expected["model"] = json!("openai/gpt-oss-120b");
+    assert_eq!(provider.seen()[0].body, expected);
+    let answer = app.post(PATH, &with(json!({"model": "m"}))).await;
+    assert_eq!(answer.header("X-Life-Agent-Changed"), None);
 }
 
 #[tokio::test]
@@ -140,7 +136,10 @@ async fn a_credential_never_reaches_the_provider_wherever_it_stands() {
 
 #[tokio::test]
 async fn what_cannot_be_checked_is_refused_with_its_place() {
-    let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
+    let provider = StandIn::start(vec![Answer::text("A road.")]).await.unwrap();
+    let policy = "version: '1'\nallowed_dirs: [plans]\nllm: {media: deny}\n";
+    let setup = model_setup(&provider).policy(policy).set("LLM_MAX_BODY_BYTES", "1048576");
+    let app = setup.start().await;
     let part = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     for (path, body) in [
         (
@@ -158,7 +157,7 @@ async fn what_cannot_be_checked_is_refused_with_its_place() {
         ("logprobs", json!({"logprobs": true})),
         ("top_logprobs", json!({"top_logprobs": 3})),
         ("modalities", json!({"modalities": ["text", "audio"]})),
-        ("max_completion_tokens", json!({"max_completion_tokens": 8193})),
+        ("max_completion_tokens", json!({"max_completion_tokens": 0})),
         ("max_tokens", json!({"max_tokens": 0})),
         ("temperature", json!({"temperature": 2.5})),
         ("stream", json!({"stream": "yes"})),
@@ -183,12 +182,16 @@ async fn the_arguments_of_a_tool_call_are_gated_like_any_text() {
     let answers = vec![Answer::tool_call("open_gate", &hostile), streamed_call(first, second)];
     let (_provider, app) = with_model(answers).await;
     let whole = app.post(PATH, &with(json!({}))).await;
-    let error = whole.error(422, "prompt_risky");
-    assert!(error["message"].as_str().unwrap().contains("the model's answer"), "{error}");
+    assert_eq!(whole.header("X-Life-Agent-Withheld"), Some("prompt_risky"));
+    let choice = whole.ok()["choices"][0].clone();
+    assert_eq!(choice["finish_reason"], "content_filter");
+    assert!(choice["message"].get("tool_calls").is_none(), "{choice}");
+    assert!(choice["message"]["content"].as_str().unwrap().contains("withheld"), "{choice}");
     let streamed = app.post(PATH, &with(json!({"stream": true}))).await;
     let (chunks, done) = chunks_of(&streamed);
-    assert!(!done, "{streamed:?}");
-    assert_eq!(chunks.last().unwrap()["error"]["code"], "prompt_risky");
+    assert!(done, "{streamed:?}");
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(app.journal_of("&kind=gate.denied").await.len(), 2);
     for answer in [whole, streamed] {
         assert!(!answer.text().contains("preserve-root"), "{answer:?}");
     }
@@ -203,7 +206,7 @@ async fn a_stream_has_the_form_that_clients_of_openai_read() {
     let (chunks, done) = chunks_of(&app.post(PATH, &with(asked)).await);
     assert!(done);
     assert_eq!(provider.seen()[0].body["stream_options"]["include_usage"], true);
-    assert!(chunks.len() > 5);
+    assert_eq!(chunks.len(), words.len() + 2, "every chunk of the provider arrives");
     for chunk in &chunks {
         assert_eq!(chunk["object"], "chat.completion.chunk");
         assert_eq!(
@@ -216,15 +219,15 @@ async fn a_stream_has_the_form_that_clients_of_openai_read() {
         chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(chunks.iter().map(text).collect::<String>(), words.concat());
-    let [.., end, usage] = chunks.as_slice() else { panic!("{chunks:?}") };
+    let end = chunks.last().unwrap();
     assert_eq!(end["choices"][0]["finish_reason"], "stop");
-    assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(18)));
+    assert_eq!(end["x_groq"]["usage"]["total_tokens"], 18);
 
     let (chunks, done) = chunks_of(&app.post(PATH, &with(json!({"stream": true}))).await);
-    let [.., call, end] = chunks.as_slice() else { panic!("{chunks:?}") };
-    let call = &call["choices"][0]["delta"]["tool_calls"][0];
-    assert_eq!((&call["index"], &call["id"]), (&json!(0), &json!("call_1")));
-    assert_eq!(call["function"]["arguments"], "{\"slowly\": true}");
+    let [first, second, end] = chunks.as_slice() else { panic!("{chunks:?}") };
+    let call = |chunk: &Value| chunk["choices"][0]["delta"]["tool_calls"][0].clone();
+    assert_eq!((&call(first)["index"], &call(first)["id"]), (&json!(0), &json!("call_1")));
+    assert_eq!(call(second)["function"]["arguments"], "ly\": true}");
     assert_eq!(end["choices"][0]["finish_reason"], "tool_calls");
     assert!(done && chunks.iter().all(|chunk| chunk.get("usage").is_none()), "{chunks:?}");
     assert_eq!(app.journal_of("&kind=llm.chat").await.len(), 2);

@@ -46,6 +46,7 @@ mod logs;
 mod manners;
 mod memory;
 mod metrics;
+mod model_proxy;
 mod no_effect;
 mod opa;
 mod openapi;

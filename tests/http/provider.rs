@@ -49,8 +49,11 @@ async fn called(
     policy: Option<&str>,
 ) -> (StandIn, TestApp, Told) {
     let provider = StandIn::start(script).await.unwrap();
-    let mut setup =
-        model_setup(&provider).set("GROQ_TIMEOUT_SECONDS", "2").set("LOG_LEVEL", "TRACE");
+    let mut setup = model_setup(&provider)
+        .set("GROQ_TIMEOUT_SECONDS", "2")
+        .set("LOG_LEVEL", "TRACE")
+        .set("LLM_IDLE_SECONDS", "2")
+        .set("LLM_MAX_RESPONSE_BYTES", "2097152");
     if let Some(policy) = policy {
         setup = setup.policy(policy);
     }
@@ -88,8 +91,20 @@ async fn assert_discreet(mut app: TestApp, told: &Told, what: &str) {
 
 /// On every way to the model, such an answer is told with this code, has one row, and no effect.
 async fn each_way(what: &str, code: &'static str, answer: impl Fn(&str, bool) -> Answer) {
+    each_of(&WAYS, what, code, code, answer).await;
+}
+
+/// The same with another code on the ways that keep the provider's status.
+async fn each_of(
+    ways: &[(&'static str, bool)],
+    what: &str,
+    own: &'static str,
+    forwarded: &'static str,
+    answer: impl Fn(&str, bool) -> Answer,
+) {
     let mut calls = tokio::task::JoinSet::new();
-    for way in WAYS {
+    for way in ways.iter().copied() {
+        let code = if way.0.starts_with("/v1/") { forwarded } else { own };
         let what = format!("{what} on {} (stream: {})", way.0, way.1);
         let answer = answer(way.0, way.1);
         calls.spawn(async move {
@@ -114,18 +129,21 @@ fn words() -> String {
 #[tokio::test]
 async fn a_provider_at_its_limit_is_told_as_overloaded() {
     let limited = || Answer::error(429, "rate_limit_exceeded", "slow down");
-    each_way("429", "overloaded", |_, _| limited()).await;
+    let limit = "rate_limit_exceeded";
+    each_of(&WAYS, "429", "overloaded", limit, |_, _| limited()).await;
     let asking = |_: &str, _| limited().header("retry-after", "60");
-    each_way("429 with retry-after", "overloaded", asking).await;
-    each_way("498", "overloaded", |_, _| Answer::error(498, "capacity_exceeded", "full")).await;
+    each_of(&WAYS, "429 with retry-after", "overloaded", limit, asking).await;
+    let full = |_: &str, _| Answer::error(498, "capacity_exceeded", "full");
+    each_of(&WAYS, "498", "overloaded", "capacity_exceeded", full).await;
 }
 
 #[tokio::test]
 async fn a_provider_that_refuses_or_fails_is_told_as_failed() {
     each_way("500", "llm_failed", |_, _| Answer::new(500, "text/plain", words())).await;
-    each_way("401", "llm_failed", |_, _| Answer::error(401, "invalid_api_key", &words())).await;
+    let wrong_key = |_: &str, _| Answer::error(401, "invalid_api_key", &words());
+    each_of(&WAYS, "401", "llm_failed", "invalid_api_key", wrong_key).await;
     let gone = |_: &str, _| Answer::error(404, "model_not_found", "no such model");
-    each_way("404", "llm_failed", gone).await;
+    each_of(&WAYS, "404", "llm_failed", "model_not_found", gone).await;
     each_way("hanging up", "llm_failed", |_, _| Answer::hang_up()).await;
 }
 
@@ -144,8 +162,10 @@ async fn what_is_no_answer_is_told_as_failed() {
 
 #[tokio::test]
 async fn a_provider_without_end_runs_out_of_time() {
+    // Forwarded calls bound silence and not the length of a response in time.
+    let own: Vec<_> = WAYS.into_iter().filter(|(path, _)| !path.starts_with("/v1/")).collect();
     let slow = |path: &str, stream| good(path, stream).slowly(Duration::from_secs(1));
-    each_way("a byte a second", "timeout", slow).await;
+    each_of(&own, "a byte a second", "timeout", "timeout", slow).await;
     each_way("silence", "timeout", |_, _| Answer::silence()).await;
 }
 

@@ -11,9 +11,10 @@ use actix_web_lab::middleware::CatchPanic;
 use crate::endpoints;
 use crate::http::accept::PREFERENCE_APPLIED;
 use crate::http::middleware::cors::WithOrigin;
-use crate::http::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use crate::http::middleware::idempotency::IDEMPOTENCY_REPLAYED;
 use crate::http::middleware::request_context;
 use crate::http::middleware::request_id::X_REQUEST_ID;
+use crate::routes::proxy::{CHANGED, WITHHELD};
 use crate::state::AppState;
 
 /// The application as `main` and tests run it.
@@ -43,21 +44,16 @@ pub fn create_app(
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(endpoints::methods())
-        .allowed_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::HeaderName::from_static("x-api-key"),
-            header::HeaderName::from_static("last-event-id"),
-            header::HeaderName::from_static("prefer"),
-            IDEMPOTENCY_KEY,
-            X_REQUEST_ID,
-        ])
+        // SDKs send headers of their own, whose names change with their versions.
+        .allow_any_header()
         .expose_headers([
             X_REQUEST_ID,
             header::RETRY_AFTER,
             header::LOCATION,
             PREFERENCE_APPLIED,
             IDEMPOTENCY_REPLAYED,
+            CHANGED,
+            WITHHELD,
         ])
         .block_on_origin_mismatch(false)
         .max_age(600);

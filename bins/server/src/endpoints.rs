@@ -55,7 +55,17 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::kill_switch::SET_KILL_SWITCH,
     &routes::llm::CHAT,
     &routes::llm::STATUS,
-    &routes::completions::COMPLETIONS,
+    &routes::proxy::COMPLETIONS,
+    &routes::proxy::RESPONSES,
+    &routes::proxy::MESSAGES,
+    &routes::proxy::COUNT_TOKENS,
+    &routes::proxy::EMBEDDINGS,
+    &routes::proxy::TEXT_COMPLETIONS,
+    &routes::proxy::MODERATIONS,
+    &routes::proxy::RERANK,
+    &routes::proxy::TRANSCRIPTIONS,
+    &routes::proxy::MODELS,
+    &routes::proxy::MODEL,
 ];
 
 /// The endpoint of an operation.

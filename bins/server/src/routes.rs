@@ -3,7 +3,6 @@
 pub mod act;
 pub mod backtest;
 pub mod check;
-pub mod completions;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -17,6 +16,7 @@ pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod policy;
+pub mod proxy;
 pub mod state;
 pub mod tool;
 pub mod turn;

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::web;
-use life_agent_engine::{Config, Engine, LlmConfig, OpaMode, OpenError};
+use life_agent_engine::{CallLimits, Config, Engine, KeySource, LlmConfig, OpaMode, OpenError};
 use life_agent_observer_sqlite::Sqlite;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
@@ -111,6 +111,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
         allowed_origins: settings.allowed_origins.clone(),
+        max_model_body: settings.llm_max_body,
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
         in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
@@ -179,9 +180,31 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
             base_url: Some(settings.groq_base_url.clone()),
             timeout: Some(settings.groq_timeout),
         }),
+        call_limits: call_limits(settings),
         max_agents_in_memory: settings.max_agents_in_memory,
         agent_wait: settings.agent_wait,
         turn_workers: settings.turn_workers,
         turn_queue: settings.turn_queue,
+    }
+}
+
+/// The limits of model calls; keys of the policy's providers come from the environment or from files.
+fn call_limits(settings: &Settings) -> CallLimits {
+    let read_key = |source: &KeySource| {
+        let text = match source {
+            KeySource::Env(name) => std::env::var(name).ok(),
+            KeySource::File(path) => std::fs::read_to_string(path).ok(),
+        };
+        text.map(|text| text.trim().to_owned()).filter(|key| !key.is_empty()).map(Into::into)
+    };
+    CallLimits {
+        first_byte: settings.llm_first_byte,
+        between_bytes: settings.llm_idle,
+        max_concurrent: settings.llm_max_concurrent,
+        queue_wait: settings.llm_queue,
+        max_answer_bytes: settings.llm_max_response,
+        // An unreadable file is an empty one, which the client refuses when it starts.
+        extra_ca: settings.llm_ca_file.as_ref().map(|path| std::fs::read(path).unwrap_or_default()),
+        read_key: Arc::new(read_key),
     }
 }

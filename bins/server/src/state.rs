@@ -30,6 +30,8 @@ pub struct AppState {
     pub started: Instant,
     /// Canceled when the service begins to stop; event streams end then.
     pub stopping: CancellationToken,
+    /// Largest body of a `/v1` request, in bytes.
+    pub max_model_body: usize,
     /// Bounds the number of concurrent requests per path.
     pub in_flight: InFlight,
     /// One permit: a backtest reads and judges a long stretch of the journal.

@@ -151,6 +151,11 @@ impl Endpoint {
         Self { names_agent: true, ..self }
     }
 
+    /// Another bound on the body, in bytes.
+    pub const fn max_body(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
+    }
+
     /// The number of concurrent requests is bounded.
     pub const fn bounded(self) -> Self {
         Self { bounded: true, ..self }

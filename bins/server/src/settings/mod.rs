@@ -63,7 +63,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 32] = [
+pub const ALL: [Setting; 39] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -83,6 +83,13 @@ pub const ALL: [Setting; 32] = [
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
     plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
     plain("GROQ_TIMEOUT_SECONDS", Some("30"), "NUMBER", "how long one call of the model may take, further attempts included; 1 to 600"),
+    plain("LLM_FIRST_BYTE_SECONDS", None, "NUMBER", "the longest silence before a `/v1` response begins, 1 to 3600; without it GROQ_TIMEOUT_SECONDS if that is set, else 300"),
+    plain("LLM_IDLE_SECONDS", Some("60"), "NUMBER", "the longest silence within a response of the model, 1 to 3600"),
+    plain("LLM_MAX_CONCURRENT", Some("256"), "NUMBER", "model calls in flight at one provider; further calls wait"),
+    plain("LLM_QUEUE_SECONDS", Some("5"), "NUMBER", "how long a call waits for a place among the calls in flight, 0 to 60"),
+    plain("LLM_MAX_BODY_BYTES", Some("33554432"), "NUMBER", "largest body of a `/v1` request, in bytes"),
+    plain("LLM_MAX_RESPONSE_BYTES", Some("33554432"), "NUMBER", "largest response of the model, in bytes"),
+    plain("LLM_CA_FILE", None, "FILE", "certificates in PEM that model calls trust in addition to those of the system"),
     plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "further browser origins that may call, comma separated; `only:` in front replaces the defaults"),
     plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
@@ -140,6 +147,20 @@ pub struct Settings {
     pub groq_base_url: String,
     /// `GROQ_TIMEOUT_SECONDS`
     pub groq_timeout: Duration,
+    /// `LLM_FIRST_BYTE_SECONDS`, or its substitute.
+    pub llm_first_byte: Duration,
+    /// `LLM_IDLE_SECONDS`
+    pub llm_idle: Duration,
+    /// `LLM_MAX_CONCURRENT`
+    pub llm_max_concurrent: usize,
+    /// `LLM_QUEUE_SECONDS`
+    pub llm_queue: Duration,
+    /// `LLM_MAX_BODY_BYTES`
+    pub llm_max_body: usize,
+    /// `LLM_MAX_RESPONSE_BYTES`
+    pub llm_max_response: usize,
+    /// `LLM_CA_FILE`
+    pub llm_ca_file: Option<PathBuf>,
     /// `ALLOWED_ORIGINS`
     pub allowed_origins: Vec<String>,
     /// `PUBLIC_SERVER_URL`

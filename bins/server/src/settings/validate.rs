@@ -44,6 +44,13 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
         groq_timeout: read.one("GROQ_TIMEOUT_SECONDS", "a number from 1 to 600", model_timeout)?,
+        llm_first_byte: first_byte(read)?,
+        llm_idle: read.one("LLM_IDLE_SECONDS", "a number from 1 to 3600", silence)?,
+        llm_max_concurrent: read.one("LLM_MAX_CONCURRENT", "a whole number from 1", at_least_one)?,
+        llm_queue: read.one("LLM_QUEUE_SECONDS", "a number from 0 to 60", agent_wait)?,
+        llm_max_body: read.one("LLM_MAX_BODY_BYTES", "a number from 1024 to 1073741824", model_bytes)?,
+        llm_max_response: read.one("LLM_MAX_RESPONSE_BYTES", "a number from 1024 to 1073741824", model_bytes)?,
+        llm_ca_file: read.optional("LLM_CA_FILE", "a path", path)?,
         allowed_origins: read.one(
             "ALLOWED_ORIGINS",
             "exact origins such as `https://chatgpt.com`, comma separated, `only:` in front of a list that replaces the defaults",
@@ -200,6 +207,26 @@ fn url(text: &str) -> Option<String> {
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
     (web && plain).then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// The silence before a `/v1` response begins. Responses that are not streamed begin when they are
+/// complete, so the default is long; a limit that the operator set applies to them too.
+fn first_byte(read: Reader<'_>) -> Result<Duration, SettingError> {
+    const DEFAULT: Duration = Duration::from_secs(300);
+    let own = read.optional("LLM_FIRST_BYTE_SECONDS", "a number from 1 to 3600", silence)?;
+    let set = read.0.get("GROQ_TIMEOUT_SECONDS").filter(|found| found.from != "the default");
+    let whole = set.and_then(|found| model_timeout(&found.text));
+    Ok(own.or(whole).unwrap_or(DEFAULT))
+}
+
+fn silence(text: &str) -> Option<Duration> {
+    number::<f64>(text)
+        .filter(|seconds| (1.0..=3600.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+}
+
+fn model_bytes(text: &str) -> Option<usize> {
+    number(text).filter(|bytes| (1024..=1 << 30).contains(bytes))
 }
 
 /// The default origins and those of `text`; only those of `text` after `only:`.

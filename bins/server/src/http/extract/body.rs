@@ -109,6 +109,37 @@ async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, ApiError>
     Ok(body)
 }
 
+/// Reads a body of at most `max` bytes. Only silence ends it: a large body takes its time.
+pub(crate) async fn read_stream(
+    request: &HttpRequest,
+    mut payload: Payload,
+    max: usize,
+) -> Result<BytesMut, ApiError> {
+    let headers = request.headers();
+    if !is_json(headers) {
+        let message =
+            "send the body as `Content-Type: application/json`, in UTF-8 and uncompressed";
+        return Err(ApiError::new(Code::UnsupportedMediaType, message));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > max as u64) {
+        return Err(too_large(max));
+    }
+    let mut body = BytesMut::new();
+    loop {
+        let chunk = timeout(DEADLINE, payload.next()).await.map_err(|_| {
+            let message = "the body stopped arriving for 10 s; send it again without a pause";
+            ApiError::new(Code::RequestTimeout, message)
+        })?;
+        let Some(chunk) = chunk else { return Ok(body) };
+        let chunk = chunk.map_err(|error| broken(&error, max))?;
+        if body.len() + chunk.len() > max {
+            return Err(too_large(max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
 fn broken(error: &PayloadError, max: usize) -> ApiError {
     match error {
         PayloadError::Overflow => too_large(max),

@@ -1,6 +1,7 @@
 //! The middleware: [`request_context`] for every request, the others for some.
 
 pub mod access;
+pub mod aliases;
 pub mod cors;
 mod denials;
 pub mod envelope;
@@ -22,10 +23,11 @@ use crate::telemetry::logging;
 /// Assigns the request ID, and adds the error envelope, the headers, the metrics and the log line to the response.
 /// One middleware instead of four: each layer costs every request two allocations.
 pub async fn request_context<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let started = Instant::now();
+    aliases::apply(&mut request);
     let id = request_id::assign(&request);
     let response = logging::within(Rc::clone(&id), next.call(request)).await?;
     denials::record(&response, &id).await;
