@@ -181,7 +181,7 @@ impl ChatEvents {
             return Some(match self.0.next().await? {
                 Piece::Text("content", text) => ChatEvent::Delta(text),
                 // The reasoning of a model is not part of a chat.
-                Piece::Begun(_) | Piece::Text(..) => continue,
+                Piece::Begun | Piece::Text(..) => continue,
                 Piece::Done(answered) => ChatEvent::Done(Box::new((*answered).into())),
                 Piece::Failed(error) => ChatEvent::Failed(error),
             });

@@ -232,7 +232,7 @@ impl NarrationRun<'_> {
         };
         guard.divide();
         let events = &self.events;
-        let mut hear = |came: StreamItem<'_>| {
+        let mut hear = |came: StreamItem| {
             if let (StreamItem::Text("content", text), Some(events)) = (came, events) {
                 // Fails if the caller disconnected. The row exists regardless.
                 let _ = events.send(TurnEvent::Delta(text));

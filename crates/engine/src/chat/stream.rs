@@ -5,23 +5,18 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use life_agent_groq::Assembly;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::call::{MAX_ANSWER, ModelCall, Reply, too_long};
 use super::model_calls::ModelCalls;
-use super::provider::Both;
 use super::stream_guard::StreamGuard;
-use super::text_extraction::clean;
 use crate::error::EngineError;
-
-/// The fields that identify a reply in each chunk. Other fields of a chunk are not forwarded.
-const HEAD: [&str; 6] = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
 
 /// A part of a reply that may be sent to the caller.
 pub(crate) enum Piece {
-    /// The reply begins. Contains the identifying fields.
-    Begun(Map<String, Value>),
+    /// The reply begins.
+    Begun,
     /// More of one of its texts, redacted.
     Text(&'static str, String),
     /// The reply is complete and durable.
@@ -31,9 +26,9 @@ pub(crate) enum Piece {
 }
 
 /// An item of a reply that is being read.
-pub(crate) enum StreamItem<'c> {
-    /// A raw chunk.
-    Chunk(&'c Value),
+pub(crate) enum StreamItem {
+    /// A chunk arrived.
+    Chunk,
     /// More of one of its texts that may be forwarded, redacted.
     Text(&'static str, String),
 }
@@ -42,15 +37,9 @@ pub(crate) enum StreamItem<'c> {
 pub(crate) struct Pieces {
     /// Unbounded, because the length of a reply is bounded and a slow reader must not delay its record.
     pieces: UnboundedReceiver<Piece>,
-    head: Map<String, Value>,
 }
 
 impl Pieces {
-    /// The fields that identify the reply.
-    pub(crate) fn head(&self) -> &Map<String, Value> {
-        &self.head
-    }
-
     /// The next part; `None` after the last.
     pub(crate) async fn next(&mut self) -> Option<Piece> {
         self.pieces.recv().await
@@ -71,7 +60,7 @@ impl ModelCalls {
             let _ = out.send(last);
         });
         match pieces.recv().await {
-            Some(Piece::Begun(head)) => Ok(Pieces { pieces, head }),
+            Some(Piece::Begun) => Ok(Pieces { pieces }),
             Some(Piece::Failed(error)) => Err(error),
             _ => Err(EngineError::Unavailable),
         }
@@ -85,13 +74,12 @@ impl ModelCall {
         out: &UnboundedSender<Piece>,
     ) -> Result<Reply, EngineError> {
         let (mut guard, mut begun) = (StreamGuard::default(), false);
-        let redactor = calls.provider()?.redactor(&self.policy);
-        let mut hear = |heard: StreamItem<'_>| {
+        let mut hear = |heard: StreamItem| {
             let piece = match heard {
-                StreamItem::Chunk(_) if begun => return,
-                StreamItem::Chunk(chunk) => {
+                StreamItem::Chunk if begun => return,
+                StreamItem::Chunk => {
                     begun = true;
-                    Piece::Begun(head(chunk, &redactor))
+                    Piece::Begun
                 }
                 StreamItem::Text(field, text) => Piece::Text(field, text),
             };
@@ -118,7 +106,7 @@ impl ModelCall {
         &self,
         calls: &ModelCalls,
         guard: &mut StreamGuard,
-        hear: &mut (dyn FnMut(StreamItem<'_>) + Send),
+        hear: &mut (dyn FnMut(StreamItem) + Send),
     ) -> Result<Value, EngineError> {
         let llm = calls.provider()?;
         let redactor = llm.redactor(&self.policy);
@@ -141,7 +129,7 @@ impl ModelCall {
                 Ok(None) => break,
                 Err(failure) => return Err(self.failed(calls, failure).await),
             };
-            hear(StreamItem::Chunk(&chunk));
+            hear(StreamItem::Chunk);
             assembly.push(&chunk);
             guard.push(&chunk);
             if guard.len() > MAX_ANSWER {
@@ -161,9 +149,4 @@ impl ModelCall {
         }
         Ok(reply)
     }
-}
-
-fn head(chunk: &Value, redactor: &Both<'_>) -> Map<String, Value> {
-    let known = HEAD.iter().filter_map(|name| Some((*name, chunk.get(*name)?)));
-    known.map(|(name, value)| (name.to_owned(), clean(value.clone(), redactor))).collect()
 }
