@@ -149,6 +149,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
     let config = Config { rate_limit_rps: 0, ..Config::below(dir) };
     let stopping = CancellationToken::new();
     web::Data::new(AppState {
+        max_model_body: 1 << 20,
         engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
         keys: Arc::new(
             Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into(), scopes: Scopes::all() }])

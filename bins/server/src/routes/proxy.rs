@@ -260,10 +260,7 @@ struct Errors {
 
 impl Errors {
     fn response(&self, error: ProxyError) -> Result<HttpResponse, ApiError> {
-        let rejection = match self.sorted(error) {
-            Ok(rejection) => rejection,
-            Err(error) => return Err(error),
-        };
+        let rejection = self.sorted(error)?;
         let status = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponse::build(status).json(self.body(&rejection));
         insert(&mut response, &rejection.headers);

@@ -216,10 +216,7 @@ pub(super) fn is_media(part: &Value) -> bool {
 }
 
 /// Whether a path leads into item `n` of the conversation; the path below it if so.
-pub(super) fn in_item(
-    endpoint: Endpoint,
-    path: &[Segment],
-) -> Option<(usize, &[Segment])> {
+pub(super) fn in_item(endpoint: Endpoint, path: &[Segment]) -> Option<(usize, &[Segment])> {
     match path {
         [first, Segment::Index(n), rest @ ..] if first.is_key(endpoint.items()) => Some((*n, rest)),
         _ => None,
