@@ -27,8 +27,10 @@ fn chunks_of(answer: &Told) -> (Vec<Value>, bool) {
     if done {
         lines.pop();
     }
-    let read = |line: &&str| serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
-    (lines.iter().map(read).collect(), done)
+    // Comments are no data; one announces that a credential was removed.
+    let data = |frame: &&str| frame.lines().find(|line| !line.starts_with(':')).map(str::to_owned);
+    let read = |line: String| serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
+    (lines.iter().filter_map(data).map(read).collect(), done)
 }
 
 /// Two pieces of a tool call, as a model streams it.

@@ -221,7 +221,7 @@ async fn a_caller_that_disconnects_ends_the_call_and_what_arrived_is_recorded() 
     assert!(response.chunk().await.unwrap().is_some());
     drop(response);
     provider.until_open(0).await;
-    let row = events.next().await.json();
+    let row = events.next().await.json()["data"].clone();
     assert_eq!(row["outcome"], "stopped", "{row}");
     assert!(row["texts"].to_string().contains("The road is long."), "{row}");
     assert_eq!(app.get("/llm/status").await.ok()["under_way"], 0);
