@@ -160,8 +160,7 @@ fn resource(path: &str, endpoints: Vec<&'static Endpoint>) -> Resource {
     }))
 }
 
-/// `TRACE` and `CONNECT` are refused on every path; any other request to an unknown path is not found.
-/// The public page or probe that a path with a slash at its end means; `/ui/` was its address once.
+/// The public page or probe that a path with a trailing slash means. `/ui/` is the predecessor's address.
 fn without_slash(request: &HttpRequest) -> Option<&'static str> {
     let path = request.path().strip_suffix('/')?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -170,6 +169,7 @@ fn without_slash(request: &HttpRequest) -> Option<&'static str> {
     found.map(|endpoint| endpoint.path)
 }
 
+/// `TRACE` and `CONNECT` are refused on every path; any other request to an unknown path is not found.
 async fn unmatched(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if let Some(path) = without_slash(&request) {
         let mut redirect = HttpResponse::PermanentRedirect();

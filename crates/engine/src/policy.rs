@@ -126,8 +126,10 @@ impl PolicyService {
                 let recorded = self.recorder.append(batch)?;
                 // Before the row is visible: its readers must be judged by the new policy.
                 self.cell.replace(Arc::clone(&policy));
+                let rejected = self.files.take_rejection();
                 if let Err(error) = recorded.await {
                     self.cell.replace(previous);
+                    self.files.reject(&rejected);
                     return Err(error.into());
                 }
                 self.files.seen(&document);

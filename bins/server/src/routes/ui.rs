@@ -72,7 +72,7 @@ async fn page() -> impl Responder {
 
 /// `GET /ui/{file}`: a file of the dashboard, by its name in the table.
 pub static FILE: Endpoint =
-    Endpoint::new("ui_file", Verb::Get, "/ui/{file:.*}", Access::Public, Effect::Reads, || {
+    Endpoint::new("ui_file", Verb::Get, "/ui/{file:.+}", Access::Public, Effect::Reads, || {
         Route::new().to(file)
     });
 

@@ -128,7 +128,11 @@ impl PolicyFiles {
         let mut shared = self.shared.lock();
         shared.active = document.file.clone();
         shared.present = document.present;
-        shared.rejected = Vec::new();
+    }
+
+    /// Forgets a rejection and returns its faults.
+    pub(crate) fn take_rejection(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.shared.lock().rejected)
     }
 
     /// Remembers why a change on disk was rejected.
