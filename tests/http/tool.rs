@@ -116,7 +116,7 @@ async fn a_credential_in_a_call_is_stored_nowhere() {
         .start()
         .await;
     let body = json!({
-        "agent_id": "a", "tool": format!("x_{token}"), "server": token, "session_id": token,
+        "agent_id": "a", "tool": format!("x:{token}"), "server": token, "session_id": token,
         "cwd": format!("/home/{token}"), "arguments": {"content": token, token: [token]},
     });
     let refused = app.post("/tool", &body).await;
