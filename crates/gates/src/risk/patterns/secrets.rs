@@ -106,13 +106,17 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ],
         &["sk-learn-contrib-packages", "hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
     ),
-    token(
-        "google_key",
-        "a key, client secret or token of Google",
-        r"(?: \b AIza[\w-]{35} | \b GOCSPX-[\w-]{20,} | \b ya29\.[\w-]{20,} | \b 1//0[\w-]{30,} )",
-        &["AIzaSyD3mQ9xLk2PzVbN7tR4wYcF6hJsGa1EuRo"],
-        &["AIza keys", "ya29.short"],
-    ),
+    // The prefix and the length say it all: underscores may make the rest look like words.
+    Pattern {
+        accept: Some(is_key_id),
+        ..token(
+            "google_key",
+            "a key, client secret or token of Google",
+            r"(?: \b AIza[\w-]{35} | \b GOCSPX-[\w-]{20,} | \b ya29\.[\w-]{20,} | \b 1//0[\w-]{30,} )",
+            &["AIzaSyD3mQ9xLk2PzVbN7tR4wYcF6hJsGa1EuRo", "AIza20_P_kAOHDnPMBjh_uA5F_OsI8_cnvpyVwo"],
+            &["AIza keys", "ya29.short"],
+        )
+    },
     token(
         "azure_secret",
         "a client secret or storage key of Azure, a Teams webhook",
