@@ -277,7 +277,8 @@ async fn a_credential_that_the_model_writes_is_in_no_plan() {
     let lenient = model_setup(&provider).policy(LENIENT).file(FILE, BEFORE).start().await;
     let other = lenient.post("/plan", &asked()).await;
     // Redaction covers the escape, too, and may take the quotation mark behind it: then the draft is no JSON.
-    let codes = fault_codes(&other.error(422, "plan_invalid"));
+    let error = other.error(422, "plan_invalid");
+    let codes = fault_codes(&error);
     assert!(codes == ["secret"] || codes == ["draft_malformed"], "{codes:?}");
     for (app, answer) in [(strict, answer), (lenient, other)] {
         assert!(!answer.text().contains(&secret.secret), "{answer:?}");
