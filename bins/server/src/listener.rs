@@ -76,7 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         }
         match (self.framing.unfinished(), &self.deadline) {
             // A head has to arrive in time; a body may take as long as it keeps arriving.
-            (Some(part), Some((timed, _))) if part == *timed && part.is_multiple_of(2) => {}
+            (Some(part), Some((timed, _))) if part == *timed && !self.framing.in_body() => {}
             (Some(part), _) => self.deadline = Some((part, Box::pin(sleep(DEADLINE)))),
             (None, _) => self.deadline = None,
         }

@@ -61,6 +61,11 @@ impl Framing {
         waiting.then_some(self.ended)
     }
 
+    /// Whether the next byte belongs to a body.
+    pub(super) fn in_body(&self) -> bool {
+        matches!(self.state, State::Body(_) | State::Chunk(_))
+    }
+
     fn skip(&mut self, left: u64, arrived: usize) -> usize {
         let passed = usize::try_from(left).unwrap_or(usize::MAX).min(arrived);
         let left = left - passed as u64;
