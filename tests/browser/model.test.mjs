@@ -36,14 +36,14 @@ test("a turn that the model tells is one step, with all that it did on the way",
   assert.match(await answer.innerText(), /narrated by the model[\s\S]*108 tokens/);
   const made = await answer.locator(".calls li").allInnerTexts();
   assert.equal(made.length, 5);
-  assert.match(made[2], /refused[\s\S]*plan[\s\S]*the keys to it all[\s\S]*path_forbidden/);
-  assert.match(made[3], /done[\s\S]*act[\s\S]*"rest"[\s\S]*#\d+/);
+  assert.match(made[2], /denied[\s\S]*plan[\s\S]*the keys to it all[\s\S]*path_forbidden/);
+  assert.match(made[3], /allowed[\s\S]*act[\s\S]*"rest"[\s\S]*#\d+/);
   await page.locator(".memory").nth(1).getByText("the inn is warm").waitFor();
   assert.deepEqual(await seriousFaults(page), []);
   await go(page, "live");
   const row = page.locator(".feed li", { hasText: "teller" });
   await row.getByText("the inn is warm").or(row.getByText("You sleep well.")).first().waitFor();
-  assert.match(await row.innerText(), /Turn[\s\S]*explore the town[\s\S]*allowed[\s\S]*1 call of the model refused/);
+  assert.match(await row.innerText(), /Turn[\s\S]*explore the town[\s\S]*allowed[\s\S]*1 tool call of the model denied/);
   assert.equal(await page.locator(".feed li").count(), 2, "the turn, and the start of the service");
   await row.locator("button").click();
   await page.locator("dialog .raw").nth(7).waitFor();
@@ -62,7 +62,7 @@ test("a text of the model that is withheld is said to be, and the turn still cou
   assert.match(await page.locator(".answer").first().innerText(), /Processed turn 1/);
   await go(page, "live");
   const row = page.locator(".feed li", { hasText: "silenced" });
-  await row.getByText("the model's text was withheld").waitFor();
+  await row.getByText("the model's response was withheld").waitFor();
   assert.equal(await row.count(), 1);
   assert.equal(await page.locator(".feed li.denied").count(), 0);
   assertClean(page, server);
