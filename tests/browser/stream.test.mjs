@@ -32,7 +32,7 @@ test("a wrong key is said to be wrong", async () => {
   await page.getByLabel("API key").fill("wrong");
   await page.keyboard.press("Enter");
   await page.getByRole("alert").waitFor();
-  assert.match(await page.getByRole("alert").innerText(), /does not know this key/);
+  assert.match(await page.getByRole("alert").innerText(), /not valid for this service/);
 });
 
 test("the link that a start without keys prints opens the dashboard, and leaves no key in the address", async () => {
@@ -85,7 +85,7 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
   const feed = await page.locator(".feed").innerText();
   assert.match(feed, /<img src=x onerror/);
   assert.match(feed, /⟨U\+202E⟩/);
-  assert.match(feed, /a row of 4 MB, too long to show here/);
+  assert.match(feed, /an event of 4 MB, too long to show here/);
   assert.ok(feed.length < 20_000, `${feed.length} characters on the page`);
   assert.equal(await page.evaluate(() => window.harmed), undefined);
   assert.equal(await page.locator("#app img:not(.brand img), #app script").count(), 0);

@@ -33,7 +33,7 @@ test("live shows a step as it happens: what was asked, what the gates said, what
   assert.equal(await plan.count(), 1);
   await plan.locator("button").click();
   await page.locator("dialog .raw").nth(1).waitFor();
-  assert.match(await page.locator("dialog").innerText(), /follows #\d+[\s\S]*leads to #\d+[\s\S]*"prev_hash"/);
+  assert.match(await page.locator("dialog").innerText(), /follows #\d+[\s\S]*precedes #\d+[\s\S]*"prev_hash"/);
   await page.keyboard.press("Escape");
   await page.locator("dialog").waitFor({ state: "detached" });
   assertClean(page, server);
