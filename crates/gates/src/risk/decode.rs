@@ -239,11 +239,12 @@ fn backslash(bytes: &[u8]) -> Option<(char, usize)> {
 
 /// Whether the text has an escaped `=` or soft line breaks, without which `=41` is no escape.
 fn is_quoted_printable(bytes: &[u8]) -> bool {
-    let soft_breaks = memchr::memmem::find_iter(bytes, b"=\n");
-    memchr::memmem::find(bytes, b"=3D").is_some()
-        || soft_breaks
-            .chain(memchr::memmem::find_iter(bytes, b"=\r\n"))
-            .any(|at| soft_break(bytes, at).is_some())
+    let is_escape = |at: usize| match bytes.get(at + 1) {
+        Some(b'3') => bytes.get(at + 2) == Some(&b'D'),
+        Some(b'\r' | b'\n') => soft_break(bytes, at).is_some(),
+        _ => false,
+    };
+    memchr::memchr_iter(b'=', bytes).any(is_escape)
 }
 
 /// The length of a soft line break of quoted-printable: `=` at the end of a line that is nearly full, since

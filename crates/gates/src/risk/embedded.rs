@@ -30,14 +30,18 @@ pub(super) fn embedded(text: &str) -> Option<View<'static>> {
 fn next_run(bytes: &[u8], mut from: usize) -> Option<(usize, usize)> {
     loop {
         let window = bytes.get(from..from + MIN_RUN)?;
-        match window.iter().rposition(|byte| !is_digit(*byte)) {
-            Some(at) => from += at + 1,
-            None => {
-                let rest = &bytes[from + MIN_RUN..];
-                let more = rest.iter().position(|byte| !is_digit(*byte)).unwrap_or(rest.len());
-                return Some((from, from + MIN_RUN + more));
-            }
+        // A plain loop: this is on the way of every text.
+        let mut left = MIN_RUN;
+        while left > 0 && is_digit(window[left - 1]) {
+            left -= 1;
         }
+        if left > 0 {
+            from += left;
+            continue;
+        }
+        let rest = &bytes[from + MIN_RUN..];
+        let more = rest.iter().position(|byte| !is_digit(*byte)).unwrap_or(rest.len());
+        return Some((from, from + MIN_RUN + more));
     }
 }
 

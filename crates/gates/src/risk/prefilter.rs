@@ -119,13 +119,15 @@ fn run<'t>(
     if state.is_tagged() {
         return (state, text);
     }
-    for (at, byte) in text.iter().enumerate() {
-        let next = dfa.next_state_untagged(cache, state, *byte);
+    let mut at = 0;
+    while at < text.len() {
+        let next = dfa.next_state_untagged(cache, state, text[at]);
         // A step that is not known is tagged as such.
         if next.is_tagged() {
             return (state, &text[at..]);
         }
         state = next;
+        at += 1;
     }
     (state, &[])
 }

@@ -41,8 +41,8 @@ fn may_change(text: &str) -> bool {
     let bytes = text.as_bytes();
     let follows = |at: usize, is: fn(&u8) -> bool| bytes.get(at + 1).is_some_and(is);
     memchr::memchr(b'\\', bytes).is_some()
-        || memchr::memchr_iter(b'$', bytes).any(|at| follows(at, starts_variable))
-        || memchr::memmem::find(bytes, b"$()").is_some()
+        || memchr::memchr_iter(b'$', bytes)
+            .any(|at| follows(at, starts_variable) || bytes.get(at + 1..at + 3) == Some(b"()"))
         || memchr::memchr_iter(b'^', bytes).any(|at| follows(at, u8::is_ascii_alphabetic))
         || memchr::memchr_iter(b'{', bytes).any(|at| is_brace_list(&text[at..]))
         || memchr::memchr2_iter(b'\'', b'"', bytes).any(|at| is_in_quoted_word(bytes, at))

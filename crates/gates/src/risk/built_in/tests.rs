@@ -67,6 +67,10 @@ proptest! {
 fn harmless_text_is_searched_for_hardly_any_pattern() {
     let text = "The quick brown fox looks at the lazy dog, and nobody minds. ".repeat(50);
     assert_eq!(candidates(&text), Vec::<&str>::new());
+    let text = "It moved three tables, and wrote down what was missing. A request takes a name, an optional \
+                list of items, and returns how many there were (at most ten).\n"
+        .repeat(50);
+    assert_eq!(candidates(&text), Vec::<&str>::new());
 }
 
 /// What has been read before costs no more than reading it. With states that outgrow their cache it costs, for

@@ -176,7 +176,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "seed_phrase",
         description: "the seed phrase of a wallet",
-        regex: r#"\b (?: seed | mnemonic | recovery | secret | backup ) [\s_-]* (?: phrase | words? | mnemonic )? [^\w\n]{1,6} (?: is \s+ | = \s* )?
+        regex: r#"\b (?: seed | mnemonic | recovery | secret | backup ) [\s_-]* (?: phrase | words? | mnemonic )? [\s:=\x22'`-]{1,6} (?: is \s+ | = \s* )?
             ["'`]? ( (?: [a-z]{3,8} \s+ ){11,23} [a-z]{3,8} ) (?: $ | [^\w\s,;] )"#,
         weight: 0.8,
         accept: Some(is_seed_phrase),
