@@ -2,10 +2,12 @@
 
 import schemathesis
 
-# What these take depends on their other fields in ways that the document tells in words only: `kind` says which
-# fields `/check` has; `/plan` and drafts have an older form; a policy comes as a path or as a text; what a
-# completion's further fields mean is OpenAI's affair; a filter's `kind` must be one that there is.
-IN_WORDS = {"journal", "check", "plan", "validate_policy", "backtest_policy", "chat_completions"}
+# The document describes some rules of these operations in words only: `kind` selects the fields of `/check`; `/plan`
+# and drafts accept an older form; a policy is a path or a text; the bodies under `/v1` follow their vendors' APIs; the
+# `kind` of a filter must exist; the name of an action is in composed form.
+IN_WORDS = {"act", "journal", "check", "plan", "validate_policy", "backtest_policy"}
+IN_WORDS |= {"chat_completions", "responses", "messages", "count_tokens", "embeddings", "text_completions"}
+IN_WORDS |= {"moderations", "rerank", "transcriptions"}
 
 
 @schemathesis.check

@@ -33,7 +33,8 @@ pub fn document(server_url: Option<&str>) -> OpenApi {
         let mut description = describe();
         schemas.append(&mut description.schemas);
         let method = operation::method(endpoint.verb);
-        paths.add_path_operation(endpoint.path, vec![method], operation::of(endpoint, description));
+        let path = operation::path(endpoint.path);
+        paths.add_path_operation(path, vec![method], operation::of(endpoint, description));
     }
     let schemas: BTreeMap<_, _> = schemas.into_iter().collect();
     let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
@@ -124,6 +125,19 @@ mod tests {
                     assert!(operation["responses"][status].is_object(), "{name} lacks {status}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_parameters_of_a_path_are_those_of_its_operation() {
+        for (name, operation) in operations() {
+            let declared = operation["parameters"].as_array().into_iter().flatten();
+            let declared: BTreeSet<_> = declared
+                .filter(|parameter| parameter["in"] == "path")
+                .map(|parameter| format!("{{{}}}", parameter["name"].as_str().unwrap()))
+                .collect();
+            let in_path = name.split(['/', ' ']).filter(|segment| segment.contains('{'));
+            assert_eq!(in_path.map(str::to_owned).collect::<BTreeSet<_>>(), declared, "{name}");
         }
     }
 

@@ -25,6 +25,18 @@ pub(super) fn method(verb: Verb) -> HttpMethod {
     }
 }
 
+/// The path in the document, which names a segment without the expression that routing matches it with.
+pub(super) fn path(pattern: &str) -> String {
+    let segments: Vec<String> = pattern
+        .split('/')
+        .map(|segment| match segment.split_once(':') {
+            Some((name, _)) if name.starts_with('{') => format!("{name}}}"),
+            _ => segment.to_owned(),
+        })
+        .collect();
+    segments.join("/")
+}
+
 /// The operation of an endpoint.
 pub(super) fn of(endpoint: &Endpoint, mut description: Description) -> Operation {
     if endpoint.idempotent {

@@ -21,7 +21,8 @@ pub struct ActBody {
     /// The agent.
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub agent_id: Option<AgentId>,
-    /// The action. An action that the profile does not know is recorded and costs nothing.
+    /// The action: letters of any script in composed form, digits, `. _ : -` and single spaces between them. An
+    /// action that the profile does not know is recorded and costs nothing.
     #[schema(value_type = String, required, nullable = false, min_length = 1, max_length = 64)]
     pub action: Option<ActionName>,
     /// Details, recorded with the step; at most 64 KiB and 32 levels.

@@ -41,7 +41,7 @@ struct ModelRequest {
     #[schema(min_length = 1, max_length = 256)]
     model: Option<String>,
     /// The conversation of chat completions and messages, oldest first.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, min_items = 1)]
     messages: Option<Vec<Value>>,
     /// The input of responses and embeddings: a text or a list of items.
     #[schema(value_type = Object)]

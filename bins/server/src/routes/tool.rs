@@ -23,20 +23,20 @@ pub struct ToolBody {
     /// The agent.
     #[schema(value_type = String, required, nullable = false, pattern = "^[A-Za-z0-9._:-]{1,64}$")]
     pub agent_id: Option<AgentId>,
-    /// The tool, 1 to 256 characters.
-    #[schema(value_type = String, required, nullable = false, min_length = 1, max_length = 256)]
+    /// The tool, 1 to 256 characters, none of them a control character.
+    #[schema(value_type = String, required, nullable = false, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]{1,256}$")]
     pub tool: Option<Label>,
     /// The arguments, exactly as the tool receives them; at most 1 MiB and 64 levels.
     #[schema(value_type = Object, required, nullable = false)]
     pub arguments: Option<Arguments>,
     /// The MCP server that provides the tool.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
+    #[schema(value_type = String, required = false, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]{1,256}$")]
     pub server: Option<Label>,
     /// The session of the agent's host.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
+    #[schema(value_type = String, required = false, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]{1,256}$")]
     pub session_id: Option<Label>,
     /// The host's id for the call. A repeated call with the same id gets the same row and response.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
+    #[schema(value_type = String, required = false, pattern = "^[^\\x00-\\x1F\\x7F-\\x9F]{1,256}$")]
     pub call_id: Option<Label>,
     /// The directory that relative paths in the arguments start from.
     #[schema(max_length = 4096)]
