@@ -1,23 +1,12 @@
 //! `GET /docs`, `GET /openapi.json`: the API documentation, for people and for programs.
 
-use std::sync::Arc;
-
-use actix_web::http::header;
-use actix_web::{HttpResponse, Responder, Route, web};
+use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
-use utoipa_swagger_ui::Config;
 
 use crate::http::documents::Document;
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
-use crate::http::middleware::headers;
 use crate::state::AppState;
-
-/// Our own page: Swagger UI's starts with an inline script that the Content-Security-Policy would have to allow.
-const INDEX: &str = include_str!("../../assets/docs.html");
-const SCRIPT: &str = include_str!("../../assets/docs.js");
-/// The files of Swagger UI that the page needs, out of the whole package.
-const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
 /// `GET /openapi.json`.
 pub static OPENAPI: Endpoint = Endpoint::new(
@@ -75,32 +64,75 @@ pub static PAGE: Endpoint =
         Route::new().to(page)
     });
 
-async fn page() -> impl Responder {
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, headers::PAGE))
-        .body(INDEX)
-}
-
 /// `GET /docs/{file}`: the files of the page.
 pub static FILE: Endpoint =
     Endpoint::new("docs_file", Verb::Get, "/docs/{file}", Access::Public, Effect::Reads, || {
         Route::new().to(file)
     });
 
+async fn page() -> HttpResponse {
+    ui::page()
+}
+
 async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let not_found = || ApiError::new(Code::NotFound, "unknown file; the page is `/docs`");
-    if *name == "docs.js" {
-        return Ok(HttpResponse::Ok().content_type("text/javascript; charset=utf-8").body(SCRIPT));
+    let unknown = || ApiError::new(Code::NotFound, "unknown file; the page is `/docs`");
+    ui::file(&name).ok_or_else(unknown)
+}
+
+/// Swagger UI.
+#[cfg(feature = "swagger-ui")]
+mod ui {
+    use std::sync::Arc;
+
+    use actix_web::HttpResponse;
+    use actix_web::http::header;
+    use utoipa_swagger_ui::Config;
+
+    use crate::http::middleware::headers;
+
+    /// Our own page: Swagger UI's starts with an inline script that the Content-Security-Policy would have to allow.
+    const INDEX: &str = include_str!("../../assets/docs.html");
+    const SCRIPT: &str = include_str!("../../assets/docs.js");
+    /// The files of Swagger UI that the page needs, out of the whole package.
+    const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+
+    pub(super) fn page() -> HttpResponse {
+        HttpResponse::Ok()
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CONTENT_SECURITY_POLICY, headers::PAGE))
+            .body(INDEX)
     }
-    if !FILES.contains(&name.as_str()) {
-        return Err(not_found());
+
+    pub(super) fn file(name: &str) -> Option<HttpResponse> {
+        if name == "docs.js" {
+            let mut script = HttpResponse::Ok();
+            return Some(script.content_type("text/javascript; charset=utf-8").body(SCRIPT));
+        }
+        if !FILES.contains(&name) {
+            return None;
+        }
+        let file =
+            utoipa_swagger_ui::serve(name, Arc::new(Config::from("openapi.json"))).ok()??;
+        let mut response = HttpResponse::Ok();
+        if file.gzpipped {
+            response.insert_header((header::CONTENT_ENCODING, "gzip"));
+        }
+        Some(response.content_type(file.content_type).body(file.bytes.into_owned()))
     }
-    let file = utoipa_swagger_ui::serve(&name, Arc::new(Config::from("openapi.json")));
-    let file = file.ok().flatten().ok_or_else(not_found)?;
-    let mut answer = HttpResponse::Ok();
-    if file.gzpipped {
-        answer.insert_header((header::CONTENT_ENCODING, "gzip"));
+}
+
+/// The build has no Swagger UI; the document itself takes its place.
+#[cfg(not(feature = "swagger-ui"))]
+mod ui {
+    use actix_web::HttpResponse;
+    use actix_web::http::header;
+
+    pub(super) fn page() -> HttpResponse {
+        let mut redirect = HttpResponse::TemporaryRedirect();
+        redirect.insert_header((header::LOCATION, "/openapi.json")).finish()
     }
-    Ok(answer.content_type(file.content_type).body(file.bytes.into_owned()))
+
+    pub(super) fn file(_name: &str) -> Option<HttpResponse> {
+        None
+    }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use metrics_process::Collector;
 use tokio_util::sync::CancellationToken;
 
 /// Seconds, from the duration of a gate to that of a model call.
@@ -61,13 +60,36 @@ pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
 
 /// The metrics in the Prometheus format, with fresh process metrics.
 pub fn render(handle: &PrometheusHandle) -> String {
-    process().collect();
+    process::collect();
     handle.render()
 }
 
-fn process() -> &'static Collector {
-    static PROCESS: OnceLock<Collector> = OnceLock::new();
-    PROCESS.get_or_init(Collector::default)
+/// The metrics of the process.
+#[cfg(feature = "process-metrics")]
+mod process {
+    use std::sync::OnceLock;
+
+    use metrics_process::Collector;
+
+    fn collector() -> &'static Collector {
+        static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+        COLLECTOR.get_or_init(Collector::default)
+    }
+
+    pub(super) fn describe() {
+        collector().describe();
+    }
+
+    pub(super) fn collect() {
+        collector().collect();
+    }
+}
+
+/// The build leaves the metrics of the process out.
+#[cfg(not(feature = "process-metrics"))]
+mod process {
+    pub(super) fn describe() {}
+    pub(super) fn collect() {}
 }
 
 fn installed() -> PrometheusHandle {
@@ -99,7 +121,7 @@ fn install() -> PrometheusHandle {
     describe_gauge!("sse_subscribers", "open event streams");
     describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);
-    process().describe();
+    process::describe();
     handle
 }
 
@@ -126,10 +148,12 @@ mod tests {
             "act_seconds_bucket{kind=\"act\",le=\"0.0025\"} 1",
             "# TYPE journal_batch_rows histogram",
             "sse_subscribers 0",
-            "process_resident_memory_bytes",
-            "process_open_fds",
         ] {
             assert!(text.contains(line), "`{line}` is not in:\n{text}");
+        }
+        for line in ["process_resident_memory_bytes", "process_open_fds"] {
+            let expected = cfg!(feature = "process-metrics");
+            assert_eq!(text.contains(line), expected, "`{line}`:\n{text}");
         }
     }
 }

@@ -3,6 +3,9 @@
 use life_agent_domain::governance::command::Turn;
 use life_agent_domain::governance::ids::{AgentId, Principal};
 
+use regorus::Value;
+
+use super::embedded::REFUSED;
 use super::*;
 
 fn module(body: &str) -> Vec<Module> {

@@ -208,6 +208,7 @@ fn a_call_with_more_fields_than_can_be_judged_is_denied() {
     assert_eq!(verdict("", "fetch_webpage", json!({"urls": many})).1, "too_many_fields");
 }
 
+#[cfg(feature = "opa")]
 #[test]
 fn opa_sees_the_parsed_command_the_fields_and_the_findings() {
     let snapshot = policy("commands: {publish: observe}");
