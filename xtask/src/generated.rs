@@ -56,17 +56,10 @@ pub(crate) fn schemas(check: bool) -> anyhow::Result<()> {
     write("policy/agent.schema.json", &pretty(life_agent_policy::schema::profile_schema())?, check)
 }
 
-/// Whether two documents have the same content. Extensions (`x-…`) come in no particular order, so the texts of
-/// two runs may differ.
-fn says_the_same(one: &str, other: &str) -> bool {
-    let parsed = |text| serde_yaml::from_str::<Value>(text).ok();
-    one == other || parsed(one).is_some_and(|one| Some(one) == parsed(other))
-}
-
 fn write(path: &str, text: &str, check: bool) -> anyhow::Result<()> {
     let file = root().join(path);
     let current = std::fs::read_to_string(&file).unwrap_or_default();
-    let is_current = says_the_same(&current, text);
+    let is_current = current == text;
     if check {
         let task = match Path::new(path).extension().is_some_and(|end| end == "yaml") {
             true => "openapi",

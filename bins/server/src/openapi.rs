@@ -118,7 +118,7 @@ mod tests {
             assert!(operation.to_string().contains("\"example\""), "{name} has no example");
             let open = operation["security"] == json!([]);
             assert_eq!(operation["responses"]["401"].is_object(), !open, "{name}");
-            let scope = operation["x-required-scope"].as_str();
+            let scope = operation["x-required-scope"][0].as_str();
             assert_eq!(scope == Some("public"), open, "{name} requires {scope:?}");
             if operation["requestBody"].is_object() {
                 for status in ["400", "408", "413", "415", "422"] {

@@ -47,10 +47,12 @@ pub(super) fn of(endpoint: &Endpoint, mut description: Description) -> Operation
     let codes = endpoint.codes(description.body.is_some());
     let details = Some(description.details).filter(|details| !details.is_empty());
     let responses = responses(description.responses, &codes);
-    let mut scopes = vec![("x-required-scope", endpoint.access.as_str())];
+    let mut scopes = vec![endpoint.access.as_str()];
     if endpoint.or_act {
-        scopes.push(("x-sufficient-scope", "act"));
+        scopes.push("act");
     }
+    // A single extension: several come in a random order, which would change the document with each run.
+    let extensions: Extensions = [("x-required-scope", scopes)].into_iter().collect();
     let operation = OperationBuilder::new()
         .tag(description.tag.as_str())
         .operation_id(Some(endpoint.operation))
@@ -58,7 +60,7 @@ pub(super) fn of(endpoint: &Endpoint, mut description: Description) -> Operation
         .description(details)
         .request_body(description.body)
         .responses(responses)
-        .extensions(Some(scopes.into_iter().collect::<Extensions>()));
+        .extensions(Some(extensions));
     let operation = match description.parameters {
         parameters if parameters.is_empty() => operation,
         parameters => operation.parameters(Some(parameters)),
