@@ -24,7 +24,7 @@ mod vocabulary;
 pub struct Pattern {
     /// Unique among all patterns; stands in findings, rows and `[redacted:<id>]`.
     pub id: &'static str,
-    /// What it finds, for `docs/gates.md`.
+    /// What it finds, for `docs/patterns.md`.
     pub description: &'static str,
     /// A regular expression on bytes, ASCII only, in verbose mode, without regard to case, line by
     /// line; `<name>` stands for a part out of the crate's vocabulary.

@@ -134,7 +134,7 @@ fn each_kind_of_fault_is_found_where_it_is() {
         ("risk: {kinds: {chat: {urls: deny}}}", "risk.kinds.chat.urls", "unknown key"),
         ("risk: {kinds: {chat: {url: ask}}}", "risk.kinds.chat.url", "`observe`"),
         ("risk: {patterns_off: [parent_dirs]}", "risk.patterns_off.0", "`parent_dir`"),
-        ("risk: {patterns_off: [parent_dir, x]}", "risk.patterns_off.1", "docs/gates.md"),
+        ("risk: {patterns_off: [parent_dir, x]}", "risk.patterns_off.1", "docs/patterns.md"),
         ("observer: {snapshot_every: 10001}", "observer.snapshot_every", "greater than 10000"),
         ("plans: {self_review: yes}", "plans.self_review", "expected `true` or `false`"),
         ("rules: [7]", "rules.0", "expected a map"),

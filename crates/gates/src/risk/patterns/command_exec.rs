@@ -31,7 +31,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "python_code",
-        description: "Python that runs code it is given (`eval`, `__import__`, `pickle`, unsafe `yaml.load`)",
+        description: "Python that runs code from data (`eval`, `__import__`, `pickle`, unsafe `yaml.load`)",
         regex: r#"(?: __import__ \s*\( \s* [^\s)] | __(?:builtins|subclasses|globals|mro|bases|reduce)__
             | \b importlib \s*\.\s* (?: import_module | __import__ ) \s*\( \s* [^\s)]
             | \b (?: eval | exec | execfile ) \s*\( \s* (?: ["'`] | compile | open | input | request
@@ -79,7 +79,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "javascript_code",
-        description: "JavaScript that starts a process, builds code from text or sits in a page",
+        description: "JavaScript that starts a process, builds code from text or is embedded in a page",
         regex: r#"(?: require \s*\( \s* ["'`] (?:node:)? (?: child_process | vm | fs | net | os ) ["'`]
             | \bchild_process \s*[.)] | \bprocess \s*\.\s* (?: binding | mainModule | dlopen )
             | constructor \s*[.\]\[("']+ \s* constructor | \bnew \s+ Function \s*\(
@@ -170,7 +170,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "reverse_shell",
-        description: "a shell handed to the network",
+        description: "a shell connected to the network",
         regex: r#"(?: /dev/(?:tcp|udp)/ | \b (?: nc | ncat | netcat ) \b [^\n]* \s -{1,2} (?: e | c | exec
             | [lnvup]*l[lnvup]* | [a-z]*e ) \b | \b (?: ba | z | k )?sh \s+ -i \b
             | \bsocat\b [^\n]* \bexec: | \bmkfifo\s+/
@@ -182,7 +182,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "inline_script",
-        description: "an interpreter given its program on the command line",
+        description: "an interpreter with its program on the command line",
         regex: r#"\b (?: (?: python[\d.]* | perl | ruby | node | lua | bash | z?sh | dash
             | osascript ) \s+ -\w*[ecE] \s+ \$?["'`] | php \s+ -r \s*["'] | awk \s+ ["'] \s* BEGIN
             | busybox \s+ \w | (?: sudo | env | xargs | nohup
@@ -211,7 +211,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "download_and_run",
-        description: "something fetched from the network and run or stored",
+        description: "a download that is run or stored",
         regex: r#"\b (?: curl | wget | fetch | lwp-download
             | aria2c ) (?:\.exe)? \b (?: [^\n|;]* \| \s* (?: sudo \s+ )? (?: ba | z | k | da )?sh \b
             | [^\n|;]* \| \s* (?: python | perl | ruby | php )

@@ -45,7 +45,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "disguised_command",
-        description: "the name of a command, spelled so that only a shell or a decoder sees it",
+        description: "a command name in a spelling that only a shell or a decoder resolves",
         regex: r"(?: \b <cmd> \b | [\n\r] (?: <cmd> | <path_to>? <word_cmd> ) \b )",
         weight: 0.8,
         disguised: true,

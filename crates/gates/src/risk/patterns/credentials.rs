@@ -6,7 +6,7 @@ use super::{Hit, PLAIN, Pattern};
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "named_secret",
-        description: "a random-looking value given to something called a key, token, secret or the like",
+        description: "a random-looking value assigned to a key, token, secret or similar name",
         regex: r#"(?: (?: <secret_name> | (?: \b | _ ) <vendor> ) [\w.-]{0,40} [\\"'`\])]{0,4} \s* (?: [:?]{0,3}= [=>]*
             | !==? | \|{1,2}: | : | , | => ) \s* (?: [\\"'`(]{1,4} | \w{1,12}\( ["'] )?
             | --? [\w-]* <secret_name> [\w-]* [\s=]+ ["']? ) ([a-z0-9_.=~+/:@!$%^&*\#?|-]{10,})"#,
@@ -35,7 +35,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "quoted_password",
-        description: "a quoted value given to something called a password or a secret",
+        description: "a quoted value assigned to a password or secret",
         regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase|code)? | pwd | secret | api_?key | private_?key
             | (?:db|root|service|user|admin)_?pass | auth_?key | secret_?(?:access_?)?key
             | credentials? ) [\w-]{0,30} ["']? \s* (?: :=? | => | ={1,3}
@@ -52,7 +52,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "unquoted_password",
-        description: "an unquoted value with signs in it, given to something called a password or a secret",
+        description: "an unquoted value with punctuation, assigned to a password or secret",
         regex: r#"(?: \b | _ ) (?: pass(?:word|wd|phrase)? | pwd | secret | api_?key | private_?key
             | secret_?(?:access_?)?key ) [\w-]{0,30} \s* (?: := | =>? | : ) \s* ([^\s"'`]{10,})"#,
         weight: 0.6,

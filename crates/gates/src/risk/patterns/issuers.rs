@@ -81,7 +81,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     ),
     exact(
         "cloud_session",
-        "a session token or service key of AWS or Azure that its content gives away",
+        "a session token or service key of AWS or Azure, recognized by its content",
         r"\b ( (?: (?-i: IQoJb3JpZ2lu | F[wQ]oGZXIvYXdz ) [\w+/=%]{80,}
             | [a-z0-9]{30,80} (?: (?-i: JQQJ99 ) [a-z0-9]{8,40} | (?-i: AZDO | ACOG | APIM ) [a-z0-9]{4,40} )
             ) ) (?: $ | [^\w+/=] ) | \b (?: azure | devops | ado | azdo | vsts ) \b [^\n]{0,80}? \b ( [a-z2-7]{52} ) \b",
@@ -94,7 +94,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     ),
     Pattern {
         id: "storage_key",
-        description: "a storage key of Azure: 64 bytes in Base64 that are called no hash",
+        description: "a storage key of Azure: 64 bytes in Base64 that are not named a hash",
         regex: r"(?: ^ | [^\w+/=-] ) ( [a-z0-9+/]{86} == ) (?: $ | [^\w+/=] )",
         weight: 0.8,
         accept: Some(is_storage_key),

@@ -85,7 +85,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "nul_byte",
-        description: "a NUL that ends a path early for one reader and not for the next",
+        description: "a NUL byte, which ends a path early for some readers",
         regex: r"(?: [\w/.\\%] (?: \x00 | %00 ) | \. \w{1,5} \\ (?: 0\b | x00 | u0000 ) | (?: \x00 | %00 ) [\w/.\\] )",
         weight: 0.6,
         examples: &["x.php%00.png", "a.php\\u0000b", "%00/x"],

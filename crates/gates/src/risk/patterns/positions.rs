@@ -30,7 +30,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "option_password",
-        description: "a password given to a command as an option or variable",
+        description: "a password passed to a command as an option or variable",
         regex: r#"(?: \b (?: mysql\w* | mariadb[\w-]* | mysql-\w+ ) \b [^\n;|]* \s (?-i: -p ) (["']? [^\s"'-][^\s"']{3,})
             | \b sshpass \s+ (?-i: -p ) \s* ["']? ([^\s"']{4,})
             | \b (?: docker | podman | nerdctl | helm | oras | skopeo | buildah | oc | az | acr | npm | ghcr
@@ -133,7 +133,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "told_password",
-        description: "a password or key that a sentence names",
+        description: "a password or key stated in a sentence",
         regex: r#"\b (?: password | passwort | kennwort | passwd | passphrase | passcode | zugangscode | credentials | login
             | (?: api | access | secret | private | license ) [\s-]? (?: key | token | code ) | secret | token | schl\xc3\xbcssel )
             (?: s | es )? (?: (?: \s+ | [^.!?\n]{0,60} \s ) (?: is | was | are | ist | war | lautet | lauten
@@ -155,7 +155,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "plain_password",
-        description: "a password without quotes given to something called one",
+        description: "an unquoted value assigned to a password",
         regex: r#"(?: \b | [_.-] | \w ) (?: pass(?:word|wd|phrase)? | pwd | kennwort | passwort ) \w{0,12} ["']? \s* (?: =>? | : ) [\ \t]* ([^\s"'`,;(){}\[\]<>]{6,})"#,
         weight: 0.5,
         accept: Some(is_password),

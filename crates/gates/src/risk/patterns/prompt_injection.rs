@@ -63,7 +63,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "asks_for_secrets",
-        description: "asks the model for a password, a key, its prompt or somebody's data",
+        description: "asks the model for a password, a key, its prompt or another person's data",
         regex: r"(?: \b (?: what | tell | give | share | reveal | show | print | display | output | repeat | send
             | provide | disclose | leak | confirm | write | spell | encode | recite | list | hint | know
             | say | describe | divulge ) \b [^.!?\n]* \b (?: pass-?words? | pass-?codes?
@@ -98,7 +98,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "smuggled_text",
-        description: "hides a request in an encoding, in pieces or in a made-up world",
+        description: "hides a request in an encoding, in fragments or in a fictional setting",
         regex: r"(?: \b (?: decode | decrypt | decipher | encode | translate | unscramble | convert | interlace
             | deobfuscate ) \b [^.!?\n]* \b (?: base64 | rot13 | morse | hex\w* | binary | cipher
             | caesar | leetspeak | ascii | pig \s+ latin | backwards | reverse | string )
@@ -128,7 +128,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "act_on_user",
-        description: "tells the model to mail, post or hand on what it knows",
+        description: "instructs the model to mail, post or forward its information",
         regex: r"(?: \b (?: send | forward | post | upload | exfiltrate | email | transmit
             | leak ) \b [^.!?\n]* \b (?: to \s+ (?: https?: | \S+@\S | \S+\.(?:com|net|org|io)\b )
             | (?: credentials | cookies | chat \s+ history | conversation | history | user \s+ data

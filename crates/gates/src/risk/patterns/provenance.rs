@@ -6,7 +6,7 @@ use super::{PLAIN, Pattern};
 /// Text that addresses the model or claims the authority of a system message.
 const ADDRESSED: Pattern = Pattern {
     id: "addresses_model",
-    description: "speaks to the model or the assistant that reads the text",
+    description: "addresses the model or the assistant that reads the text",
     regex: r#"(?: \b (?: attention | note | notice | message | reminder | instructions? | important ) \W{0,4} (?: to | for )?
         \s* (?: the \s+ | all \s+ | any \s+ )? (?: ai | llm | language \s+ model | assistant | chat\s?bot | gpt
         | model | agent )s? \b \s* (?: assistant | agent | model )? s? \W
@@ -33,7 +33,7 @@ const ADDRESSED: Pattern = Pattern {
 /// Tags and headings that pass for a message of the system or demand attention.
 const TAGS: Pattern = Pattern {
     id: "attention_tag",
-    description: "a tag or heading that passes for a system message or demands attention",
+    description: "a tag or heading that poses as a system message or demands attention",
     regex: r#"(?: < /? \s* (?: important | information | critical | secret | hidden | instructions? | system
         | system[_-]\w+ | admin | admin[_-]\w+ | override | urgent ) \b [^>\n]* >
         | \[ /? \s* (?: [\w-]+ \s+ )? (?: system | important | admin | inst | hidden | override
@@ -88,7 +88,7 @@ const OVERRIDES: Pattern = Pattern {
 /// The model is to keep something from the user.
 const SECRECY: Pattern = Pattern {
     id: "secrecy",
-    description: "tells the model to hide something from the user",
+    description: "instructs the model to hide something from the user",
     regex: r#"(?: \b (?: do \s+ not | don.t | never | without | must \s+ not | should \s+ (?: never | not ) | avoid ) \s+
         (?: \w+ \s+ ){0,2}? (?: mention | tell | telling | mentioning | inform | informing | reveal | disclose
         | show | notify | notifying | alert | be \s+ mentioned | explain ) (?: ing | ed )? \b [^.!?\n]{0,60} \b (?: users?
@@ -180,7 +180,7 @@ pub(crate) const RESULTS: &[Pattern] = &[
     EXFILTRATES,
     Pattern {
         id: "inserted_task",
-        description: "sets the reader of data a task to do first, instead or in every answer",
+        description: "gives the reader of data a task to do first, instead, or in every answer",
         regex: r#"(?: \b before \s+ (?: you \s+ (?: can \s+ )? | doing | processing | answering | responding | making
             | modifying | changing | continuing ) \s* (?: \w+ \s+ ){0,3}? (?: task | email | answer | question | request
             | changes? | settings | code | anything | handling | logic )s? \b [^.!?]{0,80} (?: please | you \s+ must | run

@@ -47,11 +47,11 @@ fn ids_are_unique_and_fit_for_labels() {
 
 #[test]
 fn each_pattern_is_documented() {
-    let page = include_str!("../../../../../docs/gates.md");
+    let page = include_str!("../../../../../docs/patterns.md");
     for (category, patterns) in all() {
         for pattern in patterns {
             let line = format!("| `{}` | {} |", pattern.id, pattern.description);
-            assert!(page.contains(&line), "docs/gates.md lacks {category:?}: {line}");
+            assert!(page.contains(&line), "docs/patterns.md lacks {category:?}: {line}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Hit, PLAIN, Pattern};
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         id: "scheme",
-        description: "a scheme other than http and https (`file:`, `gopher:`, `javascript:` and the rest)",
+        description: "a scheme other than http and https (`file:`, `gopher:`, `javascript:` and others)",
         regex: r#"(?: \b ([a-z][a-z0-9+.-]{1,30}) :// | \b (?: javascript | vbscript | livescript ) (?: :\S
             | \s* : \s* \w+ \s* \( ) | \bdata : (?: [a-z]+/[a-z+.-]+ )? [;,] [a-z0-9%<+/=;,-]
             | \b (?: jar : (?: https? | file ) : | (?: netdoc | view-source | file | gopher | dict | php
@@ -25,7 +25,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "userinfo",
-        description: "something before an `@` that looks like the host",
+        description: "user information before an `@` that looks like the host",
         regex: r#"(?: https? : [/\\]* | (?: ^ | [\s"'(=/] ) [/\\]{2,} ) [^\s/?\#"'<>@]* @ [\w\[] | (?: ^
             | [\s"'=/] ) [/\\]+ [^\s/@?]* @ [\w.-]+\.\w"#,
         weight: 0.6,
@@ -51,7 +51,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "internal_host",
-        description: "a host that is only reachable from inside (localhost, metadata services, single labels)",
+        description: "a host that only an internal network reaches (localhost, metadata services, single labels)",
         regex: r#"(?: \b https? : [/\\]* (?: [^\s/@]* @ )? (?: localhost | ip6-\w+ | [\w.-]+\. (?: internal | local
             | localdomain | intranet | corp | lan | home | test | example | invalid )
             | [a-z][\w-]* ) (?: [:/?\#\\\s"'<>),] | $ )
@@ -74,7 +74,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "redirect",
-        description: "an address inside a parameter or path of another, as redirects take it",
+        description: "an address in a parameter or path of another address, as in redirects",
         regex: r#"(?: [?&;] (?: url | uri | u | next | to | go | goto | target | dest\w* | redir\w* | rurl | return\w*
             | continue | view | link | out | callback | forward | domain | path | ref | image\w*
             | checkout\w* | login\w* | logout | data | src ) = (?: https? : | [/\\$%]{1,}
@@ -93,7 +93,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "odd_authority",
-        description: "slashes, backslashes, blanks or look-alikes where a host begins",
+        description: "slashes, backslashes, blanks or look-alikes at the start of a host",
         regex: r#"(?: \b https? : (?: [/\\]{3,} | \\ | /\\ | // [/\\%] | (?: [\w-]+\. )+ [a-z]{2,} (?: [/\s] | $ ) )
             | (?: ^ | [\s"'=(] ) /{2,} [\w-]+ (?: \. [\w-]+ )+ (?: [/\s"':?\\] | $ ) | (?: ^
             | [\s"'=(] ) [/\\]* (?: /[\t\r\n\\]+/? | //+ [\t\r\n]* | \\\\
