@@ -4,6 +4,7 @@
 //! specifications. The built site adds a page per guide. It needs no script, so it also opens from a folder
 //! and can be tested.
 
+mod links;
 mod reference;
 
 use std::path::Path;
@@ -13,12 +14,22 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::root;
 
-/// Around the part of the landing page that is generated.
+/// The markers around the generated part of the landing page.
 const REFERENCE: [&str; 2] =
     ["<!-- reference: written by `cargo xtask site` -->\n", "<!-- /reference -->"];
-/// What the site takes from `docs/` unchanged.
-const COPIED: [&str; 4] =
-    ["openapi.yaml", "openapi-actions.yaml", "site/style.css", "site/mark.svg"];
+/// Files of `docs/` that the site contains unchanged.
+const COPIED: [&str; 10] = [
+    "openapi.yaml",
+    "openapi-actions.yaml",
+    "requests.http",
+    "grafana/dashboard.json",
+    "grafana/provisioning/dashboards.yaml",
+    "grafana/provisioning/datasources.yaml",
+    "prometheus/alerts.yaml",
+    "prometheus/prometheus.yml",
+    "site/mark.svg",
+    "site/style.css",
+];
 
 /// Updates the reference section (or checks that it is current), then builds the site.
 pub(crate) fn write(check: bool) -> anyhow::Result<()> {
@@ -31,10 +42,12 @@ pub(crate) fn write(check: bool) -> anyhow::Result<()> {
     } else {
         std::fs::write(&path, &landing)?;
     }
-    build(&landing, &root().join("target/site"))
+    let site = root().join("target/site");
+    build(&landing, &site)?;
+    links::check(&site)
 }
 
-/// The landing page with this reference in the place of the one it has.
+/// The landing page with its reference section replaced.
 fn with_reference(landing: &str, reference: &str) -> anyhow::Result<String> {
     let parts = landing.split_once(REFERENCE[0]).and_then(|(before, rest)| {
         let (_, after) = rest.split_once(REFERENCE[1])?;
@@ -44,17 +57,17 @@ fn with_reference(landing: &str, reference: &str) -> anyhow::Result<String> {
     Ok(format!("{before}{}{reference}{}{after}", REFERENCE[0], REFERENCE[1]))
 }
 
-/// Writes the site into an empty folder: the landing page, what it links to, and a page per guide.
+/// Writes the site into an empty folder: the landing page, the copied files, and a page per guide.
 fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
     let docs = root().join("docs");
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;
     }
     std::fs::create_dir_all(folder.join("guides"))?;
-    std::fs::create_dir_all(folder.join("site"))?;
     for name in COPIED {
-        std::fs::copy(docs.join(name), folder.join(name))
-            .with_context(|| format!("`docs/{name}`"))?;
+        let copy = folder.join(name);
+        copy.parent().map(std::fs::create_dir_all).transpose()?;
+        std::fs::copy(docs.join(name), copy).with_context(|| format!("`docs/{name}`"))?;
     }
     let mut landing = landing.to_owned();
     for entry in std::fs::read_dir(&docs)? {
@@ -79,7 +92,7 @@ fn guide(markdown: &str) -> anyhow::Result<String> {
     Ok(page(title, &rendered(markdown)?))
 }
 
-/// Markdown as HTML, with an id on each heading and links that lead to pages.
+/// Markdown as HTML, with an id on each heading and links to the built pages.
 fn rendered(markdown: &str) -> anyhow::Result<String> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut events: Vec<_> = Parser::new_ext(markdown, options).collect();
@@ -88,18 +101,18 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
         match &events[at] {
             Event::Start(Tag::Heading { .. }) => heading = Some((at, String::new())),
             Event::Text(text) | Event::Code(text) => {
-                if let Some((_, said)) = &mut heading {
-                    said.push_str(text);
+                if let Some((_, title)) = &mut heading {
+                    title.push_str(text);
                 }
             }
             Event::End(TagEnd::Heading(_)) => {
-                if let Some((start, said)) = heading.take()
+                if let Some((start, title)) = heading.take()
                     && let Event::Start(Tag::Heading { id, .. }) = &mut events[start]
                 {
-                    *id = Some(slug(&said).into());
+                    *id = Some(slug(&title).into());
                 }
             }
-            // Markers for programs, such as those around generated figures.
+            // Markers for programs, for example around generated figures.
             Event::Html(text) if text.starts_with("<!--") && text.trim_end().ends_with("-->") => {
                 events[at] = Event::Text("".into());
             }
@@ -133,7 +146,7 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
         .replace("</table>", "</table></div>"))
 }
 
-/// The target of a guide's link, seen from its page one folder deeper.
+/// The target of a guide's link, relative to its page in `guides/`.
 fn linked(target: &str) -> anyhow::Result<CowStr<'static>> {
     if target.starts_with("https://") || target.starts_with("mailto:") || target.starts_with('#') {
         return Ok(target.to_owned().into());
