@@ -1,46 +1,21 @@
-//! The README, tried as a new user would: every command of its first ten minutes, line by line.
-
-use std::path::Path;
-use std::process::Command;
+//! The README's first ten minutes, run line by line as a new user would.
 
 use serde_json::Value;
 
-use crate::support::{Setup, TestApp, binary};
+use crate::support::snippets::{Block, assert_shown, blocks, page, repository, shell};
+use crate::support::{Setup, TestApp};
 
-/// How the README names what only the reader knows.
+/// The README's placeholder for the key.
 const THE_KEY: &str = "the key that it printed";
-/// Where the README's service listens; the test's is on a port of its own.
-const ADDRESS: &str = "127.0.0.1:8000";
 
-/// A fenced block: its language and its text.
-struct Block {
-    language: String,
-    text: String,
-}
-
-fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn readme() -> String {
-    std::fs::read_to_string(repository().join("README.md")).unwrap()
-}
-
-/// The fenced blocks of the section that is tried here.
-fn blocks() -> Vec<Block> {
-    let readme = readme();
+/// The fenced blocks of the section.
+fn section() -> Vec<Block> {
+    let readme = page("README.md");
     let (_, rest) = readme.split_once("## The first ten minutes\n").unwrap();
-    let section = rest.split("\n## ").next().unwrap();
-    // Text and blocks take turns; a block begins with its language.
-    let fenced = section.split("```").skip(1).step_by(2);
-    let block = |text: &str| {
-        let (language, text) = text.split_once('\n').unwrap();
-        Block { language: language.to_owned(), text: text.to_owned() }
-    };
-    fenced.map(block).collect()
+    blocks(rest.split("\n## ").next().unwrap())
 }
 
-/// The service as the README has it started: no key, no setting but a free port.
+/// The service as the README starts it: no key, no setting except a free port.
 async fn first_start() -> (TestApp, String) {
     let app = Setup::new().unset("API_KEY").unset("RATE_LIMIT_RPS").start().await;
     let line = app.printed_line("key for this run").await;
@@ -48,35 +23,19 @@ async fn first_start() -> (TestApp, String) {
     (app, key)
 }
 
-/// What a shell prints for these lines, typed in the folder of the service.
+/// The output of the README's lines, typed in the folder of the service.
 fn typed(app: &TestApp, key: &str, lines: &str) -> String {
     let setting = format!("KEY='{THE_KEY}'");
     let lines = lines
         .replace(&setting, &format!("KEY='{key}'"))
-        .replace(ADDRESS, &app.addr().to_string())
-        .replace("cargo run --quiet --", binary().to_str().unwrap());
-    assert!(!lines.contains("cargo run"), "this test does not know how to run:\n{lines}");
-    let mut shell = Command::new("bash");
-    shell.args(["-euo", "pipefail", "-c", &lines]).env("KEY", key).current_dir(app.folder());
-    let output = shell.output().expect("bash starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{lines}\n{said}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Whether `actual` has all that `shown` has.
-fn covers(shown: &Value, actual: &Value) -> bool {
-    match (shown, actual) {
-        (Value::Object(shown), Value::Object(actual)) => shown
-            .iter()
-            .all(|(key, shown)| actual.get(key).is_some_and(|actual| covers(shown, actual))),
-        _ => shown == actual,
-    }
+        .replace("cargo run --quiet --", "life-agent");
+    assert!(!lines.contains("cargo run"), "this test cannot run:\n{lines}");
+    shell(app, key, &lines)
 }
 
 #[tokio::test]
-async fn every_line_does_what_the_readme_says() {
-    let blocks = blocks();
+async fn every_line_of_the_readme_works() {
+    let blocks = section();
     let (mut app, key) = first_start().await;
     let mut answer = String::new();
     let (mut starts, mut calls, mut answers) = (0, 0, 0);
@@ -95,26 +54,19 @@ async fn every_line_does_what_the_readme_says() {
                 answer = typed(&app, &key, &block.text);
                 calls += 1;
             }
-            "json" => {
-                let shown: Value = serde_json::from_str(&block.text).unwrap();
-                let actual: Value = serde_json::from_str(&answer).unwrap();
-                assert!(covers(&shown, &actual), "the README shows\n{shown}\nand gets\n{actual}");
-                answers += 1;
-            }
-            "text" => {
-                let shown = block.text.trim().trim_end_matches('…');
-                assert!(answer.starts_with(shown), "the README shows `{shown}`, not\n{answer}");
+            "json" | "text" => {
+                assert_shown(block, &answer);
                 answers += 1;
             }
             "powershell" | "bat" => {}
-            other => panic!("a block in `{other}` is not tried by this test"),
+            other => panic!("this test does not run blocks in `{other}`"),
         }
     }
-    assert_eq!((starts, calls, answers), (2, 5, 5), "the section has changed; so must this test");
+    assert_eq!((starts, calls, answers), (2, 5, 5), "the section changed; so must this test");
 }
 
 #[tokio::test]
-async fn the_line_that_is_printed_at_the_start_works_when_pasted() {
+async fn the_first_request_that_the_start_prints_works() {
     let (app, key) = first_start().await;
     let line = app.printed_line("curl -s").await;
     let answer: Value = serde_json::from_str(&typed(&app, &key, &line)).unwrap();
@@ -122,8 +74,8 @@ async fn the_line_that_is_printed_at_the_start_works_when_pasted() {
 }
 
 #[test]
-fn the_calls_for_windows_send_what_the_first_call_sends() {
-    let blocks = blocks();
+fn the_windows_requests_equal_the_first_request() {
+    let blocks = section();
     let body = |language: &str, before: &str, after: &str| -> Value {
         let of_language =
             |block: &&Block| block.language == language && block.text.contains(before);
@@ -137,13 +89,13 @@ fn the_calls_for_windows_send_what_the_first_call_sends() {
 }
 
 #[test]
-fn what_the_readme_links_to_is_there() {
-    let readme = readme();
+fn the_links_of_the_readme_resolve() {
+    let readme = page("README.md");
     let links: Vec<_> =
         readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     assert!(links.len() > 8, "{links:?}");
     for link in links.into_iter().filter(|link| !link.contains("://")) {
         let file = link.split('#').next().unwrap();
-        assert!(repository().join(file).exists(), "there is no {link}");
+        assert!(repository().join(file).exists(), "`{link}` does not exist");
     }
 }

@@ -55,6 +55,7 @@ mod plan;
 mod plan_drafts;
 mod plan_life;
 mod policy;
+mod policy_page;
 mod predecessor;
 mod provider;
 mod queue;

@@ -1,4 +1,4 @@
-//! What the tests stand on: a real server as a child process, and a client that reads it closely.
+//! The tests' foundation: a real server as a child process, and a client.
 
 mod answer;
 mod app;
@@ -8,6 +8,7 @@ mod journal;
 mod model;
 mod raw;
 mod setup;
+pub(crate) mod snippets;
 mod sse;
 mod tree;
 
