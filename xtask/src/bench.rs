@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: every figure of `docs/performance.md`, measured on loopback with all gates and the
-//! durable journal on, and written there.
+//! `cargo xtask bench`: measures every figure of `docs/performance.md` on loopback, with all gates and the durable
+//! journal on, and writes the page.
 
 mod chat;
 mod cost;
@@ -16,54 +16,54 @@ use clap::{Args, ValueEnum};
 
 use crate::cargo;
 
-/// What is measured, and how long.
+/// Options of `bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Short runs and small journals: to see that it works, not to note down.
+    /// Short runs and small journals, to check that the measurement works.
     #[arg(long)]
     quick: bool,
-    /// Only these; may be given several times.
+    /// Measures only these; repeatable.
     #[arg(long, value_name = "NAME")]
     only: Vec<Item>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Item {
-    /// The bare echo against the service.
+    /// The service compared with a bare echo.
     Http,
     /// Processor time, commits and system calls of a request.
     Cost,
     /// `act` in process, without the disk.
     Engine,
-    /// What the service adds to a model's call, and what LiteLLM's proxy adds.
+    /// The latency that the service and LiteLLM's proxy add to a model call.
     Chat,
-    /// Start, memory, size; the load tools that exist beside this one.
+    /// Start, memory and size; a million rows; a thousand subscribers.
     Resources,
-    /// Rate and latency as journal and agents grow.
+    /// Rate and latency with a large journal and many agents.
     Growth,
-    /// Four times as many callers as may wait.
+    /// Four times as many callers as places.
     Overload,
 }
 
-/// How much is measured.
+/// The size of the measurements.
 #[derive(Clone, Copy)]
 struct Scale {
     /// Seconds for each run of `wrk`.
     seconds: u64,
-    /// Runs of which the median counts.
+    /// Runs per median.
     runs: usize,
     /// Rows of a large journal.
     rows: u64,
     /// Agents of a large journal.
     agents: u64,
-    /// Calls in a series that is counted and not timed.
+    /// Calls in a series with a fixed number of calls.
     calls: usize,
 }
 
 const FULL: Scale = Scale { seconds: 5, runs: 3, rows: 1_000_000, agents: 100_000, calls: 50_000 };
 const QUICK: Scale = Scale { seconds: 1, runs: 1, rows: 20_000, agents: 1_000, calls: 2_000 };
 
-/// Builds what is measured, measures it and writes the page.
+/// Builds the binaries, measures them and writes the page.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let scale = if bench.quick { QUICK } else { FULL };
     let wanted = |item: Item| bench.only.is_empty() || bench.only.contains(&item);

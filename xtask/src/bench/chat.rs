@@ -1,5 +1,5 @@
-//! What a call of the model costs more through the service, and through LiteLLM's proxy, than without
-//! either: the same stand-in provider, the same prompt, in turns.
+//! The latency that the service, and LiteLLM's proxy, add to a model call: the same stand-in provider and
+//! prompt, in alternating runs.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -14,9 +14,9 @@ use crate::load::histogram::Histogram;
 use crate::load::server::Server;
 use crate::root;
 
-/// The proxy's key: it does not start with one that could be guessed.
+/// The proxy's key; LiteLLM does not start with a guessable key.
 const PROXY_KEY: &str = "sk-4c1b0f6a92d7e35880ab6cf1d29e7743b5f0189ac64e2d7f";
-/// How long the proxy may take to serve.
+/// The longest start of the proxy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
@@ -26,8 +26,8 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let proxy = Proxy::start(&base);
     let mut section = Section::new("chat");
     section.line(&format!(
-        "`POST /v1/chat/completions` with a kilobyte each way, medians of {} runs of {} s each in turns. \
-         Added is what lies over the provider's own time; for the service the commit is taken off too.",
+        "`POST /v1/chat/completions` with 1 KB each way, medians of {} alternating runs of {} s each. \"Added\" is \
+         the latency minus the provider's own, and for the service minus the commit.",
         scale.runs, scale.seconds
     ));
     let mut rows = Vec::new();
@@ -43,8 +43,8 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         "p99",
         "added p50",
         "added p99",
-        "wanted",
-        "times ours (p50)",
+        "target",
+        "multiple of the service",
     ];
     section.table(&head, &rows);
     if let Err(why) = proxy {
@@ -88,7 +88,7 @@ fn compared(
         shown.into_iter().chain(rest).collect::<Vec<_>>()
     };
     let mut rows = vec![
-        row("nothing", direct, Default::default()),
+        row("direct", direct, Default::default()),
         row(
             &format!("life-agent (commit {}, {})", time(commit(0.5)), time(commit(0.99))),
             served,
@@ -103,7 +103,7 @@ fn compared(
     if !proxied.is_empty() {
         let proxied = median(&proxied);
         let (p50, p99) = (proxied.p50 - direct.p50, proxied.p99 - direct.p99);
-        // With the commit in it: what callers wait for.
+        // Including the commit, because callers wait for it.
         let times = p50 / (served.p50 - direct.p50).max(1.0);
         let rest =
             [time(p50), time(p99), String::new(), aimed(&format!("{times:.0} ×"), times >= 30.0)];
@@ -112,7 +112,7 @@ fn compared(
     Ok(rows)
 }
 
-/// LiteLLM's proxy in a Python environment below `target`; ends when it is dropped.
+/// LiteLLM's proxy in a Python environment below `target`; it ends when dropped.
 struct Proxy {
     child: Child,
     addr: SocketAddr,
@@ -141,8 +141,8 @@ impl Proxy {
         let mut proxy = Self { child, addr, _folder: folder };
         let begun = Instant::now();
         while TcpStream::connect(addr).is_err() {
-            anyhow::ensure!(proxy.child.try_wait()?.is_none(), "it ended at its start");
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "it does not serve");
+            anyhow::ensure!(proxy.child.try_wait()?.is_none(), "the proxy ended during its start");
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "the proxy does not serve");
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(proxy)
@@ -156,7 +156,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Makes the environment once.
+/// Creates the environment once.
 fn installed() -> anyhow::Result<std::path::PathBuf> {
     let folder = root().join("target/litellm");
     let binary = folder.join("bin/litellm");

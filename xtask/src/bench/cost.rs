@@ -1,4 +1,4 @@
-//! Where the time of a request goes: processor time by thread, rows that share a commit, system calls.
+//! The cost of a request: processor time by thread, rows per commit, system calls.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -8,16 +8,16 @@ use super::report::{Section, count, time};
 use super::wrk::Run;
 use crate::load::server::Server;
 
-/// Calls that are shown; the others are seldom.
+/// The system calls that are shown; others are rare.
 const CALLS: [&str; 8] =
     ["recvfrom", "sendto", "epoll_wait", "write", "futex", "pwrite64", "fcntl", "fdatasync"];
 
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let mut section = Section::new("cost");
     section.line(&format!(
-        "32 connections, 1,000 agents, {} s each. Processor time is the system's own account, system calls \
-         included. System calls are counted in a run of their own under `strace`, which slows it down and \
-         makes groups smaller.",
+        "32 connections, 1,000 agents, {} s each. Processor time is per request, as the system accounts it, \
+         including system calls. A separate run under `strace` counts system calls per request; it is slower and \
+         commits fewer rows together.",
         scale.seconds
     ));
     let mut rows = Vec::new();
@@ -29,12 +29,12 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     }
     let head = [
         "call",
-        "a second",
-        "workers, each",
-        "journal's thread, each",
-        "checkpoints, each",
-        "log's thread, each",
-        "rows a commit",
+        "req/s",
+        "workers",
+        "journal thread",
+        "checkpoint thread",
+        "log thread",
+        "rows per commit",
     ];
     section.table(&head, &rows);
     let head: Vec<&str> = std::iter::once("call").chain(CALLS).collect();
@@ -71,7 +71,7 @@ fn commits(server: &Server) -> anyhow::Result<f64> {
     Ok(server.counted("journal_commit_seconds_count").unwrap_or_default())
 }
 
-/// How often each of [`CALLS`] is made for a request; question marks where there is no `strace`.
+/// The number of each of [`CALLS`] per request; question marks without `strace`.
 fn system_calls(run: Run<'_>) -> anyhow::Result<Vec<String>> {
     let server = Server::start()?;
     Run { seconds: 1, ..run }.on(server.addr)?;
@@ -80,7 +80,7 @@ fn system_calls(run: Run<'_>) -> anyhow::Result<Vec<String>> {
     strace.args(["-f", "-c", "-p", &server.pid().to_string(), "-o"]).arg(counts.path());
     let traced = strace.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let measured = run.on(server.addr)?;
-    // It writes its counts when what it watches ends.
+    // strace writes its counts when the traced process ends.
     drop(server);
     if let Ok(mut traced) = traced {
         traced.wait()?;
@@ -95,7 +95,7 @@ fn system_calls(run: Run<'_>) -> anyhow::Result<Vec<String>> {
     Ok(std::iter::once(format!("`/{}`", run.kind)).chain(CALLS.iter().map(each)).collect())
 }
 
-/// The count of one call in what `strace -c` writes.
+/// The count of one call in the output of `strace -c`.
 fn counted(text: &str, call: &str) -> Option<f64> {
     let line = text.lines().find(|line| line.split_whitespace().next_back() == Some(call))?;
     line.split_whitespace().nth(3)?.parse().ok()

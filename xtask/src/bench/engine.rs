@@ -1,4 +1,4 @@
-//! `act` in process; the example in `crates/engine` says what is timed and what is not.
+//! `act` in process; the example in `crates/engine` describes what is timed.
 
 use serde::Deserialize;
 
@@ -49,28 +49,28 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         vec![what.to_owned(), p50, p99, wanted.to_owned()]
     };
     section.table(
-        &["", "p50", "p99", "wanted"],
+        &["", "p50", "p99", "target"],
         &[
             row(
-                &format!("`act`, without the journal's thread and the disk, {at_once} under way"),
+                &format!("`act` without the journal thread and the disk, {at_once} in flight"),
                 aimed(&time(busy50), busy50 <= 6.0),
                 aimed(&time(busy99), busy99 <= 25.0),
                 "6 µs, 25 µs",
             ),
             row(
-                "the same, one after the other",
+                "the same, sequential",
                 aimed(&time(p50), p50 <= 6.0),
                 aimed(&time(p99), p99 <= 25.0),
                 "6 µs, 25 µs",
             ),
             row(
-                "one after the other, until it is durable, each in a commit of its own",
+                "sequential, until durable, one commit each",
                 time(of(|run| run.durable_p50_us)),
                 time(of(|run| run.durable_p99_us)),
                 "",
             ),
             row(
-                "processor time of the journal's thread for a row, mean",
+                "mean processor time of the journal thread per row",
                 time(of(|run| run.journal_thread_us_per_row)),
                 String::new(),
                 "",

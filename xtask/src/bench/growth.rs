@@ -1,21 +1,21 @@
-//! Rate and latency once the journal and the number of agents have grown, against a journal that is new.
+//! Rate and latency with a large journal and many agents, compared with a new journal.
 
 use super::Scale;
 use super::report::{Section, aimed, count, time};
 use super::wrk::{Measured, Run, all_granted, median, ratio};
 use crate::load::server::Server;
 
-/// What may be lost on the way.
+/// The accepted loss of rate and gain of latency.
 const WITHIN: f64 = 0.10;
 
-/// A server as it was measured.
+/// The measurement of one server.
 struct Window {
     rows: u64,
     measured: Measured,
     kilobytes: u64,
 }
 
-/// What a server with many rows does for each thing that a new one does; medians of pairs of runs.
+/// The ratios of a server with many rows to a new server; medians over pairs of runs.
 struct Change {
     rate: f64,
     p99: f64,
@@ -24,10 +24,9 @@ struct Change {
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let mut section = Section::new("growth");
     section.line(&format!(
-        "Turns at 32 connections, {} runs of {} s each on a server with a new journal and on one whose \
-         journal has {} rows, in turns, so that both see the same machine. The change is the median of the \
-         pairs' changes. With more agents than there is room for in memory (`MAX_AGENTS_IN_MEMORY`) most \
-         are read from the journal again for each turn.",
+        "Turns at 32 connections, {} alternating runs of {} s each on a server with a new journal and on a server \
+         whose journal has {} rows. The change is the median over the pairs. With fewer places in memory \
+         (`MAX_AGENTS_IN_MEMORY`) than agents, most turns load their agent from the journal.",
         pairs(scale),
         scale.seconds,
         count(scale.rows as f64)
@@ -40,17 +39,17 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         rows.push(shown(agents, room, &new, None));
         rows.push(shown(agents, room, &grown, Some(&change)));
     }
-    let head = ["agents", "room for", "rows", "turns a second", "p99", "resident memory"];
+    let head = ["agents", "in memory", "rows", "turns/s", "p99", "resident memory"];
     section.table(&head, &rows);
     Ok(section)
 }
 
-/// Twice as many as elsewhere: what is looked for is smaller than what the machine does by itself.
+/// Twice the usual number, because the expected difference is smaller than the machine's noise.
 fn pairs(scale: Scale) -> usize {
     2 * scale.runs
 }
 
-/// Both servers as they were measured, and the change between them.
+/// The measurements of both servers, and the change between them.
 fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window, Window, Change)> {
     let room = room.map(|agents| agents.to_string());
     let settings: Vec<_> =
@@ -61,7 +60,7 @@ fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window,
         Run { connections: 128, seconds: 10.min(scale.seconds * 2), ..run }.on(grown.addr)?;
     }
     let new = Server::with(&settings)?;
-    // The first seconds make pages and fill caches that every later one has.
+    // The first seconds allocate pages and fill caches.
     Run { seconds: 2, ..run }.on(new.addr)?;
     let (of_new, of_grown) = run.in_turns(new.addr, grown.addr, pairs(scale))?;
     let both = (&of_new[..], &of_grown[..]);

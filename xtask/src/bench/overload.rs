@@ -1,4 +1,4 @@
-//! Four times as many callers as there are places: what the taken ones still get, and how soon it is over.
+//! Four times as many callers as places: latency of the accepted turns, and recovery afterward.
 
 use std::time::{Duration, Instant};
 
@@ -10,38 +10,30 @@ use crate::load::server::Server;
 
 /// Places for turns in this measurement.
 const PLACES: u64 = 32;
-/// How much slower than before the taken ones may become.
+/// The accepted growth of the p99 of accepted turns.
 const KEPT: f64 = 1.1;
 
-/// A crowd, and how it behaves.
+/// A number of callers, and their behavior after a refusal.
 struct Crowd {
     what: &'static str,
     callers: u64,
-    /// Milliseconds before a refused caller asks again.
+    /// Milliseconds before a refused caller tries again.
     pause: u64,
 }
 
 const CROWDS: [Crowd; 4] = [
-    Crowd { what: "as many as there are places", callers: PLACES, pause: 0 },
-    Crowd {
-        what: "four times as many, refused ones ask again after 100 ms",
-        callers: PLACES * 4,
-        pause: 100,
-    },
-    Crowd {
-        what: "four times as many, refused ones ask again at once",
-        callers: PLACES * 4,
-        pause: 0,
-    },
-    Crowd { what: "as many as there are places, right after", callers: PLACES, pause: 0 },
+    Crowd { what: "as many as places", callers: PLACES, pause: 0 },
+    Crowd { what: "four times as many, retry after 100 ms", callers: PLACES * 4, pause: 100 },
+    Crowd { what: "four times as many, immediate retry", callers: PLACES * 4, pause: 0 },
+    Crowd { what: "as many as places, immediately afterward", callers: PLACES, pause: 0 },
 ];
 
-/// What a crowd got.
+/// The measurement of a crowd.
 struct Served {
     measured: Measured,
-    /// Seconds of the turns that were taken.
+    /// Seconds of the accepted turns.
     taken: Histogram,
-    /// Milliseconds until an act succeeds once it has gone.
+    /// Milliseconds until an act succeeds after the crowd has left.
     well_after: f64,
 }
 
@@ -60,17 +52,16 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     };
     let served = CROWDS.iter().map(serve).collect::<anyhow::Result<Vec<_>>>()?;
     let (answered, rows) = (server.counted("actions_total{kind=\"turn\"}")?, server.rows()?);
-    // One row is the start's and one the first act after each crowd; all others are turns. A client that
-    // leaves as wrk does at the end of a run may have its last turn on record without an answer.
+    // One row is the start, one per crowd is the first act after it, and all others are turns. wrk disconnects at
+    // the end of a run, so its last turns can be recorded without a response.
     let lost = answered + 1.0 + CROWDS.len() as f64 - rows as f64;
     anyhow::ensure!(lost <= 0.0, "{lost} answered turns have no row");
     let mut section = Section::new("overload");
     let slowest = served.iter().map(|served| served.well_after).fold(0.0, f64::max);
     section.line(&format!(
-        "`MAX_IN_FLIGHT={PLACES}`, turns, {} s each. Refused ones get 503 `overloaded` with `Retry-After: 1`. \
-         Each turn that the service counted as done has its row ({} rows were added); once a crowd had gone, an \
-         act succeeded within {slowest:.1} ms. Percentiles are of the turns that were taken, from the call of the \
-         engine to its durable answer.",
+        "`MAX_IN_FLIGHT={PLACES}`, turns, {} s each. Every completed turn has its row ({} rows). After a crowd left, \
+         an act succeeded within {slowest:.1} ms. The percentiles cover accepted turns, from the call of the engine \
+         to the durable response.",
         scale.seconds,
         count((rows - began) as f64),
     ));
@@ -81,13 +72,13 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         .map(|(crowd, served)| row(crowd, served, usual, scale))
         .collect();
     section.table(
-        &["callers", "turns a second", "refused", "p50", "p99", "p99 at the client, all answers"],
+        &["callers", "turns/s", "refused", "p50", "p99", "p99 at the client, all responses"],
         &rows,
     );
     if let (Some(before), Some(after)) = (served.first(), served.last()) {
         let kept = after.measured.rate / before.measured.rate;
         let shown = aimed(&format!("{kept:.2}"), kept > 0.9);
-        section.line(&format!("\nRate right after, against before: {shown}."));
+        section.line(&format!("\nRate afterward relative to before: {shown}."));
     }
     Ok(section)
 }

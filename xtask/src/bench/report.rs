@@ -1,4 +1,4 @@
-//! The part of `docs/performance.md` that is measured: a section for each item, written between two marks.
+//! The generated parts of `docs/performance.md`: one section per item, between two markers.
 
 use std::fmt::Write;
 
@@ -8,9 +8,9 @@ use crate::root;
 
 const FILE: &str = "docs/performance.md";
 
-/// What one item found.
+/// The results of one item.
 pub(super) struct Section {
-    /// The item's name, which is also that of its marks.
+    /// The item's name, also in its markers.
     pub(super) name: &'static str,
     text: String,
 }
@@ -36,13 +36,13 @@ impl Section {
         }
     }
 
-    /// Puts it into the file, in the place of what the last run found.
+    /// Replaces the section in the file.
     pub(super) fn publish(&self) -> anyhow::Result<()> {
         println!("{}", self.text);
         let path = root().join(FILE);
         let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
         let page = replaced(&page, self.name, &self.text)
-            .with_context(|| format!("{FILE} has no marks for `{}`", self.name))?;
+            .with_context(|| format!("{FILE} has no markers for `{}`", self.name))?;
         std::fs::write(&path, page)?;
         Ok(())
     }
@@ -55,7 +55,7 @@ fn replaced(page: &str, name: &str, text: &str) -> Option<String> {
     Some(format!("{before}{begin}{text}{end}{after}"))
 }
 
-/// Microseconds as people read them.
+/// Microseconds with a readable unit.
 pub(super) fn time(micros: f64) -> String {
     match micros {
         micros if micros < 100.0 => format!("{micros:.1} µs"),
@@ -77,7 +77,7 @@ pub(super) fn count(number: f64) -> String {
     text
 }
 
-/// Whether an aim is met, beside the value.
+/// The value, with a mark that shows whether it meets its target.
 pub(super) fn aimed(value: &str, met: bool) -> String {
     if met { format!("{value} ✓") } else { format!("**{value} ✗**") }
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lies_between_the_marks_is_replaced() {
+    fn only_the_text_between_the_markers_is_replaced() {
         let page = "a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n";
         let new = replaced(page, "x", "new\n").unwrap();
         assert_eq!(new, "a\n<!-- bench:x -->\nnew\n<!-- /bench:x -->\nb\n");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_people_read_them() {
+    fn numbers_have_separators_and_units() {
         assert_eq!([count(7.0), count(1234.4), count(1e6)], ["7", "1,234", "1,000,000"]);
         assert_eq!([time(4.25), time(250.0), time(2500.0)], ["4.2 µs", "250 µs", "2.50 ms"]);
     }

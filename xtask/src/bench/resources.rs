@@ -1,4 +1,4 @@
-//! Start, memory and size, and what the older load tools print: a million rows, a thousand subscribers.
+//! Start, memory and size, and the load tools for a million rows and a thousand subscribers.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     for _ in 0..scale.runs.max(5) {
         let begun = Instant::now();
         let server = Server::start()?;
-        anyhow::ensure!(server.is_ready(), "it is not ready after its start");
+        anyhow::ensure!(server.is_ready(), "the server is not ready after its start");
         starts.push(begun.elapsed().as_secs_f64() * 1e3);
         server.act()?;
         acts.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -34,34 +34,34 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let row = |what: String, value: String, wanted: &str| vec![what, value, wanted.to_owned()];
     let mut section = Section::new("resources");
     section.table(
-        &["", "measured", "wanted"],
+        &["", "measured", "target"],
         &[
             row(
-                "from the start of the process to the answer of `/readyz`, an empty journal".into(),
+                "start of the process to the response of `/readyz`, empty journal".into(),
                 aimed(&format!("{start:.0} ms"), start < 100.0),
                 "100 ms",
             ),
             row(
-                "to the answer of the first act, which waits for the gates' patterns".into(),
+                "start to the response of the first act, which waits for the patterns".into(),
                 format!("{act:.0} ms"),
                 "",
             ),
             row(
-                "resident memory after that, at rest".into(),
+                "resident memory after that, idle".into(),
                 aimed(&megabytes(at_rest.0), at_rest.0 < 30 << 10),
                 "30 MB",
             ),
-            row("of it not the binary's own pages".into(), megabytes(at_rest.1), ""),
+            row("of which anonymous".into(), megabytes(at_rest.1), ""),
             row(
                 format!("resident memory after {} acts of 1,000 agents", count(steps as f64)),
                 aimed(&megabytes(after), after < 150 << 10),
                 "150 MB",
             ),
-            row("the most it was".into(), megabytes(most), ""),
+            row("peak resident memory".into(), megabytes(most), ""),
             row("size of the binary".into(), megabytes(bytes >> 10), ""),
         ],
     );
-    // These print what they find; `docs/journal.md` has it with what was wanted.
+    // These print their results, which `docs/performance.md` contains.
     let rows = scale.rows.to_string();
     cargo(&[
         "run",
