@@ -324,7 +324,7 @@ fn all_faults_of_all_files_are_reported_at_once() {
 
 #[test]
 fn every_code_is_in_the_guide() {
-    let guide = include_str!("../../../../docs/plans.md");
+    let guide = include_str!("../../../../docs/plan-errors.md");
     for code in Code::ALL {
         assert!(guide.contains(&format!("| `{}` |", code.as_str())), "{}", code.as_str());
     }
