@@ -1,18 +1,19 @@
-# The OPA gate's own rules, used when OPA_ENABLE is on. `data.agent.allow` must be exactly true for a
-# request to go on; undefined, any other value and any error deny.
+# The rules of the OPA gate, used if OPA_ENABLE is on. A request passes only if `data.agent.allow` is true;
+# undefined, any other value and any error deny.
 #
-# The input is {kind, principal, agent_id, intent, context, targets, action, input, payload,
-# policy_hash}; what a kind of request does not have is null, targets an empty list. The modules of
-# POLICY_DIR are compiled together, files that end in _test.rego left out, and reloaded with the policy.
+# The input is {kind, principal, agent_id, intent, context, targets, action, input, payload, findings,
+# policy_hash}. Fields that a kind of request lacks are null, and targets are an empty list. A tool call
+# adds {tool, server, session_id, cwd, arguments, commands, fields}. The modules of POLICY_DIR, except files
+# that end in _test.rego, are compiled together and reloaded with the policy.
 package agent
 
 import rego.v1
 
 default allow := false
 
-# Everything the other gates let through may go on, unless a reason below stands against it.
+# A request that passed the other gates passes, unless one of the reasons below applies.
 allow if {
-	input.kind in {"act", "turn", "plan", "chat"}
+	input.kind in {"act", "turn", "plan", "chat", "tool"}
 	count(reasons) == 0
 }
 
@@ -22,7 +23,7 @@ reasons contains "a plan touches more than 20 files" if {
 	count(input.targets) > 20
 }
 
-# Nobody plans changes to what governs the service.
+# No plan changes the policies of the service.
 reasons contains "a plan touches the policies" if {
 	input.kind == "plan"
 	some target in input.targets
@@ -30,7 +31,7 @@ reasons contains "a plan touches the policies" if {
 	startswith(target, folder)
 }
 
-# A key whose name begins with `readonly` may ask and watch, not act.
+# A key whose name starts with `readonly` may read and not act.
 reasons contains "this key only reads" if {
 	startswith(input.principal, "readonly")
 }
