@@ -1,14 +1,13 @@
 # syntax=docker/dockerfile:1
-# The service in a small image: nothing but Debian's C library, the binary and the shipped policies.
+# A small image: Debian's C library, the binary and the shipped policies.
 #
 #   docker build -t life-agent .
 #   docker run -e API_KEY=... -p 10000:10000 -v life-agent:/data --read-only life-agent
 #
-# cargo-chef keeps the dependencies in a layer of their own, which a change of our sources leaves as it
-# is. A cache mount would too, but only where the builder keeps it between builds; a hosted one keeps
-# layers.
+# cargo-chef builds the dependencies in a separate layer, which a change of our sources does not invalidate.
+# A cache mount would need a builder that keeps it between builds; hosted builders keep layers only.
 
-# Has the C compiler that SQLite and the TLS library need.
+# This image has the C compiler that SQLite and the TLS library need.
 FROM rust:1.95-slim-trixie AS chef
 RUN cargo install cargo-chef --version =0.1.78 --locked
 WORKDIR /src
@@ -24,7 +23,7 @@ COPY . .
 RUN cargo build --release --locked --package life-agent-server --bin life-agent
 
 FROM debian:trixie-slim
-# For the model's and the OPA server's certificates.
+# Verifies the certificates of model providers and OPA servers.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/release/life-agent /usr/local/bin/life-agent
 WORKDIR /app
@@ -32,7 +31,7 @@ COPY LICENSE ./
 COPY policy/ policy/
 COPY policies/ policies/
 COPY plans/README.md plans/
-# A volume that begins empty takes the owner of this folder.
+# An empty volume takes the owner of this folder.
 RUN install -d -o 10001 -g 10001 /data
 ENV HOST=0.0.0.0 \
     PORT=10000 \
