@@ -72,6 +72,31 @@ async fn a_removed_credential_changes_nothing_else_and_is_announced() {
 }
 
 #[tokio::test]
+async fn the_password_of_a_test_that_a_tool_read_is_removed_and_the_conversation_goes_on() {
+    let file = "def test_login(client):\n    client.post('/login', json={'user': 'bob', 'password': 'correct horse'})\n";
+    let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": file});
+    let bodies = [
+        (CHAT, json!({"role": "tool", "tool_call_id": "t1", "content": file})),
+        ("/v1/messages", json!({"role": "user", "content": [result]})),
+    ];
+    for (path, message) in bodies {
+        let (provider, app) = with_model(vec![Answer::json(200, &json!({"id": "1"}))]).await;
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [message]});
+        let told = app.post(path, &body).await;
+        assert_eq!(told.status, 200, "{path}: {told:?}");
+        assert_eq!(told.header("X-Life-Agent-Changed"), Some("credentials"), "{path}");
+        let sent = String::from_utf8(provider.seen()[0].raw.clone()).unwrap();
+        assert!(sent.contains("[redacted:") && !sent.contains("correct horse"), "{sent}");
+        let row = app.journal_of("&kind=llm.chat").await.remove(0);
+        assert!(!row.data.get().contains("correct horse"), "{path}");
+        // The user's own text with a password is refused as before.
+        let typed = json!({"role": "user", "content": file});
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [typed]});
+        assert_eq!(app.post(path, &body).await.status, 422, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_rejection_reaches_the_caller_as_the_provider_worded_it() {
     let error = json!({"message": "maximum context length is 8192", "type": "invalid_request_error",
         "param": "messages", "code": "context_length_exceeded"});

@@ -56,10 +56,13 @@ impl RiskGate {
         text: &str,
         raw: &RawFinding,
     ) -> Option<Finding> {
-        let effect = {
-            let severe = patterns::is_severe(&raw.rule);
-            self.snapshot.policy.risk.effect(command.kind(), raw.category, severe)?
-        };
+        let severe = patterns::is_severe(&raw.rule);
+        let mut effect = self.snapshot.policy.risk.effect(command.kind(), raw.category, severe)?;
+        // The password of a test in a file that a tool read. Redaction removes it; a refusal would end the conversation,
+        // because its history comes with every later request.
+        if patterns::is_by_context(&raw.rule) && is_tool_result(command, &field) {
+            effect = Effect::Observe;
+        }
         let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
         Some(Finding {
@@ -98,6 +101,20 @@ impl Gate for RiskGate {
             .collect();
         let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
         Verdict { findings, applied: Vec::new(), refusal }
+    }
+}
+
+/// Whether a field is a message with the result of a tool.
+fn is_tool_result(command: Command<'_>, field: &str) -> bool {
+    let number = field.strip_prefix("messages/").and_then(|rest| rest.split('/').next());
+    let number: Option<usize> = number.and_then(|number| number.parse().ok());
+    match (command, number) {
+        (Command::Chat(chat), Some(n)) => chat.messages.get(n).is_some_and(|message| {
+            let role = message.role.as_str();
+            // The APIs call it `tool`, `function` or, for example, `function_call_output`.
+            matches!(role, "tool" | "function") || role.ends_with("_output")
+        }),
+        _ => false,
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn of_request(endpoint: Endpoint, body: &Value) -> Vec<Message> {
 /// One message with all of its texts.
 pub(super) fn message(message: &Value) -> Message {
     let role = message.get("role").or_else(|| message.get("type"));
-    let role = role.and_then(Value::as_str).unwrap_or("user").to_owned();
+    let role = role.and_then(Value::as_str).unwrap_or("user");
+    let role = if holds_result(message) { "tool" } else { role }.to_owned();
     let mut texts: Vec<String> = message.get("content").and_then(said).into_iter().collect();
     match message {
         Value::Object(fields) => {
@@ -67,6 +68,12 @@ pub(super) fn message(message: &Value) -> Message {
         other => leaves(other, &mut texts),
     }
     Message { role, content: texts.join(SEPARATOR) }
+}
+
+/// Whether a message holds the result of a tool. Anthropic's API has it as a part of the user's message.
+fn holds_result(message: &Value) -> bool {
+    let parts = message.get("content").and_then(Value::as_array).into_iter().flatten();
+    parts.into_iter().any(|part| part.get("type").is_some_and(|kind| kind == "tool_result"))
 }
 
 /// The text of a message: its parts are joined without a separator, which is how a model reads them.

@@ -99,6 +99,25 @@ pub(crate) fn is_severe(id: &str) -> bool {
     SEVERE.contains(&id) || !life_agent_policy::built_in::PATTERNS.contains(&id)
 }
 
+/// Credentials that only their context gives away. Code is full of them: the passwords of tests, examples and local
+/// databases.
+const SECRETS_BY_CONTEXT: [&str; 9] = [
+    "named_secret",
+    "option_password",
+    "password_hash",
+    "plain_password",
+    "quoted_password",
+    "session_cookie",
+    "told_password",
+    "unquoted_password",
+    "url_password",
+];
+
+/// Whether the pattern finds credentials by their context, without the format of an issuer.
+pub(crate) fn is_by_context(id: &str) -> bool {
+    SECRETS_BY_CONTEXT.contains(&id)
+}
+
 /// The expression as the engine takes it.
 pub(crate) fn source(pattern: &Pattern) -> String {
     let parts = vocabulary::PARTS.iter();

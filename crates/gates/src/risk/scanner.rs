@@ -64,6 +64,10 @@ impl Scanner {
         let risk = &self.snapshot.policy.risk;
         let effect = |category, id: &str| match risk.is_off(id) {
             true => None,
+            // Does not count as a refusal, which could end the search: it is none in the result of a tool.
+            false if kind == Kind::Chat && patterns::is_by_context(id) => {
+                risk.effect(kind, category, false).map(|_| Effect::Observe)
+            }
             false => risk.effect(kind, category, patterns::is_severe(id)),
         };
         built_in::all().find(&Views::of(text), &effect, budget)

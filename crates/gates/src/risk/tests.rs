@@ -200,6 +200,29 @@ fn a_chat_about_code_passes_and_severe_texts_do_not() {
 }
 
 #[test]
+fn a_password_in_the_result_of_a_tool_is_recorded_and_an_issued_credential_is_refused() {
+    let said = |role: &str, text: &str| Chat {
+        messages: vec![
+            Message { role: "user".to_owned(), content: "read the test".to_owned() },
+            Message { role: role.to_owned(), content: text.to_owned() },
+        ],
+    };
+    let password = "client.post('/login', json={'user': 'bob', 'password': 'correct horse'})\n";
+    let issued = "aws_access_key_id = AKIAQ3EGRN7YTV5XKMPB\n";
+    for role in ["tool", "function", "function_call_output"] {
+        let verdict = check("", &said(role, password));
+        assert!(verdict.refusal.is_none(), "{role}: {verdict:?}");
+        assert!(place(&verdict, "quoted_password").is_some(), "{role}: {verdict:?}");
+        assert!(check("", &said(role, issued)).refusal.is_some(), "{role}");
+        // One password must not end the search of a long text.
+        let long = format!("{password}{}{issued}", "let x = 1;\n".repeat(2_000));
+        assert!(check("", &said(role, &long)).refusal.is_some(), "{role}");
+    }
+    assert!(check("", &said("user", password)).refusal.is_some());
+    assert!(check("", &said("assistant", password)).refusal.is_some());
+}
+
+#[test]
 fn a_pattern_that_is_off_is_not_searched_for() {
     let off = "risk: {patterns_off: [internal_host]}";
     assert!(check("", &turn("http://localhost/x")).refusal.is_some());
