@@ -234,6 +234,101 @@ async fn a_refused_response_is_replaced_in_the_clients_protocol() {
     assert!(!told.text().contains("no-preserve-root"), "{told:?}");
 }
 
+/// A response with a call of a shell, in the API of a path, whole or in events.
+fn calling(path: &str, command: &str, stream: bool) -> Answer {
+    let arguments = json!({"command": command}).to_string();
+    let (head, tail) = arguments.split_at(arguments.len() / 2);
+    let function = json!({"name": "Bash", "arguments": arguments});
+    let events = |events: Vec<Value>| {
+        let named = |event: &Value| {
+            let name = event["type"].as_str().map(|name| format!("event: {name}\n"));
+            format!("{}data: {event}\n\n", name.unwrap_or_default())
+        };
+        let text: String = events.iter().map(named).collect();
+        Answer::new(200, "text/event-stream", text.as_str())
+    };
+    match (path == CHAT, stream) {
+        (true, false) => Answer::json(
+            200,
+            &json!({"id": "c", "model": "m", "choices": [{"index": 0, "finish_reason": "tool_calls",
+                "message": {"role": "assistant", "content": null,
+                    "tool_calls": [{"id": "t", "type": "function", "function": function}]}}]}),
+        ),
+        (true, true) => {
+            let delta = |function: Value| {
+                let call = json!({"index": 0, "function": function});
+                json!({"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
+            };
+            let end = json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"});
+            events(vec![
+                delta(json!({"name": "Bash", "arguments": head})),
+                delta(json!({"arguments": tail})),
+                json!({"id": "c", "choices": [end]}),
+            ])
+        }
+        (false, false) => Answer::json(
+            200,
+            &json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use",
+                "content": [{"type": "tool_use", "id": "t", "name": "Bash", "input": {"command": command}}]}),
+        ),
+        (false, true) => {
+            let delta = |text: &str| {
+                let delta = json!({"type": "input_json_delta", "partial_json": text});
+                json!({"type": "content_block_delta", "index": 0, "delta": delta})
+            };
+            let block = json!({"type": "tool_use", "id": "t", "name": "Bash", "input": {}});
+            events(vec![
+                json!({"type": "message_start", "message": {"id": "m", "model": "m"}}),
+                json!({"type": "content_block_start", "index": 0, "content_block": block}),
+                delta(head),
+                delta(tail),
+                json!({"type": "content_block_stop", "index": 0}),
+                json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}),
+                json!({"type": "message_stop"}),
+            ])
+        }
+    }
+}
+
+#[tokio::test]
+async fn tool_calls_in_responses_are_judged_like_calls_of_tool() {
+    let (bad, good) = ("terraform destroy -auto-approve", "cargo test");
+    for (path, stream) in
+        [(CHAT, false), (CHAT, true), ("/v1/messages", false), ("/v1/messages", true)]
+    {
+        let script = [bad, good, bad].map(|command| calling(path, command, stream));
+        let provider = StandIn::start(script.into()).await.unwrap();
+        let policy = |mode: &str| {
+            format!(
+                "version: '1'\nallowed_dirs: [plans]\nllm: {{judge_tool_calls: {mode}, providers: [{{name: p, \
+                 base_url: '{}', dialect: any}}]}}\n",
+                provider.base_url()
+            )
+        };
+        let app = Setup::new().policy(&policy("deny")).start().await;
+        let body = json!({"model": "m", "max_tokens": 9, "stream": stream,
+            "messages": [{"role": "user", "content": "tidy up"}]});
+        let refused = app.post(path, &body).await;
+        assert_eq!(refused.status, 200, "{refused:?}");
+        let text = refused.text();
+        assert!(text.contains("[withheld]"), "{path} {stream}: {text}");
+        assert!(!text.contains("auto-approve"), "{path} {stream}: {text}");
+        let denial = app.journal_of("&kind=gate.denied").await.remove(0).json();
+        assert_eq!(denial["kind"], "tool", "{denial}");
+        assert_eq!(denial["request"]["tool"], "Bash", "{denial}");
+        let passed = app.post(path, &body).await;
+        assert!(passed.status == 200 && !passed.text().contains("[withheld]"), "{passed:?}");
+        assert!(passed.text().contains("cargo"), "{passed:?}");
+        // The same response passes where calls are only observed, and its row says so.
+        let app = Setup::new().policy(&policy("observe")).start().await;
+        let observed = app.post(path, &body).await;
+        assert!(!observed.text().contains("[withheld]"), "{observed:?}");
+        let row = app.journal_of("&kind=llm.chat").await.remove(0).json();
+        let noted = row["answer"]["would_deny"][0].as_str().unwrap_or_default();
+        assert!(noted.starts_with("tool_call:"), "{row}");
+    }
+}
+
 #[tokio::test]
 async fn a_caller_that_disconnects_ends_the_call_and_what_arrived_is_recorded() {
     let some = chunk(&json!({"content": "The road is long. "}), &Value::Null);

@@ -17,6 +17,7 @@ mod request;
 mod service;
 mod stream;
 mod texts;
+mod tool_calls;
 mod types;
 mod withheld;
 

@@ -4,7 +4,7 @@ use life_agent_domain::governance::command::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::llm::{Media, Provider};
+use crate::llm::{JudgeToolCalls, Media, Provider};
 
 mod approvals;
 mod commands;
@@ -75,6 +75,9 @@ pub struct Llm {
     /// Whether images, audio and files in forwarded requests pass unread.
     #[garde(skip)]
     pub media: Media,
+    /// Whether the tool calls in responses to forwarded requests are judged like calls of `/tool`.
+    #[garde(skip)]
+    pub judge_tool_calls: JudgeToolCalls,
     /// Further providers, chosen by the model's name; the first that serves a model gets it.
     #[garde(length(max = 32), dive)]
     pub providers: Vec<Provider>,
@@ -91,6 +94,7 @@ impl Default for Llm {
             history_tokens: 1024,
             models: Vec::new(),
             media: Media::default(),
+            judge_tool_calls: JudgeToolCalls::default(),
             providers: Vec::new(),
         }
     }

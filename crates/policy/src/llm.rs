@@ -37,6 +37,19 @@ pub enum Media {
     Deny,
 }
 
+/// What happens to tool calls in responses under `/v1` that `/tool` would refuse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgeToolCalls {
+    /// Tool calls are judged as text only.
+    #[default]
+    Off,
+    /// They pass, and the row of the response records them in `would_deny`.
+    Observe,
+    /// The response is withheld.
+    Deny,
+}
+
 /// One provider, chosen by the model's name.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, garde::Validate,

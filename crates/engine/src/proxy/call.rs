@@ -24,6 +24,7 @@ use super::providers::Upstream;
 use super::request::Prepared;
 use super::service::ProxyService;
 use super::texts::{is_media_text, leaves, of_response};
+use super::tool_calls::{Observed, ToolCalls, is_judgment};
 use super::types::{ProxyBody, ProxyError, ProxyReply, ProxyRequest};
 use super::withheld;
 use crate::chat::{Both, CallFailure};
@@ -225,10 +226,18 @@ impl Call {
         let redactor = self.redactor();
         let of_key = Redacted::of(value.clone(), self.upstream.key.as_ref());
         let judged = self.judge(service, of_response(&of_key), self.usage(&model, usage)).await;
-        let notes = match judged {
+        let mut notes = match judged {
             Ok(permit) => GateNotes::from(permit.trace()),
             Err(error) => return self.withhold(error, headers, &of_key),
         };
+        let mut observed = Observed::default();
+        if self.judges_calls() {
+            let (calls, spent) = (ToolCalls::of(&of_key).take(), self.usage(&model, usage));
+            if let Err(error) = self.judge_calls(service, calls, &mut observed, spent).await {
+                return self.withhold(error, headers, &of_key);
+            }
+        }
+        observed.add_to(&mut notes);
         let redacted = rewrite(&text, &mut |path, role, text| {
             let media = role == Role::Value && is_media_text(path, text);
             if media { None } else { redacted_text(text, &redactor) }
@@ -369,14 +378,7 @@ impl Call {
 /// The report of a refused text; any other error stays one.
 pub(super) fn withheld_by(error: EngineError) -> Result<Box<DenialReport>, ProxyError> {
     match error {
-        EngineError::Denied(report)
-            if matches!(
-                report.reason,
-                Reason::RiskPattern | Reason::RuleDeny | Reason::OpaDeny
-            ) =>
-        {
-            Ok(report)
-        }
+        EngineError::Denied(report) if is_judgment(report.reason) => Ok(report),
         other => Err(other.into()),
     }
 }

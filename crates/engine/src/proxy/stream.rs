@@ -20,6 +20,7 @@ use super::call::{Call, withheld_by};
 use super::endpoint::Endpoint;
 use super::guard::Guard;
 use super::service::ProxyService;
+use super::tool_calls::{Observed, ToolCalls};
 use super::types::{ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyStream};
 use super::withheld::{self, StreamState};
 use crate::error::EngineError;
@@ -155,6 +156,8 @@ impl Call {
         let key: &dyn Redact = self.upstream.key.as_ref();
         let (mut guard, mut state) = (Guard::default(), StreamState::default());
         let mut assembly = Assembly::default();
+        let judges_calls = self.judges_calls();
+        let (mut calls, mut observed) = (ToolCalls::default(), Observed::default());
         loop {
             let frame = match self.until(service, cancel, frames.next()).await {
                 Ok(Some(Ok(frame))) => frame,
@@ -169,6 +172,9 @@ impl Call {
             };
             for event in documents(&frame) {
                 state.note(&event);
+                if judges_calls {
+                    calls.push(&event);
+                }
                 if self.endpoint == Endpoint::ChatCompletions {
                     assembly.push(&event);
                 }
@@ -183,9 +189,18 @@ impl Call {
                     }
                 }
             }
+            let (complete, spent) = (calls.take(), self.usage("", frames.usage()));
+            if let Err(error) = self.judge_calls(service, complete, &mut observed, spent).await {
+                return self.withhold_rest(error, &state, out);
+            }
             send(out, guard.release(&redactor, false));
         }
         guard.finish();
+        calls.finish();
+        let (complete, spent) = (calls.take(), self.usage("", frames.usage()));
+        if let Err(error) = self.judge_calls(service, complete, &mut observed, spent).await {
+            return self.withhold_rest(error, &state, out);
+        }
         let model = state.first.as_ref().and_then(model_of).unwrap_or_default();
         let usage = Used { model, tokens: frames.usage() };
         let extra = self.usage(&usage.model, usage.tokens);
@@ -193,7 +208,8 @@ impl Call {
             Ok(permit) => permit,
             Err(error) => return self.withhold_rest(error, &state, out),
         };
-        let notes = GateNotes::from(permit.trace());
+        let mut notes = GateNotes::from(permit.trace());
+        observed.add_to(&mut notes);
         self.record_stream(service, assembly, &guard, &notes, usage).await?;
         self.done(service);
         send(out, guard.release(&redactor, true));
