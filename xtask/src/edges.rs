@@ -16,12 +16,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-policy", &["domain"]),
     ("life-agent-gates", &["domain", "policy"]),
     ("life-agent-hooks", &["domain"]),
+    ("life-agent-mcp", &[]),
     ("life-agent-observer", &["domain"]),
     ("life-agent-observer-sqlite", &["domain", "observer"]),
     ("life-agent-plans", &["domain"]),
     ("life-agent-groq", &["domain"]),
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq"]),
-    ("life-agent-server", &["engine", "hooks", "observer-sqlite"]),
+    ("life-agent-server", &["engine", "hooks", "mcp", "observer-sqlite"]),
     ("life-agent-tests", &[]),
     ("xtask", &["server", "policy"]),
 ];
@@ -46,8 +47,13 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 const OPTIONAL: &[&str] = &["utoipa"];
 
 /// Packages that must stay pure.
-const PURE: &[&str] =
-    &["life-agent-domain", "life-agent-policy", "life-agent-gates", "life-agent-hooks"];
+const PURE: &[&str] = &[
+    "life-agent-domain",
+    "life-agent-policy",
+    "life-agent-gates",
+    "life-agent-hooks",
+    "life-agent-mcp",
+];
 
 /// Libraries that no pure package may use.
 const IMPURE: &[&str] =
