@@ -44,6 +44,7 @@ mod llm;
 mod llm_stream;
 mod logs;
 mod manners;
+mod mcp;
 mod memory;
 mod metrics;
 mod model_proxy;

@@ -21,6 +21,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::tool::TOOL,
     &routes::tool::TOOL_RESULT,
     &routes::hooks::HOOK,
+    &routes::mcp::MCP,
     &routes::turn::TURN,
     &routes::turns::QUEUED_TURN,
     &routes::turns::CANCEL_TURN,

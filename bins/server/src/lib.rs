@@ -17,6 +17,7 @@ pub mod commands;
 pub mod endpoints;
 pub mod http;
 pub mod listener;
+pub mod mcp;
 pub mod openapi;
 pub mod routes;
 pub mod serve;

@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod journal;
 pub mod kill_switch;
 pub mod llm;
+pub mod mcp;
 pub mod memory;
 pub mod meta;
 pub mod metrics;

@@ -380,6 +380,11 @@ impl Engine {
         self.0.policy.describe()
     }
 
+    /// SHA-256 of the active policy's text, in hex.
+    pub fn policy_hash(&self) -> String {
+        self.0.cell.active().snapshot.hash.clone()
+    }
+
     /// The files that [`Engine::policy_file_changed`] reads, existing or not.
     pub fn policy_sources(&self) -> Vec<PathBuf> {
         self.0.policy.sources()

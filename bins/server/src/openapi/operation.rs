@@ -77,6 +77,8 @@ fn responses(successes: Vec<(u16, Response)>, codes: &[Code]) -> ResponsesBuilde
             known.push(*code);
         }
     }
+    // A description may state what an error of one status looks like.
+    by_status.retain(|status, _| successes.iter().all(|(described, _)| described != status));
     let errors = by_status.into_iter().map(|(status, codes)| (status, error(&codes)));
     let all = successes.into_iter().chain(errors);
     all.fold(ResponsesBuilder::new(), |responses, (status, response)| {

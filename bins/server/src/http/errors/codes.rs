@@ -34,6 +34,7 @@ codes! {
     RuleDeny = "rule_deny", FORBIDDEN, "a policy rule denies the request";
     ScopeMissing = "scope_missing", FORBIDDEN, "the key lacks the required scope";
     AgentForbidden = "agent_forbidden", FORBIDDEN, "the key may not access this agent";
+    OriginForbidden = "origin_forbidden", FORBIDDEN, "the page that sent the request is of a foreign origin";
     OwnRequest = "own_request", FORBIDDEN, "the person who made the request may not decide it";
     KeyRemoved = "key_removed", FORBIDDEN, "the key that queued the turn was removed";
     ToolDenied = "tool_denied", FORBIDDEN, "the policy denies the tool call";

@@ -62,15 +62,31 @@ fn expects_body<D: Document>(headers: &HeaderMap, max: usize) -> Result<bool, Ap
     if D::OPTIONAL && none {
         return Ok(false);
     }
+    check_headers(headers, max).map(|()| true)
+}
+
+/// Rejects a body that its headers show to be of another type or too large.
+fn check_headers(headers: &HeaderMap, max: usize) -> Result<(), ApiError> {
     if !is_json(headers) {
         let message =
             "send the body as `Content-Type: application/json`, in UTF-8 and uncompressed";
         return Err(ApiError::new(Code::UnsupportedMediaType, message));
     }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     match length.and_then(|length| length.parse::<u64>().ok()) {
         Some(length) if length > max as u64 => Err(too_large(max)),
-        _ => Ok(true),
+        _ => Ok(()),
     }
+}
+
+/// Reads a whole JSON body of at most `max` bytes, within the deadline.
+pub(crate) async fn read_json(
+    request: &HttpRequest,
+    payload: Payload,
+    max: usize,
+) -> Result<BytesMut, ApiError> {
+    check_headers(request.headers(), max)?;
+    read_body(payload, max).await
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -115,16 +131,7 @@ pub(crate) async fn read_stream(
     mut payload: Payload,
     max: usize,
 ) -> Result<BytesMut, ApiError> {
-    let headers = request.headers();
-    if !is_json(headers) {
-        let message =
-            "send the body as `Content-Type: application/json`, in UTF-8 and uncompressed";
-        return Err(ApiError::new(Code::UnsupportedMediaType, message));
-    }
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > max as u64) {
-        return Err(too_large(max));
-    }
+    check_headers(request.headers(), max)?;
     let mut body = BytesMut::new();
     loop {
         let chunk = timeout(DEADLINE, payload.next()).await.map_err(|_| {

@@ -7,7 +7,7 @@ mod json;
 mod query;
 
 pub use body::Body;
-pub(crate) use body::{read_body, read_stream};
+pub(crate) use body::{read_body, read_json, read_stream};
 pub use caller::Authenticated;
 pub(crate) use caller::{authenticate, grant_of};
 pub use faults::Faults;

@@ -14,7 +14,7 @@ use crate::state::AppState;
 const FAILURES: &str = "auth_failures_total";
 
 /// Records the response to a denied request. Runs before the envelope replaces the error.
-pub(super) async fn record<B>(response: &ServiceResponse<B>, id: &str) {
+pub async fn record<B>(response: &ServiceResponse<B>, id: &str) {
     if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return;
     }

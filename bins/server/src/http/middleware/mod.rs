@@ -3,7 +3,7 @@
 pub mod access;
 pub mod aliases;
 pub mod cors;
-mod denials;
+pub mod denials;
 pub mod envelope;
 pub mod headers;
 pub mod idempotency;

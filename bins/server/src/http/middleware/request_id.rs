@@ -20,6 +20,11 @@ pub fn of(request: &HttpRequest) -> Rc<str> {
     request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Rc::clone(&id.0))
 }
 
+/// Gives a request that is part of another one the ID of that one.
+pub fn carry(from: &HttpRequest, to: &ServiceRequest) {
+    to.extensions_mut().insert(RequestId(of(from)));
+}
+
 /// A unique ID; later IDs sort after earlier ones.
 pub fn fresh() -> String {
     uuid::Uuid::now_v7().simple().to_string()
