@@ -1,20 +1,19 @@
-//! Regular expressions that cannot hold a request: whatever the text, a search ends soon.
+//! Regular expressions with a bounded search time for every text.
 //!
-//! A pattern takes one of three ways, by what it is:
+//! The form of a pattern selects one of three engines:
 //!
-//! * A plain one (no look-around, no back-reference) with few counted repetitions goes to `regex`,
-//!   which takes time in proportion to the text, times the places of the pattern that can be at work
-//!   at once. `linear` bounds those.
-//! * A plain one with more of them goes to a lazy DFA that gives up rather than fall back to a slow
-//!   simulation.
-//! * One with look-around or back-references goes to `fancy-regex`. Its limit counts backtracks
-//!   only, and each may read on for as long as a repetition goes, so that 10,000 of them took 600 ms
-//!   on 64 KiB: `backtracking` bounds the length of repetitions too, and spends a budget on each
-//!   stretch of text.
+//! * A plain pattern (no look-around, no back-reference) with few counted repetitions uses `regex`, whose time
+//!   is proportional to the text times the number of concurrently active places of the pattern. `linear`
+//!   bounds that number.
+//! * A plain pattern with more counted repetitions uses a lazy DFA, which gives up instead of falling back to
+//!   a slow simulation.
+//! * A pattern with look-around or back-references uses `fancy-regex`. Its limit counts backtracks only, and
+//!   each backtrack may read as far as a repetition reaches (10,000 of them took 600 ms on 64 KiB). Therefore
+//!   `backtracking` also bounds the length of repetitions, and gives each section of the text a budget.
 //!
-//! Of 32 patterns at these bounds, the slowest took 25 ms on the worst of ten hostile texts of 64 KiB
-//! (two cores, 2026), twice that on a machine that was busy otherwise; harmless texts take 0.1 ms.
-//! `cargo run --release -p life-agent-policy --example pattern_cost` measures again.
+//! Of 32 patterns at these bounds, the slowest takes 25 ms on the worst of ten hostile texts of 64 KiB (two
+//! cores); harmless texts take 0.1 ms. `cargo run --release -p life-agent-policy --example pattern_cost`
+//! measures them.
 
 use std::fmt;
 
@@ -27,7 +26,7 @@ use linear::Linear;
 /// Longest pattern, in characters.
 pub const MAX_PATTERN_CHARS: usize = 1_000;
 
-/// A regular expression whose search takes a bounded time, whatever the text.
+/// A regular expression whose search takes a bounded time on any text.
 pub struct BoundedRegex {
     pattern: String,
     engine: Engine,
@@ -38,7 +37,7 @@ enum Engine {
     Backtracking(Box<Backtracking>),
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// The text does not match.
@@ -50,11 +49,11 @@ pub enum Found {
         /// Where it ends, exclusive.
         end: usize,
     },
-    /// The search was given up. Counts as found: a text that exhausts a search is not harmless.
+    /// The search reached its bound. This counts as a match: a text that exhausts a search is not harmless.
     LimitReached,
 }
 
-/// Why a pattern is refused.
+/// The reason for rejecting a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
     /// More than [`MAX_PATTERN_CHARS`].
@@ -63,44 +62,44 @@ pub enum BadPattern {
     /// Not a regular expression.
     #[error("is not a regular expression: {0}")]
     Unreadable(String),
-    /// Its counted repetitions multiply to too much.
+    /// The product of its counted repetitions is too large.
     #[error(
-        "is too large when its counted repetitions are written out; use `+`, smaller counts, or \
+        "is too large with expanded counted repetitions; use `+`, smaller counts, or \
          `[0-9A-Za-z_]` for `\\w`"
     )]
     TooLarge,
-    /// Many counted repetitions beside a word boundary, which the lazy DFA cannot do.
+    /// Many counted repetitions with a Unicode word boundary, which the lazy DFA does not support.
     #[error(
-        "has a word boundary beside counted repetitions of more than {max} characters in all; \
+        "has a word boundary and counted repetitions of more than {max} characters in total; \
          use `(?-u:\\b)`, or smaller counts",
         max = linear::MAX_WEIGHT
     )]
     BoundaryBesideCounts,
-    /// A repetition without an upper bound beside look-around or a back-reference.
+    /// An unbounded repetition with look-around or a back-reference.
     #[error(
-        "has look-around or a back-reference, so that every repetition needs an upper bound, as in \
+        "has look-around or a back-reference, so every repetition needs an upper bound, as in \
          `{{1,20}}` for `+`"
     )]
     Unbounded,
-    /// Bounded, but too long beside look-around or a back-reference.
+    /// A repetition that is too long with look-around or a back-reference.
     #[error(
-        "has look-around or a back-reference, so that it may read at most {max} characters at a time \
-         (a look-around counts as {look} and its own); this reads {0}",
+        "has look-around or a back-reference, so it may read at most {max} characters at a time \
+         (a look-around counts as {look} plus its own); this pattern reads {0}",
         max = backtracking::MAX_REACH,
         look = backtracking::LOOK
     )]
     TooFar(usize),
-    /// Something that `regex` does not know and that is neither look-around nor a back-reference.
+    /// A construct that `regex` does not support, other than look-around and back-references.
     #[error(
-        "uses a feature that is not supported beside look-around and back-references (such as an \
+        "uses an unsupported feature other than look-around and back-references (such as an \
          atomic group, a condition, or look-around inside look-around)"
     )]
     Unsupported,
 }
 
 impl BoundedRegex {
-    /// Compiles a pattern, unless its search could not be bounded. The syntax is that of the crate
-    /// `regex`, and `(?=…)`, `(?!…)`, `(?<=…)`, `(?<!…)`, `\1` besides.
+    /// Compiles a pattern if its search can be bounded. The syntax is that of the crate `regex` plus `(?=…)`,
+    /// `(?!…)`, `(?<=…)`, `(?<!…)` and `\1`.
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
         let chars = pattern.chars().count();
         if chars > MAX_PATTERN_CHARS {
@@ -118,7 +117,7 @@ impl BoundedRegex {
         self.find_from(text, 0)
     }
 
-    /// The first match that starts at byte `at` or later; look-behind sees what comes before.
+    /// The first match that starts at byte `at` or later; look-behind sees the text before it.
     pub fn find_from(&self, text: &str, at: usize) -> Found {
         if at > text.len() {
             return Found::No;
@@ -130,12 +129,12 @@ impl BoundedRegex {
         }
     }
 
-    /// Whether the text matches, or exhausts the search.
+    /// Whether the text matches or exhausts the search.
     pub fn is_found(&self, text: &str) -> bool {
         !matches!(self.find(text), Found::No)
     }
 
-    /// The pattern as it was written.
+    /// The pattern's text.
     pub fn as_str(&self) -> &str {
         &self.pattern
     }

@@ -79,7 +79,7 @@ pub const PATTERNS: &[&str] = &[
     "windows_path",
 ];
 
-/// The known ids, built-in and `own`, that a misspelled one may have meant, the best three first.
+/// The three known ids, built-in or `own`, that are most similar to a misspelled id.
 pub(crate) fn near<'a>(id: &str, own: &[&'a str]) -> Vec<&'a str> {
     let known = PATTERNS.iter().chain(own).copied();
     let mut near: Vec<_> = known
@@ -90,7 +90,7 @@ pub(crate) fn near<'a>(id: &str, own: &[&'a str]) -> Vec<&'a str> {
     near.into_iter().take(3).map(|(_, candidate)| candidate).collect()
 }
 
-/// Edits that lead from one id to another (Levenshtein); ids have at most 64 characters.
+/// The Levenshtein distance of two ids, which have at most 64 characters.
 fn distance(from: &str, to: &str) -> usize {
     let from: String = from.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -1,9 +1,9 @@
-//! Rewrites a policy of the predecessor (Version_7) as a policy of this service.
+//! Converts a policy of Version_7 into a policy of this service.
 //!
-//! The predecessor read two kinds of documents: `policy.yaml` (`allowed_dirs`, `deny_globs`,
-//! `max_diff_lines`, `llm`), which is almost ours, and rule files (`rules` with `match`, `actions`,
-//! `enforce`, `paths_deny`). It listed the ids of rules in its artifacts and enforced none of them, so a
-//! rule that cannot be expressed here is left out and reported; nothing that was enforced gets lost.
+//! Version_7 read two kinds of documents: `policy.yaml` (`allowed_dirs`, `deny_globs`, `max_diff_lines`,
+//! `llm`), which is similar to ours, and rule files (`rules` with `match`, `actions`, `enforce`,
+//! `paths_deny`). It listed rules in its artifacts and enforced none, so leaving out and reporting a rule
+//! without an equivalent loses no protection.
 
 mod regex_globs;
 mod rules;
@@ -16,10 +16,10 @@ use crate::document::VERSION;
 use crate::snapshot::{self, Workspace};
 use crate::{globs, yaml};
 
-/// Models that the provider has withdrawn; a converted policy names the default instead.
+/// Models that the provider has withdrawn; a converted policy uses the default model instead.
 const WITHDRAWN: [&str; 2] = ["llama-3.3-70b-versatile", "llama3-70b-8192"];
 
-/// The allowed directory of a document that names none: the built-in policy's.
+/// The allowed directory of a document without one, as in the built-in policy.
 const DEFAULT_DIR: &str = "plans";
 
 /// A converted policy.
@@ -29,12 +29,12 @@ pub struct Converted {
     pub text: String,
     /// The allowed directories, for a check against the workspace.
     pub allowed_dirs: Vec<String>,
-    /// Everything that has no equal, with its place in the old document.
+    /// Entries without an equivalent, with their place in the old document.
     pub notes: Vec<Fault>,
 }
 
-/// Converts `text`. A document that is already valid is returned as it is. The errors are those of a
-/// text that is not YAML, or not a map.
+/// Converts `text`. A document that is already valid is returned unchanged. Fails if the text is not YAML or not a
+/// map.
 pub fn convert(text: &str) -> Result<Converted, Vec<Fault>> {
     let (value, unread) = yaml::read(text).map_err(|fault| vec![fault])?;
     let Value::Object(old) = value else {
@@ -60,7 +60,7 @@ impl Workspace for AnyDirectory {
     }
 }
 
-/// The new document, in the order in which it is written.
+/// The new document, in output order.
 #[derive(Default, Serialize)]
 struct Output {
     version: &'static str,
@@ -97,7 +97,7 @@ impl Converter {
                 "max_diff_lines" => self.max_diff_lines(&value),
                 "llm" => self.llm(value),
                 "rules" => self.rules(value),
-                // Sections that only this service has are kept if they are valid.
+                // Valid sections of this service are kept.
                 "risk" | "observer" | "plans" => self.ours(key, value),
                 _ => self.note(key, "is unknown here and was left out"),
             }
@@ -201,7 +201,7 @@ impl Converter {
         self.note(path, format!("was left out: {}", why.join("; ")));
     }
 
-    /// The texts of a list with their paths; items that are no texts are reported.
+    /// The texts of a list with their paths; other items are reported.
     fn texts(&mut self, path: &str, value: &Value) -> Vec<(String, String)> {
         let items = match value {
             Value::Array(items) => items.as_slice(),
@@ -225,7 +225,7 @@ impl Converter {
     fn finish(mut self, text: &str) -> Result<Converted, Vec<Fault>> {
         let output = serde_yaml::to_string(&self.output)
             .map_err(|error| vec![Fault::new("", format!("cannot be written: {error}"))])?;
-        // Proves the promise of `Converted::text`.
+        // Verifies the guarantee of `Converted::text`.
         snapshot::compile(&output, &AnyDirectory)?;
         yaml::locate_all(text, &mut self.notes);
         self.notes.sort_by_key(|note| (note.line.is_none(), note.line, note.column));

@@ -1,4 +1,4 @@
-//! Globs over paths relative to the workspace, compiled so that a deny glob never misses a spelling.
+//! Globs over paths relative to the workspace, compiled so that a deny glob matches every spelling of a path.
 
 use std::borrow::Cow;
 
@@ -8,17 +8,17 @@ use unicode_normalization::UnicodeNormalization;
 /// Longest glob, in characters.
 pub const MAX_GLOB_CHARS: usize = 256;
 
-/// Why a text is not a glob.
+/// The reason for rejecting a glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadGlob {
     /// More than [`MAX_GLOB_CHARS`].
     #[error("must be at most {MAX_GLOB_CHARS} characters long, this has {0}")]
     TooLong(usize),
-    /// It could never match a path of the workspace.
+    /// The glob could never match a path of the workspace.
     #[error("must be relative to the workspace: no `/` in front, no `..`, no empty text")]
     NotRelative,
-    /// It hardly means what its author thinks, and would match nothing.
+    /// A construct of another syntax, which would match nothing.
     #[error("{0}")]
     Misleading(&'static str),
     /// Not a glob.
@@ -26,12 +26,12 @@ pub enum BadGlob {
     Unreadable(String),
 }
 
-/// The globs that one text stands for.
+/// The globs of one text.
 ///
-/// `*` stays within a folder and `**` does not. Letter case and the Unicode form do not count, since a file
-/// system may fold both. As in a `.gitignore`, a text without `/` (other than at its end) holds at any
-/// depth, and a text that matches a folder covers everything in it. A text for everything in a folder
-/// (`x/**`) also covers the folder itself.
+/// `*` matches within a folder, `**` across folders. Case and Unicode form are ignored, because a file system
+/// may fold both. As in a `.gitignore`, a text without `/` (other than at its end) matches at any depth, and a
+/// text that matches a folder covers everything in it. A text for everything in a folder (`x/**`) also covers
+/// the folder itself.
 pub fn compile(text: &str) -> Result<Vec<Glob>, BadGlob> {
     let chars = text.chars().count();
     if chars > MAX_GLOB_CHARS {
@@ -57,7 +57,7 @@ pub fn compile(text: &str) -> Result<Vec<Glob>, BadGlob> {
     [build(&name), build(&format!("{name}/**"))].into_iter().collect()
 }
 
-/// What a `.gitignore`, a regular expression or Windows would mean by it, and a glob does not.
+/// Constructs of `.gitignore` files, regular expressions or Windows that a glob does not have.
 fn misleading(text: &str) -> Option<&'static str> {
     let odd_escape = || {
         let mut chars = text.chars();
@@ -85,8 +85,8 @@ fn misleading(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The form in which globs and paths are compared: composed (NFC) and, beyond ASCII, in lower case, since
-/// the matcher ignores the case of ASCII letters only.
+/// The form in which globs and paths are compared: NFC, with lower case beyond ASCII, because the matcher ignores
+/// the case of ASCII letters only.
 pub fn canonical(path: &str) -> Cow<'_, str> {
     if path.is_ascii() {
         return Cow::Borrowed(path);
@@ -100,7 +100,7 @@ fn build(text: &str) -> Result<Glob, BadGlob> {
     builder.build().map_err(|error| BadGlob::Unreadable(error.kind().to_string()))
 }
 
-/// Several globs as one set that tells whether any of them matches.
+/// Several globs as one set.
 pub fn set(globs: impl IntoIterator<Item = Glob>) -> Result<GlobSet, BadGlob> {
     let mut builder = GlobSetBuilder::new();
     globs.into_iter().for_each(|glob| {
@@ -109,11 +109,11 @@ pub fn set(globs: impl IntoIterator<Item = Glob>) -> Result<GlobSet, BadGlob> {
     builder.build().map_err(|error| BadGlob::Unreadable(error.kind().to_string()))
 }
 
-/// The compiled `deny_globs`; see [`compile`] for how they match.
+/// The compiled `deny_globs`; see [`compile`] for the matching.
 #[derive(Debug, Clone, Default)]
 pub struct DenyGlobs {
     set: GlobSet,
-    /// For each glob of the set, the text that it came from.
+    /// The text of each glob in the set.
     texts: Vec<String>,
 }
 

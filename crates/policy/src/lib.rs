@@ -1,16 +1,15 @@
-//! The policy document and the agent profile: from text to something to judge with.
+//! The policy document and the agent profile: validates a text and compiles it for the gates.
 //!
-//! A text passes these stages, and each adds the faults that it can see, so that an author reads all of
-//! them at once:
+//! A text passes these stages, and each adds its faults, so that an author receives all of them together:
 //!
-//! 1. `yaml` bounds size and nesting before the parser runs, then reads values and reports what the
-//!    parser would let pass: keys given twice, keys without a value, tags.
-//! 2. `reading` fits the values to the raw document (types, unknown keys) and checks ranges.
-//! 3. `compile` checks what no single value shows and compiles globs and regular expressions, each of
-//!    them bounded; see [`bounded`].
+//! 1. `yaml` bounds size and nesting before the parser runs, then reads values and reports faults that the
+//!    parser accepts: duplicate keys, keys without a value, tags.
+//! 2. `reading` converts the values to the raw document (types, unknown keys) and checks ranges.
+//! 3. `compile` checks relations between values and compiles globs and bounded regular expressions; see
+//!    [`bounded`].
 //!
-//! What comes out, a [`snapshot::Snapshot`], never changes; a reload makes another one. This crate
-//! takes text and reads no file; whether a directory exists is asked of a [`snapshot::Workspace`].
+//! The result, a [`snapshot::Snapshot`], is immutable; a reload creates another. This crate reads no files; a
+//! [`snapshot::Workspace`] reports whether a directory exists.
 
 pub mod bounded;
 pub mod built_in;

@@ -3,7 +3,7 @@
 /// Longest glob over names, in characters.
 pub const MAX_NAME_GLOB: usize = 256;
 
-/// Globs over names. `*` stands for any text and `?` for one character; an empty list matches nothing.
+/// Globs over names. `*` matches any text and `?` one character; an empty list matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameGlobs {
     globs: Vec<String>,
@@ -11,12 +11,12 @@ pub struct NameGlobs {
 }
 
 impl NameGlobs {
-    /// Globs for which case counts.
+    /// Case-sensitive globs.
     pub fn case_sensitive(globs: &[String]) -> Self {
         Self { globs: globs.to_vec(), case_sensitive: true }
     }
 
-    /// Globs for which case does not count.
+    /// Case-insensitive globs.
     pub fn case_insensitive(globs: &[String]) -> Self {
         let globs = globs.iter().map(|glob| glob.to_lowercase()).collect();
         Self { globs, case_sensitive: false }
@@ -35,7 +35,7 @@ impl NameGlobs {
     }
 }
 
-/// Compares with one place to go back to, so a comparison takes at most the product of both lengths.
+/// Compares with a single backtrack point, so a comparison takes at most the product of both lengths.
 fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     let (mut at, mut read) = (0, 0);

@@ -21,7 +21,7 @@ pub enum BadPointer {
     BadEscape,
 }
 
-/// A pointer whose parts may be `*`, which stands for every key and index.
+/// A pointer whose parts may be `*`, which matches every key and index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer(Vec<String>);
 
@@ -48,7 +48,7 @@ impl Pointer {
         rest.split('/').map(part).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Every value of the object that the pointer leads to, with its own pointer.
+    /// Every value at the pointer, with its own pointer.
     pub fn resolve<'v>(&self, object: &'v Map<String, Value>) -> Vec<(String, &'v Value)> {
         let mut found = Vec::new();
         if let Some((first, rest)) = self.0.split_first() {
@@ -57,7 +57,7 @@ impl Pointer {
         found
     }
 
-    /// Whether `pointer`, written without wildcards, is this one or leads below it.
+    /// Whether `pointer`, without wildcards, equals this pointer or is below it.
     pub fn covers(&self, pointer: &str) -> bool {
         let mut parts = pointer.split('/').skip(1);
         self.0

@@ -1,4 +1,4 @@
-//! The agent profile: what an agent can do and understand, read and validated like the policy.
+//! The agent profile: actions and intents, read and validated like the policy.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use crate::raw;
 use crate::reading::{self, Faults};
 
-/// The shipped profile, which stands in while there is no file.
+/// The shipped profile, used if the file does not exist.
 pub const BUILT_IN_PROFILE: &str = include_str!("../../../policy/agent.yaml");
 
-/// What an agent can do and understand. See `policy/agent.yaml` for a commented example.
+/// The actions and intents of agents. See `policy/agent.yaml` for a commented example.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, title = "life-agent agent profile", extend("required" = ["version", "actions", "intents", "default_intent"]))]
@@ -25,70 +25,70 @@ pub(crate) struct RawProfile {
     #[garde(required, custom(raw::check_version))]
     #[schemars(extend("const" = "1"))]
     version: Option<String>,
-    /// How the agent speaks, for the model that tells its turns.
+    /// The style of narrated turns, for the model.
     #[garde(length(chars, max = 2000))]
     voice: String,
-    /// What the agent can do, by name.
+    /// Actions by name.
     #[garde(required, length(min = 1, max = 256), dive)]
     actions: Option<BTreeMap<String, RawAction>>,
-    /// What a text can mean, in order of preference.
+    /// Intents of a text, in order of preference.
     #[garde(required, length(min = 1, max = 64), dive)]
     intents: Option<Vec<RawIntent>>,
-    /// The intent of a text in which no keyword is found; an id out of `intents`.
+    /// The intent of a text without a keyword; an id in `intents`.
     #[garde(required)]
     default_intent: Option<String>,
 }
 
-/// One thing that the agent can do.
+/// An action.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "Action", extend("required" = ["difficulty"]))]
 struct RawAction {
-    /// What a turn must reach with a twenty-sided die and its bonus.
+    /// The value that a twenty-sided die plus the bonus must reach.
     #[garde(required, range(min = 1, max = 25))]
     difficulty: Option<u8>,
-    /// What it does to the agent when it succeeds.
+    /// The effects of a success.
     #[garde(dive)]
     effects: RawEffects,
 }
 
-/// Points that an action adds to, or takes from, measures of 0 to 100.
+/// Points that an action adds to vitals of 0 to 100.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "Effects")]
 struct RawEffects {
-    /// Strength to act; below 20 it weighs on every draw.
+    /// Energy; below 20, every draw has a penalty.
     #[garde(range(min = -100, max = 100))]
     energy: i8,
-    /// Attention; adds to or takes from every draw.
+    /// Focus, which sets the bonus of every draw.
     #[garde(range(min = -100, max = 100))]
     focus: i8,
-    /// What the agent has learnt.
+    /// Knowledge.
     #[garde(range(min = -100, max = 100))]
     knowledge: i8,
-    /// Composure.
+    /// Stability.
     #[garde(range(min = -100, max = 100))]
     stability: i8,
 }
 
-/// One thing that a text can mean.
+/// An intent.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "Intent", extend("required" = ["id", "action"]))]
 struct RawIntent {
-    /// Its name.
+    /// The intent's name.
     #[garde(required, custom(raw::check_id))]
     #[schemars(regex(pattern = raw::ID_PATTERN))]
     id: Option<String>,
-    /// The action that a turn with this intent takes; a name out of `actions`.
+    /// The action of a turn with this intent; a name in `actions`.
     #[garde(required)]
     action: Option<String>,
-    /// Words that show it, compared without regard to case; a `*` at the end stands for any ending.
+    /// Words that indicate the intent. Case is ignored, and a final `*` matches any ending.
     #[garde(length(max = 256), inner(length(chars, max = 64)))]
     keywords: Vec<String>,
 }
 
-/// Reads and validates a profile; every fault at once, in the order of the text.
+/// Reads and validates a profile. Returns all faults, in the order of the text.
 pub fn compile_profile(text: &str) -> Result<Profile, Vec<Fault>> {
     let (raw, mut faults) = reading::read::<RawProfile>(text)?;
     let actions = actions(raw.actions.unwrap_or_default(), &mut faults);

@@ -1,8 +1,8 @@
-//! The policy document as it is written, before anything in it is known to be right.
+//! The policy document as written, before validation.
 //!
-//! Nothing is required here as far as serde is concerned, so that reading goes on to the end and finds
-//! every fault; what must be there is told to garde and to the JSON Schema. Unknown keys are found by
-//! `read_all`, hence no `deny_unknown_fields` but in the schema.
+//! For serde, every field is optional, so that reading continues to the end and finds every fault; garde and the
+//! JSON Schema state the required fields. `read_all` finds unknown keys, so `deny_unknown_fields` appears in the
+//! schema only.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,11 +15,11 @@ use crate::document::{
 pub(crate) mod commands;
 pub(crate) mod tools;
 
-/// Longest id, and the characters of one; the schema has them as a pattern.
+/// The maximum length of an id; the schema states length and characters as a pattern.
 const MAX_ID: usize = 64;
 pub(crate) const ID_PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
-/// What agents may do in this workspace. See `policy/policy.yaml` for a commented example.
+/// The policy of the service. See `policy/policy.yaml` for a commented example and `docs/policy.md` for a guide.
 #[derive(Debug, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, title = "life-agent policy", extend("required" = ["version", "allowed_dirs"]))]
@@ -28,40 +28,40 @@ pub(crate) struct Policy {
     #[garde(required, custom(check_version))]
     #[schemars(extend("const" = "1"))]
     pub(crate) version: Option<String>,
-    /// Directories that plans may target, relative to the workspace.
+    /// Directories that plans may change, relative to the workspace.
     #[garde(required, length(min = 1, max = 64))]
     pub(crate) allowed_dirs: Option<Vec<String>>,
-    /// Globs for paths that plans may never target, whatever is allowed. Case does not count; a glob
-    /// without `/` holds at any depth.
+    /// Globs over paths that no plan and no tool call may touch. Case is ignored; a glob without `/` matches at
+    /// any depth.
     #[garde(length(max = 256))]
     pub(crate) deny_globs: Vec<String>,
-    /// Most lines that a plan may add and remove.
+    /// The maximum of added and removed lines of a plan together.
     #[garde(range(max = 5000))]
     pub(crate) max_diff_lines: u32,
-    /// How the model is asked.
+    /// Settings of model calls.
     #[garde(dive)]
     pub(crate) llm: Llm,
-    /// Rules of your own, for every kind of request.
+    /// Your own rules, for every kind of request.
     #[garde(length(max = 256), dive)]
     pub(crate) rules: Vec<Rule>,
-    /// What is done about risky texts.
+    /// Effects and patterns of the risk gate.
     #[garde(dive)]
     pub(crate) risk: Risk,
-    /// How the journal works.
+    /// Settings of the journal.
     #[garde(dive)]
     pub(crate) observer: Observer,
-    /// How plans are handled.
+    /// Settings of plans.
     #[garde(skip)]
     pub(crate) plans: Plans,
     /// The meaning of each tool's arguments, and the tools that are denied or need an approval. Common
-    /// tools of coding agents are known without an entry; an unknown tool's arguments are data.
+    /// tools of coding agents are built in; arguments of unknown tools are data.
     #[garde(skip)]
     #[schemars(with = "tools::ToolsSchema")]
     pub(crate) tools: tools::Tools,
     /// The effect of a command by what it does.
     #[garde(skip)]
     pub(crate) commands: commands::RawCommands,
-    /// How approvals are requested.
+    /// Settings of approvals.
     #[garde(dive)]
     pub(crate) approvals: Approvals,
 }
@@ -85,38 +85,38 @@ impl Default for Policy {
     }
 }
 
-/// A rule: the requests it is about, and its effect on them. The severest effect of the rules that match
-/// holds: `deny`, then `ask`; `observe` only records.
+/// A rule: conditions and an effect. The severest effect of the matching rules applies: `deny`, then `ask`;
+/// `observe` only records.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, extend("required" = ["id", "match", "effect"]))]
 pub(crate) struct Rule {
-    /// A name for answers and records, unique among all rules and patterns.
+    /// The name in responses and rows, unique among all rules and patterns.
     #[garde(required, custom(check_id))]
     #[schemars(regex(pattern = ID_PATTERN))]
     pub(crate) id: Option<String>,
-    /// For people.
+    /// A comment for people.
     #[garde(length(chars, max = 1000))]
     #[schemars(with = "String")]
     pub(crate) description: Option<String>,
-    /// What the rule is about: every list given must match, and one match in a list is enough.
+    /// The conditions: every list must match, and a list matches if one of its entries does.
     #[garde(required, dive)]
     pub(crate) r#match: Option<Match>,
-    /// What happens to requests that match.
+    /// The effect on requests that match.
     #[garde(required)]
     pub(crate) effect: Option<RuleEffect>,
-    /// Categories of risk that requests which match are exempt from; only with the effect `allow`. With
-    /// `fields` or `commands` in `match`, only those fields or commands are exempt.
+    /// Categories of risk from which matching requests are exempt; only with the effect `allow`. With `fields`
+    /// or `commands` in `match`, only those fields or commands are exempt.
     #[garde(length(max = 5))]
     pub(crate) exempt: Vec<Category>,
 }
 
-/// What happens to a request in which a risk pattern is found.
+/// Effects and patterns of the risk gate.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Risk {
-    /// `enforce` applies the effects below; `observe` records what they would have refused.
+    /// `enforce` applies the effects below; `observe` records the requests that they would deny.
     #[garde(skip)]
     pub(crate) mode: Mode,
     /// The effect of each category, for every kind of request.
@@ -125,7 +125,7 @@ pub(crate) struct Risk {
     /// Effects for single kinds of request.
     #[garde(skip)]
     pub(crate) kinds: KindOverrides,
-    /// Ids of patterns that the gate does not search for. Redaction still uses them.
+    /// Ids of patterns that the gate ignores. Redaction still uses them.
     #[garde(length(max = 128))]
     pub(crate) patterns_off: Vec<String>,
     /// Your own patterns, in addition to the built-in ones.
@@ -133,16 +133,16 @@ pub(crate) struct Risk {
     pub(crate) patterns: Vec<Pattern>,
 }
 
-/// A pattern of your own.
+/// Your own pattern.
 #[derive(Debug, Default, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, extend("required" = ["id", "category", "pattern"]))]
 pub(crate) struct Pattern {
-    /// A name for answers and records, unique among all rules and patterns.
+    /// The name in responses and rows, unique among all rules and patterns.
     #[garde(required, custom(check_id))]
     #[schemars(regex(pattern = ID_PATTERN))]
     pub(crate) id: Option<String>,
-    /// The category whose effect it takes.
+    /// The category, which sets the effect.
     #[garde(required)]
     pub(crate) category: Option<Category>,
     /// A regular expression.
@@ -150,15 +150,15 @@ pub(crate) struct Pattern {
     pub(crate) pattern: Option<String>,
 }
 
-/// The one version of policy and profile.
+/// Checks the version of a policy or profile.
 pub(crate) fn check_version(version: &Option<String>, _: &()) -> garde::Result {
     match version.as_deref() {
         None | Some(crate::document::VERSION) => Ok(()),
-        Some(_) => Err(garde::Error::new("must be \"1\", the only version there is")),
+        Some(_) => Err(garde::Error::new("must be \"1\", the only version")),
     }
 }
 
-/// What ids of rules, patterns and intents look like.
+/// Checks the id of a rule, pattern or intent.
 pub(crate) fn check_id(id: &Option<String>, _: &()) -> garde::Result {
     let Some(id) = id else { return Ok(()) };
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

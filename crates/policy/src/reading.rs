@@ -1,4 +1,4 @@
-//! From text to a raw document: every stage goes on where the one before left what it could.
+//! Reads a text into a raw document. Every stage continues with the valid part of the previous result.
 
 use life_agent_domain::governance::fault::{Fault, read_all};
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::yaml;
 
-/// Nobody reads more.
+/// The maximum number of reported faults.
 const MAX_FAULTS: usize = 100;
 
 /// Faults collected stage by stage.
@@ -14,8 +14,8 @@ const MAX_FAULTS: usize = 100;
 pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Adds a fault, unless its value, or one around it, was already found to be wrong: what follows
-    /// from that is no news.
+    /// Adds a fault, unless its value or an enclosing value already has one, because the new fault may only be
+    /// its consequence.
     pub(crate) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         let path = path.into();
         let known = |fault: &Fault| {
@@ -28,7 +28,7 @@ impl Faults {
         }
     }
 
-    /// All of them with their places in the text, in the order of the text; none if there are none.
+    /// All faults with their places, in the order of the text; `None` without faults.
     pub(crate) fn finish(self, text: &str) -> Option<Vec<Fault>> {
         let mut faults = self.0;
         yaml::locate_all(text, &mut faults);
@@ -37,7 +37,7 @@ impl Faults {
     }
 }
 
-/// Reads a raw document and checks its ranges. What is wrong in it is reported and left out of it.
+/// Reads a raw document and checks its ranges. Faulty values are reported and left out.
 pub(crate) fn read<T>(text: &str) -> Result<(T, Faults), Vec<Fault>>
 where
     T: DeserializeOwned + garde::Validate<Context = ()>,
@@ -50,7 +50,7 @@ where
     };
     if let Err(report) = raw.validate() {
         for (path, error) in report.into_inner() {
-            // Lists are written `rules[0]` there, and keys that are words of Rust `r#match`.
+            // garde writes lists as `rules[0]`, and keys that are Rust keywords as `r#match`.
             let path = path.to_string().replace('[', ".").replace(']', "").replace("r#", "");
             faults.add(path, tidy_range(error.message()));
         }
@@ -58,9 +58,8 @@ where
     Ok((raw, faults))
 }
 
-/// Reads what is readable. A wrong value is left out of a map; in a list it is replaced by an empty map
-/// or an empty text, whichever can be read there, so that the items after it keep their numbers (in a
-/// list of names neither can, and there it does not matter).
+/// Reads the valid values. A faulty value is left out of a map. In a list, an empty map or text takes its place,
+/// so that later items keep their numbers (in a list of names neither fits, and numbers do not matter).
 fn read_rest<T: DeserializeOwned>(value: &mut Value, faults: &mut Faults) -> Option<T> {
     for filler in [Value::Object(Map::new()), Value::String(String::new()), Value::Null] {
         match read_all::<T>(value.clone()) {
@@ -112,7 +111,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// garde says what is the case; a fault says what must not be.
+/// Turns garde's message into a fault.
 fn tidy_range(message: &str) -> String {
     if message == "not set" {
         return "is missing".to_owned();

@@ -19,13 +19,13 @@ pub fn profile_schema() -> Value {
 }
 
 fn schema<T: JsonSchema>() -> Value {
-    // Editors' YAML support knows draft-07 best.
+    // The YAML support of editors covers draft-07 best.
     let settings = SchemaSettings::draft07()
         .with(|settings| settings.transforms.push(Box::new(RecursiveTransform(drop_null_default))));
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// What is required has a default for serde only, so that reading goes on without it.
+/// Removes the defaults of required fields, which exist for serde only.
 fn drop_null_default(schema: &mut Schema) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");

@@ -1,4 +1,4 @@
-//! A policy compiled and ready to judge with; it never changes, a reload makes another one.
+//! A compiled policy. It is immutable; a reload creates another.
 
 use globset::GlobSet;
 use life_agent_domain::governance::command::Kind;
@@ -15,7 +15,7 @@ use crate::names::NameGlobs;
 use crate::pointer::Pointer;
 use crate::{compile, raw, reading};
 
-/// Paths that no plan should touch in any workspace: what git and credentials live in.
+/// Paths that no plan should touch in any workspace: those of git and of credentials.
 pub const DEFAULT_DENY_GLOBS: [&str; 12] = [
     "**/.git/**",
     "**/.ssh/**",
@@ -31,13 +31,13 @@ pub const DEFAULT_DENY_GLOBS: [&str; 12] = [
     "**/*.kdbx",
 ];
 
-/// The one fact that a policy needs from outside.
+/// The only external fact that a policy needs.
 pub trait Workspace {
     /// Whether this path, relative to the workspace, is a directory.
     fn is_dir(&self, relative: &str) -> bool;
 }
 
-/// A valid policy with all of its expressions compiled.
+/// A valid policy with compiled expressions.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The document.
@@ -54,66 +54,66 @@ pub struct Snapshot {
     pub tools: Vec<CompiledTool>,
 }
 
-/// A rule to judge with. An empty list matches everything; of a list, one match is enough.
+/// A compiled rule. An empty list matches everything; otherwise one entry must match.
 #[derive(Debug)]
 pub struct CompiledRule {
     /// Unique among rules and patterns.
     pub id: String,
-    /// What happens to requests that match.
+    /// The effect on requests that match.
     pub effect: RuleEffect,
     /// Kinds of request.
     pub kinds: Vec<Kind>,
-    /// For the intent.
+    /// Over the intent.
     pub intents: Vec<BoundedRegex>,
-    /// For the action's name.
+    /// Over the action's name.
     pub actions: Vec<BoundedRegex>,
-    /// For each target path; an empty set, like an empty list, matches everything.
+    /// Over each target path; an empty set matches everything.
     pub targets: GlobSet,
-    /// For free text.
+    /// Over texts.
     pub inputs: Vec<BoundedRegex>,
-    /// For the name of a tool.
+    /// Over the name of a tool.
     pub tools: NameGlobs,
-    /// For the name of a tool's server.
+    /// Over the name of a tool's server.
     pub servers: NameGlobs,
-    /// For the name of the caller's key.
+    /// Over the name of the caller's key.
     pub principals: NameGlobs,
-    /// For the agent's id.
+    /// Over the agent's id.
     pub agents: NameGlobs,
-    /// The only fields that `inputs` are searched for in.
+    /// The fields to which `inputs` are restricted.
     pub fields: Vec<Pointer>,
-    /// For the commands of a tool call.
+    /// Over the commands of a tool call.
     pub commands: Vec<CommandPattern>,
-    /// Categories that requests which match are exempt from.
+    /// Categories from which matching requests are exempt.
     pub exempt: Vec<Category>,
 }
 
-/// An entry of `tools`, to judge with.
+/// A compiled entry of `tools`.
 #[derive(Debug)]
 pub struct CompiledTool {
-    /// For the name of a tool.
+    /// Over the name of a tool.
     pub names: NameGlobs,
-    /// For the name of its server; empty for every server and none.
+    /// Over the name of its server; empty for every server and for none.
     pub servers: NameGlobs,
     /// The meaning of arguments.
     pub fields: Vec<(Pointer, Meaning)>,
     /// Whether the tool only reads its paths.
     pub access: Option<Access>,
-    /// The effect of any call.
+    /// The effect of every call.
     pub effect: Option<ActionEffect>,
 }
 
-/// A pattern of the operator's own, to search with.
+/// A compiled pattern of the operator.
 #[derive(Debug)]
 pub struct CompiledPattern {
     /// Unique among rules and patterns.
     pub id: String,
-    /// The category whose effect it takes.
+    /// The category, which sets the effect.
     pub category: Category,
-    /// What to look for.
+    /// The expression.
     pub regex: BoundedRegex,
 }
 
-/// Reads, validates and compiles a policy; every fault at once, in the order of the text.
+/// Reads, validates and compiles a policy. Returns all faults, in the order of the text.
 pub fn compile(text: &str, workspace: &dyn Workspace) -> Result<Snapshot, Vec<Fault>> {
     let (raw, mut faults) = reading::read::<raw::Policy>(text)?;
     let hash = hex::encode(Sha256::digest(text));
@@ -124,10 +124,10 @@ pub fn compile(text: &str, workspace: &dyn Workspace) -> Result<Snapshot, Vec<Fa
     }
 }
 
-/// The policy that is in force while there is no file: the documented defaults, these directories,
-/// and the deny globs of the shipped policy.
+/// The policy without a file: the documented defaults, these directories, and the deny globs of the shipped
+/// policy.
 pub fn default_text(allowed_dirs: &[String]) -> String {
-    // JSON's texts are YAML's too, whatever is in them.
+    // Every JSON text is also YAML.
     let list = |items: &mut dyn Iterator<Item = &str>| {
         items.map(|item| format!("  - {}\n", Value::from(item))).collect::<String>()
     };

@@ -1,5 +1,5 @@
-//! The tools that coding agents have, so that a policy without a `tools` section judges their calls too;
-//! and the definition of a tool under one policy.
+//! The built-in table of coding agents' tools, so that a policy without a `tools` section judges their calls, and
+//! the definition of a tool under a policy.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -216,7 +216,7 @@ const BUILT_IN: &[BuiltIn] = &[
     },
 ];
 
-/// A built-in tool, ready to judge with.
+/// A compiled built-in tool.
 struct Known {
     fields: Vec<(Pointer, Meaning)>,
     access: Access,
@@ -240,7 +240,7 @@ pub struct Definition<'a> {
     pub fields: &'a [(Pointer, Meaning)],
     /// Whether the tool only reads its paths.
     pub access: Access,
-    /// The effect of any call of the tool, and the index of the policy's entry that sets it.
+    /// The effect of every call of the tool, and the index of the policy's entry that sets it.
     pub effect: Option<(usize, ActionEffect)>,
 }
 
@@ -271,8 +271,8 @@ impl CompiledTool {
     }
 }
 
-/// The built-in tool of this name; hosts put the server or extension in front of it, as in
-/// `mcp__files__write_file` or `developer__shell`.
+/// The built-in tool with this name. Hosts prefix the server or extension, as in `mcp__files__write_file` or
+/// `developer__shell`.
 fn built_in(tool: &str) -> Option<&'static Known> {
     let (tools, names) = &*KNOWN;
     let name = tool.to_lowercase();

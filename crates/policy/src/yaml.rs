@@ -1,4 +1,4 @@
-//! From YAML text to a value, with everything reported that the parser would let pass in silence.
+//! Reads YAML into a value, and reports faults that the parser accepts silently.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ pub(crate) use locate::locate_all;
 
 /// Largest document, in bytes.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
-/// Deepest nesting; the document's own map is level 1.
+/// The maximum nesting; the document's map is level 1.
 pub(crate) const MAX_DEPTH: usize = 32;
-/// Most values, aliases written out. Without aliases, [`MAX_BYTES`] cannot hold more.
+/// The maximum number of values with expanded aliases. Without aliases, [`MAX_BYTES`] implies this bound.
 const MAX_VALUES: usize = MAX_BYTES;
 
-/// Reads a document. Faults that leave it readable come with the value, which is then without them:
-/// keys given twice, keys without a value, keys that are not text, tags.
+/// Reads a document. Faults that leave it readable (duplicate keys, keys without a value, keys that are not text,
+/// tags) are returned with a value that omits them.
 pub(crate) fn read(text: &str) -> Result<(Value, Vec<Fault>), Fault> {
     if text.len() > MAX_BYTES {
         let size = text.len();
@@ -46,10 +46,10 @@ fn too_deep() -> String {
 fn syntax_fault(error: &serde_yaml::Error) -> Fault {
     let text = error.to_string();
     let first = text.split(" at line ").next().unwrap_or(&text);
-    // The parser puts the path before messages of ours.
+    // The parser prefixes our messages with the path.
     let message = match first.find("must be nested").or(first.find("has too many values")) {
         Some(ours) => first[ours..].to_owned(),
-        // What the parser says of `- **/*.key`, which it takes for an alias, helps nobody.
+        // The parser takes `- **/*.key` for an alias; its message would not help.
         None if ["unknown anchor", "alphabetic or numeric"].iter().any(|it| first.contains(it)) => {
             format!("is not YAML: {first}; a text that begins with `*` or `&` needs quotes")
         }
@@ -71,14 +71,14 @@ struct Reading {
 
 impl Reading {
     fn fault(&mut self, message: impl Into<String>) {
-        // A document may be wrong all over; nobody reads more.
+        // A document can have faults everywhere; more of them would not help.
         if self.faults.len() < 100 {
             self.faults.push(Fault::new(self.path.join("."), message));
         }
     }
 }
 
-/// Reads one value; none if it is empty or was reported.
+/// Reads one value; `None` if it is empty or was reported.
 struct Node<'r>(&'r mut Reading);
 
 impl Node<'_> {
@@ -167,7 +167,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 Ok(item)
             })?;
             match item {
-                // What is empty keeps its place, so that the faults after it keep their numbers.
+                // An empty item keeps its place, so that the paths of later faults are right.
                 Some(item) => items.push(item.unwrap_or(Value::Null)),
                 None => return Ok(Some(Value::Array(items))),
             }
@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 impl Node<'_> {
-    /// Reports an empty value, unless it was reported for something else.
+    /// Reports an empty value, unless it has another fault.
     fn missing(&mut self, reported: usize) {
         if self.0.faults.len() == reported {
             self.0.fault("has no value; give it one or leave it out");
@@ -217,7 +217,7 @@ impl Node<'_> {
     }
 }
 
-/// Reads a key; an error inside if it is not a text.
+/// Reads a key; the inner error is for a key that is not a text.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {

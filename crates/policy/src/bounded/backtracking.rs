@@ -1,5 +1,5 @@
-//! Patterns with look-around or back-references: a plain approximation finds the stretches of text
-//! worth a search, and each stretch has a budget.
+//! Patterns with look-around or back-references: a plain approximation selects the sections of the text to
+//! search, and each section has a budget.
 
 use std::sync::Arc;
 
@@ -8,23 +8,23 @@ use fancy_regex::{Assertion, Expr, RegexInput};
 use super::linear::{self, Linear};
 use super::{BadPattern, Found};
 
-/// Most characters that may be read between two backtracks, and that a match may span.
+/// The maximum number of characters between two backtracks, and of a match.
 pub(super) const MAX_REACH: usize = 192;
-/// What a look-around costs beside its characters: as much as so many of them.
+/// The cost of a look-around in addition to its characters, in characters.
 pub(super) const LOOK: usize = 40;
-/// Bytes of text that share a budget.
+/// The length of a section with its own budget, in bytes.
 const STRETCH: usize = 4096;
-/// What a stretch may cost, in nanoseconds: 16 of them, 64 KiB, stay below 50 ms.
+/// The budget of a section, in nanoseconds: 16 sections, 64 KiB, stay below 50 ms.
 const BUDGET: usize = 2_800_000;
-/// What a backtrack costs, in nanoseconds, beside a nanosecond for each character that is read.
+/// The cost of a backtrack in nanoseconds, in addition to one nanosecond per character.
 const BACKTRACK: usize = 30;
-/// Largest compiled part of a pattern, in bytes, and most instructions.
+/// The largest compiled part of a pattern, in bytes, and its maximum number of instructions.
 const MAX_COMPILED: usize = 1 << 20;
 const MAX_INSTRUCTIONS: usize = 10_000;
 
 /// A compiled pattern.
 pub(super) struct Backtracking {
-    /// Finds whatever `exact` finds, and more.
+    /// An approximation that finds every match of `exact`.
     candidates: Linear,
     exact: fancy_regex::Regex,
     /// Bytes that a match may span.
@@ -49,7 +49,7 @@ impl Backtracking {
             .backtrack_limit(BUDGET / (BACKTRACK + reach))
             .delegate_size_limit(MAX_COMPILED)
             .max_prog_size(MAX_INSTRUCTIONS)
-            // Its rewriting of patterns was found unsound more than once; nothing here needs it.
+            // Known to be unsound in several cases, and not needed here.
             .optimize(false)
             .build()
             .map_err(|error| refusal(&error))?;
@@ -63,7 +63,7 @@ impl Backtracking {
                 Found::At { start, .. } => start,
                 other => return other,
             };
-            // Matches that start before `next` are looked for here, later ones in the next stretch.
+            // Matches that start before `next` belong to this section, later matches to the next.
             let next = text.ceil_char_boundary(start + STRETCH);
             let end = text.ceil_char_boundary(next + self.reach);
             let input = RegexInput::new(text).from_pos(start).range(start..end);
@@ -84,28 +84,28 @@ fn refusal(error: &fancy_regex::Error) -> BadPattern {
         fancy_regex::Error::ParseError(_, error) => {
             BadPattern::Unreadable(error.to_string().to_lowercase())
         }
-        // It parsed; what may go wrong after that is a part that grows too large.
+        // The pattern parsed, so the only remaining error is a part that is too large.
         _ => BadPattern::TooLarge,
     }
 }
 
-/// Walks a pattern for what it may read, and leaves out what a plain engine cannot do.
+/// Measures the reach of a pattern, and builds the approximation without look-around and back-references.
 #[derive(Default)]
 struct Survey {
-    /// What each group may span, in the order of their opening; none while it is open.
+    /// The maximum span of each group, in the order of opening; `None` while the group is open.
     groups: Vec<Option<usize>>,
 }
 
-/// A part of a pattern. `usize::MAX` stands for no bound.
+/// A part of a pattern. `usize::MAX` means unbounded.
 struct Visited {
-    /// Matches wherever the part does, and has neither look-around nor back-references.
+    /// Matches wherever the part matches, without look-around and back-references.
     plain: Expr,
-    /// Most characters that a match spans.
+    /// The maximum length of a match, in characters.
     length: usize,
-    /// Most characters that are read between two backtracks, by look-around too.
+    /// The maximum number of characters between two backtracks, including those of look-around.
     reach: usize,
-    /// Whether it takes the backtracking engine, which then keeps a way back for each repetition that
-    /// need not be; a plain part is read in one go.
+    /// Whether the part needs the backtracking engine, which stores a backtrack point for each optional
+    /// repetition; a plain part is matched in one pass.
     hard: bool,
 }
 
@@ -152,7 +152,7 @@ impl Survey {
                 Ok(Visited { plain: Expr::Empty, length: 0, reach, hard: true })
             }
             Expr::Backref { group, .. } if !in_look => {
-                // Groups count from 1; one that is still open would refer to itself.
+                // Groups count from 1. A reference to an open group would refer to itself.
                 let length = group.checked_sub(1).and_then(|at| self.groups.get(at).copied());
                 let length = length.flatten().ok_or(BadPattern::Unsupported)?;
                 let child = Box::new(Expr::Any { newline: true, crlf: false });

@@ -1,4 +1,4 @@
-//! Searches that end, whatever the pattern and the text.
+//! Searches end for every pattern and text.
 
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn a_search_can_start_anywhere() {
         let regex = BoundedRegex::new(pattern).unwrap();
         let text = "ää";
         assert_eq!(regex.find_from(text, 0), Found::At { start: 0, end: 2 }, "{pattern}");
-        // Within a letter means at the next one.
+        // A position within a character means the next character.
         assert_eq!(regex.find_from(text, 1), Found::At { start: 2, end: 4 }, "{pattern}");
         assert_eq!(regex.find_from(text, 4), Found::No, "{pattern}");
         assert_eq!(regex.find_from(text, 5), Found::No, "{pattern}");
@@ -84,14 +84,14 @@ fn a_text_that_exhausts_a_search_counts_as_found() {
         .collect();
     let regex = BoundedRegex::new("a.{200}c").unwrap();
     assert_eq!(regex.find(&scattered), Found::LimitReached);
-    // One text that was too much leaves nothing behind that changes the answer for the next.
+    // A text that exhausts a search does not affect the next search.
     assert_eq!(regex.find("a harmless text"), Found::No);
     assert_eq!(regex.find(&scattered), Found::LimitReached);
 }
 
 #[test]
 fn known_evil_patterns_end_with_an_answer_or_are_refused() {
-    // Families named by OWASP and regexploit, each with the text that it chokes on elsewhere.
+    // Families named by OWASP and regexploit, each with a text that makes other engines slow.
     let at_end = Found::At { start: 65_537, end: 65_537 };
     for (pattern, unit, expected) in [
         ("([a-zA-Z]+)*$", "a", Ok(at_end)),
@@ -142,7 +142,7 @@ fn what_cannot_be_bounded_is_refused_with_the_reason() {
     }
 }
 
-/// Patterns out of small parts, with and without look-around.
+/// Patterns composed of small parts, with and without look-around.
 fn patterns() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         "[abä]",

@@ -1,4 +1,4 @@
-//! Compiles the sections about actions: `tools`, `commands`, and the parts of rules that are about them.
+//! Compiles the sections about actions: `tools`, `commands`, and the related parts of rules.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::raw::commands::{RawCommandRule, RawCommands};
 use crate::raw::{self, check_id};
 use crate::snapshot::CompiledTool;
 
-/// Most entries of `tools` and most of `commands.rules`.
+/// The maximum number of entries of `tools`, and of `commands.rules`.
 const MAX_ENTRIES: usize = 256;
-/// Most items of a list in one of them.
+/// The maximum length of a list in an entry.
 const MAX_ITEMS: usize = 64;
 /// Longest program, argument or other text in a command pattern, in characters.
 const MAX_WORD: usize = 256;
@@ -83,7 +83,7 @@ impl Compiler<'_> {
         CommandRule { id, description: raw.description, pattern, effect }
     }
 
-    /// Patterns of a rule.
+    /// The command patterns of a rule.
     pub(super) fn command_patterns(&mut self, path: &str, patterns: &[CommandPattern]) {
         for (index, pattern) in patterns.iter().enumerate() {
             self.command_pattern(&format!("{path}.{index}"), pattern);
@@ -136,7 +136,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Pointers of a rule.
+    /// The pointers of a rule.
     pub(super) fn pointers(&mut self, path: &str, texts: &[String]) -> Vec<Pointer> {
         let texts = texts.iter().enumerate();
         texts.filter_map(|(index, text)| self.pointer(&format!("{path}.{index}"), text)).collect()

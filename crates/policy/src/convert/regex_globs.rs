@@ -1,12 +1,12 @@
-//! Regular expressions over paths, as far as globs can say the same: an anchored start of literals and
-//! groups, then the end (`$`) or anything.
+//! Converts regular expressions over paths that have equivalent globs: an anchored start of literals and groups,
+//! then the end (`$`) or anything.
 
 use regex_syntax::hir::{Dot, Hir, HirKind, Look};
 
-/// Most globs that one expression becomes.
+/// The maximum number of globs per expression.
 const MAX: usize = 32;
 
-/// Globs that match what the expression finds; none if there are no such globs.
+/// Globs that are equivalent to the expression, if they exist.
 pub(super) fn convert(expression: &str) -> Option<Vec<String>> {
     let hir = regex_syntax::parse(expression).ok()?;
     let parts = match hir.kind() {
@@ -29,7 +29,7 @@ pub(super) fn convert(expression: &str) -> Option<Vec<String>> {
         Some((last, before)) if exact || is_anything(last) => before,
         _ => rest,
     };
-    // `^a.*$` is a prefix again.
+    // `^a.*$` is also a prefix.
     let (exact, rest) = match rest.split_last() {
         Some((last, before)) if exact && is_anything(last) => (false, before),
         _ => (exact, rest),
@@ -55,7 +55,7 @@ fn globs_of(text: &str, exact: bool) -> Vec<String> {
     }
 }
 
-/// A glob without `/` would hold at any depth.
+/// Anchors the glob, because a glob without `/` matches at any depth.
 fn anchored(glob: String) -> String {
     if glob.contains('/') { glob } else { format!("./{glob}") }
 }

@@ -1,4 +1,4 @@
-//! Rules of the predecessor's rule files.
+//! Rules of Version_7's rule files.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use super::{Converter, regex_globs};
 use crate::bounded::BoundedRegex;
 use crate::snapshot;
 
-/// What a rule of the predecessor says, so far as it has a meaning here.
+/// The convertible part of a rule of Version_7.
 #[derive(Default)]
 struct Parts {
     description: Option<String>,
     effect: Option<&'static str>,
     matches: Map<String, Value>,
-    /// A condition that cannot be expressed: without it the rule would match too much.
+    /// A condition without an equivalent; without it, the rule would match too much.
     incomplete: bool,
     /// The rule consisted of `paths_deny`, which became deny globs.
     became_globs: bool,
@@ -61,14 +61,14 @@ impl Converter {
         if let Some(description) = parts.description {
             converted["description"] = description.into();
         }
-        // The predecessor's rules were about plans.
+        // Rules of Version_7 were about plans.
         parts.matches.entry("kinds").or_insert_with(|| json!(["plan"]));
         converted["match"] = Value::Object(parts.matches);
         converted["effect"] = effect.into();
         self.output.rules.push(converted);
     }
 
-    /// Whether the rule is valid here as it is.
+    /// Whether the rule is valid without a conversion.
     fn is_ours(&self, id: &str, rule: &Map<String, Value>) -> bool {
         let document = json!({"version": "1", "allowed_dirs": ["."], "rules": [rule]});
         let valid = snapshot::compile(&document.to_string(), &super::AnyDirectory).is_ok();
@@ -90,7 +90,7 @@ impl Converter {
                 if found.is_none() {
                     self.note(path.as_str(), "has no counterpart here");
                 }
-                // Of two statements the stricter one counts.
+                // The stricter of two statements applies.
                 parts.effect = match (parts.effect, found) {
                     (Some("deny"), _) | (_, Some("deny")) => Some("deny"),
                     (before, found) => found.or(before),
@@ -152,7 +152,7 @@ impl Converter {
         Some(expressions)
     }
 
-    /// The predecessor wrote regular expressions where this service takes globs.
+    /// Version_7 used regular expressions where this service uses globs.
     fn targets(&mut self, texts: Vec<(String, String)>) -> Option<Vec<String>> {
         let mut globs = Vec::new();
         for (path, text) in texts {
@@ -173,7 +173,7 @@ impl Converter {
         Some(globs)
     }
 
-    /// A valid id that no other rule has.
+    /// A valid, unused id.
     fn id(&mut self, path: &str, id: Option<&Value>, ids: &mut BTreeSet<String>) -> String {
         let old = id.and_then(Value::as_str).unwrap_or_default();
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };

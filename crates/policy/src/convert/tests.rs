@@ -1,4 +1,4 @@
-//! Documents of the predecessor and what becomes of them.
+//! Documents of Version_7 and their conversions.
 
 use proptest::prelude::*;
 

@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How approvals are requested.
+/// Settings of approvals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, garde::Validate)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub struct Approvals {
-    /// Seconds after which a request for an approval expires.
+    /// Seconds until a request for an approval expires.
     #[garde(range(min = 1, max = 604_800))]
     pub expire_seconds: u32,
     /// An https URL that receives each new request for an approval, and each new plan.

@@ -10,12 +10,12 @@ use super::tools::ActionEffect;
 pub struct Commands {
     /// Commands that read, list or describe.
     pub read: ActionEffect,
-    /// Commands that change files or state as ordinary work does, in the workspace, in build folders and
-    /// in temporary folders.
+    /// Commands that change files or state in ordinary work: in the workspace, build folders and temporary
+    /// folders.
     pub change: ActionEffect,
     /// Commands that remove or overwrite data, history, other people's processes or infrastructure.
     pub destroy: ActionEffect,
-    /// Commands that make something visible to others, or rewrite what others see.
+    /// Commands that publish something, or rewrite something published.
     pub publish: ActionEffect,
     /// Commands that read credentials, or send credentials or files to a network.
     pub exfiltrate: ActionEffect,
@@ -23,8 +23,7 @@ pub struct Commands {
     pub escalate: ActionEffect,
     /// Commands that cannot be parsed or resolved.
     pub unparsed: ActionEffect,
-    /// The operator's own rules. For an invocation that some of them match, the severest of their effects
-    /// replaces the effect of its class.
+    /// The operator's own rules. The severest effect of the matching rules replaces the effect of the class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<CommandRule>,
 }
@@ -63,27 +62,27 @@ impl Commands {
 /// One of `commands.rules`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommandRule {
-    /// Shown in answers and records. Without one, `commands.rules.N` is shown.
+    /// The name in responses and rows; `commands.rules.N` without an id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// For people.
+    /// A comment for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The invocations that the rule is about.
+    /// The conditions on an invocation.
     #[serde(flatten)]
     pub pattern: CommandPattern,
-    /// The effect of an invocation that matches.
+    /// The effect on invocations that match.
     pub effect: ActionEffect,
 }
 
-/// Conditions on one invocation of a parsed command. Every condition given must hold.
+/// Conditions on one invocation of a parsed command. All of them must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CommandPattern {
     /// Names of programs; `*` and `?` match within a name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub program: Vec<String>,
-    /// The leading arguments that are not options, separated by blanks, such as `remote add`. A leading
-    /// `**` matches at any of the first places.
+    /// The leading arguments without options, separated by spaces, such as `remote add`. A leading
+    /// `**` matches at any of the first positions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subcommand: Vec<String>,
     /// One of these arguments must occur. `-f` also matches in `-xf`, `--force` also `--force=now`.
@@ -104,7 +103,7 @@ pub struct CommandPattern {
 }
 
 impl CommandPattern {
-    /// Whether no condition is given, so that every command would match.
+    /// Whether there is no condition, so that every command would match.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -116,11 +115,11 @@ impl CommandPattern {
 pub enum CommandClass {
     /// Reads, lists, describes.
     Read,
-    /// Changes files or state as ordinary work does.
+    /// Changes files or state in ordinary work.
     Change,
     /// Removes or overwrites data, history, other people's processes or infrastructure.
     Destroy,
-    /// Makes something visible to others, or rewrites what others see.
+    /// Publishes something, or rewrites something published.
     Publish,
     /// Reads credentials, or sends credentials or files to a network.
     Exfiltrate,
@@ -140,11 +139,11 @@ pub enum TargetClass {
     Home,
     /// A folder of the operating system.
     System,
-    /// Elsewhere outside the workspace.
+    /// Outside the workspace, in none of the other places.
     Outside,
     /// In the workspace.
     Workspace,
-    /// In the workspace, made by a build.
+    /// In the workspace, created by a build.
     Build,
     /// In a folder for temporary files.
     Temporary,
@@ -152,6 +151,6 @@ pub enum TargetClass {
     Remote,
     /// A device.
     Device,
-    /// Only known when the command runs.
+    /// Unknown until the command runs.
     Unknown,
 }

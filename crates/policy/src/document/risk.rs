@@ -1,4 +1,4 @@
-//! The `risk` section of a policy: what happens to a request in which a risk pattern is found.
+//! The `risk` section of a policy: the effects of risk patterns in a request.
 
 use life_agent_domain::governance::command::Kind;
 use life_agent_domain::governance::gate::Effect;
@@ -14,15 +14,15 @@ pub struct Risk {
     pub categories: Categories,
     /// The resulting effect of each category for each kind of request.
     pub kinds: KindEffects,
-    /// Ids of patterns that the gate does not search for. Redaction still uses them.
+    /// Ids of patterns that the gate ignores. Redaction still uses them.
     pub patterns_off: Vec<String>,
     /// The operator's own patterns.
     pub patterns: Vec<CustomPattern>,
 }
 
 impl Risk {
-    /// The effect of a finding of this category in a request of this kind; `None` when the category is
-    /// off. `severe` says whether its pattern finds what no text has a reason to say.
+    /// The effect of a finding of this category in a request of this kind; `None` if the category is off.
+    /// `severe` is true for patterns without a harmless use.
     pub fn effect(&self, kind: Kind, category: Category, severe: bool) -> Option<Effect> {
         let refuses = match self.kinds.of(kind).effect(category) {
             CategoryEffect::Off => return None,
@@ -34,7 +34,7 @@ impl Risk {
         Some(if is_enforced { Effect::Deny } else { Effect::Observe })
     }
 
-    /// Whether the pattern with this id is switched off.
+    /// Whether the pattern with this id is disabled.
     pub fn is_off(&self, pattern: &str) -> bool {
         self.patterns_off.iter().any(|id| id == pattern)
     }
@@ -44,10 +44,10 @@ impl Risk {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Each category has the effect that is set for it.
+    /// Each category has its configured effect.
     #[default]
     Enforce,
-    /// Findings that would refuse a request are only recorded.
+    /// Findings that would deny a request are only recorded.
     Observe,
 }
 
@@ -60,11 +60,11 @@ pub struct Categories {
     pub command_exec: CategoryEffect,
     /// Credentials.
     pub secrets: CategoryEffect,
-    /// Addresses that reach into a network or hide their host.
+    /// Addresses that lead into an internal network or hide their host.
     pub url: CategoryEffect,
     /// Paths that leave their directory.
     pub path_traversal: CategoryEffect,
-    /// Texts that try to give a model new instructions. The patterns are a guess, so the default is
+    /// Texts that try to give a model new instructions. The patterns are heuristic, so the default is
     /// `observe`.
     pub prompt_injection: CategoryEffect,
 }
@@ -94,8 +94,8 @@ impl Categories {
         }
     }
 
-    /// These effects for text about code, which mentions commands, addresses and paths without using
-    /// them: only severe findings refuse such a text.
+    /// The effects for text about code, which mentions commands, addresses and paths without using them: only
+    /// severe findings deny the request.
     fn for_text_about_code(&self) -> Self {
         let only_severe = |effect| match effect {
             CategoryEffect::Deny => CategoryEffect::DenySevere,
@@ -115,13 +115,13 @@ impl Categories {
 pub struct KindEffects {
     /// Actions with a payload.
     pub act: Categories,
-    /// Free text that an agent answers.
+    /// Texts to an agent.
     pub turn: Categories,
     /// Changes to the workspace.
     pub plan: Categories,
     /// Conversations with the model.
     pub chat: Categories,
-    /// Tool calls: credentials in any text, and addresses in the fields that are declared as such.
+    /// Tool calls: credentials in all texts, and addresses in arguments declared as `url`.
     pub tool: Categories,
 }
 
@@ -139,8 +139,8 @@ impl KindEffects {
 
     /// The effects of a policy that sets `categories` and these `overrides`.
     ///
-    /// Conversations are full of text about code. Unless set, their effects for commands,
-    /// addresses and paths are `deny_severe` where `categories` says `deny`.
+    /// Conversations contain text about code. Unless set, their effects for commands, addresses and paths are
+    /// `deny_severe` where `categories` says `deny`.
     pub(crate) fn resolve(categories: &Categories, overrides: &KindOverrides) -> Self {
         let lenient = categories.for_text_about_code();
         Self {
@@ -167,7 +167,7 @@ impl Default for KindEffects {
 pub(crate) struct KindOverrides {
     /// For actions with a payload.
     act: CategoryOverrides,
-    /// For free text that an agent answers.
+    /// For texts to an agent.
     turn: CategoryOverrides,
     /// For changes to the workspace.
     plan: CategoryOverrides,
@@ -188,7 +188,7 @@ struct CategoryOverrides {
     /// Credentials.
     #[schemars(with = "CategoryEffect")]
     secrets: Option<CategoryEffect>,
-    /// Addresses that reach into a network or hide their host.
+    /// Addresses that lead into an internal network or hide their host.
     #[schemars(with = "CategoryEffect")]
     url: Option<CategoryEffect>,
     /// Paths that leave their directory.
@@ -211,21 +211,21 @@ impl CategoryOverrides {
     }
 }
 
-/// What a finding of a category does.
+/// The effect of a finding of a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CategoryEffect {
-    /// A finding refuses the request.
+    /// A finding denies the request.
     Deny,
-    /// A finding of a severe pattern refuses the request, such as `rm -rf /`; others are recorded.
+    /// A finding of a severe pattern, such as `rm -rf /`, denies the request; others are recorded.
     DenySevere,
     /// A finding is recorded.
     Observe,
-    /// The category is not searched for.
+    /// The gate does not search for the category.
     Off,
 }
 
-/// The five categories of risk that texts are searched for.
+/// The five categories of risk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
@@ -233,7 +233,7 @@ pub enum Category {
     CommandExec,
     /// Credentials.
     Secrets,
-    /// Addresses that reach into a network or hide their host.
+    /// Addresses that lead into an internal network or hide their host.
     Url,
     /// Paths that leave their directory.
     PathTraversal,
@@ -268,7 +268,7 @@ impl Category {
 pub struct CustomPattern {
     /// Unique among all rules and patterns.
     pub id: String,
-    /// The category whose effect it takes.
+    /// The category, which sets the effect.
     pub category: Category,
     /// A regular expression that [`BoundedRegex`](crate::bounded::BoundedRegex) accepts.
     pub pattern: String,

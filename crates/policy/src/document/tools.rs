@@ -32,10 +32,9 @@ impl Serialize for Tools {
 /// One entry of `tools`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tool {
-    /// Names of tools; `*` stands for any text, and case does not count.
+    /// Names of tools; `*` matches any text, and case is ignored.
     pub names: Vec<String>,
-    /// Names of the MCP servers whose tools the entry is about; empty for every server and for tools of
-    /// the host itself.
+    /// Names of the MCP servers of the tools; empty for every server and for tools of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
     /// The meaning of arguments, by JSON pointer.
@@ -63,13 +62,13 @@ pub enum Meaning {
     Data,
 }
 
-/// What a tool does with its paths.
+/// The access of a tool to its paths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// It only reads them.
+    /// The tool only reads them.
     Read,
-    /// It may change them.
+    /// The tool may change them.
     #[default]
     Write,
 }
@@ -94,10 +93,10 @@ pub enum ActionEffect {
     /// The action may proceed.
     #[default]
     Allow,
-    /// The action may proceed; the record says that it would have been stopped.
+    /// The action may proceed; the row records that it would be denied.
     Observe,
     /// The action needs an approval.
     Ask,
-    /// The action is refused.
+    /// The action is denied.
     Deny,
 }

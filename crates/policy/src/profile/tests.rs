@@ -1,4 +1,4 @@
-//! The shipped profile understands what it should; bad ones are refused with every fault.
+//! The shipped profile recognizes its intents; invalid profiles are rejected with every fault.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The `commands` section as it is written, and the patterns over invocations that rules share with it.
+//! The `commands` section as written, and the invocation patterns that it shares with rules.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,12 +18,12 @@ use crate::raw::ID_PATTERN;
 pub(crate) struct RawCommands {
     /// Commands that read, list or describe.
     pub(crate) read: ActionEffect,
-    /// Commands that change files or state as ordinary work does, in the workspace, in build folders and
-    /// in temporary folders.
+    /// Commands that change files or state in ordinary work: in the workspace, build folders and temporary
+    /// folders.
     pub(crate) change: ActionEffect,
     /// Commands that remove or overwrite data, history, other people's processes or infrastructure.
     pub(crate) destroy: ActionEffect,
-    /// Commands that make something visible to others, or rewrite what others see.
+    /// Commands that publish something, or rewrite something published.
     pub(crate) publish: ActionEffect,
     /// Commands that read credentials, or send credentials or files to a network.
     pub(crate) exfiltrate: ActionEffect,
@@ -31,8 +31,7 @@ pub(crate) struct RawCommands {
     pub(crate) escalate: ActionEffect,
     /// Commands that cannot be parsed or resolved.
     pub(crate) unparsed: ActionEffect,
-    /// Your own rules. For an invocation that some of them match, the severest of their effects replaces
-    /// the effect of its class.
+    /// Your own rules. The severest effect of the matching rules replaces the effect of the class.
     pub(crate) rules: Vec<RawCommandRule>,
 }
 
@@ -44,21 +43,21 @@ impl Default for RawCommands {
     }
 }
 
-/// A rule over the invocations of a parsed command. Every condition given must hold.
+/// A rule over the invocations of a parsed command. All conditions must hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "CommandRule", extend("required" = ["effect"]))]
 pub(crate) struct RawCommandRule {
-    /// A name for responses and records, unique among all rules and patterns.
+    /// The name in responses and rows, unique among all rules and patterns.
     #[schemars(with = "String", regex(pattern = ID_PATTERN))]
     pub(crate) id: Option<String>,
-    /// For people.
+    /// A comment for people.
     #[schemars(with = "String")]
     pub(crate) description: Option<String>,
     /// Names of programs; `*` and `?` match within a name.
     program: OneOrMany<String>,
-    /// The leading arguments that are not options, separated by blanks, such as `remote add`. A leading
-    /// `**` matches at any of the first places.
+    /// The leading arguments without options, separated by spaces, such as `remote add`. A leading
+    /// `**` matches at any of the first positions.
     subcommand: OneOrMany<String>,
     /// One of these arguments must occur. `-f` also matches in `-xf`, `--force` also `--force=now`.
     any: OneOrMany<String>,
@@ -70,7 +69,7 @@ pub(crate) struct RawCommandRule {
     target: OneOrMany<TargetClass>,
     /// The invocation must be of one of these classes.
     class: OneOrMany<CommandClass>,
-    /// The effect of an invocation that matches.
+    /// The effect on invocations that match.
     pub(crate) effect: Option<ActionEffect>,
 }
 
@@ -89,7 +88,7 @@ impl RawCommandRule {
     }
 }
 
-/// Conditions on one invocation: a map, or a command's beginning such as `git push --force`.
+/// Conditions on one invocation: a map, or the start of a command such as `git push --force`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "CommandPattern")]
@@ -99,15 +98,15 @@ pub(crate) enum PatternSchema {
     Map(RawPattern),
 }
 
-/// Conditions on one invocation of a parsed command. Every condition given must hold.
+/// Conditions on one invocation of a parsed command. All of them must hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields, rename = "CommandConditions")]
 pub(crate) struct RawPattern {
     /// Names of programs; `*` and `?` match within a name.
     program: OneOrMany<String>,
-    /// The leading arguments that are not options, separated by blanks, such as `remote add`. A leading
-    /// `**` matches at any of the first places.
+    /// The leading arguments without options, separated by spaces, such as `remote add`. A leading
+    /// `**` matches at any of the first positions.
     subcommand: OneOrMany<String>,
     /// One of these arguments must occur. `-f` also matches in `-xf`, `--force` also `--force=now`.
     any: OneOrMany<String>,

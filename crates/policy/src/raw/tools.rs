@@ -1,4 +1,4 @@
-//! The `tools` section as it is written: a list of entries, or a map of the entries and settings.
+//! The `tools` section as written: a list of entries, or a map with entries and settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::document::{Access, ActionEffect, Meaning};
 pub(crate) struct Tools {
     pub(crate) entries: Vec<Tool>,
     pub(crate) keep_results: bool,
-    /// Whether the section is a map, so that faults name the entries' place.
+    /// Whether the section is a map, so that faults have the right path.
     pub(crate) is_map: bool,
 }
 
@@ -45,19 +45,18 @@ pub(crate) struct ToolsMap {
 #[serde(default)]
 #[schemars(deny_unknown_fields, extend("required" = ["names"]))]
 pub(crate) struct Tool {
-    /// Names of tools; `*` stands for any text, and case does not count.
+    /// Names of tools; `*` matches any text, and case is ignored.
     pub(crate) names: Vec<String>,
-    /// Names of the MCP servers whose tools the entry is about. Without them, it is about the tools of
-    /// every server and of the host itself.
+    /// Names of the MCP servers of the tools. Without this list, the entry covers the tools of every server and
+    /// of the host.
     pub(crate) servers: Vec<String>,
-    /// The meaning of arguments, by JSON pointer; a part `*` stands for every key and index. An argument
-    /// without a meaning is data.
+    /// The meaning of arguments, by JSON pointer; a part `*` matches every key and index. An argument without a
+    /// meaning is data.
     pub(crate) fields: BTreeMap<String, Meaning>,
     /// Whether the tool only reads its paths.
     #[schemars(with = "Access")]
     pub(crate) access: Option<Access>,
-    /// The effect of any call of the tool. Its arguments are judged as well, and the severest effect
-    /// holds.
+    /// The effect of every call of the tool. Its arguments are judged too, and the severest effect applies.
     #[schemars(with = "ActionEffect")]
     pub(crate) effect: Option<ActionEffect>,
 }

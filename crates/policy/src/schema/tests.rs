@@ -1,4 +1,4 @@
-//! The schemas agree with what the reader takes.
+//! The schemas agree with the reader.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn objects<'v>(schema: &'v Value, path: &str, found: &mut Vec<(String, &'v Value
     }
 }
 
-/// Whether each key of a document is in the schema, as an editor would look it up.
+/// Whether the schema contains each key of a document, as an editor looks it up.
 fn knows(root: &Value, schema: &Value, document: &Value, path: &str) {
     let schema = match schema.pointer("/allOf/0/$ref").or(schema.get("$ref")) {
         Some(reference) => root.pointer(&reference.as_str().unwrap()[1..]).unwrap(),

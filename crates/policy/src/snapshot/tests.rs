@@ -1,4 +1,4 @@
-//! Faults by table, each in its place; and no text makes the reader panic.
+//! Faults with their places, as tables; and no text makes the reader panic.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ const SHIPPED: &str = include_str!("../../../../policy/policy.yaml");
 const VALID: &str = include_str!("../../../../policies/valid.yaml");
 const INVALID: &str = include_str!("../../../../policies/invalid.yaml");
 
-/// A workspace with the directories `plans` and `docs/guides`, that notes what it was asked.
+/// A workspace with the directories `plans` and `docs/guides`, which records the queried paths.
 #[derive(Default)]
 struct Dirs(RefCell<Vec<String>>);
 
@@ -33,7 +33,7 @@ fn faults(text: &str) -> Vec<(String, String)> {
     faults.into_iter().map(|fault| (fault.path, fault.message)).collect()
 }
 
-/// A policy that is right but for what is added to it.
+/// A valid policy plus the given text.
 fn with(rest: &str) -> String {
     format!("version: \"1\"\nallowed_dirs: [plans]\n{rest}")
 }
@@ -63,7 +63,7 @@ fn the_built_in_policy_is_the_shipped_one_without_its_rules() {
     assert_eq!(built_in.deny_globs, shipped.deny_globs);
     assert_eq!(built_in.deny_globs, DEFAULT_DENY_GLOBS);
     assert_eq!(faults(&default_text(&[]))[0].0, "allowed_dirs");
-    // No setting can smuggle a key into the document.
+    // No setting can add a key to the document.
     let hostile = default_text(&["x\"\nmax_diff_lines: 5000".to_owned()]);
     assert_eq!(faults(&hostile)[0].0, "allowed_dirs.0");
 }
@@ -203,7 +203,7 @@ fn allowed_directories_are_relative_normal_and_there() {
     let found = compile(text, &asked).unwrap_err();
     let paths: Vec<_> = found.iter().map(|fault| fault.path.as_str()).collect();
     assert_eq!(paths, [3, 4, 5, 6, 7, 8, 9].map(|n| format!("allowed_dirs.{n}")));
-    // Only what is normal reaches the file system.
+    // Only normal paths reach the file system.
     assert_eq!(*asked.0.borrow(), ["plans", "docs/guides", ".", "docs"]);
     let policy = valid("version: \"1\"\nallowed_dirs: [plans/, ./docs/guides/]").policy;
     assert_eq!(policy.allowed_dirs, ["plans", "docs/guides"]);
@@ -217,7 +217,7 @@ fn deny_globs_err_on_the_side_of_denial() {
     for (path, expected) in [
         (".git/config", Some("**/.git/**")),
         ("sub/.GIT/hooks/pre-commit", Some("**/.git/**")),
-        // In a linked work tree it is a file.
+        // In a linked worktree, `.git` is a file.
         (".git", Some("**/.git/**")),
         ("deep/down/key.PEM", Some("*.pem")),
         ("secrets/a/b", Some("secrets/")),

@@ -1,4 +1,4 @@
-//! The built-in table covers the tools of the common hosts, and a policy's entries come before it.
+//! The built-in table covers the tools of the common hosts, and a policy's entries precede it.
 
 use super::*;
 use crate::snapshot::{Workspace, compile};
@@ -72,8 +72,8 @@ fn attributes_come_from_the_first_entry_that_sets_them() {
     assert_eq!(effect("other", Some("x")), Some((3, ActionEffect::Deny)));
     let script = |server| meaning(&snapshot, "deploy_now", server, "/script");
     assert_eq!((script(Some("OPS")), script(None)), (Some(Meaning::Command), None));
-    // An entry without fields leaves those of the built-in table.
+    // An entry without fields keeps the fields of the built-in table.
     assert_eq!(meaning(&snapshot, "Bash", None, "/command"), Some(Meaning::Command));
-    // A glob of the policy is about the whole name; only the built-in table looks behind a server.
+    // A glob of the policy matches the whole name; only the built-in table ignores the server's prefix.
     assert_eq!(effect("mcp__evil__Bash", None), Some((3, ActionEffect::Deny)));
 }

@@ -1,4 +1,4 @@
-//! Where in a text the value of a path stands.
+//! Finds the place of a path's value in a text.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use life_agent_domain::governance::fault::Fault;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Reading the text again for each fault may cost so many bytes in all; faults beyond go without.
+/// The total number of bytes to reread for faults; further faults have no place.
 const MAX_REREAD: usize = 1 << 20;
 
-/// Gives line and column to faults that have none. The parser tells a place only with an error, so each
-/// fault is looked up by reading up to its key and failing there on purpose.
+/// Adds line and column to faults without them. The parser reports a place only in an error, so each lookup reads up
+/// to the key and fails there.
 pub(crate) fn locate_all(text: &str, faults: &mut [Fault]) {
     let affordable = MAX_REREAD / text.len().max(1);
     let unplaced = faults.iter_mut().filter(|fault| fault.line.is_none() && !fault.path.is_empty());
@@ -24,10 +24,10 @@ pub(crate) fn locate_all(text: &str, faults: &mut [Fault]) {
     }
 }
 
-/// Descends along a path; ends at its value, or at the innermost value that is there.
+/// Descends along a path to its value, or to the innermost existing value.
 struct Search<'p>(&'p [&'p str]);
 
-/// A key of a map; fails at the last of a path.
+/// A key of a map; fails at the last key of the path.
 struct KeySearch<'p>(&'p [&'p str]);
 
 impl<'de> DeserializeSeed<'de> for Search<'_> {
@@ -38,7 +38,7 @@ impl<'de> DeserializeSeed<'de> for Search<'_> {
     }
 }
 
-/// Fails at whatever comes.
+/// Fails at any value.
 struct Arrived;
 
 impl<'de> Visitor<'de> for Arrived {

@@ -1,12 +1,12 @@
-//! Refuses deep nesting before the parser sees it: the parser takes time in the square of it.
+//! Rejects deep nesting before the parser runs, because the parser's time is quadratic in the nesting.
 
 use super::MAX_DEPTH;
 
-/// Most opening brackets in a text, wherever they stand. What [`too_deep`] takes for quoted may not be
-/// (inside a block text, a quote is just a character), and so many cost the parser 60 ms.
+/// The maximum number of opening brackets anywhere in a text, because [`too_deep`] can misjudge quoted text (in a
+/// block text, a quote is an ordinary character). This number costs the parser 60 ms.
 const MAX_BRACKETS: usize = 4096;
 
-/// The first line, from 1, that is nested too deep: by brackets, by indentation, by `- - -`, or both.
+/// The first line, from 1, that is nested too deep by brackets, indentation or `- - -`.
 pub(super) fn too_deep(text: &str) -> Option<usize> {
     let mut brackets = 0;
     let mut open = 0_usize;
@@ -28,9 +28,9 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
                 (Some(end), byte) if byte == end && !escaped => quote = None,
                 (Some(_), _) => {}
                 (None, b'#') if before.is_ascii_whitespace() => break,
-                // Inside a word it is an apostrophe.
+                // Within a word, it is an apostrophe.
                 (None, b'"' | b'\'') if !before.is_ascii_alphanumeric() => quote = Some(byte),
-                // Outside of brackets, one within a word is no more than a character.
+                // Outside of brackets, a bracket within a word is an ordinary character.
                 (None, b'[' | b'{') if open > 0 || before.is_ascii_whitespace() => open += 1,
                 (None, b']' | b'}') => open = open.saturating_sub(1),
                 _ => {}
@@ -45,7 +45,7 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// Follows the columns at which blocks stand that are still open.
+/// Tracks the columns of open blocks.
 fn indent(line: &str, indents: &mut Vec<usize>) {
     let text = line.trim_start_matches(' ');
     if text.is_empty() || text.starts_with('#') {
@@ -54,7 +54,7 @@ fn indent(line: &str, indents: &mut Vec<usize>) {
     let column = line.len() - text.len();
     indents.retain(|open| *open < column);
     indents.push(column);
-    // Each `- ` of `- - - a` opens a block of its own.
+    // Each `- ` of `- - - a` opens a block.
     let indicators = text.bytes().take_while(|byte| matches!(byte, b'-' | b'?' | b' '));
     let mut before = b' ';
     for (index, byte) in indicators.enumerate() {

@@ -1,4 +1,4 @@
-//! What the YAML parser lets pass and this crate does not.
+//! Faults that the YAML parser accepts and this crate rejects.
 
 use serde_json::json;
 
@@ -83,7 +83,7 @@ fn nesting_is_bounded_whatever_it_is_made_of() {
 
 #[test]
 fn brackets_that_hide_behind_a_quote_are_counted_all_the_same() {
-    // In a block text a quote opens nothing, so that what follows is not quoted.
+    // In a block text, a quote does not start a quoted text.
     let hidden = format!("a: |\n  it's 'quoted\nb: {}\n", "[".repeat(60_000));
     assert_eq!(fault(&hidden).message, too_deep());
 }
@@ -119,7 +119,7 @@ fn each_path_leads_to_its_line_and_column() {
         ("rules.0.match", (5, 5)),
         ("rules.0.match.kinds", (5, 13)),
         ("rules.0.match.kinds.1", (5, 26)),
-        // What is not there has the place of what it should be in.
+        // A missing value has the place of its parent.
         ("rules.0.effect", (4, 5)),
     ] {
         let mut faults = [Fault::new(path, "")];

@@ -1,4 +1,4 @@
-//! The sections about actions: their shapes, their defaults and their faults.
+//! The sections about actions: forms, defaults and faults.
 
 use crate::document::{
     ActionEffect, Category, CommandClass, CommandPattern, Commands, Meaning, RuleEffect,

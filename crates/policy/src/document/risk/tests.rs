@@ -32,7 +32,7 @@ fn text_about_code_is_refused_only_for_severe_findings_unless_set() {
     let kinds = KindEffects::resolve(&off, &overrides);
     assert_eq!(kinds.chat.url, CategoryEffect::Off);
     assert_eq!(kinds.chat.command_exec, CategoryEffect::Deny);
-    // A tool's fields have meanings, so that text about code is not mistaken for an address.
+    // A tool's arguments have meanings, so text about code is not mistaken for an address.
     assert_eq!(kinds.tool.path_traversal, CategoryEffect::Deny);
     assert_eq!(kinds.act.secrets, CategoryEffect::Observe);
     assert_eq!(kinds.turn.secrets, CategoryEffect::Deny);
