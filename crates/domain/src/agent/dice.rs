@@ -1,4 +1,4 @@
-//! The draw: a fair d20 that depends on nothing but seed, agent and version.
+//! The draw: a fair d20 that depends only on seed, agent and version.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::governance::ids::AgentId;
 
-/// BLAKE3 after its context, which is the same for every draw.
+/// BLAKE3 after its context, which all draws share.
 static DRAW: LazyLock<blake3::Hasher> =
     LazyLock::new(|| blake3::Hasher::new_derive_key("life-agent 2026 d20 draw v1"));
 
-/// A number of 1 to 20 for the step that follows `version`. ChaCha20 (RFC 8439 core) is seeded with
-/// BLAKE3 in its key-derivation mode over seed, version and agent, so that draws of different agents
-/// and steps are independent and nobody can steer them without knowing the seed.
+/// A number from 1 to 20 for the step after `version`. ChaCha20 (RFC 8439 core) is seeded with BLAKE3 in
+/// key-derivation mode over seed, version and agent, so draws of different agents and steps are independent
+/// and unpredictable without the seed.
 pub fn d20(seed: u64, agent: &AgentId, version: u64) -> u8 {
     let mut hasher = DRAW.clone();
     hasher.update(&seed.to_le_bytes());
@@ -21,7 +21,7 @@ pub fn d20(seed: u64, agent: &AgentId, version: u64) -> u8 {
     hasher.update(agent.as_str().as_bytes());
     let mut rng = ChaCha20Rng::from_seed(*hasher.finalize().as_bytes());
     loop {
-        // Take only what divides evenly by 20, or low numbers would come a little more often.
+        // Rejects the remainder of the division by 20, which would favor low numbers.
         let word = rng.next_u32();
         if word < u32::MAX - u32::MAX % 20 {
             return (word % 20) as u8 + 1;
@@ -46,7 +46,7 @@ mod tests {
         let mut counts = [0_u32; 21];
         (0..20_000).for_each(|version| counts[d20(7, &agent, version) as usize] += 1);
         assert_eq!(counts[0], 0);
-        // 1,000 expected of each; five standard deviations are 154.
+        // The expected count is 1,000; five standard deviations are 154.
         assert!(counts[1..].iter().all(|count| (846..=1154).contains(count)), "{counts:?}");
     }
 }

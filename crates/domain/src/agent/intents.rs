@@ -1,28 +1,28 @@
-//! What a text means to an agent, by the words in it.
+//! The intent of a text, by its words.
 
-/// What an agent understands, in order of preference, with its keywords ready to be looked up.
+/// The intents of a profile in order of preference, with an index of their keywords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intents {
     list: Vec<Intent>,
     default: String,
-    /// Every keyword with the place of its intent, ordered by its first character and then by that
-    /// place: a word is compared with those few that begin as it does.
+    /// Every keyword with the index of its intent, ordered by first character and then by that index, so that a
+    /// word is compared only with keywords of the same first character.
     lookup: Vec<(char, usize, Keyword)>,
 }
 
-/// One thing a text can mean.
+/// An intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// Its name.
+    /// The intent's name.
     pub id: String,
-    /// The action that a turn with this intent takes; a name out of
+    /// The action of a turn with this intent; a name in
     /// [`Profile::actions`](crate::agent::profile::Profile::actions).
     pub action: String,
-    /// Words that show it.
+    /// Words that indicate the intent.
     pub keywords: Vec<Keyword>,
 }
 
-/// A word to look for; see [`Keyword::new`].
+/// A keyword; see [`Keyword::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyword {
     stem: String,
@@ -35,7 +35,7 @@ pub struct Keyword {
 pub struct BadKeyword;
 
 impl Keyword {
-    /// One word, compared without regard to case; a `*` at the end stands for any ending.
+    /// One word. Case is ignored, and a final `*` matches any ending.
     pub fn new(text: &str) -> Result<Self, BadKeyword> {
         let (word, open_end) = match text.strip_suffix('*') {
             Some(word) => (word, true),
@@ -53,7 +53,7 @@ impl Keyword {
 }
 
 impl Intents {
-    /// These, the first preferred; `default` is the id of the one that a text without keywords has.
+    /// These intents in order of preference; `default` is the id of the intent of a text without keywords.
     pub fn new(list: Vec<Intent>, default: String) -> Self {
         let keyword = |place: usize, keyword: &Keyword| {
             Some((keyword.stem.chars().next()?, place, keyword.clone()))
@@ -66,8 +66,8 @@ impl Intents {
         Self { list, default, lookup }
     }
 
-    /// The intent of a text: the one with the most words that match one of its keywords; of several
-    /// with equally many, the one that is listed first; with no match, the default.
+    /// The intent with the most words that match one of its keywords, the first in order on a tie, and the
+    /// default without a match.
     pub fn of(&self, text: &str) -> &str {
         let text = text.to_lowercase();
         let mut hits = vec![0_usize; self.list.len()];
@@ -99,17 +99,17 @@ impl Intents {
         }
     }
 
-    /// The name of the action that a turn with this intent takes.
+    /// The name of the action of a turn with this intent.
     pub(crate) fn action(&self, intent: &str) -> Option<&str> {
         self.list.iter().find(|known| known.id == intent).map(|known| known.action.as_str())
     }
 
-    /// How many there are.
+    /// The number of intents.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether nothing is understood but the default.
+    /// Whether there is only the default.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     proptest! {
-        /// The lookup gives what comparing every word with every keyword gives.
+        /// The index gives the same result as a comparison of every word with every keyword.
         #[test]
         fn looking_words_up_finds_what_comparing_all_finds(
             words in proptest::collection::vec("[abä]{1,3}\\*?", 1..12), text in "[abäA ]{0,30}",

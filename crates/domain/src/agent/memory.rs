@@ -1,39 +1,39 @@
-//! What an agent was told to keep in mind: few and short facts, the least used of which go first.
+//! The facts of an agent: short lines, of which the least used are removed first.
 //!
-//! They are part of the state, so that the same history leaves the same facts. The act
-//! [`REMEMBER`] adds one, a recall counts those it finds as used.
+//! Facts are part of the state, so the same history leads to the same facts. The act [`REMEMBER`] adds a fact; a
+//! recall counts a use of each fact that it finds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::governance::payload::Payload;
 
-/// The action that keeps the `text` of its payload as a fact.
+/// The action that stores the `text` of its payload as a fact.
 pub const REMEMBER: &str = "remember";
-/// The action that looks for the `query` of its payload among the facts.
+/// The action that searches the facts for the `query` of its payload.
 pub const RECALL: &str = "recall";
-/// How many facts an agent keeps.
+/// The maximum number of facts of an agent.
 pub const MAX_FACTS: usize = 64;
-/// Longest fact, in characters.
+/// The longest fact, in characters.
 pub const MAX_FACT_CHARS: usize = 240;
-/// What all facts of an agent take at most, in bytes of text: states are copied and hashed at each step.
+/// The maximum size of all facts of an agent, in bytes of text; each step copies and hashes the state.
 pub const MAX_FACT_BYTES: usize = 8 * 1024;
 
-/// One thing that an agent keeps in mind.
+/// A fact that an agent remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Fact))]
 pub struct Note {
-    /// The state version that keeping it led to; no two facts of an agent share one.
+    /// The state version after the fact was stored; unique among the agent's facts.
     pub version: u64,
-    /// How many turns the agent had taken by then.
+    /// The agent's number of turns at that time.
     pub turn: u64,
     /// The fact, in one line.
     pub text: String,
-    /// How often it was recalled, or told again.
+    /// How often the fact was recalled or stored again.
     pub uses: u64,
 }
 
-/// The fact that a payload of [`REMEMBER`] holds: one line, shortened to its bound. None without a text.
+/// The fact in a payload of [`REMEMBER`]: one line, truncated to its bound. `None` without a text.
 pub fn fact_in(payload: &Payload) -> Option<String> {
     let text = payload.as_object().get("text")?.as_str()?;
     let line = text.split(|c: char| c.is_control() || c.is_whitespace());
@@ -42,8 +42,8 @@ pub fn fact_in(payload: &Payload) -> Option<String> {
     (!fact.is_empty()).then_some(fact)
 }
 
-/// Whether a fact holds a word that begins like one of the query's: what the journal's index finds, for
-/// facts that are not in it yet.
+/// Whether a word of the fact starts with a word of the query. This matches the journal's index, for facts that the
+/// index does not contain yet.
 pub fn fits(fact: &str, query: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
@@ -53,8 +53,8 @@ pub fn fits(fact: &str, query: &str) -> bool {
     words(query).iter().any(|word| held.iter().any(|held| held.starts_with(word.as_str())))
 }
 
-/// Keeps a fact. One that is known already counts as used; where there is no room, those that were used
-/// least go, the oldest of them first.
+/// Stores a fact. Storing a known fact counts as a use. At the limits, the least used facts are removed, oldest
+/// first.
 pub(crate) fn keep(facts: &mut Vec<Note>, fact: Note) {
     if let Some(known) = facts.iter_mut().find(|known| known.text == fact.text) {
         known.uses = known.uses.saturating_add(1);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_fits_by_the_beginning_of_a_word() {
+    fn a_fact_matches_by_the_start_of_a_word() {
         let fact = "The gate opens at dawn";
         for (query, expected) in [
             ("GATES gate", true),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_is_kept_once_and_counts_as_used() {
+    fn a_repeated_fact_is_stored_once_and_counts_as_used() {
         let mut facts = Vec::new();
         keep(&mut facts, fact(1, "the gate is shut"));
         keep(&mut facts, fact(2, "the gate is shut"));
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn the_least_used_go_first_and_of_those_the_oldest() {
+    fn the_least_used_facts_are_removed_oldest_first() {
         let mut facts: Vec<_> = (1..=MAX_FACTS as u64).map(|n| fact(n, &format!("f{n}"))).collect();
         count_uses(&mut facts, &[1, 3]);
         keep(&mut facts, fact(100, "new"));
         keep(&mut facts, fact(101, "newer"));
         let versions: Vec<_> = facts.iter().map(|fact| fact.version).take(3).collect();
         assert_eq!((versions, facts.len()), (vec![1, 3, 5], MAX_FACTS));
-        // Also where all others were used: what was told last is there to be recalled.
+        // Even if all other facts were used, the latest fact is present.
         count_uses(&mut facts, &(1..=101).collect::<Vec<_>>());
         keep(&mut facts, fact(102, "newest"));
         assert_eq!(facts.last().unwrap().text, "newest");
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_told_the_facts_stay_within_their_bounds(texts in prop::collection::vec(".{0,300}", 0..120)) {
+        fn facts_stay_within_their_bounds(texts in prop::collection::vec(".{0,300}", 0..120)) {
             let mut facts = Vec::new();
             for (n, text) in texts.iter().enumerate() {
                 if let Some(text) = found(&json!({ "text": text })) {

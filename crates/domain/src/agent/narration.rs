@@ -1,10 +1,10 @@
-//! The sentence that answers a turn when no model tells it.
+//! The response to a turn without a model.
 
 use std::fmt::Write;
 
 use crate::agent::rules::TurnResult;
 
-/// One sentence that begins `Processed`; it holds nothing that the caller wrote.
+/// A sentence that starts with `Processed` and contains no text of the caller.
 pub fn offline(turn: &TurnResult) -> String {
     let mut text =
         format!("Processed turn {} as `{}`: rolled {}", turn.number, turn.intent, turn.roll);

@@ -1,6 +1,6 @@
-//! What an agent can do and understand: its voice, its actions, its intents.
+//! The agent profile: voice, actions and intents.
 //!
-//! The document is read and validated by `policy`; this is what the rules work with.
+//! The crate `policy` reads and validates the document; this is the form for the rules.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::agent::state::Deltas;
 /// A validated agent profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// How the agent speaks, for the model that tells its turns.
+    /// The style of narrated turns, for the model.
     pub voice: String,
-    /// What it can do, by name.
+    /// Actions by name.
     pub actions: BTreeMap<String, Action>,
-    /// What it understands.
+    /// Intents.
     pub intents: Intents,
 }
 
-/// One thing an agent can do.
+/// An action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// What a turn's total must reach, 1 to 25.
+    /// The value that draw and bonus must reach, 1 to 25.
     pub difficulty: u8,
-    /// What it does when it succeeds.
+    /// The effects of a success.
     pub effects: Deltas,
 }
 
 impl Profile {
-    /// The action that a turn with this intent takes.
+    /// The action of a turn with this intent.
     pub fn action_of(&self, intent: &str) -> Option<(&str, &Action)> {
         let (name, action) = self.actions.get_key_value(self.intents.action(intent)?)?;
         Some((name, action))

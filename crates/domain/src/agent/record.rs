@@ -1,4 +1,4 @@
-//! The recorded steps of agents: [`crate::governance::event`]'s payloads with this half's steps.
+//! Recorded steps of agents: the payloads of [`crate::governance::event`] with the step types of this module.
 
 use crate::agent::rules::{ActStep, TurnStep, apply_act, apply_turn};
 use crate::agent::state::AgentState;

@@ -1,6 +1,6 @@
-//! The rules of the game: how a permitted command becomes a step, and what a step does to a state.
+//! The rules: how a permitted command becomes a step, and the effect of a step on a state.
 //!
-//! `docs/rules.md` explains them on one page; a change here is a change there.
+//! `docs/rules.md` describes them; change both together.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,73 +13,73 @@ use crate::governance::command::{Act, Turn};
 use crate::governance::gate::Permit;
 use crate::governance::payload::Payload;
 
-/// What an act did. Recorded in its journal row; [`apply`] needs nothing else.
+/// The step of an act. The row stores it; [`apply_act`] needs nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActStep {
     /// The action's name.
     pub action: String,
-    /// What the caller sent with it.
+    /// The caller's payload.
     pub payload: Payload,
-    /// Whether the profile knows the action, or it is one that every agent knows.
+    /// Whether the action is in the profile or built in.
     pub known: bool,
-    /// What it changed.
+    /// The changes of the vitals.
     pub deltas: Deltas,
-    /// The fact that it keeps in mind from now on.
+    /// The stored fact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<String>,
-    /// The facts, by their versions, that it has recalled.
+    /// The versions of the recalled facts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recalled: Vec<u64>,
 }
 
-/// What a turn did. Recorded in its journal row; [`apply`] needs nothing else.
+/// The step of a turn. The row stores it; [`apply_turn`] needs nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnStep {
-    /// What the caller said.
+    /// The caller's text.
     pub input: String,
-    /// How it went.
+    /// The result.
     pub turn: TurnResult,
-    /// The sentence that answers it when no model tells it.
+    /// The response without a model.
     pub response: String,
 }
 
-/// How a turn went.
+/// The result of a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnResult {
-    /// The agent's n-th turn, from 1.
+    /// The number of the agent's turn, from 1.
     pub number: u64,
-    /// What the input was taken to mean.
+    /// The recognized intent.
     pub intent: String,
-    /// The action that was tried; none if the profile names none.
+    /// The attempted action, if the intent has one.
     pub action: Option<String>,
     /// The d20, 1 to 20.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20))]
     pub roll: u8,
-    /// What the vitals add to it.
+    /// The bonus from the vitals.
     pub bonus: i8,
-    /// What roll and bonus had to reach.
+    /// The value that roll and bonus must reach.
     pub difficulty: u8,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it changed.
+    /// The changes of the vitals.
     pub deltas: Deltas,
 }
 
-/// What came of a turn.
+/// The outcome of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
-    /// A 20: gains count double.
+    /// A 20: double gains.
     CriticalSuccess,
-    /// Difficulty reached: gains and costs as the profile has them.
+    /// Difficulty reached: gains and costs of the profile.
     Success,
-    /// Missed by at most 4: half the gains, all the costs.
+    /// Missed by at most 4: half of the gains, all costs.
     Partial,
-    /// Missed: only the costs.
+    /// Missed by more: costs only.
     Failure,
-    /// A 1: only the costs, and double.
+    /// A 1: double costs only.
     CriticalFailure,
 }
 
@@ -88,8 +88,8 @@ pub fn decide_act(state: &AgentState, profile: &Profile, permit: &Permit<Act>) -
     act_step(state, profile, permit.command())
 }
 
-/// Applies a permitted recall, which found the facts of these versions. Where they were found is not for
-/// the rules to know; that the agent has them, is.
+/// Applies a permitted recall that found the facts of these versions. Versions that the agent does not have are
+/// ignored.
 pub fn decide_recall(
     state: &AgentState,
     profile: &Profile,
@@ -101,12 +101,12 @@ pub fn decide_recall(
     ActStep { recalled, ..decide_act(state, profile, permit) }
 }
 
-/// Settles a permitted turn: intent, draw, outcome, deltas, and the sentence that tells them.
+/// Decides a permitted turn: intent, draw, outcome, deltas and response.
 pub fn decide_turn(state: &AgentState, profile: &Profile, permit: &Permit<Turn>) -> TurnStep {
     turn_step(state, profile, permit.command())
 }
 
-/// The state after an act.
+/// Applies an act to the state.
 pub fn apply_act(state: &mut AgentState, step: &ActStep) {
     state.version += 1;
     state.count(&step.action);
@@ -118,7 +118,7 @@ pub fn apply_act(state: &mut AgentState, step: &ActStep) {
     memory::count_uses(&mut state.facts, &step.recalled);
 }
 
-/// The state after a turn.
+/// Applies a turn to the state.
 pub fn apply_turn(state: &mut AgentState, step: &TurnStep) {
     state.version += 1;
     state.turns += 1;
@@ -126,11 +126,11 @@ pub fn apply_turn(state: &mut AgentState, step: &TurnStep) {
         state.count(action);
     }
     state.vitals = state.vitals.after(step.turn.deltas);
-    let said = match step.input.char_indices().nth(MAX_MEMORY_CHARS - 40) {
+    let text = match step.input.char_indices().nth(MAX_MEMORY_CHARS - 40) {
         Some((end, _)) => step.input.get(..end).unwrap_or_default(),
         None => &step.input,
     };
-    state.remember(format!("{} ({}): {said}", step.turn.intent, step.turn.outcome.as_str()));
+    state.remember(format!("{} ({}): {text}", step.turn.intent, step.turn.outcome.as_str()));
 }
 
 pub(crate) fn act_step(state: &AgentState, profile: &Profile, act: &Act) -> ActStep {
@@ -172,7 +172,7 @@ pub(crate) fn turn_step(state: &AgentState, profile: &Profile, turn: &Turn) -> T
     TurnStep { input: turn.input.clone(), turn: turn_result, response }
 }
 
-/// A point for every 10 of focus above or below 50, and 3 less for an agent that is out of energy.
+/// One point for every 10 points of focus above or below 50, minus 3 for an agent with low energy.
 fn bonus(state: &AgentState) -> i8 {
     let focus = (state.vitals.focus as i8 - 50) / 10;
     if state.vitals.energy < 20 { focus - 3 } else { focus }
@@ -190,7 +190,7 @@ fn outcome(roll: u8, bonus: i8, difficulty: u8) -> Outcome {
 }
 
 impl Outcome {
-    /// The name that rows and answers show.
+    /// The name in rows and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::CriticalSuccess => "critical_success",
@@ -201,7 +201,7 @@ impl Outcome {
         }
     }
 
-    /// What is left of an effect: gains and costs (negative points) fare differently.
+    /// The share of an effect. Gains and costs (negative points) have different shares.
     fn share(self, points: i8) -> i8 {
         match (self, points > 0) {
             (Outcome::CriticalSuccess, true) | (Outcome::CriticalFailure, false) => {

@@ -1,4 +1,4 @@
-//! The state of one agent, and the hash that proves it.
+//! The state of an agent and its hash.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::memory::Note;
 
-/// Distinct action names counted per agent; what goes beyond is counted under [`OTHER_ACTIONS`].
+/// Distinct action names per agent; further actions are counted under [`OTHER_ACTIONS`].
 pub const MAX_ACTION_NAMES: usize = 256;
-/// Where actions beyond [`MAX_ACTION_NAMES`] are counted.
+/// The name for actions beyond [`MAX_ACTION_NAMES`].
 pub const OTHER_ACTIONS: &str = "other";
-/// How many memories an agent keeps; the oldest goes first.
+/// The number of memories of an agent; the oldest is removed first.
 pub const MAX_MEMORIES: usize = 16;
-/// Longest memory, in characters.
+/// The longest memory, in characters.
 pub const MAX_MEMORY_CHARS: usize = 160;
-/// Bytes of JSON that most states fit into.
+/// The size of most states as JSON, in bytes.
 const USUAL_JSON: usize = 4096;
 
-/// Bytes that a text takes beside its own: its number and where it lies.
+/// The overhead of a text in memory, in bytes.
 const ENTRY: usize = 48;
 
-/// Everything an agent is. Serialised with its fields in this order, it is what [`AgentState::hash`]
-/// hashes and what callers see.
+/// The state of an agent. Serialized with its fields in this order, it is the input of [`AgentState::hash`] and
+/// the form in responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentState {
     /// The seed of its draws.
     pub seed: u64,
-    /// How many steps have been applied.
+    /// The number of steps.
     pub version: u64,
-    /// How many of them were turns.
+    /// The number of steps that were turns.
     pub turns: u64,
-    /// How often each action was done.
+    /// The count of each action.
     pub actions: BTreeMap<String, u64>,
-    /// How it is.
+    /// The vitals.
     pub vitals: Vitals,
-    /// Its last turns, oldest first.
+    /// The last turns, oldest first.
     pub memory: Vec<Memory>,
-    /// What it was told to keep in mind, in the order in which it was told. Left out while there is
-    /// nothing: such states hash as they did before there were facts.
+    /// Remembered facts, in order. Absent if empty, so that the hash equals that of states without facts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Note>,
 }
@@ -47,21 +46,21 @@ pub struct AgentState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vitals {
-    /// Strength to act; below 20 it weighs on every draw.
+    /// Energy; below 20, every draw has a penalty.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub energy: u8,
-    /// Attention; adds to or takes from every draw.
+    /// Focus, which sets the bonus of every draw.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub focus: u8,
-    /// What it has learnt.
+    /// Knowledge.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub knowledge: u8,
-    /// Composure.
+    /// Stability.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub stability: u8,
 }
 
-/// What an action does to the vitals, in points; −100 to 100 each.
+/// Changes of the vitals in points, each from −100 to 100.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -89,18 +88,18 @@ fn is_zero(points: &i8) -> bool {
     *points == 0
 }
 
-/// One turn as an agent remembers it.
+/// A remembered turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Memory {
-    /// The state version that the step led to.
+    /// The state version after the step.
     pub version: u64,
-    /// What happened, in a line.
+    /// The turn in one line.
     pub text: String,
 }
 
 impl AgentState {
-    /// An agent that nobody has used yet.
+    /// The state of a new agent.
     pub fn initial(seed: u64) -> Self {
         Self {
             seed,
@@ -113,17 +112,17 @@ impl AgentState {
         }
     }
 
-    /// BLAKE3 of the state's compact JSON, in lower-case hex: equal states have equal hashes, on any
+    /// BLAKE3 of the state's compact JSON, in lower-case hexadecimal. Equal states have equal hashes on every
     /// machine.
     pub fn hash(&self) -> String {
-        // Written out first: a hasher that is handed a few bytes at a time takes five times as long.
+        // Serialized first, because hashing a few bytes at a time takes five times as long.
         let mut json = Vec::with_capacity(USUAL_JSON);
-        // A buffer takes every byte and the state holds nothing that JSON cannot say.
+        // Cannot fail: the buffer grows, and every state can be represented in JSON.
         let _ = serde_json::to_writer(&mut json, self);
         blake3::hash(&json).to_hex().to_string()
     }
 
-    /// About how many bytes of memory it takes.
+    /// The approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         let actions: usize = self.actions.keys().map(|name| name.len() + ENTRY).sum();
         let memory: usize = self.memory.iter().map(|memory| memory.text.len() + ENTRY).sum();
@@ -151,7 +150,7 @@ impl AgentState {
 }
 
 impl Vitals {
-    /// The vitals after these deltas, each held within 0 and 100.
+    /// The vitals after these deltas, each clamped to 0 to 100.
     pub fn after(self, deltas: Deltas) -> Self {
         let add =
             |points: u8, delta: i8| (i16::from(points) + i16::from(delta)).clamp(0, 100) as u8;
@@ -163,7 +162,7 @@ impl Vitals {
         }
     }
 
-    /// What these deltas really change, after the bounds of 0 and 100.
+    /// The actual changes of these deltas, after the bounds of 0 and 100.
     pub fn effective(self, deltas: Deltas) -> Deltas {
         let after = self.after(deltas);
         let change = |from: u8, to: u8| (i16::from(to) - i16::from(from)) as i8;
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_hash_of_an_initial_state_never_changes() {
-        // Journals hold these hashes: a change here breaks every replay.
+        // Journals contain these hashes: a change breaks every replay.
         let hash = AgentState::initial(42).hash();
         assert_eq!(hash, "5ee3e4f99b9e9237c9c6fe71ef584aa04d71d3718c20210d78f7dbe9cae116d4");
     }

@@ -36,9 +36,9 @@ pub(crate) struct OwnRecord {
     rows: usize,
     /// The number of denials, including withheld replies and refused plans of the model.
     denials: usize,
-    /// The mean of their scores, 0 for harmless to 1 for surely hostile.
+    /// The mean score, from 0 (harmless) to 1 (hostile).
     mean_score: f64,
-    /// The mean of the later half less that of the earlier.
+    /// The mean score of the later half minus that of the earlier half.
     score_trend: f64,
     /// The mean duration of a narrated turn.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ impl Scene<'_> {
     }
 }
 
-/// The figures out of one row.
+/// The figures of one row.
 #[derive(Default)]
 struct Figures {
     score: f64,
@@ -118,7 +118,7 @@ impl Figures {
     fn of_turn(turn: TurnRecord) -> Self {
         let score = turn.notes.score;
         let Some(narration) = turn.narration else { return Self { score, ..Self::default() } };
-        // The row of a refused act is the agent's own; that of a refused plan names no agent.
+        // The row of a refused act belongs to the agent; the row of a refused plan names no agent.
         let refused = narration
             .steps
             .iter()
@@ -128,7 +128,7 @@ impl Figures {
     }
 }
 
-/// The record of an agent out of its last steps and denials, oldest first.
+/// The record of an agent, from its last steps and denials, oldest first.
 pub(crate) fn own_record(rows: &[Row]) -> OwnRecord {
     let figures: Vec<_> = rows.iter().map(Figures::of).collect();
     let scores: Vec<_> = figures.iter().map(|row| row.score).collect();

@@ -15,7 +15,7 @@ use crate::planning::NewPlan;
 
 /// The tool that proposes a change to files.
 pub(crate) const PLAN: &str = "plan";
-/// Longest query of a recall, in characters.
+/// The longest query of a recall, in characters.
 const MAX_QUERY: usize = 1024;
 
 /// A parsed tool call.
@@ -245,8 +245,8 @@ mod tests {
             ),
             ("approve", "{}", "no such tool"),
         ] {
-            let told = reading(name, arguments).unwrap_err();
-            assert!(told.contains(why), "{name}: {told}");
+            let error = reading(name, arguments).unwrap_err();
+            assert!(error.contains(why), "{name}: {error}");
         }
     }
 }

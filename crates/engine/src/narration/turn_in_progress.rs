@@ -51,19 +51,19 @@ pub(crate) fn called(clean: &FunctionCall) -> ToolStep {
     }
 }
 
-/// The call, carried out.
+/// A call that was carried out.
 pub(crate) fn done(step: ToolStep, result: Value) -> ToolStep {
     ToolStep { decision: ToolDecision::Allow, result: Some(result), ..step }
 }
 
-/// The call, refused by a gate.
+/// A call that a gate refused.
 pub(crate) fn denied(step: ToolStep, code: &str, message: &str) -> ToolStep {
     let result = json!({"status": "denied", "code": code, "message": message});
     let (decision, code) = (ToolDecision::Deny, Some(code.to_owned()));
     ToolStep { decision, code, result: Some(result), ..step }
 }
 
-/// The call, which could not be parsed or carried out.
+/// A call that could not be parsed or carried out.
 pub(crate) fn failed(step: ToolStep, code: &str, message: &str) -> ToolStep {
     let result = json!({"status": "error", "code": code, "message": message});
     let (decision, code) = (ToolDecision::Error, Some(code.to_owned()));
@@ -108,7 +108,7 @@ impl<'p> TurnInProgress<'p> {
         &self.state
     }
 
-    /// The state, and the acts that led to it.
+    /// The state and the acts before it.
     pub(crate) fn into_parts(self) -> (AgentState, Vec<ModelAct>) {
         (self.state, self.acts)
     }
@@ -126,18 +126,18 @@ impl<'p> TurnInProgress<'p> {
             None => decide_act(&self.state, self.profile, permit),
         };
         apply_act(&mut self.state, &step);
-        let mut told = json!({"status": "done"});
+        let mut result = json!({"status": "done"});
         if found.is_some() {
             let recalled = |version: &u64| self.state.facts.iter().find(|f| f.version == *version);
             let shown = |fact: &Note| json!({"from_turn": fact.turn, "text": fact.text});
             let facts: Vec<_> = step.recalled.iter().filter_map(recalled).map(shown).collect();
-            told["facts"] = facts.into();
+            result["facts"] = facts.into();
         } else if let Some(text) = &step.remembered {
-            told["remembered"] = text.as_str().into();
+            result["remembered"] = text.as_str().into();
         } else {
-            told["known"] = step.known.into();
-            told["deltas"] = json!(step.deltas);
-            told["vitals"] = json!(self.state.vitals);
+            result["known"] = step.known.into();
+            result["deltas"] = json!(step.deltas);
+            result["vitals"] = json!(self.state.vitals);
         }
         let (version, hash) = (self.state.version, self.state.hash());
         self.acts.push(ModelAct {
@@ -147,6 +147,6 @@ impl<'p> TurnInProgress<'p> {
             notes: GateNotes::from(permit.trace()),
             call,
         });
-        told
+        result
     }
 }

@@ -6,13 +6,13 @@ use life_agent_plans::fault::PlanFault;
 use life_agent_policy::document::Policy;
 use serde_json::{Value, json};
 
-/// Most bytes of a file in the prompt; of a longer file it states the length only.
+/// The maximum size of a file in the prompt, in bytes; for a longer file, the prompt states only its length.
 const MAX_FILE: usize = 32 * 1024;
-/// Most bytes of all files.
+/// The maximum size of all files, in bytes.
 const MAX_FILES: usize = 96 * 1024;
-/// Most faults of a draft in the prompt.
+/// The maximum number of a draft's faults in the prompt.
 const MAX_FAULTS: usize = 20;
-/// Most bytes of the previous draft in the prompt.
+/// The maximum size of the previous draft in the prompt, in bytes.
 const MAX_DRAFT: usize = 32 * 1024;
 
 const FORM: &str = r#"You draft changes to text files. A person reviews every draft; nothing is changed before.
@@ -44,7 +44,7 @@ pub(crate) fn draft_prompt(
     let fence = fence(files.iter().filter_map(|(_, text)| text.as_deref()));
     let mut user = format!("The task: {}\n", plan.intent);
     if !plan.context.is_empty() {
-        user.push_str(&format!("\nWhat there is to know about it:\n{}\n", plan.context));
+        user.push_str(&format!("\nContext:\n{}\n", plan.context));
     }
     user.push_str("\nThe targets:\n");
     let mut left = MAX_FILES;
@@ -93,17 +93,17 @@ pub(crate) fn correction_prompt(
         true => format!("{}…", &draft[..draft.floor_char_boundary(MAX_DRAFT)]),
         false => draft.to_owned(),
     };
-    let mut told = "The draft cannot be used:\n".to_owned();
+    let mut feedback = "The draft cannot be used:\n".to_owned();
     for fault in faults.iter().take(MAX_FAULTS) {
-        told.push_str(&format!("- {}\n", redact(&fault.to_string())));
+        feedback.push_str(&format!("- {}\n", redact(&fault.to_string())));
     }
     if faults.len() > MAX_FAULTS {
-        told.push_str(&format!("and {} faults more.\n", faults.len() - MAX_FAULTS));
+        feedback.push_str(&format!("and {} more faults.\n", faults.len() - MAX_FAULTS));
     }
-    told.push_str("Write all edits anew, as one JSON object and no other words.");
+    feedback.push_str("Write all edits again, as one JSON object without other text.");
     // Some providers refuse an empty message.
     let draft = if draft.trim().is_empty() { "(nothing)".to_owned() } else { draft };
-    [message("assistant", draft), message("user", told)]
+    [message("assistant", draft), message("user", feedback)]
 }
 
 fn message(role: &str, content: String) -> Message {

@@ -36,7 +36,7 @@ pub struct PlanSummary {
     pub intent: String,
     /// The creation time: RFC 3339, UTC.
     pub created: String,
-    /// The row that created it; the next page begins before it.
+    /// The row that created it; the next page starts before this row.
     pub event_id: u64,
     /// The name of the author.
     pub author: String,
@@ -55,9 +55,9 @@ pub struct PlanView {
     pub context: String,
     /// The paths that the plan names.
     pub target_files: Vec<String>,
-    /// Whether files changed since, so that it no longer applies.
+    /// Whether files changed since, so that the plan no longer applies.
     pub stale: bool,
-    /// Those files.
+    /// The changed files.
     pub stale_files: Vec<String>,
     /// Whether it has a patch; a statement of intent has none.
     pub has_patch: bool,
@@ -67,7 +67,7 @@ pub struct PlanView {
     pub policy_hash: String,
     /// The rules that matched.
     pub applied_policies: Vec<String>,
-    /// The commit that the workspace was at, if it is a git tree.
+    /// The commit of the workspace, if it is a git tree.
     pub base_commit: Option<String>,
     /// Its record's path.
     pub artifact: String,
@@ -166,21 +166,21 @@ impl PlanRepository {
         })
     }
 
-    /// A plan's diff; none for a statement of intent. Quotes the workspace: redact it before it is
-    /// shown to a caller.
+    /// A plan's diff; `None` for a statement of intent. It quotes the workspace: redact it before showing it to a
+    /// caller.
     pub fn diff(&self, found: &StoredPlan) -> Result<Option<String>, EngineError> {
         let artifact = self.artifact(found)?;
         Ok(self.store.diff(&artifact)?)
     }
 
-    /// Makes an approved plan's branch.
+    /// Creates the branch of an approved plan.
     pub fn branch(&self, found: &StoredPlan) -> Result<Branch, BranchError> {
         let StoredPlan { kept, status, .. } = found;
         branch::branch(&self.tree, &self.store, &kept.id, *status, &kept.seal)
     }
 
-    /// The branch of an approved plan that was made before, proven to be the plan's: lets an interrupted
-    /// operation continue.
+    /// The existing branch of an approved plan, verified against the plan, so that an interrupted operation can
+    /// continue.
     pub fn existing_branch(&self, found: &StoredPlan) -> Result<Branch, BranchError> {
         let StoredPlan { kept, status, .. } = found;
         if *status != Status::Approved {
@@ -189,13 +189,12 @@ impl PlanRepository {
         branch::existing(&self.tree, &self.store, &kept.id, &kept.seal)
     }
 
-    /// Whether the workspace's repository knows the remote.
+    /// Whether the workspace's repository has the remote.
     pub fn check_remote(&self, remote: &str) -> Result<(), BranchError> {
         branch::check_remote(&self.tree, remote)
     }
 
-    /// Settles artifacts that an interruption left between the disk and the journal. Only before the engine
-    /// accepts plans.
+    /// Completes or removes artifacts of interrupted requests. Call it only before the engine accepts plans.
     pub(crate) async fn recover(&self, journal: &Journal) -> std::io::Result<()> {
         let mut recorded = HashSet::new();
         for id in self.store.pending_ids()? {
@@ -216,7 +215,7 @@ impl PlanRepository {
         branch::push(&self.tree, id, remote)
     }
 
-    /// The artifact, if it is the one that was written.
+    /// The artifact, if it is unchanged.
     fn artifact(&self, found: &StoredPlan) -> Result<Artifact, EngineError> {
         let artifact = self.store.load(&found.kept.id)?;
         if artifact.seal != found.kept.seal {
@@ -258,7 +257,7 @@ impl StoredPlan {
         }
     }
 
-    /// The status as reviews have left it.
+    /// The status after reviews.
     pub(crate) fn reviewed_status(&self) -> Status {
         self.status
     }

@@ -60,7 +60,7 @@ impl PlanReviews {
         self.read(move |repository| repository.view(&plan)).await
     }
 
-    /// A plan's diff, redacted; none for a statement of intent.
+    /// A plan's diff, redacted; `None` for a statement of intent.
     pub(crate) async fn patch(&self, id: &str) -> Result<Option<String>, EngineError> {
         let plan = self.stored_plan(&self.policy.redact(id)).await?;
         let diff = self.read(move |repository| repository.diff(&plan)).await?;
@@ -75,7 +75,7 @@ impl PlanReviews {
         decision: Decision,
         note: &str,
     ) -> Result<PlanView, EngineError> {
-        // One at a time, so that the second of two reviews fails.
+        // Serialized, so that the second of two reviews fails.
         let _order = self.reviewing.lock().await;
         let found = self.stored_plan(&self.policy.redact(id)).await?;
         let policy = self.policy.active();
@@ -119,7 +119,7 @@ impl PlanReviews {
         StoredPlan::read(id, self.journal.proposal(id).await?)
     }
 
-    /// Runs `look` on a thread where blocking is allowed: it reads files and git.
+    /// Runs `look`, which reads files and git, on a blocking thread.
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&PlanRepository) -> Result<T, EngineError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The rules by table, and the promise that a recorded history gives the state back.
+//! The rules as tables, and the property that a recorded history rebuilds the state.
 
 use std::collections::BTreeMap;
 
@@ -133,7 +133,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     ]
 }
 
-/// Plays commands and returns the state with each step as the journal would hold it.
+/// Applies commands and returns the state, with each step as the journal would store it.
 fn play(seed: u64, history: &[Asked]) -> (AgentState, Vec<String>) {
     let mut state = AgentState::initial(seed);
     let mut rows = Vec::new();

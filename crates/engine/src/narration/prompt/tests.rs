@@ -1,4 +1,4 @@
-//! What goes to the model, and what an agent gets to know about itself.
+//! The prompt, and the agent's own record in it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn row(kind: EventKind, data: &Value) -> Row {
     }
 }
 
-/// A row of this kind with the fields that all of them have, and these.
+/// A row of this kind with the common fields and these.
 fn row_with(kind: EventKind, fields: &Value) -> Row {
     let mut data = json!({
         "state_version": 1, "state_hash": "h", "score": 0.0,
@@ -117,7 +117,7 @@ fn an_agent_knows_its_denials_scores_and_latency() {
         ),
         row_with(EventKind::Act, &json!({"score": "not a number"})),
     ];
-    // Refused acts have rows of their agent's own; a refused plan's names no agent.
+    // The row of a refused act belongs to the agent; the row of a refused plan names no agent.
     let refused = |tool: &str| json!({"tool": tool, "arguments": {}, "decision": "deny"});
     let steps = json!([refused("plan"), refused("act"), {"tool": "plan", "arguments": {}, "decision": "allow"}]);
     let planning =
