@@ -1,7 +1,7 @@
-//! Measures those who watch live: `cargo run --release -p life-agent-observer-sqlite --example followers`
+//! Measures live followers: `cargo run --release -p life-agent-observer-sqlite --example followers`
 //!
-//! 1,000 followers, 500 rows a second for ten seconds. Checks that each of them got every row once and
-//! in order; prints the processor time that this took and the memory per follower.
+//! 1,000 followers and 500 rows per second for ten seconds. Checks that each follower received every row once and
+//! in order, and prints the processor time and the memory per follower.
 
 use std::time::Duration;
 

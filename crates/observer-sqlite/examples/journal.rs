@@ -1,4 +1,4 @@
-//! A journal in a program of one's own: record a step, read it back, check the chain.
+//! A journal in an embedding program: records a step, reads it, and verifies the chain.
 //!
 //! `cargo run -p life-agent-observer-sqlite --example journal`
 

@@ -1,7 +1,7 @@
 //! Measures a large journal: `cargo run --release -p life-agent-observer-sqlite --example million [ROWS]`
 //!
-//! Builds it in a temporary folder: a tenth of the rows belongs to one busy agent, the rest to 1,000
-//! others; one row in 50 is a denial. Prints how long things take, worst of several tries.
+//! Builds the journal in a temporary folder: a tenth of the rows belongs to one busy agent, the rest to 1,000
+//! others; one row in 50 is a denial. Prints the duration of each operation, the worst of several attempts.
 
 use std::time::{Duration, Instant};
 

@@ -66,7 +66,7 @@ pub(crate) fn recent_events(
     Ok(rows)
 }
 
-/// The latest steps that are wanted, newest first.
+/// The latest requested steps, newest first.
 fn recent_steps(
     connection: &Connection,
     agent_id: &str,

@@ -1,4 +1,4 @@
-//! Reads the database of the predecessor (Version_7), to import it.
+//! Reads a database of Version_7 for the import.
 //!
 //! Its tables are `events(id, ts, kind, data)`, `actions`, `proposals` and `llm_usage`, with times in seconds as
 //! `REAL`. Columns are read by name, so that databases of its earlier and later versions can be read too.
@@ -15,17 +15,17 @@ use crate::file::{configure_reader, read_only};
 use crate::schema::APPLICATION_ID;
 use crate::sqlite_error::describe;
 
-/// Longest text of one column, in bytes; a longer one is cut off and marked.
+/// The longest text of a column, in bytes; a longer text is truncated and marked.
 const MAX_TEXT: usize = 256 * 1024;
-/// Most columns of a table; further ones are ignored.
+/// The maximum number of columns of a table; further columns are ignored.
 const MAX_COLUMNS: usize = 64;
 /// Columns that hold JSON as text.
 const JSON_COLUMNS: [&str; 3] = ["data", "meta", "target_files"];
 
-/// A table of the predecessor.
+/// A table of Version_7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// Everything that happened.
+    /// Events.
     Events,
     /// Observed calls with their latency.
     Actions,
@@ -50,7 +50,7 @@ impl Table {
     }
 }
 
-/// A row of the predecessor: the values of its columns by name.
+/// A row of Version_7: the values of its columns by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceRow {
     /// Its table.
@@ -59,7 +59,7 @@ pub struct SourceRow {
     pub columns: Map<String, Value>,
 }
 
-/// A database of the predecessor.
+/// A database of Version_7.
 pub struct Version7 {
     connection: Connection,
     tables: Vec<Table>,
@@ -69,7 +69,7 @@ impl Version7 {
     /// Opens the file.
     ///
     /// # Errors
-    /// [`JournalError::Open`] if it is not a database of the predecessor.
+    /// [`JournalError::Open`] if it is not a database of Version_7.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let failed = |why: String| JournalError::open(path.display(), why);
         if !path.is_file() {

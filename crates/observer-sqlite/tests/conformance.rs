@@ -1,5 +1,4 @@
-//! SQLite keeps every promise of the port, and the suite detects each promise that a wrapper around it
-//! breaks.
+//! SQLite passes the conformance suite, and the suite detects each guarantee that a wrapper breaks.
 
 #![allow(clippy::unwrap_used, reason = "tests may")]
 

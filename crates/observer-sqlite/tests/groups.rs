@@ -1,4 +1,4 @@
-//! Many rows share a commit. A binary of its own: metrics are counted for a whole process.
+//! Many rows share a commit. A separate binary, because metrics are counted per process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 

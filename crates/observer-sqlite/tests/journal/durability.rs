@@ -1,4 +1,4 @@
-//! What was answered is there, in order, whatever follows.
+//! Confirmed rows are present and in order after any interruption.
 
 use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Filter, JournalError, Options, Proposal, SideWrite, Usage, WriteBatch};
@@ -77,7 +77,7 @@ async fn a_clock_that_was_set_back_does_not_make_rows_older_than_those_before() 
     let journal = folder.open();
     fill(&journal, 1).await;
     journal.close().await.unwrap();
-    // The row says so of itself, with a hash that fits.
+    // The row states it, with a valid hash.
     let future = "2999-01-01T00:00:00.000000Z";
     let text = format!("{}\n1\n{future}\ngate.denied\n\nkey\nr-1\n{{\"n\":1}}", "0".repeat(64));
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));

@@ -1,4 +1,4 @@
-//! What agents keep in mind can be found by its words.
+//! Facts of agents can be found by their words.
 
 use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{Journal, NoteChange, SideWrite, WriteBatch};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::support::{Folder, agent, entry};
 
-/// A step that keeps and forgets.
+/// A step that stores and removes facts.
 async fn keep(journal: &Journal, name: &str, kept: &[(u64, &str)], forgotten: &[u64]) {
     let kept = kept.iter().map(|(version, text)| (*version, (*text).to_owned())).collect();
     let change = NoteChange { added: kept, removed: forgotten.to_vec() };

@@ -1,4 +1,4 @@
-//! Followers get every row once and in order, however slow they are.
+//! Followers receive every row once and in order, at any speed.
 
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -91,7 +91,7 @@ async fn a_filter_leaves_out_and_moves_on() {
         }
         assert_eq!(seen, wanted);
     }
-    // Nothing for it in memory or on the disk: it looks at each row once, then waits at the end.
+    // No row matches: the follower reads each row once, then waits at the end.
     let mut idle = journal.follow(Some(0), Filter::new(Some("llm.chat"), None).unwrap());
     let found = write(&journal, WriteBatch::of(entry(EventKind::Chat, None, "{}"))).await.unwrap();
     assert_eq!(idle.next_batch(5).await.unwrap()[0].id, found);
@@ -104,7 +104,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     let journal = folder.open_with(small_ring());
     fill(&journal, 60).await;
     let mut follower = journal.follow(Some(0), Filter::default());
-    // Polled once and dropped, while it reads the disk.
+    // Polled once and dropped during a read from the disk.
     let mut context = Context::from_waker(Waker::noop());
     let polled = std::pin::pin!(follower.next_batch(10)).poll(&mut context);
     assert!(matches!(polled, Poll::Pending));

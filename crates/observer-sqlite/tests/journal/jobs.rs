@@ -1,4 +1,4 @@
-//! Turns that are taken later, and calls that may be repeated, beside the rows
+//! Queued turns and idempotency records
 
 use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{
@@ -61,7 +61,7 @@ async fn a_job_is_done_with_the_row_of_its_turn() {
         .await
         .unwrap();
     assert_eq!(job(&journal, "j").await.unwrap().status, JobStatus::Running);
-    // The turn has brought a row of its own along; the one of the turn counts.
+    // The batch has a further row; the row of the turn counts.
     let act = entry(EventKind::Act, Some("a"), r#"{"action":"rest"}"#);
     let turn = entry(EventKind::Turn, Some("a"), r#"{"input":"x"}"#);
     let done = SideWrite::Job(JobChange::Done { id: "j".to_owned() });
@@ -104,7 +104,7 @@ async fn a_job_is_not_done_without_a_row() {
 async fn open_jobs_come_back_in_the_order_of_their_arrival() {
     let folder = Folder::new();
     let journal = folder.open();
-    // The ids say nothing about the order.
+    // The order does not depend on the ids.
     for (id, name) in [("c", "a"), ("a", "b"), ("b", "a"), ("d", "a")] {
         drop(journal.append(queued(id, name)).unwrap());
     }
@@ -130,7 +130,7 @@ async fn a_mark_names_the_first_row_of_its_effect_and_then_the_answer() {
     keep(&journal, SideWrite::Response(mark("m"), answer("{}"))).await;
     let found = known(&journal, "m").await.unwrap();
     assert_eq!((found.event_id, found.response), (Some(2), Some(answer("{}"))));
-    // A decision without an effect has an answer alone.
+    // A decision without an effect has only a response.
     keep(&journal, SideWrite::Response(mark("n"), answer("no"))).await;
     let found = known(&journal, "n").await.unwrap();
     assert_eq!((found.event_id, found.response), (None, Some(answer("no"))));
@@ -192,7 +192,7 @@ async fn what_is_old_or_too_much_is_forgotten_and_what_is_open_is_not() {
     assert_eq!(known(&journal, "c").await, None);
 }
 
-/// Forgets what is to be forgotten; in how many transactions.
+/// Removes expired records and returns the number of transactions.
 async fn rounds(journal: &Journal, forget: &ExpiryLimits) -> usize {
     let forgettable = || {
         let asked = forget.clone();

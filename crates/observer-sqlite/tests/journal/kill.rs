@@ -1,4 +1,4 @@
-//! A process that is killed while it writes.
+//! A process that is killed during writes.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use crate::support::{Folder, plain, write};
 
 const DB: &str = "JOURNAL_TO_WRITE";
 
-/// Not a test by itself: the process that the test below kills. Prints every row it has an answer for.
+/// The process that the test below kills, not a test itself. Prints every confirmed row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_that_writes_until_it_is_killed() {
     let Ok(db) = std::env::var(DB) else { return };
@@ -43,11 +43,11 @@ fn a_killed_process_has_lost_no_row_that_it_answered() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut seen: Vec<String> = lines.by_ref().take(97 * round).collect();
         child.kill().unwrap();
-        // What is still in the pipe was answered too, but its last line may be cut short.
+        // Lines in the pipe are confirmed too, except for an incomplete last line.
         seen.extend(lines);
         seen.pop();
         child.wait().unwrap();
-        // The test harness prints a line or two of its own.
+        // The test harness prints further lines.
         for id in seen.iter().filter_map(|line| line.split("answered ").nth(1)) {
             assert!(answered.insert(id.parse::<u64>().unwrap()), "row {id} was answered twice");
         }

@@ -1,4 +1,4 @@
-//! The journal on real SQLite files: properties of the file, and promises of the port in more depth.
+//! The journal on real SQLite files: properties of the file, and further tests of the port's guarantees.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 

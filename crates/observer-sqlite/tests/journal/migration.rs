@@ -1,4 +1,4 @@
-//! Files of earlier schemas gain what preconditions need.
+//! Migrated files have the data that preconditions need.
 
 use life_agent_domain::governance::event::EventKind;
 use life_agent_observer::{
@@ -7,7 +7,7 @@ use life_agent_observer::{
 
 use crate::support::{Folder, agent, entry, fill, snapshot, state, state_hash, write};
 
-/// A step whose row states the hash of the state that it leads to, as the engine writes it.
+/// A step whose row states the resulting state hash, as the engine writes it.
 fn step(name: &str, version: u64, from: Option<StateHash>) -> WriteBatch {
     let hash = state(version).hash();
     let data = format!(r#"{{"action":"rest","state_version":{version},"state_hash":"{hash}"}}"#);
@@ -54,7 +54,7 @@ async fn agents_of_schema_4_are_compared_by_the_state_that_their_rows_or_snapsho
     write(&journal, step("row", 4, Some(state_hash(3)))).await.unwrap();
     rejects(&journal, "snapshot", 2).await;
     write(&journal, step("snapshot", 2, Some(state_hash(1)))).await.unwrap();
-    // Where no state is known, the version decides; from its next step on the state does.
+    // Without a known state, the version decides; from the next step on, the state decides.
     write(&journal, step("neither", 2, Some(state_hash(1)))).await.unwrap();
     rejects(&journal, "neither", 3).await;
     journal.close().await.unwrap();

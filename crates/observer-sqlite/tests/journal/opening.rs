@@ -1,4 +1,4 @@
-//! Files that cannot serve as a journal are refused with a sentence, and left as they are.
+//! Files that cannot serve as a journal are rejected with a sentence and left unchanged.
 
 use life_agent_observer::{Journal, Options};
 use life_agent_observer_sqlite::{Sqlite, SqliteFile};
@@ -14,7 +14,7 @@ async fn filled(rows: u64) -> Folder {
     folder
 }
 
-/// Refused with these words, by the service and by an audit, and not a byte of it changed.
+/// The service and the audit reject the file with these words, and the file does not change.
 #[track_caller]
 fn refused(folder: &Folder, words: &str) {
     let before = bytes(&folder.db);
@@ -62,7 +62,7 @@ async fn a_damaged_file_is_refused() {
     let good = bytes(&folder.db);
     std::fs::write(&folder.db, &good[..good.len() / 2]).unwrap();
     refused(&folder, "damaged");
-    // A page in the middle, overwritten by something else.
+    // A page in the middle with foreign content.
     let mut bad = good.clone();
     let middle = bad.len() / 2 / 4096 * 4096;
     bad[middle..middle + 4096].fill(0x5A);

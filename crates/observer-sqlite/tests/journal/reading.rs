@@ -15,7 +15,7 @@ async fn pages_of_any_size_give_what_the_filter_takes_in_order() {
     // An agent's rows are looked up in blocks of 512.
     fill(&journal, 400).await;
     for n in 0..240usize {
-        // Two strides without a common divisor: every kind meets every agent.
+        // Two strides without a common divisor, so that every kind occurs with every agent.
         let work = WriteBatch::of(entry(kinds[n * 7 / 3 % 4], agents[n % 3], "{}"));
         drop(journal.append(work).unwrap());
     }
@@ -103,7 +103,7 @@ async fn agents_are_listed_in_the_order_of_their_ids() {
     for name in ["c", "a", "b"] {
         write(&journal, step(name, 1)).await.unwrap();
     }
-    // A denial alone makes no agent.
+    // A denial alone does not create an agent.
     write(&journal, WriteBatch::of(entry(EventKind::Denied, Some("d"), "{}"))).await.unwrap();
     let names = |after: Option<&'static str>, limit| {
         journal.read_with(move |reader| {

@@ -1,4 +1,4 @@
-//! A journal in a folder of its own, and short ways to fill it.
+//! A journal in a temporary folder, and helpers that fill it.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ impl Folder {
         Journal::open(Sqlite::at(&self.db), options).unwrap()
     }
 
-    /// A journal whose file obeys these limits.
+    /// A journal with these limits.
     pub(crate) fn open_limited(&self, options: SqliteOptions) -> Journal {
         Journal::open(Sqlite::at(&self.db).with(options), Options::default()).unwrap()
     }
@@ -45,7 +45,7 @@ impl Folder {
         SqliteFile::open(&self.db).unwrap()
     }
 
-    /// The sentence with which a start on this file ends.
+    /// The error of a start on this file.
     pub(crate) fn refusal(&self) -> String {
         match Journal::open(Sqlite::at(&self.db), Options::default()) {
             Ok(_) => panic!("the file was taken for a journal"),
@@ -53,7 +53,7 @@ impl Folder {
         }
     }
 
-    /// A connection past the journal, as a script would have it.
+    /// A direct connection, as a script would use it.
     pub(crate) fn sql(&self) -> Connection {
         Connection::open(&self.db).unwrap()
     }
@@ -133,7 +133,7 @@ pub(crate) async fn write(journal: &Journal, work: WriteBatch) -> Result<u64, Jo
     Ok(journal.append(work)?.await?.id)
 }
 
-/// The numbers of all rows that the filter takes, page by page.
+/// The numbers of all rows that match the filter, page by page.
 pub(crate) async fn ids(journal: &Journal, filter: Filter, limit: usize) -> Vec<u64> {
     let (mut ids, mut next) = (vec![], Some(0));
     while let Some(after) = next {
