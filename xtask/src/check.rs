@@ -1,4 +1,4 @@
-//! What CI runs, in its order, so that nobody has to wait for CI to hear of it.
+//! `cargo xtask check`: the cargo commands of CI, in the same order.
 
 use std::process::Command;
 
@@ -6,11 +6,11 @@ use anyhow::Context;
 
 use crate::root;
 
-/// Where CI's steps are written down; nowhere else.
+/// The script with the steps of CI.
 const SCRIPT: &str = ".ci/run";
 
-/// Runs the steps of `.ci/run` that are cargo's, with the environment that it sets; stops at the first
-/// that fails. Needs no shell, so that it runs on every system. What is left out is named at the end.
+/// Runs the cargo commands of `.ci/run` in its environment and stops at the first failure. Needs no shell, so it
+/// works on every system. Prints the commands that it left out.
 pub(crate) fn all() -> anyhow::Result<()> {
     let script = std::fs::read_to_string(root().join(SCRIPT))
         .with_context(|| format!("reading `{SCRIPT}`"))?;
@@ -23,23 +23,22 @@ pub(crate) fn all() -> anyhow::Result<()> {
         anyhow::ensure!(command.status()?.success(), "`cargo {}` failed", arguments.join(" "));
     }
     if !steps.others.is_empty() {
-        println!("left to `bash {SCRIPT}`:\n  {}", steps.others.join("\n  "));
+        println!("not run (use `bash {SCRIPT}`):\n  {}", steps.others.join("\n  "));
     }
     Ok(())
 }
 
-/// A cargo command of the script, with the environment that was exported before it.
+/// A cargo command of the script, with the environment exported before it.
 type Step<'a> = (Vec<&'a str>, Vec<(&'a str, &'a str)>);
 
 #[derive(Debug, Default)]
 struct Steps<'a> {
     cargo: Vec<Step<'a>>,
-    /// Commands that need the shell.
+    /// Commands that need a shell.
     others: Vec<&'a str>,
 }
 
-/// Takes the script apart: one command a line, as it is written; what is indented belongs to a shell's
-/// construct and is left to it.
+/// Parses the script: one command per line. Indented lines belong to shell constructs and are left out.
 fn steps(script: &str) -> Steps<'_> {
     let (mut steps, mut environment) = (Steps::default(), Vec::new());
     for line in script.lines() {
@@ -85,7 +84,7 @@ mod tests {
                 "{steps:?}"
             );
         }
-        // A test without its strace would be left out in silence.
+        // Without strace, a test would be skipped silently.
         assert!(steps.cargo.iter().all(|(_, environment)| !environment.is_empty()), "{steps:?}");
     }
 }

@@ -1,5 +1,4 @@
-//! Builds the server and runs it for whoever works on it, on every system; with `--reload` again after
-//! each change.
+//! `cargo xtask dev`: builds and runs the server on every system; with `--reload`, again after each change.
 
 mod child;
 mod sources;
@@ -12,11 +11,11 @@ use tokio::time::MissedTickBehavior;
 use child::{Environment, Server};
 use sources::Sources;
 
-/// How often the sources are looked at. A change counts once they have been still for one look.
+/// The interval between two polls of the sources. A change counts once one poll finds no further change.
 const EVERY: Duration = Duration::from_millis(400);
 
-/// Options of `cargo xtask dev`. What is not given here is read from the environment, `.env` and
-/// `life-agent.toml`, as the server always does.
+/// Options of `cargo xtask dev`. The server reads all other settings from the environment, `.env` and
+/// `life-agent.toml`.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask dev\n  \
     cargo xtask dev --reload --api-key try-me --log-file -\n\n\
@@ -28,19 +27,19 @@ pub(crate) struct Dev {
     /// The port to listen on.
     #[arg(long, value_name = "NUMBER")]
     port: Option<u16>,
-    /// The key; it stays the same over restarts. Without any, each start makes one.
+    /// The key, unchanged across restarts. Without a key, each start generates one.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
     /// The log, or `-` for this terminal.
     #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
-    /// Build and start anew when a source or a settings file changes.
+    /// Build and restart when a source or a settings file changes.
     #[arg(long)]
     reload: bool,
 }
 
 impl Dev {
-    /// In the environment rather than as flags, which every user of the machine can read.
+    /// As environment variables, because every user of the machine can read flags.
     fn environment(&self) -> Environment {
         let port = self.port.map(|port| port.to_string());
         [
@@ -62,49 +61,48 @@ pub(crate) fn run(options: &Dev) -> anyhow::Result<()> {
 }
 
 async fn serve(options: &Dev) -> anyhow::Result<()> {
-    let mut asked_to_end = std::pin::pin!(asked_to_end()?);
+    let mut stop_signal = std::pin::pin!(stop_signal()?);
     let mut sources = Sources::now();
     let built = tokio::select! {
-        () = &mut asked_to_end => return Ok(()),
+        () = &mut stop_signal => return Ok(()),
         built = child::build() => built?,
     };
-    anyhow::ensure!(built, "the server does not build; see above");
+    anyhow::ensure!(built, "the build failed; see above");
     let mut server = Server::start(options.environment())?;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = &mut asked_to_end => return server.stop().await,
+            () = &mut stop_signal => return server.stop().await,
             ended = server.ended() => {
                 let status = ended?;
                 anyhow::ensure!(options.reload || status.success(), "the server ended with {status}");
                 if !options.reload {
                     return Ok(());
                 }
-                say(&format!("the server ended with {status}; it starts again after a change"));
+                report(&format!("the server ended with {status}; the next change restarts it"));
             }
             _ = ticks.tick(), if options.reload => {
                 if !sources.settled_change() {
                     continue;
                 }
-                say("changed; building");
+                report("sources changed; building");
                 let built = tokio::select! {
-                    () = &mut asked_to_end => return server.stop().await,
+                    () = &mut stop_signal => return server.stop().await,
                     built = child::build() => built?,
                 };
                 if built {
                     server.restart().await?;
                 } else {
-                    say("it does not build; the server before the change goes on");
+                    report("the build failed; the previous server continues");
                 }
             }
         }
     }
 }
 
-/// Ctrl-C, and where there is such a thing, SIGTERM. Both are listened for from here on: one that comes
-/// before somebody waits for it counts too.
-fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+/// Ctrl-C, and SIGTERM where it exists. Signals are received from here on, also before the future is awaited.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let (mut interrupt, mut terminate) = {
         use tokio::signal::unix::{SignalKind, signal};
@@ -123,6 +121,6 @@ fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-fn say(what: &str) {
+fn report(what: &str) {
     eprintln!("xtask dev: {what}");
 }

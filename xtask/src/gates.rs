@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use crate::cargo;
 
-/// Plays every file of the folder through the chain, and every command through the command parser, and
-/// prints how much was denied, observed or stopped. Fails if one of the bounds does not hold.
+/// Judges every file of the folder with the chain, and every command with the command parser, and prints the
+/// rates of denials and observations. Fails if a bound is missed.
 pub(crate) fn measure(corpus: &Path, missed: Option<&str>) -> anyhow::Result<()> {
     let corpus =
         corpus.canonicalize().with_context(|| format!("opening `{}`", corpus.display()))?;

@@ -1,9 +1,9 @@
-//! Instruction counts of hot paths, held against committed ones: they say what the clock cannot on a machine
-//! that others use too.
+//! Compares instruction counts of hot paths with committed counts. Unlike times, counts are stable on a shared
+//! machine.
 //!
-//! Counted in the dev profile, which CI has built anyway. What is not ours and runs for every request (regex
-//! automata, hashes, SQLite) is optimised there too; our own code is not, so that the counts are larger than a
-//! release's, but an extra pass, copy or allocation shows all the same.
+//! Counts are for the dev profile, which CI builds anyway. Dependencies that run for every request (regex automata,
+//! hashes, SQLite) are optimized in it; our own code is not, so the counts are larger than a release's, but they
+//! show an additional pass, copy or allocation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::{cargo, root};
 const COUNTS: &str = "xtask/guard.json";
 const EXAMPLE: &str = "target/debug/examples/guarded";
 
-/// How much more a path may take before it fails.
+/// The largest accepted growth of a path.
 const GROWTH: f64 = 1.10;
-/// How much less it takes when it is time to commit the gain, so that it is not lost again unseen.
+/// The ratio below which the output recommends committing the lower count.
 const GAIN: f64 = 0.90;
 
-/// Each case with the functions below which it is counted. One of a case must not call another: callgrind
-/// turns counting over at each.
+/// Each case with the functions in which callgrind counts. Functions of a case must not call each other, because
+/// callgrind toggles counting at each.
 const CASES: [(&str, &[&str]); 4] = [
     ("scan", &["guarded::measured*"]),
     ("chain", &["guarded::measured*"]),
@@ -36,7 +36,7 @@ const CASES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Counts, compares, and with `bless` writes what it counted.
+/// Counts and compares; with `bless`, writes the counts.
 pub(crate) fn run(bless: bool) -> anyhow::Result<()> {
     cargo(&["build", "--quiet", "--locked", "-p", "life-agent-engine", "--example", "guarded"])?;
     let counted = CASES
@@ -53,13 +53,13 @@ pub(crate) fn run(bless: bool) -> anyhow::Result<()> {
     let faults = compare(&serde_json::from_str(&text)?, &counted);
     anyhow::ensure!(
         faults.is_empty(),
-        "{}; where it is meant, `cargo xtask guard --bless` commits to it",
+        "{}; if intended, run `cargo xtask guard --bless`",
         faults.join("; ")
     );
     Ok(())
 }
 
-/// What grew beyond bounds, in words; prints all.
+/// Prints all counts and returns the paths beyond their bounds.
 fn compare(committed: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
     let mut faults = Vec::new();
     for (case, now) in counted {
@@ -72,7 +72,7 @@ fn compare(committed: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -
         if ratio > GROWTH {
             faults.push(format!("`{case}` takes {now} instructions instead of {then}"));
         } else if ratio < GAIN {
-            println!("  less than committed: `cargo xtask guard --bless` keeps the gain");
+            println!("  less than committed: run `cargo xtask guard --bless`");
         }
     }
     faults
@@ -85,12 +85,12 @@ fn count(case: &str, below: &[&str]) -> anyhow::Result<u64> {
     valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--quiet"]);
     valgrind.args(below.iter().map(|function| format!("--toggle-collect={function}")));
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    // The same paths and the same environment wherever it runs.
+    // The same paths and environment on every machine.
     valgrind.arg(root().join(EXAMPLE)).arg(case).env_clear().env("PATH", "/usr/bin:/bin");
     let output =
         valgrind.output().context("`valgrind` does not start; install it (Debian: `valgrind`)")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "`guarded {case}` failed under valgrind: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "`guarded {case}` failed under valgrind: {errors}");
     total(&out).with_context(|| format!("callgrind counted nothing of `{case}`"))
 }
 

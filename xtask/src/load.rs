@@ -15,33 +15,33 @@ use server::{KEY, Server};
 
 use crate::root;
 
-/// What is measured.
+/// The measurements.
 #[derive(Subcommand)]
 pub(crate) enum Load {
-    /// Turns a second with one agent and with 1,000, and what the commits took; needs `wrk`.
+    /// Turns per second with one agent and with 1,000, and the time of commits; needs `wrk`.
     Steps {
-        /// Seconds for each run.
+        /// Seconds per run.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
-        /// Connections that call at the same time.
+        /// Concurrent connections.
         #[arg(long, default_value_t = 64)]
         connections: u64,
     },
-    /// Readers of `/events` while acts come in: who got what, memory and processor time.
+    /// Readers of `/events` under a steady load of acts: received rows, memory and processor time.
     Watch {
-        /// How many read.
+        /// The number of readers.
         #[arg(long, default_value_t = 1_000)]
         readers: usize,
-        /// Acts a second.
+        /// Acts per second.
         #[arg(long, default_value_t = 500)]
         rate: u64,
-        /// For how many seconds.
+        /// Duration in seconds.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
 }
 
-/// Runs it against `target/release/life-agent`, which must be built.
+/// Measures `target/release/life-agent`, which must be built.
 pub(crate) fn run(load: &Load) -> anyhow::Result<()> {
     match *load {
         Load::Steps { seconds, connections } => {
@@ -64,10 +64,10 @@ fn steps(agents: u64, seconds: u64, connections: u64) -> anyhow::Result<()> {
     let output = wrk.output().context("`wrk` does not start; install it (Debian: `wrk`)")?;
     anyhow::ensure!(output.status.success(), "wrk failed");
     println!("{agents} agents, {connections} connections, {seconds} s:");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     let wanted = ["Requests/sec", "50%", "99%", "Non-2xx", "Socket errors"];
     let shown = |line: &&str| wanted.iter().any(|wanted| line.trim().starts_with(wanted));
-    said.lines().filter(shown).for_each(|line| println!("  {}", line.trim()));
+    text.lines().filter(shown).for_each(|line| println!("  {}", line.trim()));
     let metrics = server.metrics()?;
     let rows = Histogram::read(&metrics, "journal_batch_rows")?;
     let commits = Histogram::read(&metrics, "journal_commit_seconds")?;
@@ -77,7 +77,7 @@ fn steps(agents: u64, seconds: u64, connections: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A thousand readers of `/events`, as `Watch` measures them unless told otherwise.
+/// The default measurement of `Watch`: a thousand readers of `/events`.
 pub(crate) fn subscribers() -> anyhow::Result<()> {
     watch::run(1_000, 500, 10)
 }

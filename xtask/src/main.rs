@@ -1,4 +1,4 @@
-//! `cargo xtask`: what maintainers run beside cargo itself.
+//! `cargo xtask`: the maintainers' tasks.
 
 mod bench;
 mod check;
@@ -32,9 +32,9 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Write the pages of `docs/` from the guides and the code.
+    /// Write the reference of `docs/index.html` and build the site in `target/site`.
     Site {
-        /// Write nothing; fail if a page is not current.
+        /// Do not change `docs/`; fail if the page is not current.
         #[arg(long)]
         check: bool,
     },
@@ -44,20 +44,20 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Measure the gates on a folder of corpora; fails when a bound is missed.
+    /// Measure the gates on a folder of corpora; fails if a bound is missed.
     Gates {
         /// The folder with the JSON Lines files.
         #[arg(long, value_name = "DIR")]
         corpus: PathBuf,
-        /// Write the rows that were missed into this file.
+        /// Write the missed rows to this file.
         #[arg(long, value_name = "FILE")]
         missed: Option<String>,
     },
-    /// Measure everything that `docs/performance.md` states, and write it there; needs `wrk`.
+    /// Measure the figures of `docs/performance.md` and write them there; needs `wrk`.
     Bench(bench::Bench),
     /// Count the instructions of hot paths with callgrind and compare with the committed counts.
     Guard {
-        /// Write the counts as the new ones to compare with.
+        /// Write the new counts.
         #[arg(long)]
         bless: bool,
     },
@@ -66,17 +66,17 @@ enum Task {
     Load(load::Load),
     /// Check the dependencies between crates, and import cycles within them.
     Edges,
-    /// Check what every source file owes its reader.
+    /// Check the first lines and the length of source files, and the prose of the guides.
     Tidy,
-    /// Tag the commit `snapshot-<time>` and back the journal up beside it under that name.
+    /// Tag the commit `snapshot-<time>` and back up the journal under that name.
     Snapshot {
-        /// The journal; without one, only the tag is made.
+        /// The journal; if it does not exist, only the tag is created.
         #[arg(long, value_name = "FILE", env = "DB_PATH", default_value = "agent.db")]
         db: PathBuf,
     },
     /// Build the server and run it; with `--reload`, again after each change.
     Dev(dev::Dev),
-    /// Run what CI runs: every cargo command of `.ci/run`.
+    /// Run the cargo commands of `.ci/run`.
     Check,
 }
 
@@ -97,22 +97,22 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The workspace's top folder.
+/// The root of the workspace.
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs cargo in the workspace's top folder; what that printed.
-fn said_by_cargo(arguments: &[&str]) -> anyhow::Result<String> {
+/// Runs cargo in the root of the workspace and returns its output.
+fn cargo_output(arguments: &[&str]) -> anyhow::Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output =
         std::process::Command::new(program).args(arguments).current_dir(root()).output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "`cargo {}` failed: {complaint}", arguments.join(" "));
+    let error = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "`cargo {}` failed: {error}", arguments.join(" "));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs cargo in the workspace's top folder.
+/// Runs cargo in the root of the workspace.
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status =

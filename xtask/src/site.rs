@@ -1,8 +1,7 @@
 //! `cargo xtask site`: the reference section of `docs/index.html`, and the whole site in `target/site`.
 //!
 //! `docs/` works as a GitHub Pages source as it is: a landing page with the rendered API reference, and the
-//! specifications. The built site adds a page per guide. It needs no script, so it also opens from a folder
-//! and can be tested.
+//! specifications. The built site adds a page per guide. It needs no script and opens from a folder.
 
 mod links;
 mod reference;
@@ -139,7 +138,7 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // Wide content scrolls inside its own box, by keyboard too.
+    // Wide content scrolls inside its own box, also by keyboard.
     Ok(text
         .replace("<pre>", "<pre tabindex=\"0\">")
         .replace("<table>", "<div class=\"wide\" tabindex=\"0\"><table>")
@@ -167,7 +166,7 @@ fn linked(target: &str) -> anyhow::Result<CowStr<'static>> {
     Ok(link.into())
 }
 
-/// The id of a heading, formed as GitHub forms it.
+/// The id of a heading, as GitHub forms it.
 fn slug(heading: &str) -> String {
     let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
     heading.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")

@@ -1,19 +1,19 @@
-//! Ties a commit and a journal together: a tag, and a backup of the journal under the same name.
+//! `cargo xtask snapshot`: tags a commit and backs up the journal under the same name.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::{cargo, root};
 
-/// Backs the journal up and tags the present commit. Without a journal it only tags. Refuses while the tree has
-/// changes, which the tag would not hold.
+/// Backs up the journal, if it exists, and tags the current commit. Refuses if the tree has changes, which the tag
+/// would not contain.
 pub(crate) fn take(db: &Path) -> anyhow::Result<()> {
     let changes = git(&["status", "--porcelain"])?;
     anyhow::ensure!(changes.is_empty(), "the tree has changes; commit or stash them:\n{changes}");
     let name = format!("snapshot-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let Ok(db) = db.canonicalize() else {
         git(&["tag", "--annotate", &name, "--message", "No journal"])?;
-        println!("tagged {name}; there is no journal `{}` to back up", db.display());
+        println!("tagged {name}; the journal `{}` does not exist", db.display());
         return Ok(());
     };
     let backup = db.with_file_name(format!("{name}.db"));
@@ -27,7 +27,7 @@ pub(crate) fn take(db: &Path) -> anyhow::Result<()> {
 
 fn git(arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git").args(arguments).current_dir(root()).output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "`git {}` failed: {said}", arguments.join(" "));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "`git {}` failed: {errors}", arguments.join(" "));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

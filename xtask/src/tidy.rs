@@ -1,4 +1,4 @@
-//! What every source file owes its reader: a first line that says what it is for, and an end in sight.
+//! `cargo xtask tidy`: checks source files (a `//!` line, a bounded length) and the prose of the guides.
 
 use std::path::{Path, PathBuf};
 

@@ -131,7 +131,7 @@ impl Proxy {
                  model: openai/gpt-oss-120b\n      api_base: {base}\n      api_key: nobody\n"
             ),
         )?;
-        // Freed at once and taken by the proxy, which cannot choose a port by itself.
+        // Freed for the proxy, which cannot choose a free port itself.
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(binary);
         command.arg("--config").arg(&config).args(["--host", "127.0.0.1", "--port"]);
@@ -165,7 +165,7 @@ fn installed() -> anyhow::Result<std::path::PathBuf> {
         anyhow::ensure!(made.is_ok_and(|made| made.success()), "`python3 -m venv` failed");
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check", "litellm[proxy]"]);
-        let installed = pip.status().context("there is no pip")?;
+        let installed = pip.status().context("`pip` does not start")?;
         anyhow::ensure!(installed.success(), "`pip install 'litellm[proxy]'` failed");
     }
     Ok(binary.canonicalize()?)

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Scale;
 use super::report::{Section, aimed, time};
 use super::wrk::middle;
-use crate::said_by_cargo;
+use crate::cargo_output;
 
 #[derive(Deserialize)]
 struct Figures {
@@ -23,7 +23,7 @@ struct Figures {
 pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     let calls = scale.calls.to_string();
     let run = || -> anyhow::Result<Figures> {
-        let said = said_by_cargo(&[
+        let output = cargo_output(&[
             "run",
             "--quiet",
             "--release",
@@ -35,7 +35,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
             "--",
             &calls,
         ])?;
-        Ok(serde_json::from_str(&said)?)
+        Ok(serde_json::from_str(&output)?)
     };
     let runs = (0..scale.runs).map(|_| run()).collect::<anyhow::Result<Vec<_>>>()?;
     let of = |pick: fn(&Figures) -> f64| middle(runs.iter().map(pick).collect());

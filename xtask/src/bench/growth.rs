@@ -62,7 +62,7 @@ fn grow(agents: u64, room: Option<u64>, scale: Scale) -> anyhow::Result<(Window,
     let new = Server::with(&settings)?;
     // The first seconds allocate pages and fill caches.
     Run { seconds: 2, ..run }.on(new.addr)?;
-    let (of_new, of_grown) = run.in_turns(new.addr, grown.addr, pairs(scale))?;
+    let (of_new, of_grown) = run.alternating(new.addr, grown.addr, pairs(scale))?;
     let both = (&of_new[..], &of_grown[..]);
     let change = Change { rate: ratio(both, |run| run.rate), p99: ratio(both, |run| run.p99) };
     Ok((window(&new, &of_new)?, window(&grown, &of_grown)?, change))

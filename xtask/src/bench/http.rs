@@ -43,7 +43,7 @@ fn row(run: Run<'_>, runs: usize, aim: f64) -> anyhow::Result<Vec<String>> {
     let warm_up = Run { seconds: 1, ..run };
     warm_up.on(bare.addr)?;
     warm_up.on(ours.addr)?;
-    let (of_bare, of_ours) = run.in_turns(bare.addr, ours.addr, runs)?;
+    let (of_bare, of_ours) = run.alternating(bare.addr, ours.addr, runs)?;
     all_granted(run.kind, &of_ours)?;
     let ratio = ratio((&of_bare, &of_ours), |run| run.rate);
     let (bare, measured) = (median(&of_bare), median(&of_ours));

@@ -55,7 +55,7 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
     // One row is the start, one per crowd is the first act after it, and all others are turns. wrk disconnects at
     // the end of a run, so its last turns can be recorded without a response.
     let lost = answered + 1.0 + CROWDS.len() as f64 - rows as f64;
-    anyhow::ensure!(lost <= 0.0, "{lost} answered turns have no row");
+    anyhow::ensure!(lost <= 0.0, "{lost} confirmed turns have no row");
     let mut section = Section::new("overload");
     let slowest = served.iter().map(|served| served.well_after).fold(0.0, f64::max);
     section.line(&format!(
@@ -105,7 +105,7 @@ fn turns(server: &Server) -> anyhow::Result<Histogram> {
 fn until_well(server: &Server) -> anyhow::Result<f64> {
     let begun = Instant::now();
     while server.act().is_err() {
-        anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), "it never recovers");
+        anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), "the service does not recover");
     }
     Ok(begun.elapsed().as_secs_f64() * 1e3)
 }

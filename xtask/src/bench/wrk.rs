@@ -1,4 +1,4 @@
-//! One run of `wrk` and what it measured.
+//! One run of `wrk` and its results.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::load::server::KEY;
 use crate::root;
 
-/// What is asked of a server.
+/// The requests of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
     /// `act`, `turn`, `check` or `state`.
@@ -20,26 +20,26 @@ pub(super) struct Run<'a> {
     pub(super) pause: u64,
 }
 
-/// What came of it. Times in microseconds, from a request's first byte to its answer's last.
+/// The results of a run. Times are in microseconds, from the first byte of a request to the last of its response.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Measured {
-    /// Answers a second, refusals included.
+    /// Responses per second, including refusals.
     pub(super) rate: f64,
     pub(super) p50: f64,
     pub(super) p99: f64,
-    /// Answers that are no success, in all.
+    /// The number of unsuccessful responses.
     pub(super) refused: f64,
-    /// Requests without an answer.
+    /// Requests without a response.
     pub(super) lost: f64,
 }
 
 impl Run<'_> {
-    /// Runs it; blocks for its seconds.
+    /// Runs `wrk`; blocks for its duration.
     pub(super) fn on(&self, addr: SocketAddr) -> anyhow::Result<Measured> {
         self.with_key(addr, KEY)
     }
 
-    /// The same where another key is asked for.
+    /// [`Self::on`] with another key.
     pub(super) fn with_key(&self, addr: SocketAddr, key: &str) -> anyhow::Result<Measured> {
         let threads = self.connections.min(2);
         let mut wrk = Command::new("wrk");
@@ -48,12 +48,12 @@ impl Run<'_> {
         wrk.arg("-s").arg(root().join("xtask/load/mix.lua")).arg(format!("http://{addr}"));
         wrk.args(["--", key, self.kind, &self.agents.to_string(), &self.pause.to_string()]);
         let output = wrk.output().context("`wrk` does not start; install it (Debian: `wrk`)")?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        read(&said).with_context(|| format!("wrk measured nothing: {said}"))
+        let text = String::from_utf8_lossy(&output.stdout);
+        read(&text).with_context(|| format!("wrk measured nothing: {text}"))
     }
 
-    /// Runs it so often on each of two servers, in turns, so that both see the same machine.
-    pub(super) fn in_turns(
+    /// Alternating runs on two servers, so that both meet the same load of the machine.
+    pub(super) fn alternating(
         &self,
         first: SocketAddr,
         second: SocketAddr,
@@ -64,14 +64,14 @@ impl Run<'_> {
     }
 }
 
-fn read(said: &str) -> Option<Measured> {
-    let line = said.lines().find_map(|line| line.strip_prefix("MEASURED "))?;
+fn read(text: &str) -> Option<Measured> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MEASURED "))?;
     let numbers: Option<Vec<f64>> = line.split(' ').map(|number| number.parse().ok()).collect();
     let [rate, p50, p99, refused, lost] = *numbers?.as_slice() else { return None };
     Some(Measured { rate, p50, p99, refused, lost })
 }
 
-/// The median of each number over several runs.
+/// The median of each figure over several runs.
 pub(super) fn median(runs: &[Measured]) -> Measured {
     let of = |pick: fn(&Measured) -> f64| middle(runs.iter().map(pick).collect());
     Measured {
@@ -83,7 +83,7 @@ pub(super) fn median(runs: &[Measured]) -> Measured {
     }
 }
 
-/// What the second of two servers does for each thing that the first does: the median over pairs of runs.
+/// The ratio of the second server to the first: the median over pairs of runs.
 pub(super) fn ratio(
     (first, second): (&[Measured], &[Measured]),
     pick: fn(&Measured) -> f64,
@@ -91,14 +91,14 @@ pub(super) fn ratio(
     middle(first.iter().zip(second).map(|(first, second)| pick(second) / pick(first)).collect())
 }
 
-/// Fails unless each request of the runs was granted.
+/// Fails unless every request of the runs succeeded.
 pub(super) fn all_granted(kind: &str, runs: &[Measured]) -> anyhow::Result<()> {
     let failed: f64 = runs.iter().map(|run| run.refused + run.lost).sum();
     anyhow::ensure!(failed == 0.0, "{failed} requests of `{kind}` failed");
     Ok(())
 }
 
-/// The value in the middle; of an even number of values the upper of the two. 0 of none.
+/// The median; the upper one of an even number of values, and 0 without values.
 pub(super) fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the server is built from and set up by, and whether it has changed.
+//! Detects changes to the sources and settings files of the server.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::time::SystemTime;
 
 use crate::root;
 
-/// Relative to the workspace's top folder. Not the policies: the server reloads those.
+/// Relative to the root of the workspace. Policies are excluded, because the server reloads them.
 const WATCHED: [&str; 6] =
     ["bins", "crates", "Cargo.toml", "Cargo.lock", ".env", "life-agent.toml"];
 
-/// What tells one content of a file from another without reading it.
+/// The metadata that distinguishes two contents of a file.
 type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
-/// The files as they were built, and as they were last seen.
+/// The files at the last build and at the last poll.
 ///
-/// They are looked at rather than watched: it costs a few hundred `stat` calls, and works on shared
-/// folders and in containers, where the system reports no changes.
+/// Polling costs a few hundred `stat` calls and works on shared folders and in containers, where the system reports
+/// no changes.
 pub(super) struct Sources {
     root: PathBuf,
     built: Stamps,
@@ -24,7 +24,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// The sources of this workspace, as they are now.
+    /// The current sources of this workspace.
     pub(super) fn now() -> Self {
         Self::below(root())
     }
@@ -34,8 +34,8 @@ impl Sources {
         Self { built: seen.clone(), seen, root }
     }
 
-    /// Whether something has changed since this last said so, and is still since the last look: an
-    /// editor, or git, may not be done.
+    /// Whether the files changed since the last reported change, and are unchanged since the last poll, because an
+    /// editor or git may still be writing.
     pub(super) fn settled_change(&mut self) -> bool {
         let now = look(&self.root);
         let settled = now == self.seen && now != self.built;
@@ -53,9 +53,9 @@ fn look(root: &Path) -> Stamps {
     stamps
 }
 
-/// What cannot be read is not there; it will be, or the build says so.
+/// A file that cannot be read counts as missing; the build reports it.
 fn stamp(path: &Path, stamps: &mut Stamps) {
-    // Of what editors leave beside a file.
+    // Temporary files of editors.
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     if name == "target" || name.ends_with('~') || name.ends_with(".swp") || name.starts_with(".#") {
         return;
@@ -86,7 +86,7 @@ mod tests {
         std::fs::write(&file, "eleven, longer").unwrap();
         assert!(!sources.settled_change(), "it was not");
         assert!(sources.settled_change(), "now it is");
-        assert!(!sources.settled_change(), "and has been said");
+        assert!(!sources.settled_change(), "and has been reported");
         std::fs::remove_file(&file).unwrap();
         assert!(!sources.settled_change());
         assert!(sources.settled_change(), "a file that goes is a change");

@@ -1,8 +1,8 @@
-//! A histogram as Prometheus text has it.
+//! A histogram in Prometheus' text format.
 
 use anyhow::Context;
 
-/// Upper bounds with how many values lie at or below each, and the sum of all values.
+/// Upper bounds with the number of values at or below each, and the sum of all values.
 #[derive(Clone)]
 pub(crate) struct Histogram {
     buckets: Vec<(f64, f64)>,
@@ -10,12 +10,12 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// Finds the one without labels.
+    /// Reads the series without labels.
     pub(crate) fn read(metrics: &str, name: &str) -> anyhow::Result<Self> {
         Self::with_label(metrics, name, "")
     }
 
-    /// Finds the one with this label, written as in `kind="turn"`.
+    /// Reads the series with this label, such as `kind="turn"`.
     pub(crate) fn with_label(metrics: &str, name: &str, label: &str) -> anyhow::Result<Self> {
         let comma = if label.is_empty() { "" } else { "," };
         let start = format!("{name}_bucket{{{label}{comma}le=\"");
@@ -29,11 +29,11 @@ impl Histogram {
         let labels = if label.is_empty() { String::new() } else { format!("{{{label}}}") };
         let sum = format!("{name}_sum{labels} ");
         let sum = metrics.lines().find(|line| line.starts_with(&sum)).and_then(value);
-        anyhow::ensure!(!buckets.is_empty(), "there is no histogram `{name}`");
+        anyhow::ensure!(!buckets.is_empty(), "the metrics have no histogram `{name}`");
         Ok(Self { buckets, sum: sum.with_context(|| format!("`{name}` has no sum"))? })
     }
 
-    /// What was added since an earlier look at the same one.
+    /// The values added since an earlier reading.
     pub(crate) fn since(mut self, earlier: &Self) -> Self {
         for ((_, now), (_, then)) in self.buckets.iter_mut().zip(&earlier.buckets) {
             *now -= then;
@@ -51,7 +51,7 @@ impl Histogram {
         self.sum / self.count()
     }
 
-    /// As Prometheus estimates it: values lie evenly within a bucket.
+    /// The quantile as Prometheus estimates it: values are distributed evenly within a bucket.
     pub(crate) fn quantile(&self, q: f64) -> f64 {
         let rank = q * self.count();
         let (mut low, mut below) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! The release build, run in a folder of its own.
+//! The release build, running in a temporary folder.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,10 +13,10 @@ use crate::root;
 /// The service, as cargo builds it.
 const BINARY: &str = "target/release/life-agent";
 
-/// The key that it takes.
+/// The server's key.
 pub(crate) const KEY: &str = "a-key-for-measurements";
 
-/// A running server; ends when it is dropped.
+/// A running server; it ends when dropped.
 pub(crate) struct Server {
     child: Child,
     _folder: TempDir,
@@ -24,18 +24,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it with the shipped policy and without a rate limit.
+    /// Starts the server with the shipped policy and without a rate limit.
     pub(crate) fn start() -> anyhow::Result<Self> {
         Self::with(&[])
     }
 
-    /// The same with further settings.
+    /// [`Self::start`] with further settings.
     pub(crate) fn with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let usual = [("PORT", "0"), ("API_KEY", KEY), ("RATE_LIMIT_RPS", "0")];
         Self::run(BINARY, usual.iter().chain(settings).copied())
     }
 
-    /// The bare echo, which also stands in for a model's provider.
+    /// The bare echo, which is also the stand-in for a model provider.
     pub(crate) fn bare() -> anyhow::Result<Self> {
         Self::run("target/release/examples/bare_echo", std::iter::empty())
     }
@@ -64,7 +64,7 @@ impl Server {
         Ok(Self { child, _folder: folder, addr })
     }
 
-    /// `/metrics`, head and all.
+    /// `/metrics`, with the response's head.
     pub(crate) fn metrics(&self) -> anyhow::Result<String> {
         self.get("/metrics")
     }
@@ -83,7 +83,7 @@ impl Server {
         Ok(text)
     }
 
-    /// One act that succeeds.
+    /// Sends one act and fails if it does not succeed.
     pub(crate) fn act(&self) -> anyhow::Result<()> {
         let body = r#"{"agent_id":"one","action":"rest"}"#;
         let request = format!(
@@ -96,7 +96,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether it says that it is ready.
+    /// Whether `/readyz` succeeds.
     pub(crate) fn is_ready(&self) -> bool {
         self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
@@ -109,14 +109,14 @@ impl Server {
         head["id"].as_u64().with_context(|| format!("no row number in `{body}`"))
     }
 
-    /// The value of one series of `/metrics`, written as Prometheus writes it.
+    /// The value of one series of `/metrics`, in Prometheus' notation.
     pub(crate) fn counted(&self, series: &str) -> anyhow::Result<f64> {
         let text = self.metrics()?;
         let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
         text.lines().find_map(value).with_context(|| format!("there is no series `{series}`"))
     }
 
-    /// A line of `/proc/<pid>/status`, in KB.
+    /// A field of `/proc/<pid>/status`, in KB.
     pub(crate) fn memory(&self, name: &str) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find(|line| line.starts_with(name)).context("no such line")?;
@@ -128,7 +128,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Processor seconds so far by the names of threads, of `/proc/<pid>/task/*/schedstat`.
+    /// Processor seconds by thread name, from `/proc/<pid>/task/*/schedstat`.
     pub(crate) fn thread_seconds(&self) -> BTreeMap<String, f64> {
         let mut seconds = BTreeMap::new();
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
@@ -143,7 +143,7 @@ impl Server {
         seconds
     }
 
-    /// User and system time so far; the ticks of `/proc/<pid>/stat` are hundredths of a second.
+    /// User and system time; the ticks of `/proc/<pid>/stat` are hundredths of a second.
     pub(crate) fn processor_seconds(&self) -> anyhow::Result<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = text.rsplit(") ").next().context("no fields")?.split(' ').collect();

@@ -1,4 +1,4 @@
-//! Many readers of `/events` at a steady rate of acts: each must get every row once and in order.
+//! Many readers of `/events` under a steady rate of acts: each must receive every row once and in order.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::server::{KEY, Server};
 
-/// How long readers may take for what is still on its way.
+/// The time that readers may take for outstanding rows.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Connections that the acts come over.
+/// Connections of the acts.
 const CALLERS: u64 = 50;
 
-/// Measures, and prints what it found.
+/// Measures and prints the results.
 pub(crate) fn run(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(readers, rate, seconds))
@@ -24,7 +24,7 @@ pub(crate) fn run(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()>
 
 async fn measure(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> {
     let server = Server::start()?;
-    // One act first, so that what every server has is not counted for the readers.
+    // One act first, so that the server's own memory is not attributed to the readers.
     act(&mut TcpStream::connect(server.addr).await?, 0).await?;
     let before = server.memory("VmRSS")?;
     let events = rate * seconds;
@@ -48,8 +48,8 @@ async fn measure(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> 
         whole += usize::from(matches!(watched?, Ok(Ok(true))));
     }
     let last = begun.elapsed() - acted.min(begun.elapsed());
-    println!("{events} acts in {acted:.1?} were watched by {readers} readers:");
-    println!("  {whole} got every row once and in order, the last {last:.2?} after the last act");
+    println!("{events} acts in {acted:.1?}, {readers} readers:");
+    println!("  {whole} received every row once and in order, the last row {last:.2?} after the last act");
     let each = |kilobytes: u64| kilobytes.saturating_sub(before) as f64 / readers as f64;
     println!(
         "  memory for each: {:.1} KB idle, {:.1} KB at most",
@@ -73,7 +73,7 @@ async fn subscribe(addr: SocketAddr) -> anyhow::Result<BufReader<TcpStream>> {
     Ok(stream)
 }
 
-/// Whether so many rows come, each number following the one before.
+/// Whether this number of rows arrives, numbered without gaps.
 async fn watch(mut stream: BufReader<TcpStream>, events: u64) -> anyhow::Result<bool> {
     let (mut line, mut last, mut seen) = (Vec::new(), None, 0);
     while seen < events {
@@ -116,13 +116,13 @@ async fn act(stream: &mut TcpStream, caller: u64) -> anyhow::Result<()> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     while !is_whole(&answer) {
-        anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the server hung up");
+        anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the server closed the connection");
     }
     anyhow::ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     Ok(())
 }
 
-/// Whether head and body are there.
+/// Whether head and body are complete.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

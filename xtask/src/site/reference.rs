@@ -69,8 +69,8 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
         escaped(path),
         text(&operation["summary"])
     );
-    if let Some(said) = operation["description"].as_str() {
-        let _ = writeln!(out, "<p>{}</p>", coded(said));
+    if let Some(prose) = operation["description"].as_str() {
+        let _ = writeln!(out, "<p>{}</p>", coded(prose));
     }
     if operation["security"] == Value::Array(Vec::new()) {
         out.push_str("<p class=\"note\">No key is needed.</p>\n");
@@ -105,8 +105,8 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
     if !errors.is_empty() {
         out.push_str("<details><summary>Errors</summary>\n<dl>\n");
         for (status, response) in errors {
-            let said = response["description"].as_str().unwrap_or_default();
-            let _ = writeln!(out, "<dt>{status}</dt><dd>{}</dd>", coded(said));
+            let prose = response["description"].as_str().unwrap_or_default();
+            let _ = writeln!(out, "<dt>{status}</dt><dd>{}</dd>", coded(prose));
         }
         out.push_str("</dl>\n</details>\n");
     }
@@ -115,13 +115,13 @@ fn call(out: &mut String, method: &str, path: &str, operation: &Value) {
 
 fn schema_section(out: &mut String, name: &str, schema: &Value) {
     let _ = writeln!(out, "<section id=\"schema-{name}\" class=\"shape\">\n<h4>{name}</h4>");
-    if let Some(said) = schema["description"].as_str() {
-        let _ = writeln!(out, "<p>{}</p>", coded(said));
+    if let Some(prose) = schema["description"].as_str() {
+        let _ = writeln!(out, "<p>{}</p>", coded(prose));
     }
     fields(out, schema);
-    for (word, said) in [("allOf", "All of"), ("oneOf", "One of")] {
+    for (word, prose) in [("allOf", "All of"), ("oneOf", "One of")] {
         for part in list(&schema[word]) {
-            let _ = writeln!(out, "<p>{said}: {}</p>", kind(part));
+            let _ = writeln!(out, "<p>{prose}: {}</p>", kind(part));
             fields(out, part);
         }
     }
@@ -148,14 +148,14 @@ fn table<'a>(out: &mut String, rows: impl Iterator<Item = (String, bool, &'a Val
     out.push_str(
         "<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr><th>name</th><th>type</th><th>meaning</th></tr></thead>\n<tbody>\n",
     );
-    for (name, required, schema, said) in rows {
+    for (name, required, schema, prose) in rows {
         let needed = if required { " <span class=\"needed\">required</span>" } else { "" };
         let _ = writeln!(
             out,
             "<tr><td><code>{}</code>{needed}</td><td>{}</td><td>{}</td></tr>",
             escaped(&name),
             kind(schema),
-            coded(said.as_str().unwrap_or_default())
+            coded(prose.as_str().unwrap_or_default())
         );
     }
     out.push_str("</tbody>\n</table></div>\n");
@@ -198,12 +198,12 @@ fn example(out: &mut String, value: &Value) {
 }
 
 /// Escaped text with code between backticks.
-fn coded(said: &str) -> String {
+fn coded(prose: &str) -> String {
     let part = |(index, part): (usize, &str)| {
         let part = escaped(part);
         if index % 2 == 1 { format!("<code>{part}</code>") } else { part }
     };
-    said.split('`').enumerate().map(part).collect()
+    prose.split('`').enumerate().map(part).collect()
 }
 
 fn text(value: &Value) -> String {
