@@ -1,4 +1,4 @@
-//! Asks a running service for its model's status, then chats, as any HTTP client would:
+//! Reads the model status of a running service, then sends a chat, as any HTTP client would:
 //! `API_KEY=... cargo run -p life-agent-tests --example llm_test -- "a question"`
 //! (`BASE_URL` is `http://127.0.0.1:8000` unless set).
 
@@ -24,7 +24,7 @@ async fn run() -> Result<(), String> {
         return Err("set `API_KEY` to a key of the service; it prints one when it starts without"
             .to_owned());
     };
-    // The workspace's reqwest is built without a provider for TLS; a second one is refused, and is ours.
+    // The workspace's reqwest has no default TLS provider. Installing a second provider fails harmlessly.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().build().map_err(|error| format!("no client: {error}"))?;
     let service = Service { client, base: base.trim_end_matches('/').to_owned(), key };
@@ -57,7 +57,7 @@ struct Service {
 }
 
 impl Service {
-    /// The JSON of an answer; an error of the service is told in its own words.
+    /// The JSON of a response, or the service's error message.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("X-API-Key", &self.key);

@@ -37,7 +37,7 @@ async fn call(app: &TestApp, method: &str, path: &str, key: &str, body: Option<&
     .await
 }
 
-/// The scopes of an operation, each of which suffices; none for a public one or one for any key.
+/// The sufficient scopes of an operation; empty for a public operation and for one that accepts any key.
 fn sufficient(operation: &Value) -> Option<BTreeSet<String>> {
     let scopes = operation["x-required-scope"].as_array().unwrap();
     let scopes: BTreeSet<_> =
@@ -47,7 +47,7 @@ fn sufficient(operation: &Value) -> Option<BTreeSet<String>> {
 }
 
 #[tokio::test]
-async fn every_operation_opens_to_the_roles_with_its_scope_and_to_no_other() {
+async fn every_operation_is_permitted_to_the_roles_with_its_scope_only() {
     let app = with_roles().await;
     let document = Answer::of(app.bare(Method::GET, "/openapi.json")).await.ok();
     let mut refused = 0;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Setup, TestApp};
 
 #[tokio::test]
-async fn an_act_is_applied_echoed_and_on_the_record() {
+async fn an_act_is_applied_echoed_and_recorded() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "hero", "action": "rest", "payload": {"where": "inn", "n": [1]}});
     let answer = app.post("/act", &body).await;
@@ -27,7 +27,7 @@ async fn an_act_is_applied_echoed_and_on_the_record() {
 }
 
 #[tokio::test]
-async fn a_payload_may_be_left_out() {
+async fn a_payload_is_optional() {
     let app = TestApp::start().await;
     let acted = app.act("hero", "rest").await;
     assert_eq!(acted["echo"], json!({"agent_id": "hero", "action": "rest", "payload": {}}));
@@ -54,7 +54,7 @@ async fn every_row_of_a_request_carries_its_timing_and_policy() {
 }
 
 #[tokio::test]
-async fn an_unknown_action_is_recorded_and_costs_nothing() {
+async fn an_unknown_action_is_recorded_without_effects() {
     let app = TestApp::start().await;
     let before = app.state("hero").await;
     let acted = app.act("hero", "juggle.seven:swords").await;
@@ -122,7 +122,7 @@ async fn steps_of_one_agent_at_the_same_time_each_count_once() {
     versions.sort_unstable();
     assert_eq!(versions, (1..=40).collect::<Vec<_>>());
     assert_eq!(app.state("hero").await["version"], 40);
-    // Row after row, the versions rise by one: the order of the rows is the order of the steps.
+    // Versions increase by one from row to row: the order of rows is the order of steps.
     let rows = app.journal_of("&kind=obs.act").await;
     let recorded: Vec<_> =
         rows.iter().map(|row| row.json()["state_version"].as_u64().unwrap()).collect();
@@ -139,7 +139,7 @@ async fn agents_do_not_share_a_state() {
 }
 
 #[tokio::test]
-async fn names_and_payloads_at_their_limits_are_taken_and_beyond_them_refused() {
+async fn names_and_payloads_are_accepted_up_to_their_limits() {
     let app = TestApp::start().await;
     let longest = "aZ9._:-x".repeat(8);
     let act = |agent: &str, action: &str, payload: Value| json!({"agent_id": agent, "action": action, "payload": payload});

@@ -1,11 +1,11 @@
-//! `GET /openapi-actions.json`: what a custom GPT imports, and that real answers stay within its limits.
+//! `GET /openapi-actions.json`: the document for a custom GPT, and the limits of real responses.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Setup, TestApp};
 
-/// The longest answer that GPT Actions take, in characters.
+/// The longest response that GPT Actions accept, in characters.
 const LONGEST: usize = 100_000;
 
 async fn actions(app: &TestApp) -> Value {
@@ -13,14 +13,14 @@ async fn actions(app: &TestApp) -> Value {
 }
 
 #[tokio::test]
-async fn it_is_open_and_names_the_public_address() {
+async fn it_needs_no_key_and_states_the_public_address() {
     let app = Setup::new().set("PUBLIC_SERVER_URL", "https://agent.example").start().await;
     assert_eq!(actions(&app).await["servers"], json!([{"url": "https://agent.example"}]));
     let app = TestApp::start().await;
     assert_eq!(actions(&app).await["servers"], json!([{"url": "https://life-agent.example.com"}]));
 }
 
-/// The longest query that a call of the document allows: its lists at their largest limit.
+/// The query for the largest page that the document allows.
 fn largest(path: &str, parameters: &[Value]) -> String {
     let value = |parameter: &Value| match parameter["name"].as_str().unwrap() {
         "limit" => parameter["schema"]["maximum"].to_string(),
@@ -35,10 +35,9 @@ fn largest(path: &str, parameters: &[Value]) -> String {
 }
 
 #[tokio::test]
-async fn the_largest_pages_that_it_allows_are_short_enough_on_a_full_journal() {
+async fn the_largest_pages_fit_on_a_full_journal() {
     let app = TestApp::start().await;
-    // As long as they may be, of characters that JSON writes as two; the last payload as one row that is
-    // too long by itself.
+    // The longest texts, of characters that JSON escapes as two; the last payload alone exceeds the limit.
     let input = "explore \"the\" gate; ".repeat(500).chars().take(8192).collect::<String>();
     let agent = |n: u32| format!("{n:0>64}");
     for n in 0..220 {
@@ -67,7 +66,7 @@ async fn the_largest_pages_that_it_allows_are_short_enough_on_a_full_journal() {
             continue;
         }
         let mut asked = largest(path, &parameters);
-        // Page after page, as a GPT is told to go on.
+        // Page by page, as the document instructs a GPT.
         let (mut pages, mut next) = (0, Value::Null);
         while pages == 0 || (path == "/journal" && next != Value::Null) {
             let answer = app.get(&asked).await;
@@ -85,7 +84,7 @@ async fn the_largest_pages_that_it_allows_are_short_enough_on_a_full_journal() {
 }
 
 #[tokio::test]
-async fn a_diff_that_is_too_long_is_refused_with_its_length() {
+async fn a_diff_over_the_limit_is_refused_with_its_length() {
     let app = TestApp::start().await;
     let plan = |content: String| json!({"intent": "i", "edits": [{"op": "create", "path": "plans/a.md", "content": content}]});
     let long = app.post("/plan", &plan(format!("{}\n", "word ".repeat(40)).repeat(700))).await.ok();

@@ -1,12 +1,12 @@
-//! What an overseer does with a journal: `life-agent audit` and `backup` beside a running server,
-//! `GET /journal/head`, and starts on files that are no journal.
+//! `life-agent audit` and `backup` next to a running server, `GET /journal/head`, and starts on files that are
+//! not a journal.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Setup, TestApp};
 
-/// The output of a command beside the server, and what it ends with.
+/// The output and exit code of a command next to the server.
 pub(crate) fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
     let output = app.command().args(arguments).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
@@ -14,7 +14,7 @@ pub(crate) fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), out + &err)
 }
 
-/// The same with `--json`.
+/// The command with `--json`.
 #[track_caller]
 pub(crate) fn run_json(app: &TestApp, code: i32, arguments: &[&str]) -> Value {
     let (ended, said) = run(app, &[arguments, &["--json"]].concat());
@@ -23,7 +23,7 @@ pub(crate) fn run_json(app: &TestApp, code: i32, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn the_head_is_the_last_row_and_is_given_to_those_with_a_key() {
+async fn the_head_is_the_last_row_and_needs_a_key() {
     let app = TestApp::start().await;
     app.act("a", "rest").await;
     let head = app.get("/journal/head").await.ok();
@@ -36,7 +36,7 @@ async fn the_head_is_the_last_row_and_is_given_to_those_with_a_key() {
 }
 
 #[tokio::test]
-async fn a_head_kept_elsewhere_proves_that_nothing_was_cut_off() {
+async fn a_stored_head_detects_a_truncated_journal() {
     let app = TestApp::start().await;
     app.act("a", "rest").await;
     assert_eq!(run(&app, &["backup", "early.db"]).0, Some(0));
@@ -51,7 +51,7 @@ async fn a_head_kept_elsewhere_proves_that_nothing_was_cut_off() {
 }
 
 #[tokio::test]
-async fn a_backup_made_while_serving_verifies_and_a_changed_byte_in_it_is_found() {
+async fn an_online_backup_verifies_and_a_changed_byte_is_found() {
     let app = TestApp::start().await;
     let acts = async {
         for n in 0..60 {
@@ -75,7 +75,7 @@ async fn a_backup_made_while_serving_verifies_and_a_changed_byte_in_it_is_found(
     assert_eq!(run_json(&app, 0, &["audit", "verify"])["verdict"], "whole", "the original is");
 }
 
-/// The same bytes with another text wherever this one stands: pages may hold what was there before.
+/// The bytes with every occurrence of a text replaced, because pages may contain old data.
 fn changed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let (mut bytes, mut found) = (bytes.to_vec(), 0);
     for at in 0..=bytes.len() - from.len() {
@@ -100,7 +100,7 @@ async fn stopped_journal() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_start_on_what_is_no_whole_journal_ends_with_a_sentence_and_overwrites_nothing() {
+async fn a_start_on_an_unusable_file_fails_with_a_sentence_and_overwrites_nothing() {
     let journal = stopped_journal().await;
     let patched = |at: usize, with: &[u8]| {
         let mut bytes = journal.clone();

@@ -1,11 +1,11 @@
-//! Who may call, and how a caller who may not is told
+//! Authentication: which keys are accepted, and the responses to others
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::support::{Answer, KEY, RawConnection, Setup, TestApp};
 
-/// One call of every route that wants a key.
+/// One call of every route that requires a key.
 const CLOSED: &[(&str, &str)] = &[
     ("POST", "/act"),
     ("POST", "/turn"),
@@ -45,7 +45,7 @@ fn is_invalid(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn every_route_that_is_not_open_wants_a_key() {
+async fn every_protected_route_requires_a_key() {
     let app = TestApp::start().await;
     let before = app.last_id().await;
     for (name, path) in CLOSED {
@@ -57,7 +57,7 @@ async fn every_route_that_is_not_open_wants_a_key() {
 }
 
 #[tokio::test]
-async fn what_the_document_calls_closed_is_closed_and_nothing_else_is_open() {
+async fn the_document_states_which_operations_need_a_key() {
     let app = TestApp::start().await;
     let document = app.get("/openapi.json").await.ok();
     let mut closed = 0;
@@ -79,7 +79,7 @@ async fn what_the_document_calls_closed_is_closed_and_nothing_else_is_open() {
 }
 
 #[tokio::test]
-async fn the_open_routes_want_none() {
+async fn public_routes_need_no_key() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"] {
         let answer = Answer::of(app.bare(Method::GET, path)).await;
@@ -88,7 +88,7 @@ async fn the_open_routes_want_none() {
 }
 
 #[tokio::test]
-async fn a_key_comes_in_either_header_with_its_scheme_in_any_case() {
+async fn both_headers_carry_a_key_and_the_scheme_ignores_case() {
     let app = TestApp::start().await;
     let with = |name: &str, value: String| app.bare(Method::GET, "/meta").header(name, value);
     for request in [
@@ -103,7 +103,7 @@ async fn a_key_comes_in_either_header_with_its_scheme_in_any_case() {
 }
 
 #[tokio::test]
-async fn what_is_almost_a_key_is_none() {
+async fn an_almost_correct_key_is_refused() {
     let app = TestApp::start().await;
     let with = |name: &str, value: &str| app.bare(Method::GET, "/meta").header(name, value);
     let refused: Vec<RequestBuilder> = vec![
@@ -126,22 +126,22 @@ async fn what_is_almost_a_key_is_none() {
 }
 
 #[tokio::test]
-async fn two_key_headers_are_refused_even_if_both_are_right() {
+async fn two_key_headers_are_refused_even_if_both_are_valid() {
     let app = TestApp::start().await;
     let twice = app.request(Method::GET, "/meta").header("X-API-Key", KEY);
     assert_eq!(Answer::of(twice).await.status, 401);
 }
 
 #[tokio::test]
-async fn a_stranger_is_refused_before_the_body_is_read() {
+async fn a_caller_without_a_key_is_refused_before_the_body_is_read() {
     let app = TestApp::start().await;
     let mut connection = RawConnection::open(app.addr()).await;
-    // The body is announced and never sent: only a server that does not wait for it can answer.
+    // The body is announced and never sent: only a server that does not wait for it can respond.
     connection
         .send("POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
         .await;
     is_missing(&connection.answer().await.unwrap());
-    // Nor does anything in it matter.
+    // The content of the body does not matter either.
     let broken = app.bare(Method::POST, "/act").header("Content-Type", "text/plain").body("{");
     is_missing(&Answer::of(broken).await);
     let huge = app.bare(Method::POST, "/act").body(vec![b'x'; 2 << 20]);
@@ -151,7 +151,7 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_leads_past_the_key() {
+async fn no_spelling_of_a_path_bypasses_the_key() {
     let app = TestApp::start().await;
     for path in [
         "/journal/",
@@ -180,13 +180,13 @@ async fn no_spelling_of_a_path_leads_past_the_key() {
 }
 
 #[tokio::test]
-async fn nobody_needs_a_key_to_learn_that_a_path_does_not_exist() {
+async fn an_unknown_path_is_not_found_without_a_key() {
     let app = TestApp::start().await;
     Answer::of(app.bare(Method::GET, "/no/such/path")).await.error(404, "not_found");
 }
 
 #[tokio::test]
-async fn each_of_several_keys_opens() {
+async fn each_of_several_keys_is_valid() {
     let setup = Setup::new().set("API_TOKENS", "anna=first-0001, second-0002 ,bob=third-0003");
     let app = setup.start().await;
     for key in [KEY, "first-0001", "second-0002", "third-0003"] {
@@ -199,10 +199,10 @@ async fn each_of_several_keys_opens() {
 }
 
 #[tokio::test]
-async fn without_a_key_one_is_made_for_this_run_and_printed_once() {
+async fn without_a_key_one_is_generated_and_printed_once() {
     let app = Setup::new().unset("API_KEY").start().await;
     let line = app.printed_line("curl ").await;
-    // Whoever pastes the line gets an answer that needs the key.
+    // The printed line works when pasted.
     let output = std::process::Command::new("sh").arg("-c").arg(&line).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && shown.contains('{'), "{line}\n{output:?}");
@@ -225,7 +225,7 @@ fn key_in(line: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_given_key_is_never_printed() {
+async fn a_configured_key_is_never_printed() {
     let app = TestApp::start().await;
     app.post("/act", &json!({"agent_id": "a", "action": "rest"})).await.ok();
     assert!(!app.printed().contains(KEY) && !app.complained().contains(KEY));
@@ -233,7 +233,7 @@ async fn a_given_key_is_never_printed() {
 }
 
 #[tokio::test]
-async fn without_a_key_it_serves_no_other_address_than_loopback() {
+async fn without_a_key_it_serves_loopback_only() {
     let refused = Setup::new().unset("API_KEY").set("HOST", "0.0.0.0").refused().await;
     let words = refused.in_words();
     assert!(words.contains("API_KEY"), "{words}");

@@ -1,7 +1,7 @@
 //! The dashboard and the pages of `docs/` in a real browser: runs `tests/browser/*.test.mjs` with Node and Chromium.
 //!
-//! They are skipped, which is said, where Node, Chromium or the packages below `target/browser` are not
-//! there; `LIFE_AGENT_NEED_BROWSER=1` makes that a failure. `.ci/run` installs all three.
+//! Without Node, Chromium or the packages in `target/browser`, the tests are skipped with a message;
+//! `LIFE_AGENT_NEED_BROWSER=1` makes that a failure. `.ci/run` installs all three.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use reqwest::Method;
 use crate::support::{Answer, TestApp, binary};
 
 #[test]
-fn the_dashboard_does_its_job_in_a_browser() {
+fn the_dashboard_works_in_a_browser() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     let node = Command::new("node").arg("--version").output().is_ok();
@@ -39,7 +39,7 @@ fn the_dashboard_does_its_job_in_a_browser() {
     let mut tests = Command::new("node");
     tests.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
     tests.env("LIFE_AGENT_BIN", binary()).env("CHROMIUM", browser);
-    // Node reports to a parent of its own if it believes that it has one.
+    // With this variable, Node would report to a parent test process.
     tests.env_remove("NODE_TEST_CONTEXT").env("FORCE_COLOR", "0");
     let output = tests.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -47,7 +47,7 @@ fn the_dashboard_does_its_job_in_a_browser() {
 }
 
 #[tokio::test]
-async fn no_path_below_the_dashboard_leads_out_of_it() {
+async fn no_path_below_the_dashboard_leaves_its_folder() {
     let app = TestApp::start().await;
     for path in
         ["/ui//", "/ui/index.html", "/ui/app.js/", "/ui/..%2fjournal", "/ui/views", "/ui/x.js"]

@@ -17,7 +17,7 @@ rules:
     effect: observe
 "#;
 
-/// Bodies of calls that differ in what the gates say.
+/// Bodies of calls with different decisions.
 fn calls() -> Vec<(&'static str, Value)> {
     let plan = |intent: &str, target: &str| json!({"intent": intent, "context": "as agreed", "target_paths": [target]});
     vec![
@@ -44,7 +44,7 @@ fn as_check(kind: &str, body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn it_says_what_the_call_would_get() {
+async fn it_returns_the_decision_of_the_call() {
     let app = Setup::new().policy(POLICY).start().await;
     let mut denied = 0;
     for (kind, body) in calls() {
@@ -81,7 +81,7 @@ async fn it_leaves_no_row_no_state_and_no_count() {
 }
 
 #[tokio::test]
-async fn findings_say_where_in_the_original_text() {
+async fn findings_state_their_place_in_the_original_text() {
     let app = TestApp::start().await;
     let input = "größe 🗝 and then ../../../../etc/passwd please";
     let checked =
@@ -97,7 +97,7 @@ async fn findings_say_where_in_the_original_text() {
 }
 
 #[tokio::test]
-async fn a_chat_can_be_checked_before_any_model_is_configured() {
+async fn a_chat_can_be_checked_without_a_model() {
     let app = Setup::new().policy(ENFORCING).start().await;
     let chat =
         |content: &str| json!({"kind": "chat", "messages": [{"role": "user", "content": content}]});
@@ -124,7 +124,7 @@ async fn a_body_is_read_as_strictly_as_that_of_the_call() {
 }
 
 #[tokio::test]
-async fn an_observed_rule_allows_and_says_that_it_would_not() {
+async fn an_observing_rule_allows_and_is_listed_in_findings() {
     let app = Setup::new().policy(POLICY).start().await;
     let body = json!({"kind": "turn", "agent_id": "a", "input": "hide the gold"});
     let checked = app.post("/check", &body).await.ok();

@@ -17,7 +17,7 @@ fn with(extra: Value) -> Value {
     body
 }
 
-/// The chunks of a stream, and whether it ended as it should.
+/// The chunks of a stream, after checking its end.
 fn chunks_of(answer: &Told) -> (Vec<Value>, bool) {
     assert_eq!(answer.header("Content-Type"), Some("text/event-stream"), "{answer:?}");
     assert_eq!(answer.header("X-Accel-Buffering"), Some("no"));
@@ -27,13 +27,13 @@ fn chunks_of(answer: &Told) -> (Vec<Value>, bool) {
     if done {
         lines.pop();
     }
-    // Comments are no data; one announces that a credential was removed.
+    // Skips comments, one of which announces a removed credential.
     let data = |frame: &&str| frame.lines().find(|line| !line.starts_with(':')).map(str::to_owned);
     let read = |line: String| serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
     (lines.iter().filter_map(data).map(read).collect(), done)
 }
 
-/// Two pieces of a tool call, as a model streams it.
+/// Two parts of a tool call, as a model streams it.
 fn streamed_call(first: &str, second: &str) -> Answer {
     let head = json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
         "function": {"name": "open_gate", "arguments": first}}]});
@@ -43,7 +43,7 @@ fn streamed_call(first: &str, second: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn fields_that_the_service_does_not_know_pass_through_both_ways() {
+async fn unknown_fields_pass_in_both_directions() {
     let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
     let sent = json!({
         "model": "some/model", "top_p": 0.5, "max_tokens": 100, "user": "bo", "stop": ["\n\n"],
@@ -63,7 +63,7 @@ async fn fields_that_the_service_does_not_know_pass_through_both_ways() {
 }
 
 #[tokio::test]
-async fn only_the_model_is_added_and_a_header_says_so() {
+async fn only_the_model_is_added_and_a_header_announces_it() {
     let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
     let answer = app.post(PATH, &with(json!({"temperature": null}))).await;
     answer.ok();
@@ -76,7 +76,7 @@ async fn only_the_model_is_added_and_a_header_says_so() {
 }
 
 #[tokio::test]
-async fn every_text_of_a_request_is_gated_wherever_it_stands() {
+async fn every_text_of_a_request_is_gated_in_every_place() {
     let (provider, app) = with_model(vec![Answer::text("A road.")]).await;
     let risky = "please run rm -rf / --no-preserve-root";
     let message = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
@@ -106,7 +106,7 @@ async fn every_text_of_a_request_is_gated_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn a_credential_never_reaches_the_provider_wherever_it_stands() {
+async fn a_credential_in_any_place_never_reaches_the_provider() {
     let provider = StandIn::start(vec![Answer::text("A road.")]).await.unwrap();
     let app = model_setup(&provider).policy(LENIENT).start().await;
     for credential in credentials() {
@@ -137,7 +137,7 @@ async fn a_credential_never_reaches_the_provider_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_checked_is_refused_with_its_place() {
+async fn unjudgeable_content_is_refused_with_its_place() {
     let provider = StandIn::start(vec![Answer::text("A road.")]).await.unwrap();
     let policy = "version: '1'\nallowed_dirs: [plans]\nllm: {media: deny}\n";
     let setup = model_setup(&provider).policy(policy).set("LLM_MAX_BODY_BYTES", "1048576");
@@ -200,7 +200,7 @@ async fn the_arguments_of_a_tool_call_are_gated_like_any_text() {
 }
 
 #[tokio::test]
-async fn a_stream_has_the_form_that_clients_of_openai_read() {
+async fn a_stream_has_openais_format() {
     let words = ["The ", "road ", "is ", "long. "].repeat(300);
     let (provider, app) =
         with_model(vec![Answer::stream(&words), streamed_call("{\"slow", "ly\": true}")]).await;
@@ -236,7 +236,7 @@ async fn a_stream_has_the_form_that_clients_of_openai_read() {
 }
 
 #[tokio::test]
-async fn what_a_model_thinks_aloud_is_gated_too() {
+async fn reasoning_is_gated_too() {
     for credential in credentials() {
         let half = credential.text.len() / 2;
         let (first, second) = credential.text.split_at(half);
@@ -256,7 +256,7 @@ async fn what_a_model_thinks_aloud_is_gated_too() {
 }
 
 #[tokio::test]
-async fn lists_of_tokens_do_not_spell_out_what_was_taken_out() {
+async fn token_lists_do_not_reveal_redacted_text() {
     let token = credentials().remove(0).secret;
     let choice = json!({"index": 0, "message": {"role": "assistant", "content": token},
         "logprobs": {"content": token.chars().map(|c| json!({"token": c})).collect::<Vec<_>>()},
@@ -269,7 +269,7 @@ async fn lists_of_tokens_do_not_spell_out_what_was_taken_out() {
 }
 
 #[tokio::test]
-async fn the_official_client_chats_plainly_streaming_and_with_tools() {
+async fn the_official_client_chats_whole_streamed_and_with_tools() {
     let python = std::env::var("LIFE_AGENT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let there = Command::new(&python).args(["-c", "import openai"]).output();
     if !there.is_ok_and(|output| output.status.success()) {

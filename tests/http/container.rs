@@ -1,4 +1,4 @@
-//! The container image and the Render blueprint, held to what they promise without a container engine.
+//! The container image and the Render blueprint, tested without a container engine.
 
 mod dockerfile;
 mod image;
@@ -21,7 +21,7 @@ async fn state(service: &Running) -> Value {
     Answer::of(request.header("X-API-Key", KEY)).await.ok()
 }
 
-/// The image's own health check, on the port that the test's service has.
+/// The image's health check, on the port of the test's service.
 fn is_healthy(image: &Image, service: &Running) -> bool {
     let [program, arguments @ ..] = image.healthcheck.as_slice() else { panic!("no HEALTHCHECK") };
     assert_eq!(program, "life-agent");
@@ -35,7 +35,7 @@ fn is_healthy(image: &Image, service: &Running) -> bool {
 }
 
 #[tokio::test]
-async fn the_image_serves_read_only_as_no_root_and_keeps_its_state_over_a_restart() {
+async fn the_image_serves_read_only_without_root_and_keeps_its_state_across_a_restart() {
     let image = Image::lay_out();
     let volume = image.volume.trim_start_matches('/').to_owned();
     let top = image.path("/");
@@ -81,7 +81,7 @@ async fn the_image_does_not_start_without_a_key() {
 }
 
 #[tokio::test]
-async fn the_image_sets_what_the_contract_says_and_nothing_that_is_no_setting() {
+async fn the_image_sets_the_documented_settings_only() {
     let image = Image::lay_out();
     let config: Value =
         serde_json::from_slice(&image.output(&["config", "--json"]).stdout).unwrap();
@@ -118,7 +118,7 @@ fn every_stage_of_the_build_is_pinned_and_locked() {
 }
 
 #[test]
-fn the_build_gets_every_source_and_no_secret() {
+fn the_build_context_has_every_source_and_no_secret() {
     let ignored = Ignored::read();
     for folder in ["bins", "crates", "policies", "policy", "tests", "xtask"] {
         for file in files(&repository().join(folder)) {

@@ -1,13 +1,13 @@
-//! Honest work passes: commit subjects as turns and as the intents of plans.
+//! Harmless work passes: commit subjects as turns and as intents of plans.
 //!
-//! `LIFE_AGENT_CORPUS=FILE cargo test -p life-agent-tests corpus` plays a JSON Lines file (one object
-//! a line, its `text` is what is sent) instead of the sample below.
+//! `LIFE_AGENT_CORPUS=FILE cargo test -p life-agent-tests corpus` sends the `text` of each line of a JSON Lines
+//! file instead of the sample below.
 
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
-/// Written for this test, in the manner of real histories.
+/// Written for this test in the style of real histories.
 const SAMPLE: &[&str] = &[
     "add API-key rate limiting",
     "fix off-by-one in the page cursor",
@@ -83,7 +83,7 @@ fn subjects() -> Vec<String> {
     text.lines().filter(|line| !line.is_empty()).map(subject).collect()
 }
 
-/// How a play went.
+/// The results of a run.
 struct Played {
     denied: Vec<String>,
     sent: usize,

@@ -1,4 +1,4 @@
-//! Bad requests: each gets the contract's answer, and nothing is lost
+//! Invalid requests: each gets the documented error
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -24,13 +24,13 @@ async fn text_that_is_not_utf_8_is_malformed() {
         body.extend_from_slice(b"\"}");
         app.post_bytes("/turn", body).await.error(400, "malformed_json");
     }
-    // A lone surrogate is JSON's own way to the same end.
+    // A lone surrogate is another way to invalid text.
     let lone = r#"{"agent_id": "a", "input": "\ud800"}"#;
     app.post_bytes("/turn", lone).await.error(400, "malformed_json");
 }
 
 #[tokio::test]
-async fn nesting_without_end_is_refused_and_survived() {
+async fn endless_nesting_is_refused_without_a_crash() {
     let app = TestApp::start().await;
     for (open, close) in [("[", "]"), ("{\"k\":", "}")] {
         for levels in [200, 10_000, 100_000] {
@@ -49,7 +49,7 @@ async fn nesting_without_end_is_refused_and_survived() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_named_at_once() {
+async fn all_faults_of_a_body_are_reported_together() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": 7, "action": ["x"], "payload": "p", "extra": 1, "more": null});
     let paths = app.post("/act", &body).await.fault_paths("validation_error");
@@ -72,7 +72,7 @@ async fn a_missing_field_is_named() {
 }
 
 #[tokio::test]
-async fn a_field_given_twice_is_refused() {
+async fn a_duplicate_field_is_refused() {
     let app = TestApp::start().await;
     let body = r#"{"agent_id": "a", "agent_id": "b", "action": "x"}"#;
     let paths = app.post_bytes("/act", body).await.fault_paths("validation_error");
@@ -80,9 +80,9 @@ async fn a_field_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_object_is_refused() {
+async fn a_body_other_than_an_object_is_refused() {
     let app = TestApp::start().await;
-    // The list has the right values in the right order, which some readers take for a struct.
+    // The list has the right values in order, which some parsers accept as a struct.
     for body in [json!(["a", "rest", {}]), json!("a"), json!(1), json!(null), json!(true)] {
         let answer = app.post("/act", &body).await;
         answer.error(422, "validation_error");
@@ -91,7 +91,7 @@ async fn a_body_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_refused_wherever_there_is_a_body() {
+async fn unknown_fields_are_refused_in_every_body() {
     let app = TestApp::start().await;
     for (path, mut body) in [
         ("/act", json!({"agent_id": "a", "action": "x"})),
@@ -110,9 +110,9 @@ async fn unknown_fields_are_refused_wherever_there_is_a_body() {
 }
 
 #[tokio::test]
-async fn a_body_over_one_mebibyte_is_too_large_however_it_is_sent() {
+async fn a_body_over_one_mebibyte_is_too_large_in_every_encoding() {
     let app = TestApp::start().await;
-    // A server may hang up on the rest of it, so this is sent by hand.
+    // Sent over a raw socket, because the server may close the connection early.
     let head = format!(
         "POST /act HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
     );
@@ -140,7 +140,7 @@ async fn a_body_of_exactly_one_mebibyte_is_read() {
 }
 
 #[tokio::test]
-async fn only_json_is_taken() {
+async fn only_json_is_accepted() {
     let app = TestApp::start().await;
     let body = r#"{"agent_id": "a", "action": "x"}"#;
     for media in
@@ -167,7 +167,7 @@ async fn unknown_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_which_are_right() {
+async fn a_wrong_method_returns_the_allowed_methods() {
     let app = TestApp::start().await;
     for (method, path, allowed) in [
         (Method::GET, "/act", "POST"),
@@ -203,7 +203,7 @@ async fn trace_and_connect_are_refused_everywhere() {
     }
 }
 
-/// Requests that two readers could understand differently, or that are none.
+/// Requests that two parsers could read differently, and invalid requests.
 fn torn_requests() -> Vec<(&'static str, String)> {
     let body = r#"{"agent_id":"a","action":"x"}"#;
     let post = |headers: &str, body: &str| {
@@ -270,7 +270,7 @@ async fn a_bare_lf_or_a_smuggled_length_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn even_what_is_no_request_gets_the_usual_error() {
+async fn an_invalid_request_line_gets_the_error_envelope() {
     let app = TestApp::start().await;
     let mut bare = Vec::new();
     for (what, request) in torn_requests() {
@@ -286,7 +286,7 @@ async fn even_what_is_no_request_gets_the_usual_error() {
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_to_its_end_is_given_up_after_ten_seconds() {
+async fn an_incomplete_body_times_out_after_ten_seconds() {
     let app = TestApp::start().await;
     let mut connection = RawConnection::open(app.addr()).await;
     let head = format!(
@@ -299,7 +299,7 @@ async fn a_body_that_never_comes_to_its_end_is_given_up_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn no_error_tells_where_the_server_lives() {
+async fn no_error_reveals_the_servers_paths() {
     let app = TestApp::start().await;
     let folder = app.folder();
     let home = folder.parent().unwrap().to_str().unwrap();

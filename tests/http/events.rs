@@ -10,7 +10,7 @@ fn ids(events: &[Event]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_stream_opens_with_retry_and_ready() {
+async fn a_stream_starts_with_retry_and_ready() {
     let app = TestApp::start().await;
     let mut events = Events::open_unready(app.request(Method::GET, "/events")).await;
     let header = |name: &str| events.headers()[name].to_str().unwrap().to_owned();
@@ -41,7 +41,7 @@ async fn an_event_is_its_journal_row_as_one_line_of_json() {
 }
 
 #[tokio::test]
-async fn without_a_place_to_resume_from_a_stream_starts_at_now() {
+async fn without_a_position_a_stream_starts_with_new_rows() {
     let app = TestApp::start().await;
     app.act("hero", "before").await;
     let mut events = app.events("").await;
@@ -50,7 +50,7 @@ async fn without_a_place_to_resume_from_a_stream_starts_at_now() {
 }
 
 #[tokio::test]
-async fn a_stream_resumes_after_a_row_with_no_gap_and_no_repeat() {
+async fn a_stream_resumes_after_a_row_without_gap_or_repeat() {
     let app = TestApp::start().await;
     for _ in 0..5 {
         app.act("hero", "rest").await;
@@ -66,7 +66,7 @@ async fn a_stream_resumes_after_a_row_with_no_gap_and_no_repeat() {
 }
 
 #[tokio::test]
-async fn what_is_recorded_while_a_stream_catches_up_is_neither_lost_nor_repeated() {
+async fn rows_recorded_during_catch_up_are_neither_lost_nor_repeated() {
     let app = TestApp::start().await;
     for _ in 0..30 {
         app.act("hero", "rest").await;
@@ -77,7 +77,7 @@ async fn what_is_recorded_while_a_stream_catches_up_is_neither_lost_nor_repeated
             app.act("hero", "rest").await;
         }
     };
-    // One row tells of the start, sixty of the acts.
+    // One row for the start, sixty for the acts.
     let ((), seen) = tokio::join!(acts, events.take(61));
     assert_eq!(ids(&seen), (1..=61).collect::<Vec<_>>());
 }
@@ -150,7 +150,7 @@ async fn a_silent_stream_is_kept_alive_every_15_seconds() {
 }
 
 #[tokio::test]
-async fn a_place_to_resume_from_that_is_no_number_is_refused() {
+async fn a_position_that_is_not_a_number_is_refused() {
     let app = TestApp::start().await;
     for query in ["after=x", "after=-1", "after=1.5", "kind=%0a", "agent_id=a%20b"] {
         let answer = Answer::of(app.request(Method::GET, &format!("/events?{query}"))).await;
@@ -160,15 +160,15 @@ async fn a_place_to_resume_from_that_is_no_number_is_refused() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing() {
-    // Nothing to scan for: this is about bytes in flight.
+async fn a_stalled_reader_delays_no_other_and_misses_nothing() {
+    // A policy without risk patterns: this test is about bytes in flight.
     let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { command_exec: off, secrets: off, url: off, path_traversal: off, prompt_injection: off } }\n";
     let app = Setup::new().policy(policy).start().await;
     let mut slow = RawConnection::narrow(app.addr()).await;
     let request = format!("GET /events?after=0 HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
     slow.send(request).await;
     slow.read_until("event: ready").await;
-    // More than sockets hold on their way, many times what the server may keep for one reader.
+    // More than socket buffers hold, and many times the server's buffer for a reader.
     let (rows, text) = (150, "x".repeat(60_000));
     let mut acts = tokio::task::JoinSet::new();
     for n in 0..rows {
@@ -181,7 +181,7 @@ async fn a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing() {
     }
     let last = app.act("marker", "last").await["event_id"].as_u64().unwrap();
     let text = slow.read_until(&format!("data: {{\"id\":{last},")).await;
-    // Each row says its own number at the start of its data.
+    // The data of each row starts with its number.
     let row = |line: &str| line.strip_prefix("data: {\"id\":")?.split(',').next()?.parse().ok();
     let seen: Vec<u64> = text.lines().filter_map(row).collect();
     assert_eq!(seen, (1..=last).collect::<Vec<_>>());

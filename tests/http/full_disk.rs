@@ -1,4 +1,4 @@
-//! A disk that fills up and is freed again, on a small file system of its own
+//! A disk that fills up and is freed again, on a small file system
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use serde_json::json;
 
 use crate::support::{Answer, Setup, TestApp, assert_chained, model_setup};
 
-/// A tmpfs of two megabytes; gone when it is dropped.
+/// A tmpfs of two megabytes, removed when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// None where mounting is not allowed.
+    /// `None` if mounting is not permitted.
     fn mount(at: PathBuf) -> Option<Self> {
         std::fs::create_dir_all(&at).unwrap();
         let mut mount = Command::new("mount");
@@ -23,7 +23,7 @@ impl SmallDisk {
         mount.output().is_ok_and(|output| output.status.success()).then_some(Self(at))
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until the file system is full.
     fn fill(&self) {
         let mut filler = std::fs::File::create(self.filler()).unwrap();
         let block = vec![0; 4096];
@@ -41,13 +41,13 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: the server may still hold the database open.
+        // A lazy unmount, because the server may still have the database open.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_steps_half_applies_none_and_heals_by_itself() {
+async fn a_full_disk_refuses_steps_applies_none_partially_and_recovers() {
     let setup = Setup::new().set("DB_PATH", "disk/agent.db");
     let Some(disk) = SmallDisk::mount(setup.folder().join("disk")) else {
         eprintln!("SKIPPED: no file system can be mounted here");
@@ -58,7 +58,7 @@ async fn a_full_disk_refuses_steps_half_applies_none_and_heals_by_itself() {
     disk.fill();
     let body = json!({"agent_id": "a", "action": "write", "payload": {"text": "x".repeat(30_000)}});
     let (mut done, mut refused) = (1, 0);
-    // What is allocated already may take a few more.
+    // Allocated pages may accept a few more rows.
     for _ in 0..40 {
         let answer = app.post("/act", &body).await;
         if answer.status == 200 {
@@ -92,10 +92,10 @@ fn queued(app: &TestApp, agent: &str, input: &str) -> RequestBuilder {
     app.request(Method::POST, "/turn").header("Prefer", "respond-async").json(&body)
 }
 
-/// What was accepted is taken in order or has failed without a trace, what was refused is not there, and
-/// none of it waits for a restart.
+/// Accepted turns run in order or fail without a trace, refused turns do not exist, and nothing waits for a
+/// restart.
 #[tokio::test]
-async fn a_full_disk_holds_the_queue_up_and_the_queue_goes_on_by_itself() {
+async fn a_full_disk_pauses_the_queue_and_the_queue_resumes() {
     let reply = |_: usize, seen: &Seen| {
         let held = seen.body.to_string().contains("hold the gate");
         if held { Reply::silence() } else { Reply::text("So it went.") }
@@ -112,7 +112,7 @@ async fn a_full_disk_holds_the_queue_up_and_the_queue_goes_on_by_itself() {
     provider.until_open(1).await;
     disk.fill();
     let mut accepted = Vec::new();
-    // What a long one leaves free would be enough for a short one.
+    // The space that a long turn leaves would suffice for a short one.
     for length in [4_000, 400, 4] {
         let mut refused = 0;
         while refused < 5 {
@@ -133,7 +133,7 @@ async fn a_full_disk_holds_the_queue_up_and_the_queue_goes_on_by_itself() {
     let before = errors().await;
     let cancelled = Answer::of(app.request(Method::DELETE, &format!("/turns/{held}"))).await;
     assert_eq!(cancelled.status, 202, "{cancelled:?}");
-    // It ends now, and has nowhere to write that down: neither its exchange nor, twice, its end.
+    // The turn ends now, and neither its model call nor its end can be recorded.
     let in_vain = async {
         while errors().await < before + 3.0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,10 +1,10 @@
-//! Readers of `/events` that have gone
+//! Readers of `/events` that disconnect
 
 use std::time::{Duration, Instant};
 
 use crate::support::{KEY, RawConnection, TestApp};
 
-/// Shorter than the 15 s between two keep-alives: it is the end of the connection that must be noticed.
+/// Shorter than the 15 s between two keep-alives, so that only the closed connection can be noticed.
 const NOTICED: Duration = Duration::from_secs(10);
 
 async fn subscribe(app: &TestApp) -> RawConnection {
@@ -16,7 +16,7 @@ async fn subscribe(app: &TestApp) -> RawConnection {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_gone_is_noticed_at_once_and_the_others_go_on() {
+async fn a_disconnected_reader_is_dropped_immediately_and_others_continue() {
     let app = TestApp::start().await;
     let gone = [subscribe(&app).await, subscribe(&app).await, subscribe(&app).await];
     let mut stays = app.events("").await;

@@ -1,4 +1,4 @@
-//! The Grafana dashboard and the Prometheus alerts ask only for what `/metrics` really exports.
+//! The Grafana dashboard and the Prometheus alerts use only exported metrics and labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, chat, with_model};
 
-/// Labels that Prometheus itself adds, and the one metric that it makes.
+/// Labels and the metric that Prometheus itself adds.
 const ADDED: [&str; 2] = ["job", "instance"];
 const UP: &str = "up";
 
-/// A metric's name in an expression, with the labels that are matched on it.
+/// A metric in an expression, with the labels used on it.
 type Asked = BTreeMap<String, BTreeSet<String>>;
 
 fn docs() -> std::path::PathBuf {
@@ -35,7 +35,7 @@ fn alerts() -> Vec<String> {
         .collect()
 }
 
-/// Everything called `expr` in a dashboard.
+/// Every `expr` in a dashboard.
 fn expressions(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -47,8 +47,8 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Metrics and labels of a PromQL expression. Names before a parenthesis are functions, those in the
-/// parentheses of `by`, `on` and the like are labels of every metric in it, those in braces of the one before.
+/// Metrics and labels of a PromQL expression. Names before a parenthesis are functions. Names in the parentheses of
+/// `by`, `on` and similar are labels of every metric, names in braces labels of the preceding metric.
 fn asked(expression: &str) -> (Asked, BTreeSet<String>) {
     const WORDS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
     const OPERATORS: [&str; 6] = ["and", "or", "unless", "offset", "bool", "atan2"];
@@ -58,7 +58,7 @@ fn asked(expression: &str) -> (Asked, BTreeSet<String>) {
         let end =
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         if first == '[' {
-            // A range; `$__rate_interval` is Grafana's.
+            // A range; `$__rate_interval` is a variable of Grafana.
             rest = &rest[rest.find(']').unwrap() + 1..];
             continue;
         }
@@ -91,7 +91,7 @@ fn asked(expression: &str) -> (Asked, BTreeSet<String>) {
     (metrics, grouped)
 }
 
-/// The names that a server exports, each with its labels.
+/// The exported metrics of a server, each with its labels.
 fn exported(text: &str) -> Asked {
     let mut names = Asked::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -106,9 +106,9 @@ fn exported(text: &str) -> Asked {
     names
 }
 
-/// A server that has done one of everything that is counted.
+/// A server that has performed every counted operation once.
 async fn busy() -> (life_agent_groq::testing::StandIn, TestApp) {
-    // The turn's telling, a try that fails and is made again, a refusal, a stream.
+    // A narration, a failed attempt with its retry, a refusal, a stream.
     let script = vec![
         Told::text("You rest."),
         Told::error(503, "busy", "later"),
@@ -131,7 +131,7 @@ async fn busy() -> (life_agent_groq::testing::StandIn, TestApp) {
 }
 
 #[tokio::test]
-async fn every_metric_and_label_that_is_asked_for_is_exported() {
+async fn every_used_metric_and_label_is_exported() {
     let (_provider, app) = busy().await;
     let exported = exported(&app.metrics().await);
     let mut found = alerts();
@@ -157,7 +157,7 @@ async fn every_metric_and_label_that_is_asked_for_is_exported() {
 }
 
 #[test]
-fn the_dashboard_can_be_provisioned_as_it_is() {
+fn the_dashboard_can_be_provisioned_unchanged() {
     let dashboard = dashboard();
     assert_eq!(dashboard["uid"], "life-agent");
     assert!(dashboard.get("__inputs").is_none());
@@ -175,7 +175,7 @@ fn the_dashboard_can_be_provisioned_as_it_is() {
 }
 
 #[test]
-fn prometheus_takes_the_rules_and_the_example() {
+fn promtool_accepts_the_rules_and_the_example() {
     let check = |what: &str, file: &str| {
         Command::new("promtool")
             .args(["check", what, file])

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Answer, TestApp};
 
 #[tokio::test]
-async fn it_says_that_it_lives_and_is_ready() {
+async fn it_reports_health_and_readiness() {
     let app = TestApp::start().await;
     let alive = Answer::of(app.bare(Method::GET, "/healthz")).await;
     assert_eq!((alive.status, alive.json()), (200, json!({"status": "ok"})));
@@ -15,7 +15,7 @@ async fn it_says_that_it_lives_and_is_ready() {
 }
 
 #[tokio::test]
-async fn it_tells_what_runs() {
+async fn it_describes_the_running_service() {
     let app = TestApp::start().await;
     let meta = app.get("/meta").await.ok();
     assert!(meta["meta"]["version"].as_str().unwrap().split('.').count() == 3, "{meta}");
@@ -29,7 +29,7 @@ async fn it_tells_what_runs() {
 }
 
 #[tokio::test]
-async fn a_wish_of_meta_is_no_secret_of_the_machine() {
+async fn meta_reveals_nothing_about_the_machine() {
     let app = TestApp::start().await;
     let meta = app.get("/meta").await.text();
     for secret in [crate::support::KEY, app.folder().to_str().unwrap()] {

@@ -78,7 +78,7 @@ async fn the_command_decides_like_the_endpoint_and_fails_closed() {
     assert_eq!(output["hookSpecificOutput"]["permissionDecision"], "allow");
     let silent = run("codex", url.clone(), claude("ls", "c-2").to_string()).await;
     assert_eq!((silent.status.code(), silent.stdout.is_empty()), (Some(0), true), "{silent:?}");
-    // Nothing listens on the reserved port 9 of loopback.
+    // No process listens on the reserved port 9 of loopback.
     for (url, input) in [
         ("http://127.0.0.1:9", claude("ls", "c-3").to_string()),
         ("https://127.0.0.1", claude("ls", "c-4").to_string()),

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a call that is sent again is answered again, and acts once
+//! `Idempotency-Key`: a repeated call gets the same response and acts once
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn assert_same(first: &Answer, again: &Answer) {
 }
 
 #[tokio::test]
-async fn every_call_that_acts_does_so_once_for_a_key() {
+async fn every_call_that_acts_has_one_effect_per_key() {
     let (provider, app) = with_model(vec![Reply::text("A courtyard.")]).await;
     let plan = json!({"intent": "greet", "context": "", "edits":
         [{"path": "plans/a.txt", "op": "create", "content": "Hello\n"}]});
@@ -51,13 +51,13 @@ async fn every_call_that_acts_does_so_once_for_a_key() {
         ("/policy/reload", json!({}), json!({"path": "policy/policy.yaml"})),
         ("/kill-switch", json!({"on": false, "reason": "r"}), json!({"on": true, "reason": "r"})),
     ];
-    // The same key everywhere: it counts for one path.
+    // The same key on every path: a key belongs to one path.
     for (path, body, other) in &calls {
         let first = once(&app, path, "key-1", body).await;
         assert_eq!(first.status, 200, "{first:?}");
         let (rows, asked) = (app.last_id().await, provider.seen().len());
         assert_same(&first, &once(&app, path, "key-1", body).await);
-        // In the quotes of the draft it is the same key.
+        // Quoted, as in the draft, it is the same key.
         assert_same(&first, &once(&app, path, "\"key-1\"", body).await);
         once(&app, path, "key-1", other).await.error(422, "idempotency_mismatch");
         assert_eq!((app.last_id().await, provider.seen().len()), (rows, asked), "{path}");
@@ -68,7 +68,7 @@ async fn every_call_that_acts_does_so_once_for_a_key() {
 }
 
 #[tokio::test]
-async fn a_turn_is_queued_once_for_a_key() {
+async fn a_turn_is_queued_once_per_key() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "a", "input": "look around"});
     let later = |body| keyed(&app, "/turn", "key-1", body).header("Prefer", "respond-async");
@@ -77,13 +77,13 @@ async fn a_turn_is_queued_once_for_a_key() {
     assert_same(&first, &Answer::of(later(&body)).await);
     let other = json!({"agent_id": "a", "input": "look again"});
     Answer::of(later(&other)).await.error(422, "idempotency_mismatch");
-    // The rest waits for the queue.
+    // The result waits for the queue.
     app.events("?after=0&kind=obs.turn").await.take(1).await;
     assert_eq!(app.state("a").await["version"], 1);
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_have_one_effect_and_one_answer() {
+async fn concurrent_calls_have_one_effect_and_one_response() {
     let slow = Reply::text("A courtyard.").slowly(Duration::from_micros(200));
     let (provider, app) = with_model(vec![slow]).await;
     for (path, body) in [("/act", act("a")), ("/llm/chat", chat("What is behind the gate?"))] {
@@ -101,7 +101,7 @@ async fn calls_at_the_same_time_have_one_effect_and_one_answer() {
 }
 
 #[tokio::test]
-async fn a_call_whose_first_takes_too_long_is_told_so() {
+async fn a_call_whose_first_takes_too_long_gets_a_conflict() {
     let (mut provider, app) = with_model(vec![Reply::silence()]).await;
     let first = keyed(&app, "/llm/chat", "key-1", &chat("What is behind the gate?"));
     let waiting = tokio::spawn(Answer::try_of(first));
@@ -113,7 +113,7 @@ async fn a_call_whose_first_takes_too_long_is_told_so() {
 }
 
 #[tokio::test]
-async fn whoever_hangs_up_gets_the_answer_when_they_ask_again() {
+async fn a_disconnected_caller_gets_the_response_on_repetition() {
     let (provider, app) =
         with_model(vec![Reply::text("A courtyard.").slowly(Duration::from_millis(1))]).await;
     let body = chat("What is behind the gate?");
@@ -136,7 +136,7 @@ async fn whoever_hangs_up_gets_the_answer_when_they_ask_again() {
 }
 
 #[tokio::test]
-async fn what_a_gate_decided_is_answered_again_and_is_one_row() {
+async fn a_denial_is_repeated_with_one_row() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "a", "input": "run rm -rf / now"});
     let first = once(&app, "/turn", "key-1", &body).await;
@@ -146,7 +146,7 @@ async fn what_a_gate_decided_is_answered_again_and_is_one_row() {
 }
 
 #[tokio::test]
-async fn a_call_that_did_nothing_leaves_its_key_free() {
+async fn a_call_without_an_effect_leaves_its_key_free() {
     let app = Setup::new().set("RATE_LIMIT_RPS", "1").start().await;
     once(&app, "/act", "key-1", &json!({"agent_id": "a"})).await.error(422, "validation_error");
     once(&app, "/act", "key-1", &act("a")).await.ok();
@@ -177,9 +177,9 @@ async fn a_call_that_did_nothing_leaves_its_key_free() {
     once(&app, "/act", "key-4", &act("d")).await.ok();
 }
 
-/// Asking the model is on the record too, but it is not what the call was for.
+/// The model call is recorded too, but it is not the effect of the request.
 #[tokio::test]
-async fn a_plan_that_the_model_could_not_draft_leaves_its_key_free() {
+async fn a_failed_draft_leaves_its_key_free() {
     let create = |path: &str| {
         let edits = json!([{"op": "create", "path": path, "content": "# Harbour\n"}]);
         Reply::text(&json!({ "edits": edits }).to_string())
@@ -202,7 +202,7 @@ async fn a_plan_that_the_model_could_not_draft_leaves_its_key_free() {
 }
 
 #[tokio::test]
-async fn a_key_is_its_callers_own() {
+async fn a_key_belongs_to_its_caller() {
     let app = Setup::new().set("API_TOKENS", "other=another-key").start().await;
     once(&app, "/act", "key-1", &act("a")).await.ok();
     let request = app.bare(Method::POST, "/act").header("X-API-Key", "another-key");
@@ -211,7 +211,7 @@ async fn a_key_is_its_callers_own() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_and_what_is_streamed_is_refused_by_name() {
+async fn invalid_keys_and_streams_are_refused_by_name() {
     let (_provider, app) = with_model(vec![Reply::text("A courtyard.")]).await;
     let rows = app.last_id().await;
     for bad in ["", "\"", "a b", "\"\"", &"x".repeat(129)] {
@@ -233,13 +233,13 @@ async fn what_is_no_key_and_what_is_streamed_is_refused_by_name() {
     let answer = Answer::of(request).await;
     assert_eq!(answer.fault_paths("validation_error"), ["Idempotency-Key"]);
     assert_eq!(app.last_id().await, rows);
-    // Calls that only look take no notice.
+    // Reading calls ignore the header.
     let checked = json!({"kind": "turn", "agent_id": "a", "input": "x"});
     assert_eq!(once(&app, "/check", "", &checked).await.status, 200);
 }
 
 #[tokio::test]
-async fn answers_outlive_a_restart_and_neither_keys_nor_bodies_reach_the_disk() {
+async fn responses_survive_a_restart_without_keys_or_bodies_on_the_disk() {
     let mut app = TestApp::start().await;
     let key = &credentials()[0].secret;
     let body = json!({"agent_id": "a", "action": "rest", "payload": {"a": 1}});
@@ -253,14 +253,14 @@ async fn answers_outlive_a_restart_and_neither_keys_nor_bodies_reach_the_disk() 
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_leads_to_its_row_and_to_no_second_effect() {
+async fn a_lost_response_leads_to_its_row_and_to_no_second_effect() {
     let mut app = TestApp::start().await;
     let acted = once(&app, "/act", "key-1", &act("a")).await.ok();
     let turn = json!({"agent_id": "a", "input": "look around"});
     let later =
         |app: &TestApp| keyed(app, "/turn", "key-1", &turn).header("Prefer", "respond-async");
     let queued = Answer::of(later(&app)).await.ok();
-    // As a kill between the effect and its answer would leave it.
+    // The state after a kill between effect and response.
     app.stop().await;
     let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
     let lose = "UPDATE marks SET status = NULL, headers = NULL, body = NULL";
@@ -276,9 +276,9 @@ async fn an_answer_that_was_lost_leads_to_its_row_and_to_no_second_effect() {
     assert_eq!(versions, 1);
 }
 
-/// Each caller sends its calls until it knows what became of them, whatever becomes of the process.
+/// Each caller repeats its calls until it has their responses, while the process is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_at_any_moment_do_not_make_a_call_act_twice() {
+async fn kills_never_make_a_call_act_twice() {
     let rounds =
         std::env::var("LIFE_AGENT_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap());
     let mut app = TestApp::start().await;

@@ -1,11 +1,11 @@
-//! `life-agent import version7`: the predecessor's record in a new journal
+//! `life-agent import version7`: Version_7's rows in a new journal
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::support::{Refused, Setup};
 
-/// The schema that the predecessor creates.
+/// The schema of Version_7.
 const SCHEMA: &str = "
     CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, ts REAL NOT NULL, kind TEXT NOT NULL,
         data TEXT NOT NULL);
@@ -18,10 +18,10 @@ const SCHEMA: &str = "
         prompt_tokens INTEGER, completion_tokens INTEGER, total_tokens INTEGER, latency_ms REAL, meta TEXT);
 ";
 const TS: f64 = 1_758_286_186.25;
-/// Shaped like a provider's token.
+/// In the form of a provider's token.
 const SECRET: &str = "ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0";
 
-/// A folder with the predecessor's database: 1,200 events and a few rows of each other table.
+/// A folder with a Version_7 database: 1,200 events and a few rows of each other table.
 fn old() -> Setup {
     let setup = Setup::new();
     let db = Connection::open(setup.folder().join("old.db")).unwrap();
@@ -63,7 +63,7 @@ async fn run(setup: Setup, arguments: &[&str]) -> (Refused, Setup) {
 }
 
 #[tokio::test]
-async fn every_row_is_imported_once_into_a_whole_journal() {
+async fn every_row_is_imported_once_into_a_valid_journal() {
     let before = |setup: &Setup| std::fs::read(setup.folder().join("old.db")).unwrap();
     let setup = old();
     let source = before(&setup);
@@ -99,7 +99,7 @@ async fn every_row_is_imported_once_into_a_whole_journal() {
     assert_eq!(actions.len(), 2);
     assert_eq!(actions[0].2.as_deref(), Some("default-agent"));
     assert_eq!((&actions[0].3["latency_ms"], &actions[0].3["score"]), (&json!(1.5), &Value::Null));
-    // A name that is no agent id here stays in the data.
+    // A name that is not a valid agent id stays in the data.
     assert_eq!(
         (actions[1].2.as_deref(), &actions[1].3["agent_id"]),
         (None, &json!("Jäger im Wald"))
@@ -114,7 +114,7 @@ async fn every_row_is_imported_once_into_a_whole_journal() {
     assert!(!format!("{rows:?}").contains(SECRET), "a credential was imported");
     assert!(events[0].3["data"]["note"].as_str().unwrap().contains("[redacted:"));
 
-    // Again, and after the source was compacted: nothing happens twice.
+    // Again, and after the source was compacted: no row is imported twice.
     Connection::open(setup.folder().join("old.db")).unwrap().execute_batch("VACUUM").unwrap();
     let (again, setup) = run(setup, &import).await;
     assert_eq!(again.code, Some(1), "{again:?}");
@@ -130,7 +130,7 @@ async fn every_row_is_imported_once_into_a_whole_journal() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_of_the_predecessor_is_refused_and_leaves_nothing() {
+async fn a_file_other_than_a_version7_database_is_refused() {
     let setup = old().file("text.db", "this is no database").file("taken.db", "");
     let other = Connection::open(setup.folder().join("other.db")).unwrap();
     other.execute_batch("CREATE TABLE events (id INTEGER)").unwrap();

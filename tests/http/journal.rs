@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Row, Setup, TestApp, assert_chained};
 
-/// A journal with a bit of everything.
+/// A journal with rows of every kind.
 async fn lived_in() -> TestApp {
     let app = TestApp::start().await;
     app.act("a", "rest").await;
@@ -25,7 +25,7 @@ fn ids(page: &Value) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn every_row_is_bound_to_all_before_it() {
+async fn every_row_is_chained_to_its_predecessors() {
     let app = lived_in().await;
     let rows = app.journal().await;
     assert_chained(&rows);
@@ -47,8 +47,8 @@ async fn every_row_is_bound_to_all_before_it() {
 }
 
 #[tokio::test]
-async fn the_check_of_the_chain_notices_every_change() {
-    // The tests trust `assert_chained`; here it shows that it deserves it.
+async fn the_chain_check_detects_every_change() {
+    // Other tests rely on `assert_chained`; this test verifies it.
     let app = lived_in().await;
     let rows = app.journal().await;
     let changes: [fn(&mut Vec<Row>); 6] = [
@@ -71,7 +71,7 @@ async fn the_check_of_the_chain_notices_every_change() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap_or_repeat() {
+async fn pages_continue_without_gap_or_repeat() {
     let app = lived_in().await;
     let total = app.last_id().await;
     let mut seen = Vec::new();
@@ -104,7 +104,7 @@ async fn rows_are_found_by_kind_and_agent() {
 }
 
 #[tokio::test]
-async fn a_page_ends_before_it_is_too_long_and_no_row_is_lost() {
+async fn a_page_ends_at_its_size_limit_and_no_row_is_lost() {
     let app = lived_in().await;
     let payload = json!({"x": "y".repeat(5_000)});
     app.post("/act", &json!({"agent_id": "long", "action": "rest", "payload": payload})).await.ok();
@@ -130,7 +130,7 @@ async fn a_page_ends_before_it_is_too_long_and_no_row_is_lost() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_by_name() {
+async fn invalid_parameters_are_refused_by_name() {
     let app = TestApp::start().await;
     for query in [
         "after=x",
@@ -157,7 +157,7 @@ async fn the_head_is_the_last_row() {
 }
 
 #[tokio::test]
-async fn a_row_names_the_key_that_caused_it_and_never_the_key() {
+async fn a_row_has_the_name_of_its_key_and_never_the_key() {
     let app = Setup::new().set("API_TOKENS", "anna=key-of-anna-0001,bare-key-0002").start().await;
     for key in ["key-of-anna-0001", "bare-key-0002"] {
         let body = json!({"agent_id": "a", "action": "rest"});

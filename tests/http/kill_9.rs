@@ -1,6 +1,6 @@
-//! SIGKILL at random moments under load: whatever was answered is on the record, once.
+//! SIGKILL at random moments under load: every confirmed step is recorded once.
 //!
-//! `LIFE_AGENT_KILL_ROUNDS` sets the number of rounds; 8 unless set, 25 in `.ci/run`.
+//! `LIFE_AGENT_KILL_ROUNDS` sets the number of rounds: 8 by default, 25 in `.ci/run`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::support::{Answer, Row, TestApp, assert_chained, hash_of_state};
 const CALLERS: usize = 8;
 const AGENTS: usize = 4;
 
-/// What a step was answered: the number of its row, the mark it carried, the hash it led to.
+/// The response to a step: its row, its marker, the resulting hash.
 #[derive(Debug)]
 struct Answered {
     event_id: u64,
@@ -27,7 +27,7 @@ struct Answered {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
+async fn no_confirmed_step_is_lost_or_doubled_by_kills() {
     let rounds =
         std::env::var("LIFE_AGENT_KILL_ROUNDS").map_or(8, |rounds| rounds.parse().unwrap());
     let mut app = TestApp::start().await;
@@ -38,8 +38,8 @@ async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
         for caller in 0..CALLERS {
             callers.spawn(call_until_gone(steps(&app, round, caller), Arc::clone(&answers)));
         }
-        // The moment of the kill is what is random here: after so many answers, whatever machine this
-        // is, and then somewhere within the commits that follow.
+        // The moment of the kill is random: after a number of responses, which is independent of the machine, and
+        // then within the following commits.
         let (enough, moment) =
             (rand::rng().random_range(0..100), rand::rng().random_range(0..20_000));
         drop(answers.acquire_many(enough).await.unwrap());
@@ -49,7 +49,7 @@ async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
         app.start_again().await;
         verify(&app, &answered).await;
     }
-    // Once more from the first row, by the server's own means.
+    // Again from the first row, with the server's own verification.
     assert_eq!(run_json(&app, 0, &["audit", "verify"])["verdict"], "whole");
     let report = run_json(&app, 0, &["replay"]);
     assert_eq!(report["divergence_count"], 0, "{report}");
@@ -58,7 +58,7 @@ async fn no_answered_step_is_lost_or_doubled_by_kills_at_any_moment() {
     assert!(!answered.is_empty(), "no step was answered at all: nothing has been tested");
 }
 
-/// The endless requests of one caller, ready to be sent, each with a mark of its own.
+/// The endless requests of one caller, each with a unique marker.
 fn steps(
     app: &TestApp,
     round: usize,
@@ -79,7 +79,7 @@ fn steps(
     })
 }
 
-/// Sends one request after another until the server is gone.
+/// Sends requests until the server is gone.
 async fn call_until_gone(
     steps: impl Iterator<Item = (String, reqwest::RequestBuilder)>,
     answers: Arc<Semaphore>,

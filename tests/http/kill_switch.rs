@@ -17,7 +17,7 @@ async fn flip(app: &TestApp, on: bool, reason: &str) -> Value {
 }
 
 #[tokio::test]
-async fn on_refuses_everything_that_acts_and_nothing_else() {
+async fn it_denies_everything_that_acts_and_nothing_else() {
     let app = TestApp::start().await;
     assert_eq!(app.get("/kill-switch").await.ok()["on"], false);
     assert_eq!(flip(&app, true, "fire drill").await["on"], true);
@@ -45,7 +45,7 @@ async fn on_refuses_everything_that_acts_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn its_reason_is_shown_and_on_the_record() {
+async fn its_reason_is_shown_and_recorded() {
     let app = TestApp::start().await;
     flip(&app, true, "fire drill").await;
     assert_eq!(app.get("/kill-switch").await.ok()["reason"], "fire drill");
@@ -73,7 +73,7 @@ async fn it_survives_a_restart_and_a_kill() {
 }
 
 #[tokio::test]
-async fn the_environment_wins() {
+async fn the_setting_overrides_the_endpoint() {
     let mut app = Setup::new().set("KILL_SWITCH", "on").start().await;
     assert_eq!(app.get("/kill-switch").await.ok()["on"], true);
     app.post("/turn", &acting()[1].1).await.error(503, "kill_switch");

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Answer, Setup, TestApp};
 
-/// Many turns at once, faster than any limit of a few a second allows.
+/// Many concurrent turns, faster than a limit of a few per second permits.
 async fn burst(app: &TestApp, key: &str, agent: &str) -> Vec<Answer> {
     let mut turns = tokio::task::JoinSet::new();
     for _ in 0..30 {
@@ -22,7 +22,7 @@ fn limited() -> Setup {
 }
 
 #[tokio::test]
-async fn who_asks_too_often_is_told_when_to_come_back() {
+async fn a_caller_over_its_rate_gets_the_waiting_time() {
     let app = limited().start().await;
     let answers = burst(&app, "key-of-anna", "a").await;
     let (fine, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
@@ -51,7 +51,7 @@ async fn the_limit_is_per_agent_and_caller() {
 }
 
 #[tokio::test]
-async fn a_check_costs_nothing() {
+async fn a_check_does_not_count_toward_the_rate() {
     let app = Setup::new().set("RATE_LIMIT_RPS", "1").start().await;
     let check = json!({"kind": "turn", "agent_id": "a", "input": "hello"});
     for _ in 0..20 {

@@ -11,7 +11,7 @@ use crate::support::{
     with_model, with_model_enforcing,
 };
 
-/// What tells the model to do something that no gate lets pass.
+/// A request that every gate refuses.
 const HOSTILE: &str = "First run rm -rf / --no-preserve-root and all is well.";
 
 fn rows_of(app: &TestApp, sql: &str) -> Vec<(String, u64, u64, u64)> {
@@ -37,14 +37,14 @@ async fn without_a_model_a_chat_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn without_a_model_a_risky_chat_is_refused_by_the_gates_all_the_same() {
+async fn without_a_model_the_gates_still_refuse_a_risky_chat() {
     let app = Setup::new().policy(ENFORCING).start().await;
     let body = chat("cat ../../../../etc/passwd");
     app.post("/llm/chat", &body).await.error(422, "prompt_risky");
 }
 
 #[tokio::test]
-async fn the_status_tells_the_truth() {
+async fn the_status_matches_the_configuration() {
     let app = TestApp::start().await;
     let status = app.get("/llm/status").await.ok();
     assert_eq!(status["configured"], false, "{status}");
@@ -68,7 +68,7 @@ async fn the_status_tells_the_truth() {
 }
 
 #[tokio::test]
-async fn an_answer_is_on_the_record_with_what_it_cost() {
+async fn a_response_is_recorded_with_its_cost() {
     let (provider, app) = with_model(vec![Answer::text("A grating that falls.")]).await;
     let answer = app.post("/llm/chat", &chat("What is a portcullis?")).await.ok();
     assert_eq!(answer["content"], "A grating that falls.");
@@ -114,7 +114,7 @@ async fn an_answer_is_on_the_record_with_what_it_cost() {
 }
 
 #[tokio::test]
-async fn a_caller_may_ask_otherwise_within_bounds() {
+async fn a_caller_may_set_options_within_bounds() {
     let (provider, app) = with_model(vec![Answer::text("hi")]).await;
     let with = |extra: Value| {
         let mut body = chat("hello");
@@ -149,7 +149,7 @@ async fn a_caller_may_ask_otherwise_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_busy_for_a_moment_is_asked_again() {
+async fn a_call_to_a_briefly_busy_provider_is_retried() {
     let busy = Answer::error(429, "rate_limit_exceeded", "slow down").header("retry-after", "0");
     let (provider, app) = with_model(vec![busy, Answer::text("Now.")]).await;
     assert_eq!(app.post("/llm/chat", &chat("when?")).await.ok()["content"], "Now.");
@@ -159,7 +159,7 @@ async fn a_provider_that_is_busy_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_provider_that_stays_busy_says_when_to_come_back() {
+async fn a_busy_provider_returns_the_waiting_time() {
     let busy = Answer::error(429, "rate_limit_exceeded", "slow down").header("retry-after", "77");
     let (_provider, app) = with_model(vec![busy]).await;
     let answer = app.post("/llm/chat", &chat("when?")).await;
@@ -168,7 +168,7 @@ async fn a_provider_that_stays_busy_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_is_told_as_such_and_recorded() {
+async fn a_provider_failure_is_reported_and_recorded() {
     let failing = Answer::error(500, "internal", "out of order");
     for bad in [
         failing,
@@ -189,7 +189,7 @@ async fn a_provider_that_fails_is_told_as_such_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_provider_that_never_answers_runs_out_of_time() {
+async fn a_silent_provider_times_out() {
     let provider = StandIn::start(vec![Answer::silence()]).await.unwrap();
     let app = model_setup(&provider).set("GROQ_TIMEOUT_SECONDS", "1").start().await;
     app.post("/llm/chat", &chat("hello?")).await.error(504, "timeout");
@@ -197,7 +197,7 @@ async fn a_provider_that_never_answers_runs_out_of_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_the_gates_refuse_is_withheld() {
+async fn a_refused_response_is_withheld() {
     let (_provider, app) = with_model_enforcing(vec![Answer::text(HOSTILE)]).await;
     let answer = app.post("/llm/chat", &chat("How do I tidy up?")).await;
     let error = answer.error(422, "prompt_risky");
@@ -208,12 +208,12 @@ async fn an_answer_that_the_gates_refuse_is_withheld() {
     let denied = rows.iter().find(|row| row.kind == "gate.denied").unwrap();
     assert_eq!(error["details"]["event_id"], denied.id);
     assert_eq!(denied.json()["request"]["messages"][0]["role"], "assistant");
-    // It was paid for all the same.
+    // The call was paid for anyway.
     assert_eq!(rows_of(&app, "select model, 1, 1, total_tokens from llm_usage")[0].3, 18);
 }
 
 #[tokio::test]
-async fn a_credential_in_an_answer_is_taken_out_where_the_policy_lets_it_pass() {
+async fn a_credential_in_a_permitted_response_is_redacted() {
     for credential in credentials() {
         let said = format!("It is {} and nothing else.", credential.text);
         let provider = StandIn::start(vec![Answer::text(&said)]).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_credential_of_the_caller_never_reaches_the_provider() {
 }
 
 #[tokio::test]
-async fn the_providers_key_shows_up_nowhere_even_if_the_provider_repeats_it() {
+async fn the_providers_key_appears_nowhere_even_if_the_provider_repeats_it() {
     let said = format!("your key is {PROVIDER_KEY}");
     let answers = vec![
         Answer::text(&said),
@@ -278,7 +278,7 @@ async fn the_providers_key_shows_up_nowhere_even_if_the_provider_repeats_it() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_does_not_lose_the_exchange() {
+async fn a_disconnected_caller_does_not_lose_the_call() {
     let slow = Answer::text("late but sound").slowly(Duration::from_millis(2));
     let (mut provider, app) = with_model(vec![slow]).await;
     let mut events = app.events("?kind=llm.chat").await;
@@ -290,7 +290,7 @@ async fn a_caller_that_leaves_does_not_lose_the_exchange() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_asked_is_told_before_serving() {
+async fn an_unusable_provider_setting_prevents_the_start() {
     let refused = Setup::new()
         .set("GROQ_API_KEY", PROVIDER_KEY)
         .set("GROQ_BASE_URL", "https://host/v1?key=1")

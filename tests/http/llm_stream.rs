@@ -36,14 +36,14 @@ fn text_of(events: &[Event]) -> String {
     deltas.map(|event| event.json()["content"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Words without harm, in chunks like a model's.
+/// Harmless words in chunks, as a model streams them.
 fn words(count: usize) -> Vec<&'static str> {
     let words = ["The ", "road ", "behind ", "the ", "gate ", "is ", "long. "];
     words.into_iter().cycle().take(count).collect()
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_in_deltas_and_ends_with_the_whole_result() {
+async fn a_long_response_is_streamed_in_deltas_and_ends_with_the_result() {
     let words = words(700);
     let (_provider, app) = with_model(vec![Answer::stream(&words)]).await;
     let events = open(&app, "Where does the road lead?").await;
@@ -69,7 +69,7 @@ async fn a_long_answer_comes_in_deltas_and_ends_with_the_whole_result() {
 }
 
 #[tokio::test]
-async fn text_comes_before_the_answer_is_whole() {
+async fn text_is_streamed_before_the_response_is_complete() {
     let chunks: Vec<_> =
         words(400).iter().map(|word| chunk(&json!({"content": word}), &Value::Null)).collect();
     let (_provider, app) = with_model(vec![Answer::events(&chunks).stalling()]).await;
@@ -79,7 +79,7 @@ async fn text_comes_before_the_answer_is_whole() {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_split_over_chunks_never_gets_out() {
+async fn a_credential_split_over_chunks_is_never_sent() {
     for credential in credentials() {
         let before = words(150).concat();
         let text = format!("{before}\n{}\n{before}", credential.text);
@@ -91,7 +91,7 @@ async fn a_credential_that_is_split_over_chunks_never_gets_out() {
             let app = model_setup(&provider).policy(LENIENT).start().await;
             let answer = app.post("/llm/chat", &streamed("What is it?")).await;
             assert!(!answer.text().contains(&credential.secret), "{}", credential.shape);
-            // What a reader puts together again, delta by delta.
+            // The text that a reader assembles from the deltas.
             let events = events_in(&answer);
             let text = text_of(&events);
             assert!(text.contains("[redacted:"), "{}: {text}", credential.shape);
@@ -107,7 +107,7 @@ fn events_in(answer: &Told) -> Vec<Event> {
 }
 
 #[tokio::test]
-async fn a_hostile_answer_ends_the_stream_and_nothing_comes_after() {
+async fn a_hostile_response_ends_the_stream() {
     let mut chunks = words(300);
     chunks.extend(["Now run ", "rm ", "-rf ", "/ ", "--no-preserve-root ", "at once. "]);
     chunks.extend(words(300));
@@ -127,7 +127,7 @@ async fn a_hostile_answer_ends_the_stream_and_nothing_comes_after() {
 }
 
 #[tokio::test]
-async fn what_fails_before_the_answer_begins_is_an_error_like_any() {
+async fn a_failure_before_the_first_event_is_an_ordinary_error() {
     let failing = Answer::error(500, "internal", "out of order");
     let (_provider, app) = with_model_enforcing(vec![failing]).await;
     app.post("/llm/chat", &streamed("hello")).await.error(502, "llm_failed");
@@ -135,7 +135,7 @@ async fn what_fails_before_the_answer_begins_is_an_error_like_any() {
 }
 
 #[tokio::test]
-async fn what_fails_in_the_middle_is_the_last_event() {
+async fn a_failure_during_the_stream_is_its_last_event() {
     let chunks = [chunk(&json!({"content": "The road"}), &Value::Null)];
     let gone = Answer::events(&chunks).cut_off();
     let given_up = [chunks[0].clone(), json!({"x_groq": {"error": "over capacity"}})];
@@ -152,7 +152,7 @@ async fn what_fails_in_the_middle_is_the_last_event() {
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_does_not_lose_the_exchange() {
+async fn a_disconnected_reader_does_not_lose_the_call() {
     let slow = Answer::stream(&words(40)).slowly(Duration::from_micros(50));
     let (_provider, app) = with_model(vec![slow]).await;
     let mut record = app.events("?kind=llm.chat").await;

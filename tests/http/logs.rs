@@ -36,7 +36,7 @@ async fn a_dash_sends_the_log_to_standard_error_only() {
 }
 
 #[tokio::test]
-async fn a_level_silences_what_lies_below_it() {
+async fn a_level_suppresses_lower_levels() {
     let mut app = Setup::new().set("LOG_LEVEL", "ERROR").start().await;
     app.get("/meta").await.ok();
     assert!(app.stop().await.success());
@@ -44,14 +44,14 @@ async fn a_level_silences_what_lies_below_it() {
 }
 
 #[tokio::test]
-async fn a_full_log_is_put_aside_and_three_are_kept() {
+async fn a_full_log_is_rotated_and_three_backups_are_kept() {
     let app = TestApp::start().await;
     let id = "i".repeat(128);
     let logs = app.folder().join("logs");
     let files = || -> Vec<_> {
         std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path()).collect()
     };
-    // Long enough for four rotations at a hundred bytes a line; it ends once there are four files.
+    // Enough for four rotations at a hundred bytes per line; ends once four files exist.
     for _ in 0..500 {
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..100 {

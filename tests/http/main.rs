@@ -1,13 +1,12 @@
-//! The contract, kept or not: black-box tests over HTTP against the real server.
+//! Black-box tests over HTTP against the real server.
 //!
-//! Every test starts the binary in a folder and on a port of its own (`support::TestApp`), so they
-//! run side by side and none sees another's traces. The modules are named after what they call. A
-//! test that needs another policy, profile or setting writes it down in full, so that one can read
-//! it alone.
+//! Every test starts the binary in a separate folder and on a separate port (`support::TestApp`), so tests run
+//! concurrently without interference. The modules are named after the endpoints. A test that needs another
+//! policy, profile or setting contains it in full.
 //!
 //! `LIFE_AGENT_CORPUS` and `LIFE_AGENT_KILL_ROUNDS` make two of the tests larger; see `corpus` and
 //! `kill_9`. `LIFE_AGENT_BIN=FILE` tests that binary instead of building one.
-//! `LIFE_AGENT_NEED_OPENAI=1` fails where OpenAI's Python client is not there, see `completions`.
+//! `LIFE_AGENT_NEED_OPENAI=1` fails without OpenAI's Python client; see `completions`.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,11 +1,11 @@
-//! What every answer carries, whatever was asked
+//! Properties of every response
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{Answer, KEY, RawConnection, TestApp};
 
-/// Answers of every sort: good, bad, open, closed, unknown.
+/// Responses of every sort: success, error, public, protected, unknown.
 async fn answers_of_every_sort(app: &TestApp) -> Vec<Answer> {
     let mut answers = Vec::new();
     for path in [
@@ -48,7 +48,7 @@ async fn answers_of_every_sort(app: &TestApp) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
+async fn every_response_has_the_security_headers() {
     let app = TestApp::start().await;
     for answer in answers_of_every_sort(&app).await {
         for (name, value) in [
@@ -68,7 +68,7 @@ async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_and_no_two_the_same() {
+async fn every_response_has_a_unique_request_id() {
     let app = TestApp::start().await;
     let answers = answers_of_every_sort(&app).await;
     let mut ids: Vec<_> = answers
@@ -84,7 +84,7 @@ async fn every_answer_carries_a_request_id_and_no_two_the_same() {
 }
 
 #[tokio::test]
-async fn a_callers_request_id_is_kept_on_answer_row_and_log() {
+async fn a_callers_request_id_is_in_response_row_and_log() {
     let mut app = TestApp::start().await;
     for id in ["x", "Trace-7.b_c", &"y".repeat(128)] {
         let body = json!({"agent_id": "a", "action": "rest"});
@@ -100,7 +100,7 @@ async fn a_callers_request_id_is_kept_on_answer_row_and_log() {
 }
 
 #[tokio::test]
-async fn a_request_id_out_of_form_is_replaced() {
+async fn a_malformed_request_id_is_replaced() {
     let app = TestApp::start().await;
     let too_long = "y".repeat(129);
     for id in ["", "a b", "a/b", "<script>", "a\u{e9}", "a;b", "{\"a\":1}", &too_long] {
@@ -113,21 +113,21 @@ async fn a_request_id_out_of_form_is_replaced() {
 }
 
 #[tokio::test]
-async fn errors_of_a_request_carry_its_id() {
+async fn an_error_contains_its_request_id() {
     let app = TestApp::start().await;
     let request = app.request(Method::GET, "/nope").header("X-Request-Id", "mine-1");
     assert_eq!(Answer::of(request).await.error(404, "not_found")["request_id"], "mine-1");
 }
 
 #[tokio::test]
-async fn head_answers_as_get_without_a_body() {
+async fn head_equals_get_without_a_body() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {
         let mut connection = RawConnection::open(app.addr()).await;
         connection.send(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
         let head = connection.read_until("\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        // The next answer on the connection is read from its first byte: no body came before it.
+        // The next response on the connection starts at its first byte, so no body preceded it.
         connection.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let both = connection.read_until(r#"{"status":"ok"}"#).await;
         assert!(both[head.len()..].starts_with("HTTP/1.1 200"), "{both}");
@@ -135,7 +135,7 @@ async fn head_answers_as_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn requests_can_be_sent_one_after_another_without_waiting() {
+async fn requests_can_be_pipelined() {
     let app = TestApp::start().await;
     let mut connection = RawConnection::open(app.addr()).await;
     let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
@@ -148,7 +148,7 @@ async fn requests_can_be_sent_one_after_another_without_waiting() {
 }
 
 #[tokio::test]
-async fn only_the_configured_origins_may_read_answers_in_a_browser() {
+async fn only_configured_origins_may_read_responses() {
     let origins = "https://one.example,https://two.example";
     let configured = crate::support::Setup::new().set("ALLOWED_ORIGINS", origins).start();
     let (app, default) = tokio::join!(configured, TestApp::start());

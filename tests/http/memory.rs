@@ -16,7 +16,7 @@ async fn texts(app: &TestApp, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_an_agent_is_told_to_remember_can_be_listed_and_found() {
+async fn a_remembered_fact_can_be_listed_and_found() {
     let mut app = Setup::new().set("RATE_LIMIT_RPS", "0").start().await;
     app.turn("hero", "untersuche das Tor").await;
     let told = remember(&app, "hero", "The gate opens\n at dawn").await;
@@ -32,7 +32,7 @@ async fn what_an_agent_is_told_to_remember_can_be_listed_and_found() {
         ]})
     );
     assert_eq!(app.state("hero").await["facts"], answer["facts"]);
-    // Also after a restart: the index is as durable as the facts.
+    // Also after a restart, because the index is durable.
     app.restart().await;
     assert_eq!(
         texts(&app, "agent_id=hero&q=when+does+the+GATE+open").await,
@@ -45,7 +45,7 @@ async fn what_an_agent_is_told_to_remember_can_be_listed_and_found() {
 }
 
 #[tokio::test]
-async fn the_oldest_of_the_unused_facts_is_forgotten_and_no_longer_found() {
+async fn the_oldest_unused_fact_is_removed_and_no_longer_found() {
     let app = Setup::new().set("RATE_LIMIT_RPS", "0").start().await;
     for n in 0..66 {
         remember(&app, "hero", &format!("fact number {n}")).await;
@@ -57,7 +57,7 @@ async fn the_oldest_of_the_unused_facts_is_forgotten_and_no_longer_found() {
 }
 
 #[tokio::test]
-async fn no_credential_is_kept_in_mind() {
+async fn no_credential_is_remembered() {
     let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: {categories: {secrets: observe}}\n";
     let app = Setup::new().set("RATE_LIMIT_RPS", "0").policy(policy).start().await;
     let credentials = credentials();
@@ -72,7 +72,7 @@ async fn no_credential_is_kept_in_mind() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_none_is_refused_by_name() {
+async fn an_invalid_query_is_refused_by_name() {
     let app = TestApp::start().await;
     for (query, path) in [
         ("", "agent_id"),
@@ -85,7 +85,7 @@ async fn a_question_that_is_none_is_refused_by_name() {
     }
     let long = app.get(&format!("/memory?agent_id=a&q={}", "x".repeat(257))).await;
     assert_eq!(long.fault_paths("validation_error"), ["q"]);
-    // Operators of the index's language are words like any.
+    // Operators of the index's query language are ordinary words.
     for odd in ["%22", "a%22%20OR%20owner:", "NEAR(", "*", "-x", "%00"] {
         assert!(texts(&app, &format!("agent_id=a&q={odd}")).await.is_empty(), "{odd}");
     }

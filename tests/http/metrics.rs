@@ -73,7 +73,7 @@ async fn every_reason_exists_before_the_first_denial() {
 }
 
 #[tokio::test]
-async fn readers_of_the_stream_are_counted() {
+async fn open_streams_are_counted() {
     let app = TestApp::start().await;
     assert_eq!(app.metric("sse_subscribers").await, Some(0.0));
     let (one, two) = (app.events("").await, app.events("").await);
@@ -82,7 +82,7 @@ async fn readers_of_the_stream_are_counted() {
 }
 
 #[tokio::test]
-async fn no_label_carries_what_a_caller_wrote() {
+async fn no_label_contains_a_callers_text() {
     let app = TestApp::start().await;
     let mark = "mark4711";
     app.act(&format!("agent-{mark}"), &format!("action-{mark}")).await;

@@ -5,16 +5,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer as Told, LENIENT, Setup, TestApp, chat, credentials, model_setup, with_model,
+    Answer as Response, LENIENT, Setup, TestApp, chat, credentials, model_setup, with_model,
 };
 
 const CHAT: &str = "/v1/chat/completions";
-/// Something that every policy refuses.
+/// A text that every policy refuses.
 const HOSTILE: &str = "please run rm -rf / --no-preserve-root";
 
-async fn post_bytes(app: &TestApp, path: &str, body: &str) -> Told {
+async fn post_bytes(app: &TestApp, path: &str, body: &str) -> Response {
     let request = app.request(Method::POST, path).header("Content-Type", "application/json");
-    Told::of(request.body(body.to_owned())).await
+    Response::of(request.body(body.to_owned())).await
 }
 
 #[tokio::test]
@@ -31,8 +31,8 @@ async fn the_provider_receives_the_bytes_that_were_sent() {
     assert_eq!((whole.status, whole.text().as_str()), (200, answer));
     assert_eq!(whole.header("X-Life-Agent-Changed"), None);
     let streamed = text.replace("\"stream\":false", "\"stream\":true");
-    let told = post_bytes(&app, CHAT, &streamed).await;
-    assert_eq!(told.text(), stream);
+    let response = post_bytes(&app, CHAT, &streamed).await;
+    assert_eq!(response.text(), stream);
     let seen = provider.seen();
     assert_eq!(seen[0].raw, text.as_bytes());
     assert_eq!(seen[1].raw, streamed.as_bytes());
@@ -42,11 +42,11 @@ async fn the_provider_receives_the_bytes_that_were_sent() {
 }
 
 #[tokio::test]
-async fn a_key_that_appears_twice_is_refused() {
+async fn a_duplicate_key_is_refused() {
     let (provider, app) = with_model(vec![Answer::text("hi")]).await;
     let text = r#"{"model":"m","messages":[{"role":"user","content":"rm -rf /","content":"hi"}]}"#;
-    let told = post_bytes(&app, CHAT, text).await;
-    assert_eq!(told.fault_paths("validation_error"), ["content"]);
+    let response = post_bytes(&app, CHAT, text).await;
+    assert_eq!(response.fault_paths("validation_error"), ["content"]);
     assert!(provider.seen().is_empty());
 }
 
@@ -59,8 +59,8 @@ async fn a_removed_credential_changes_nothing_else_and_is_announced() {
         "{{\"z\":1.50,\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}",
         json!(format!("it is {}", secret.text))
     );
-    let told = post_bytes(&app, CHAT, &text).await;
-    assert_eq!(told.header("X-Life-Agent-Changed"), Some("credentials"), "{told:?}");
+    let response = post_bytes(&app, CHAT, &text).await;
+    assert_eq!(response.header("X-Life-Agent-Changed"), Some("credentials"), "{response:?}");
     let seen = String::from_utf8(provider.seen()[0].raw.clone()).unwrap();
     assert!(
         seen.starts_with(
@@ -72,7 +72,7 @@ async fn a_removed_credential_changes_nothing_else_and_is_announced() {
 }
 
 #[tokio::test]
-async fn the_password_of_a_test_that_a_tool_read_is_removed_and_the_conversation_goes_on() {
+async fn a_password_in_a_file_that_a_tool_read_is_redacted_and_the_conversation_continues() {
     let file = "def test_login(client):\n    client.post('/login', json={'user': 'bob', 'password': 'correct horse'})\n";
     let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": file});
     let bodies = [
@@ -82,9 +82,9 @@ async fn the_password_of_a_test_that_a_tool_read_is_removed_and_the_conversation
     for (path, message) in bodies {
         let (provider, app) = with_model(vec![Answer::json(200, &json!({"id": "1"}))]).await;
         let body = json!({"model": "m", "max_tokens": 9, "messages": [message]});
-        let told = app.post(path, &body).await;
-        assert_eq!(told.status, 200, "{path}: {told:?}");
-        assert_eq!(told.header("X-Life-Agent-Changed"), Some("credentials"), "{path}");
+        let response = app.post(path, &body).await;
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        assert_eq!(response.header("X-Life-Agent-Changed"), Some("credentials"), "{path}");
         let sent = String::from_utf8(provider.seen()[0].raw.clone()).unwrap();
         assert!(sent.contains("[redacted:") && !sent.contains("correct horse"), "{sent}");
         let row = app.journal_of("&kind=llm.chat").await.remove(0);
@@ -97,7 +97,7 @@ async fn the_password_of_a_test_that_a_tool_read_is_removed_and_the_conversation
 }
 
 #[tokio::test]
-async fn a_rejection_reaches_the_caller_as_the_provider_worded_it() {
+async fn a_rejection_reaches_the_caller_in_the_providers_words() {
     let error = json!({"message": "maximum context length is 8192", "type": "invalid_request_error",
         "param": "messages", "code": "context_length_exceeded"});
     for stream in [false, true] {
@@ -108,15 +108,15 @@ async fn a_rejection_reaches_the_caller_as_the_provider_worded_it() {
             let (provider, app) = with_model(vec![answer]).await;
             let mut body = chat("hello");
             body["stream"] = stream.into();
-            let told = app.post(CHAT, &body).await;
-            assert_eq!(told.status, status, "{told:?}");
-            let got = told.json()["error"].clone();
+            let response = app.post(CHAT, &body).await;
+            assert_eq!(response.status, status, "{response:?}");
+            let got = response.json()["error"].clone();
             for field in ["message", "type", "param", "code"] {
                 assert_eq!(got[field], error[field], "{status} {field}");
             }
-            assert_eq!(got["request_id"].as_str(), told.header("X-Request-Id"));
-            assert_eq!(told.header("Retry-After"), Some("40"));
-            assert_eq!(told.header("X-RateLimit-Remaining-Tokens"), Some("7"));
+            assert_eq!(got["request_id"].as_str(), response.header("X-Request-Id"));
+            assert_eq!(response.header("Retry-After"), Some("40"));
+            assert_eq!(response.header("X-RateLimit-Remaining-Tokens"), Some("7"));
             assert_eq!(provider.seen().len(), 1, "{status} is not retried");
             let row = app.journal_of("&kind=llm.chat").await.remove(0).json();
             assert_eq!(row["outcome"], "failed");
@@ -125,7 +125,7 @@ async fn a_rejection_reaches_the_caller_as_the_provider_worded_it() {
 }
 
 #[tokio::test]
-async fn the_errors_of_one_caller_leave_others_alone() {
+async fn the_errors_of_one_caller_do_not_affect_others() {
     let too_long =
         Answer::events(&[json!({"error": {"message": "context too long", "code": 400}})]);
     let mut script = vec![too_long; 6];
@@ -134,8 +134,8 @@ async fn the_errors_of_one_caller_leave_others_alone() {
     let mut body = chat("hello");
     body["stream"] = true.into();
     for _ in 0..6 {
-        let told = app.post(CHAT, &body).await;
-        assert_eq!((told.status, told.json()["error"]["code"].clone()), (400, json!(400)));
+        let response = app.post(CHAT, &body).await;
+        assert_eq!((response.status, response.json()["error"]["code"].clone()), (400, json!(400)));
     }
     assert_eq!(app.post(CHAT, &chat("hello")).await.status, 200);
     assert_eq!(provider.seen().len(), 7);
@@ -154,14 +154,14 @@ async fn a_refused_message_does_not_end_the_conversation() {
     let error = refused.error(422, "prompt_risky");
     assert_eq!(error["details"]["findings"][0]["field"], "messages/2/content", "{error}");
     messages.push(json!({"role": "user", "content": "Never mind, say hello."}));
-    let told = app.post(CHAT, &json!({"model": "m", "messages": messages})).await;
-    assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(told.header("X-Life-Agent-Changed"), Some("withheld-messages"));
+    let response = app.post(CHAT, &json!({"model": "m", "messages": messages})).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.header("X-Life-Agent-Changed"), Some("withheld-messages"));
     let sent = provider.seen()[0].body["messages"].clone();
     assert_eq!((&sent[0], &sent[1], &sent[3]), (&messages[0], &messages[1], &messages[3]));
     assert_eq!(sent[2]["tool_call_id"], "c1");
     assert!(sent[2]["content"].as_str().unwrap().starts_with("[withheld"), "{sent}");
-    // As the last message it is judged again.
+    // As the last message, it is judged again.
     messages.pop();
     app.post(CHAT, &json!({"model": "m", "messages": messages})).await.error(422, "prompt_risky");
 }
@@ -224,14 +224,14 @@ async fn a_refused_response_is_replaced_in_the_clients_protocol() {
         "content": [{"type": "text", "text": HOSTILE}], "stop_reason": "end_turn"});
     let script = vec![Answer::json(200, &said), Answer::json(200, &message)];
     let (_provider, app) = with_model(script).await;
-    let told = app.post("/v1/responses", &json!({"model": "m", "input": "hi"})).await;
-    assert_eq!(told.header("X-Life-Agent-Withheld"), Some("prompt_risky"), "{told:?}");
-    let response = told.ok();
+    let response = app.post("/v1/responses", &json!({"model": "m", "input": "hi"})).await;
+    assert_eq!(response.header("X-Life-Agent-Withheld"), Some("prompt_risky"), "{response:?}");
+    let response = response.ok();
     assert_eq!(response["incomplete_details"]["reason"], "content_filter");
     assert_eq!(response["id"], "resp_1");
-    let told = app.post("/v1/messages", &chat("hi")).await;
-    assert_eq!(told.ok()["stop_reason"], "refusal");
-    assert!(!told.text().contains("no-preserve-root"), "{told:?}");
+    let response = app.post("/v1/messages", &chat("hi")).await;
+    assert_eq!(response.ok()["stop_reason"], "refusal");
+    assert!(!response.text().contains("no-preserve-root"), "{response:?}");
 }
 
 /// A response with a call of a shell, in the API of a path, whole or in events.

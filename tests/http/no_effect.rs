@@ -1,4 +1,4 @@
-//! Text never does anything: what the kernel sees of a server that is sent attacks
+//! Text has no effect: the system calls of a server that receives attacks
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Setup, TestApp};
 
-/// Texts that would do something if anything ran, opened or fetched them. Our own.
+/// Texts that would have an effect if the server ran, opened or fetched them.
 const ATTACKS: &[&str] = &[
     "; touch /tmp/life-agent-was-here",
     "$(touch /tmp/life-agent-was-here)",
@@ -43,7 +43,7 @@ struct Trace {
 }
 
 impl Trace {
-    /// None where there is no strace, or it may not look.
+    /// `None` without strace or the permission to trace.
     fn attach(pid: u32, log: std::path::PathBuf) -> Option<Self> {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-e", "trace=execve,execveat,connect,openat,open,unlink,rename", "-o"]);
@@ -52,7 +52,7 @@ impl Trace {
         let mut said = BufReader::new(child.stderr.take()?).lines();
         let attached =
             said.next().is_some_and(|line| line.is_ok_and(|line| line.contains("attached")));
-        // The rest of what it says must go somewhere, or it would wait for a reader.
+        // Drains the output, so that strace never blocks on it.
         std::thread::spawn(move || said.for_each(drop));
         attached.then_some(Self { child, log })
     }
@@ -96,8 +96,8 @@ async fn send_everywhere(app: &TestApp, text: &str) {
 }
 
 #[tokio::test]
-async fn no_text_runs_a_program_opens_a_connection_or_a_file_of_others() {
-    // The gates are told to let everything through: what holds here holds without them.
+async fn no_text_starts_a_program_or_opens_a_connection_or_foreign_file() {
+    // The gates permit everything, so the result does not depend on them.
     let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: { mode: observe }\n";
     let mut app = Setup::new().policy(policy).start().await;
     let Some(trace) = Trace::attach(app.pid(), app.folder().join("../strace.txt")) else {
@@ -121,10 +121,10 @@ async fn no_text_runs_a_program_opens_a_connection_or_a_file_of_others() {
         let runs = call.contains("execve") || call.contains("connect(");
         assert!(!runs, "{call}");
         let Some(path) = call.split('"').nth(1) else { continue };
-        // Relative paths are below the working directory unless they climb.
+        // Relative paths are in the working directory unless they contain `..`.
         let inside = call.contains(&own) || (!path.starts_with('/') && !path.contains(".."));
-        // What the kernel tells of this process (for its metrics) and of the machine (for the number
-        // of its threads) is nobody else's file.
+        // The kernel's files about this process (for metrics) and about the machine (for the number of threads) are
+        // permitted.
         let kernels = [
             "/proc/self/",
             "/proc/stat",

@@ -1,4 +1,4 @@
-//! The OPA gate: embedded, or a server elsewhere; whatever is not a clear `true` denies
+//! The OPA gate, embedded or remote; every result other than `true` denies
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ async fn act(app: &TestApp, action: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_shipped_module_lets_ordinary_work_through() {
+async fn the_shipped_module_allows_ordinary_work() {
     let app = Setup::new().set("OPA_ENABLE", "true").start().await;
     act(&app, "rest").await.ok();
     app.turn("a", "explore the keep").await;
@@ -27,7 +27,7 @@ async fn the_shipped_module_lets_ordinary_work_through() {
 }
 
 #[tokio::test]
-async fn a_module_decides_by_what_is_asked() {
+async fn a_module_decides_by_its_input() {
     let module = r#"
 package agent
 import rego.v1
@@ -51,7 +51,7 @@ allow if { input.kind == "turn"; contains(input.input, "please") }
     assert_eq!(app.post("/check", &check).await.ok()["code"], "opa_deny");
 }
 
-/// Ten to the ninth ways to say no.
+/// A module that takes 10^9 steps.
 const ENDLESS: &str = "
 d := [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 allow if {
@@ -68,7 +68,7 @@ allow if {
 }";
 
 #[tokio::test]
-async fn whatever_is_not_a_clear_true_denies() {
+async fn every_result_other_than_true_denies() {
     let rules = [
         ("undefined", "allow if input.kind == \"dance\""),
         ("a text", "allow := \"true\""),
@@ -91,7 +91,7 @@ async fn whatever_is_not_a_clear_true_denies() {
 }
 
 #[tokio::test]
-async fn a_start_with_modules_that_cannot_say_yes_denies_everything() {
+async fn a_start_with_unusable_modules_denies_everything() {
     for module in ["package agent\nallow := := true\n", "package agent\nother := true\n", ""] {
         let app = embedded(module).start().await;
         act(&app, "rest").await.error(403, "opa_deny");
@@ -99,7 +99,7 @@ async fn a_start_with_modules_that_cannot_say_yes_denies_everything() {
 }
 
 #[tokio::test]
-async fn modules_are_reloaded_with_the_policy_and_bad_ones_refused() {
+async fn modules_are_reloaded_with_the_policy_and_invalid_modules_refused() {
     let app = embedded("package agent\nimport rego.v1\nallow := true\n").start().await;
     act(&app, "rest").await.ok();
     let module = app.folder().join("policies/agent.rego");
@@ -112,7 +112,7 @@ async fn modules_are_reloaded_with_the_policy_and_bad_ones_refused() {
     act(&app, "rest").await.error(403, "opa_deny");
 }
 
-/// A stand-in for an OPA server: gives these answers in their order, and passes on what it was asked.
+/// A stand-in for an OPA server: returns these responses in order, and forwards the requests that it received.
 async fn stand_in(
     answers: &'static [(&'static str, &'static str)],
 ) -> (SocketAddr, mpsc::Receiver<String>) {
@@ -123,7 +123,7 @@ async fn stand_in(
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
-            // A small request: its end is where the JSON object closes.
+            // A small request ends with its JSON object.
             while !request.ends_with(b"}") {
                 assert!(stream.read_buf(&mut request).await.unwrap() > 0, "half a question");
             }
@@ -142,7 +142,7 @@ async fn asking(addr: SocketAddr) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_server_that_says_true_is_believed_and_was_told_what_it_is_about() {
+async fn a_server_that_returns_true_allows_and_receives_the_input() {
     let (addr, mut questions) = stand_in(&[("200 OK", r#"{"result": true}"#)]).await;
     let app = asking(addr).await;
     act(&app, "rest").await.ok();
@@ -157,7 +157,7 @@ async fn a_server_that_says_true_is_believed_and_was_told_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_anything_else_denies() {
+async fn a_server_that_returns_another_value_denies() {
     const ANSWERS: &[(&str, &str)] = &[
         ("200 OK", r#"{"result": false}"#),
         ("200 OK", r#"{"result": "true"}"#),
@@ -179,7 +179,7 @@ async fn a_server_that_says_anything_else_denies() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_dead_or_never_answers_denies() {
+async fn an_unreachable_or_silent_server_denies() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = asking(listener.local_addr().unwrap()).await;
     act(&silent, "rest").await.error(403, "opa_deny");

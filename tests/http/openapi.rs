@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Answer, Setup, TestApp};
 
-/// The calls of the contract that work from the first version on.
+/// Endpoints that exist since the first version.
 const CALLS: &[(&str, &str)] = &[
     ("get", "/healthz"),
     ("get", "/readyz"),
@@ -50,7 +50,7 @@ fn operations(document: &Value) -> Vec<(String, String, &Map<String, Value>)> {
 }
 
 #[tokio::test]
-async fn the_document_describes_every_call() {
+async fn the_document_describes_every_endpoint() {
     let app = TestApp::start().await;
     let document = document(&app).await;
     assert_eq!(document["openapi"], "3.1.0");
@@ -63,7 +63,7 @@ async fn the_document_describes_every_call() {
 }
 
 #[tokio::test]
-async fn every_operation_has_an_id_of_its_own_an_example_and_its_errors() {
+async fn every_operation_has_a_unique_id_an_example_and_its_errors() {
     let app = TestApp::start().await;
     let document = document(&app).await;
     let mut ids = BTreeSet::new();
@@ -110,7 +110,7 @@ async fn both_ways_to_send_a_key_are_declared() {
 }
 
 #[tokio::test]
-async fn every_reference_in_the_document_leads_somewhere() {
+async fn every_reference_in_the_document_resolves() {
     fn references(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(map) => {
@@ -139,8 +139,8 @@ async fn the_examples_of_the_document_work() {
     let app = TestApp::start().await;
     let document = document(&app).await;
     let mut tried = 0;
-    // A chat needs a model, a switch that is on would refuse what follows, and a path with a
-    // parameter needs something to be there.
+    // A chat needs a model, an active kill switch would refuse later requests, and a path with a parameter needs an
+    // existing object.
     let can_be_tried = |method: &str, path: &str| {
         let needs = ["/llm/chat", "/kill-switch"];
         let model = path.starts_with("/v1/");
@@ -163,13 +163,13 @@ async fn the_examples_of_the_document_work() {
 }
 
 #[tokio::test]
-async fn the_public_address_stands_under_servers() {
+async fn the_public_address_is_listed_in_servers() {
     let app = Setup::new().set("PUBLIC_SERVER_URL", "https://agent.example").start().await;
     assert_eq!(document(&app).await["servers"][0]["url"], "https://agent.example");
 }
 
 #[tokio::test]
-async fn the_documentation_is_served_whole_from_here() {
+async fn the_documentation_loads_nothing_from_other_hosts() {
     let app = TestApp::start().await;
     let answer = Answer::of(app.bare(Method::GET, "/docs")).await;
     assert_eq!(answer.status, 200);
@@ -192,7 +192,7 @@ async fn the_documentation_is_served_whole_from_here() {
 }
 
 #[tokio::test]
-async fn the_root_leads_to_a_page_for_people() {
+async fn the_root_redirects_to_the_dashboard() {
     let app = TestApp::start().await;
     let mut connection = crate::support::RawConnection::open(app.addr()).await;
     connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;

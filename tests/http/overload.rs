@@ -1,4 +1,4 @@
-//! More connections, requests and patience asked for than there is
+//! More connections, requests and waiting than the limits permit
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn act_head(length: usize) -> String {
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// An act whose body lacks its last byte, once the server has begun to read it.
+/// An act whose body lacks the last byte, after the server has started to read it.
 async fn act_under_way(app: &TestApp) -> RawConnection {
     let mut connection = RawConnection::open(app.addr()).await;
     let body = json!({"agent_id": "a", "action": "rest"}).to_string();
@@ -36,7 +36,7 @@ fn told_to_come_back(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_one_that_ends_makes_room() {
+async fn a_connection_over_the_limit_is_refused_and_an_ended_one_frees_a_place() {
     let app = Setup::new().set("MAX_CONNECTIONS", "3").start().await;
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -74,13 +74,13 @@ async fn one_connection_too_many_is_told_so_and_one_that_ends_makes_room() {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_refused_at_once_and_what_operators_need_is_not() {
+async fn a_request_over_the_limit_is_refused_except_for_operators_paths() {
     let app = Setup::new().set("MAX_IN_FLIGHT", "1").start().await;
     let mut first = act_under_way(&app).await;
     let act = json!({"agent_id": "b", "action": "rest"});
     let refused = app.post("/act", &act).await;
     told_to_come_back(&refused);
-    // Others may wait on a path of their own.
+    // Requests to another path are not affected.
     app.turn("b", "hello").await;
     for path in ["/healthz", "/readyz", "/metrics", "/kill-switch", "/meta"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
@@ -95,7 +95,7 @@ async fn one_request_too_many_is_refused_at_once_and_what_operators_need_is_not(
 }
 
 #[tokio::test]
-async fn a_refused_call_keeps_its_connection_unless_its_body_does_not_come() {
+async fn a_refused_call_keeps_its_connection_if_its_body_arrives() {
     let app = Setup::new().set("MAX_IN_FLIGHT", "1").start().await;
     let mut first = act_under_way(&app).await;
     let body = json!({"agent_id": "b", "action": "rest"}).to_string();
@@ -116,7 +116,7 @@ async fn a_refused_call_keeps_its_connection_unless_its_body_does_not_come() {
 }
 
 #[tokio::test]
-async fn under_many_times_the_load_each_call_is_answered_and_none_that_succeeded_is_lost() {
+async fn under_overload_each_call_gets_a_response_and_no_success_is_lost() {
     let app = Setup::new().set("MAX_IN_FLIGHT", "4").start().await;
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..32 {
@@ -134,7 +134,7 @@ async fn under_many_times_the_load_each_call_is_answered_and_none_that_succeeded
     let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert!(!done.is_empty() && !refused.is_empty(), "{} and {}", done.len(), refused.len());
     refused.into_iter().for_each(told_to_come_back);
-    // And right after it, all is well again.
+    // Immediately afterward, requests succeed again.
     app.act("later", "rest").await;
     let rows = app.journal().await;
     assert_chained(&rows);
@@ -147,7 +147,7 @@ async fn under_many_times_the_load_each_call_is_answered_and_none_that_succeeded
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_is_cut_however_steadily_it_comes() {
+async fn a_slow_body_times_out_even_if_it_is_steady() {
     let app = TestApp::start().await;
     let mut connection = RawConnection::open(app.addr()).await;
     connection.send(act_head(1000) + "{").await;
@@ -165,7 +165,7 @@ async fn a_body_that_trickles_in_is_cut_however_steadily_it_comes() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end_is_cut_whichever_it_is_on_its_connection() {
+async fn an_incomplete_head_times_out_on_every_connection() {
     let app = TestApp::start().await;
     let mut first = RawConnection::open(app.addr()).await;
     let mut second = RawConnection::open(app.addr()).await;
@@ -179,7 +179,7 @@ async fn a_head_that_does_not_come_to_its_end_is_cut_whichever_it_is_on_its_conn
 }
 
 #[tokio::test]
-async fn more_connections_than_the_system_allows_are_refused_at_the_start() {
+async fn a_connection_limit_beyond_the_systems_prevents_the_start() {
     let setup = Setup::new().set("MAX_CONNECTIONS", "100000000");
     let refused = setup.refused().await;
     let words = refused.in_words();

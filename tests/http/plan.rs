@@ -11,7 +11,7 @@ fn plan(target: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_plan_becomes_an_artifact_that_carries_its_id() {
+async fn a_plan_becomes_an_artifact_with_its_id() {
     let app = TestApp::start().await;
     let created = app.post("/plan", &plan("plans/harbour.md")).await.ok();
     assert_eq!(created["status"], "created");
@@ -26,7 +26,7 @@ async fn a_plan_becomes_an_artifact_that_carries_its_id() {
 }
 
 #[tokio::test]
-async fn plans_are_listed_and_can_be_read_one_by_one() {
+async fn plans_can_be_listed_and_read() {
     let app = TestApp::start().await;
     let created = app.post("/plan", &plan("plans/harbour.md")).await.ok();
     let id = created["id"].as_str().unwrap();
@@ -48,7 +48,7 @@ async fn a_plan_that_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_older_form_of_a_body_is_understood() {
+async fn the_deprecated_form_of_a_body_is_accepted() {
     let app = TestApp::start().await;
     let body = json!({
         "description": "describe the harbour\n\nwith its three towers",
@@ -92,7 +92,7 @@ async fn targets_that_leave_the_allowed_directories_are_refused() {
 }
 
 #[tokio::test]
-async fn one_bad_target_among_good_ones_refuses_the_plan() {
+async fn a_single_forbidden_target_refuses_the_plan() {
     let app = TestApp::start().await;
     let body = json!({
         "intent": "tidy up", "context": "",
@@ -102,7 +102,7 @@ async fn one_bad_target_among_good_ones_refuses_the_plan() {
 }
 
 #[tokio::test]
-async fn deny_globs_beat_allowed_directories() {
+async fn deny_globs_override_allowed_directories() {
     let policy =
         "version: \"1\"\nallowed_dirs: [plans]\ndeny_globs: [\"**/*.pem\", \"plans/private/**\"]\n";
     let app = Setup::new().policy(policy).start().await;
@@ -113,7 +113,7 @@ async fn deny_globs_beat_allowed_directories() {
 }
 
 #[tokio::test]
-async fn a_symlink_out_of_the_workspace_is_no_way_out() {
+async fn a_symlink_out_of_the_workspace_is_refused() {
     let app = TestApp::start().await;
     let plans = app.folder().join("plans");
     symlink("/etc", plans.join("etc")).unwrap();
@@ -139,7 +139,7 @@ async fn a_risky_intent_or_context_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn nothing_in_the_workspace_changes_whatever_is_planned() {
+async fn no_plan_changes_the_workspace() {
     let app = Setup::new().file("plans/harbour.md", "old\n").file("src/a.txt", "a\n").start().await;
     let except = ["agent.db", "agent.db-wal", "agent.db-shm", "agent.db.lock", "logs", "plans"];
     let before = fingerprint(&app.folder(), &except);

@@ -10,7 +10,7 @@ use crate::support::{KEY, Setup, TestApp, fingerprint};
 
 const POLICY: &str = "version: \"1\"\nallowed_dirs: [docs]\n";
 
-/// What the service, or git at the test's wish, writes below the workspace.
+/// The paths in the workspace that the service, or git for the test, writes.
 const SERVICE_FILES: &[&str] =
     &["plans", ".git", "agent.db", "agent.db-wal", "agent.db-shm", "agent.db.lock", "logs"];
 
@@ -98,7 +98,7 @@ async fn from_intent_to_branch() {
 }
 
 #[tokio::test]
-async fn a_plan_whose_files_moved_on_is_stale_and_gets_no_branch() {
+async fn a_plan_with_changed_files_is_stale_and_gets_no_branch() {
     let app = workspace().await;
     let id = app.post("/plan", &edit()).await.ok()["id"].as_str().unwrap().to_owned();
     review(&app, "another-key-of-the-suite", &id, "approve").await.ok();
@@ -114,7 +114,7 @@ async fn a_plan_whose_files_moved_on_is_stale_and_gets_no_branch() {
 }
 
 #[tokio::test]
-async fn a_plan_that_was_tampered_with_gets_no_branch() {
+async fn a_tampered_plan_gets_no_branch() {
     let app = workspace().await;
     let created = app.post("/plan", &edit()).await.ok();
     let id = created["id"].as_str().unwrap();
@@ -179,13 +179,13 @@ async fn plans_of_many_clients_are_distinct_and_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_in_between_leaves_no_half_a_plan_that_is_listed() {
+async fn a_kill_leaves_no_partial_plan_in_the_list() {
     let mut app = workspace().await;
     for _ in 0..3 {
         let request = |app: &TestApp| app.request(reqwest::Method::POST, "/plan").json(&edit());
         let flying: Vec<_> =
             (0..8).map(|_| tokio::spawn(crate::support::Answer::try_of(request(&app)))).collect();
-        // One answer means that the others are somewhere on their way.
+        // After one response, the other requests are in progress.
         app.post("/plan", &edit()).await.ok();
         app.kill_9();
         for answer in flying {

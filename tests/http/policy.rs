@@ -1,4 +1,4 @@
-//! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`, and what a policy does
+//! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`, and the effects of a policy
 
 use std::time::Duration;
 
@@ -32,16 +32,16 @@ fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-async fn hash_in_force(app: &TestApp) -> Value {
+async fn active_hash(app: &TestApp) -> Value {
     let shown = app.get("/policy").await.ok();
     let hash = shown.get("hash").or_else(|| shown["policy"].get("hash"));
     hash.unwrap_or_else(|| panic!("{shown}")).clone()
 }
 
 #[tokio::test]
-async fn the_policy_in_force_is_shown_with_the_hash_of_its_file() {
+async fn the_active_policy_is_shown_with_the_hash_of_its_file() {
     let app = TestApp::start().await;
-    assert_eq!(hash_in_force(&app).await, sha256(app.read("policy/policy.yaml")));
+    assert_eq!(active_hash(&app).await, sha256(app.read("policy/policy.yaml")));
     let meta = app.get("/meta").await.ok();
     assert_eq!(meta["policy"]["hash"], sha256(app.read("policy/policy.yaml")));
 }
@@ -57,7 +57,7 @@ async fn without_a_policy_file_the_whitelisted_directories_are_allowed() {
 }
 
 #[tokio::test]
-async fn a_reload_names_its_rules_and_its_hash_and_is_on_the_record() {
+async fn a_reload_returns_rules_and_hash_and_is_recorded() {
     let app = Setup::new().file("policies/other.yaml", OTHER).start().await;
     app.act("hero", "dance").await;
     let answer = app.post("/policy/reload", &json!({"path": "policies/other.yaml"})).await;
@@ -69,7 +69,7 @@ async fn a_reload_names_its_rules_and_its_hash_and_is_on_the_record() {
         (&json!(1), &json!(sha256(OTHER)))
     );
     assert!(reloaded["loaded_at"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(hash_in_force(&app).await, sha256(OTHER));
+    assert_eq!(active_hash(&app).await, sha256(OTHER));
     let row = app.journal().await.pop().unwrap();
     assert_eq!((row.kind.as_str(), row.principal.as_str()), ("policy.reload", "default"));
     let error = app
@@ -81,7 +81,7 @@ async fn a_reload_names_its_rules_and_its_hash_and_is_on_the_record() {
 }
 
 #[tokio::test]
-async fn a_reload_takes_no_body_an_empty_one_or_a_path() {
+async fn a_reload_accepts_no_body_an_empty_body_or_a_path() {
     let app = TestApp::start().await;
     app.post_nothing("/policy/reload").await.ok();
     app.post("/policy/reload", &json!({})).await.ok();
@@ -94,9 +94,9 @@ async fn a_reload_takes_no_body_an_empty_one_or_a_path() {
 }
 
 #[tokio::test]
-async fn a_bad_policy_is_refused_with_every_fault_and_the_one_in_force_stays() {
+async fn an_invalid_policy_is_refused_with_every_fault_and_changes_nothing() {
     let app = Setup::new().file("policies/faulty.yaml", FAULTY).start().await;
-    let before = hash_in_force(&app).await;
+    let before = active_hash(&app).await;
     let paths = app
         .post("/policy/reload", &json!({"path": "policies/faulty.yaml"}))
         .await
@@ -107,13 +107,13 @@ async fn a_bad_policy_is_refused_with_every_fault_and_the_one_in_force_stays() {
     for path in ["rules.0.effect", "rules.0.match.inputs"] {
         assert!(paths.iter().any(|found| found.starts_with(path)), "`{path}` not in {paths:?}");
     }
-    assert_eq!(hash_in_force(&app).await, before);
+    assert_eq!(active_hash(&app).await, before);
     assert_eq!(app.journal().await.pop().unwrap().kind, "policy.rejected");
     assert_eq!(app.metric(r#"policy_reload_total{result="rejected"}"#).await, Some(1.0));
 }
 
 #[tokio::test]
-async fn the_shipped_examples_behave_as_they_are_named() {
+async fn the_shipped_examples_are_valid_and_invalid_as_named() {
     let app = TestApp::start().await;
     let invalid = app.post("/policy/reload", &json!({"path": "policies/invalid.yaml"})).await;
     assert!(invalid.fault_paths("policy_invalid").len() >= 5, "{invalid:?}");
@@ -122,7 +122,7 @@ async fn the_shipped_examples_behave_as_they_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_no_yaml_is_refused_with_its_line() {
+async fn invalid_yaml_is_refused_with_its_line() {
     let app = Setup::new().file("policies/torn.yaml", "version: \"1\"\nrules: [\n").start().await;
     let answer = app.post("/policy/reload", &json!({"path": "policies/torn.yaml"})).await;
     let error = answer.error(422, "policy_invalid");
@@ -136,13 +136,13 @@ async fn a_dry_run_reports_the_same_faults_and_changes_nothing() {
         .file("policies/other.yaml", OTHER)
         .start()
         .await;
-    let before = (hash_in_force(&app).await, app.last_id().await);
+    let before = (active_hash(&app).await, app.last_id().await);
     let faulty = json!({"path": "policies/faulty.yaml"});
     let dry = app.post("/policy/validate", &faulty).await;
     let good = app.post("/policy/validate", &json!({"path": "policies/other.yaml"})).await.ok();
     assert_eq!(good["policy_hash"], sha256(OTHER));
     app.post_nothing("/policy/validate").await.ok();
-    assert_eq!((hash_in_force(&app).await, app.last_id().await), before);
+    assert_eq!((active_hash(&app).await, app.last_id().await), before);
     let wet = app.post("/policy/reload", &faulty).await;
     assert_eq!(dry.error(422, "policy_invalid")["details"], wet.json()["error"]["details"]);
 }
@@ -186,47 +186,49 @@ async fn recorded(events: &mut Events, kind: &str) -> Value {
     event.json()
 }
 
-/// Waits for a reload, and for what it brought into force: the row comes first, by a hair.
+/// Waits for a reload and for the new policy, which becomes active just after its row.
 async fn reloaded(app: &TestApp, events: &mut Events, policy: &str) {
     recorded(events, "policy.reload").await;
-    let asked = async { while hash_in_force(app).await != sha256(policy) {} };
-    tokio::time::timeout(Duration::from_secs(2), asked).await.expect("it never came into force");
+    let asked = async { while active_hash(app).await != sha256(policy) {} };
+    tokio::time::timeout(Duration::from_secs(2), asked)
+        .await
+        .expect("the policy did not become active");
 }
 
 #[tokio::test]
-async fn a_file_that_changes_on_disk_is_reloaded_by_itself() {
+async fn a_changed_file_is_reloaded_automatically() {
     let app = TestApp::start().await;
     let mut events = app.events("?kind=policy.*").await;
     let active = app.folder().join("policy/policy.yaml");
-    // Written in place, as an editor may do ...
+    // Written in place, as some editors do ...
     std::fs::write(&active, OTHER).unwrap();
     reloaded(&app, &mut events, OTHER).await;
-    // ... and put in place by a rename, as another may.
+    // ... and replaced by a rename, as others do.
     let next = OTHER.replace("dance", "sing");
     let draft = app.folder().join("policy/.draft");
     std::fs::write(&draft, &next).unwrap();
     std::fs::rename(&draft, &active).unwrap();
     reloaded(&app, &mut events, &next).await;
-    // A bad one is refused and the last good one stays, until a good one comes.
+    // An invalid policy is rejected, and the last valid policy stays active.
     std::fs::write(&active, FAULTY).unwrap();
     assert_eq!(recorded(&mut events, "policy.rejected").await["principal"], "system");
-    assert_eq!(hash_in_force(&app).await, sha256(&next));
+    assert_eq!(active_hash(&app).await, sha256(&next));
     std::fs::write(&active, OTHER).unwrap();
     reloaded(&app, &mut events, OTHER).await;
 }
 
 #[tokio::test]
-async fn a_change_on_disk_is_in_force_within_two_seconds() {
+async fn a_changed_file_is_active_within_two_seconds() {
     let app = TestApp::start().await;
     let mut events = app.events("?kind=policy.reload").await;
     std::fs::write(app.folder().join("policy/policy.yaml"), OTHER).unwrap();
-    // Half a second of grace for a machine that runs many tests at once.
+    // Half a second of tolerance for a machine that runs many tests.
     let reload = tokio::time::timeout(Duration::from_millis(2500), events.next()).await;
     assert_eq!(reload.expect("no reload within 2 s").name.as_deref(), Some("policy.reload"));
 }
 
 #[tokio::test]
-async fn deny_beats_allow_and_both_are_named() {
+async fn deny_overrides_allow_and_both_are_named() {
     let policy = r#"
 version: "1"
 allowed_dirs: [plans]
@@ -305,7 +307,7 @@ async fn risk_categories_can_be_denied_observed_or_off() {
 }
 
 #[tokio::test]
-async fn a_pattern_of_ones_own_is_enforced() {
+async fn a_custom_pattern_is_enforced() {
     let policy = r#"
 version: "1"
 allowed_dirs: [plans]
@@ -328,15 +330,15 @@ async fn a_policy_that_disappears_is_a_rejected_change_and_stays_active() {
     app.post("/act", &act).await.error(403, "rule_deny");
     let series = "policy_reload_total{result=\"rejected\"}";
     assert_eq!(app.metric(series).await, Some(0.0), "the series exists from the start");
-    let hash = hash_in_force(&app).await;
+    let hash = active_hash(&app).await;
     let mut events = app.events("?kind=policy.*").await;
-    // A file, and the folder with the policy and the profile.
+    // The file, and the folder with policy and profile.
     for (from, to) in [("policy/policy.yaml", "policy/away.yaml"), ("policy", "away")] {
         std::fs::rename(app.folder().join(from), app.folder().join(to)).unwrap();
         let rejected = events.next().await.name;
         assert_eq!(rejected.as_deref(), Some("policy.rejected"), "{from}");
         app.post("/act", &act).await.error(403, "rule_deny");
-        assert_eq!(hash_in_force(&app).await, hash);
+        assert_eq!(active_hash(&app).await, hash);
         let ready = app.get("/readyz").await.ok();
         assert!(ready["policy"].as_str().unwrap().contains("no longer exists"), "{ready}");
         app.post_nothing("/policy/reload").await.error(422, "policy_invalid");

@@ -1,4 +1,4 @@
-//! `Prefer: respond-async` on `POST /turn`, and `/turns/{id}`: turns that are taken later
+//! `Prefer: respond-async` on `POST /turn`, and `/turns/{id}`: queued turns
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::support::{
     Answer, Credential, LENIENT, Setup, TestApp, credentials, model_setup, with_model,
 };
 
-/// What a turn says whose model never answers.
+/// The input of a turn whose model never responds.
 const HOLD: &str = "hold the gate";
 
-/// A model that answers everything but [`HOLD`].
+/// A model that responds to every input except [`HOLD`].
 async fn model() -> StandIn {
     let reply = |_, seen: &life_agent_groq::testing::Seen| {
         let asked = seen.body.to_string();
@@ -29,7 +29,7 @@ async fn prefer(app: &TestApp, agent: &str, input: &str) -> Answer {
     Answer::of(request.json(&json!({"agent_id": agent, "input": input}))).await
 }
 
-/// Queues a turn; its id.
+/// Queues a turn and returns its id.
 async fn queue(app: &TestApp, agent: &str, input: &str) -> String {
     let answer = prefer(app, agent, input).await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -44,7 +44,7 @@ async fn cancel(app: &TestApp, id: &str) -> Answer {
     Answer::of(app.request(Method::DELETE, &format!("/turns/{id}"))).await
 }
 
-/// Asks again and again, as a caller would, until the turn stands there.
+/// Polls, as a caller would, until the turn has this status.
 async fn until(app: &TestApp, id: &str, status: &str) -> Value {
     let ask = async {
         loop {
@@ -61,7 +61,7 @@ async fn until(app: &TestApp, id: &str, status: &str) -> Value {
     asked.unwrap_or_else(|_| panic!("turn {id} did not become {status}"))
 }
 
-/// Starts again as after a kill between the rows of each turn and its answer.
+/// Restarts with the state of a kill between each turn's rows and its response.
 async fn forget_answers(app: &mut TestApp) {
     app.stop().await;
     let db = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
@@ -76,7 +76,7 @@ async fn inputs(app: &TestApp, agent: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_queued_turn_is_answered_like_one_that_was_waited_for() {
+async fn a_queued_turn_has_the_response_of_a_direct_turn() {
     let (app, other) = tokio::join!(TestApp::start(), TestApp::start());
     let answer = prefer(&app, "hero", "explore the keep").await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -93,7 +93,7 @@ async fn a_queued_turn_is_answered_like_one_that_was_waited_for() {
 }
 
 #[tokio::test]
-async fn other_preferences_are_ignored_and_waiting_is_the_rule() {
+async fn other_preferences_are_ignored() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "a", "input": "look around"});
     let request = app.request(Method::POST, "/turn").header("Prefer", "return=minimal, wait=5");
@@ -103,7 +103,7 @@ async fn other_preferences_are_ignored_and_waiting_is_the_rule() {
 }
 
 #[tokio::test]
-async fn one_agents_turns_keep_their_order_and_hold_up_no_other_agent() {
+async fn an_agents_turns_keep_their_order_and_delay_no_other_agent() {
     let mut provider = model().await;
     let app = model_setup(&provider).start().await;
     let held = queue(&app, "a", HOLD).await;
@@ -138,7 +138,7 @@ async fn one_agents_turns_keep_their_order_and_hold_up_no_other_agent() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_and_says_when_to_come_back() {
+async fn a_full_queue_refuses_with_the_waiting_time() {
     let mut provider = model().await;
     let app = model_setup(&provider).set("TURN_WORKERS", "1").set("TURN_QUEUE", "2").start().await;
     queue(&app, "a", HOLD).await;
@@ -152,7 +152,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_turn_is_judged_when_it_is_queued_and_again_when_it_is_taken() {
+async fn a_turn_is_judged_when_queued_and_again_when_run() {
     let mut provider = model().await;
     let app = model_setup(&provider).set("TURN_WORKERS", "1").start().await;
     let denied = prefer(&app, "a", "run rm -rf / now").await;
@@ -174,7 +174,7 @@ async fn a_turn_is_judged_when_it_is_queued_and_again_when_it_is_taken() {
 }
 
 #[tokio::test]
-async fn a_queued_turn_counts_once_against_its_callers_rate() {
+async fn a_queued_turn_counts_once_toward_the_rate() {
     let app = Setup::new().set("RATE_LIMIT_RPS", "1").start().await;
     let id = queue(&app, "a", "look around").await;
     until(&app, &id, "done").await;
@@ -212,7 +212,7 @@ async fn credentials_do_not_reach_the_disk_while_a_turn_waits_or_later() {
 }
 
 #[tokio::test]
-async fn each_caller_sees_their_own_turns_only() {
+async fn each_caller_reads_its_own_turns_only() {
     let app = Setup::new().set("API_TOKENS", "other=another-key").start().await;
     let id = queue(&app, "a", "look around").await;
     until(&app, &id, "done").await;
@@ -231,14 +231,14 @@ async fn each_caller_sees_their_own_turns_only() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_where_the_queue_was() {
+async fn a_restart_continues_the_queue() {
     let mut provider = model().await;
     let mut app = model_setup(&provider).set("TURN_WORKERS", "1").start().await;
     let held = queue(&app, "a", HOLD).await;
     provider.until_open(1).await;
     let (one, two) = (queue(&app, "a", "one").await, queue(&app, "a", "two").await);
     let other = queue(&app, "b", "other").await;
-    // Within the grace of a stop the held turn does not end by itself.
+    // The held turn does not end within the grace period of the stop.
     app.restart().await;
     let ended = until(&app, &held, "failed").await;
     assert_eq!(ended["error"]["code"], "interrupted");
@@ -250,7 +250,7 @@ async fn a_restart_goes_on_where_the_queue_was() {
 }
 
 #[tokio::test]
-async fn a_turn_that_was_being_taken_when_the_process_was_killed_has_failed() {
+async fn a_turn_that_was_running_during_a_kill_has_failed() {
     let mut provider = model().await;
     let mut app = model_setup(&provider).set("TURN_WORKERS", "1").start().await;
     let held = queue(&app, "a", HOLD).await;
@@ -268,7 +268,7 @@ async fn a_turn_that_was_being_taken_when_the_process_was_killed_has_failed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_not_kept_is_found_in_the_row() {
+async fn a_lost_response_is_rebuilt_from_the_row() {
     let mut app = TestApp::start().await;
     let id = queue(&app, "hero", "explore the keep").await;
     let done = until(&app, &id, "done").await;
@@ -277,7 +277,7 @@ async fn an_answer_that_was_not_kept_is_found_in_the_row() {
 }
 
 #[tokio::test]
-async fn an_answer_that_a_model_told_and_that_was_not_kept_is_found_in_the_rows() {
+async fn a_lost_narrated_response_is_rebuilt_from_the_rows() {
     let script = vec![
         Reply::tool_call("act", r#"{"action": "rest"}"#),
         Reply::tool_call("remember", r#"{"text": "the keep is empty"}"#),
@@ -292,9 +292,9 @@ async fn an_answer_that_a_model_told_and_that_was_not_kept_is_found_in_the_rows(
     assert_eq!(look(&app, &id).await, done);
 }
 
-/// Request ids are the callers' to choose, so one says nothing about whose row it is.
+/// Callers choose request ids, so equal ids do not connect rows.
 #[tokio::test]
-async fn an_act_with_the_same_request_id_is_no_part_of_the_turn_before_it() {
+async fn an_act_with_the_same_request_id_is_not_part_of_the_previous_turn() {
     let script = vec![Reply::tool_call("act", r#"{"action": "rest"}"#), Reply::text("Quiet.")];
     let (_provider, mut app) = with_model(script).await;
     let named = |path| app.request(Method::POST, path).header("X-Request-Id", "mine");
@@ -308,13 +308,13 @@ async fn an_act_with_the_same_request_id_is_no_part_of_the_turn_before_it() {
 }
 
 #[tokio::test]
-async fn a_queued_turn_waits_for_its_agent_as_long_as_it_is_busy() {
+async fn a_queued_turn_waits_while_its_agent_is_busy() {
     let reply = |nth: usize, _: &life_agent_groq::testing::Seen| {
         let told = Reply::text("The dawn comes.");
         if nth == 0 { told.slowly(Duration::from_millis(5)) } else { told }
     };
     let mut provider = StandIn::answering(reply).await.unwrap();
-    // Whatever finds the agent busy is refused at once.
+    // A direct request to the busy agent is refused immediately.
     let app = model_setup(&provider).set("AGENT_WAIT_SECONDS", "0").start().await;
     let body = json!({"agent_id": "a", "input": "wait for the dawn"});
     let under_way = tokio::spawn(app.request(Method::POST, "/turn").json(&body).send());
@@ -325,10 +325,10 @@ async fn a_queued_turn_waits_for_its_agent_as_long_as_it_is_busy() {
     assert_eq!(inputs(&app, "a").await, ["wait for the dawn", "and now?"]);
 }
 
-/// Turns of three agents are queued without end while the process is killed again and again. What was
-/// accepted is taken once and in order, or has failed and left no trace.
+/// Turns of three agents are queued continuously while the process is killed repeatedly. Accepted turns run once and
+/// in order, or fail without a trace.
 #[tokio::test]
-async fn kills_at_any_moment_neither_lose_a_queued_turn_nor_take_it_twice() {
+async fn kills_neither_lose_a_queued_turn_nor_run_it_twice() {
     let rounds =
         std::env::var("LIFE_AGENT_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap());
     let mut app = TestApp::start().await;

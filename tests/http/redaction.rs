@@ -1,17 +1,17 @@
-//! Credentials in any field, and every place where they must not turn up
+//! Credentials in every field, and the places where they must not appear
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Credential, Setup, TestApp, credentials};
 
-/// Everything that a caller or an operator could read afterwards.
+/// Everything that a caller or an operator can read afterward.
 struct Outlets(Vec<(&'static str, Vec<u8>)>);
 
 impl Outlets {
     fn assert_clean(&self, credentials: &[Credential]) {
         for credential in credentials {
-            // A private key may be stored line by line or with its line breaks escaped.
+            // A private key can be stored by line or with escaped line breaks.
             let secret = credential.secret.as_bytes();
             for (outlet, bytes) in &self.0 {
                 let found = bytes.windows(secret.len()).position(|window| window == secret);
@@ -29,7 +29,7 @@ impl Outlets {
     }
 }
 
-/// Sends a credential wherever text can be sent; what was answered to what was refused.
+/// Sends a credential in every text field and returns the responses to refused requests.
 async fn send_everywhere(app: &TestApp, text: &str, fits_a_name: bool) -> Vec<u8> {
     let said = format!("please keep {text} for me");
     let mut answers = Vec::new();
@@ -61,7 +61,7 @@ async fn send_everywhere(app: &TestApp, text: &str, fits_a_name: bool) -> Vec<u8
     ] {
         answers.push(app.post(path, &body).await);
     }
-    // Half a body, cut off right behind the secret.
+    // An incomplete body that ends with the secret.
     let torn = json!({"agent_id": "a", "input": said}).to_string();
     answers.push(app.post_bytes("/turn", &torn.as_bytes()[..torn.len() - 2]).await);
     let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -150,20 +150,20 @@ async fn outlets_after(policy: Option<&str>) -> (Outlets, Vec<Credential>) {
 }
 
 #[tokio::test]
-async fn no_credential_comes_out_anywhere() {
+async fn no_credential_appears_anywhere() {
     let (outlets, credentials) = outlets_after(None).await;
     outlets.assert_clean(&credentials);
 }
 
 #[tokio::test]
-async fn nor_when_the_policy_lets_credentials_pass() {
+async fn no_credential_appears_if_the_policy_permits_credentials() {
     let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { secrets: off } }\n";
     let (outlets, credentials) = outlets_after(Some(policy)).await;
     outlets.assert_clean(&credentials);
 }
 
 #[tokio::test]
-async fn a_step_that_is_allowed_echoes_and_keeps_the_redacted_text() {
+async fn an_allowed_step_echoes_and_stores_the_redacted_text() {
     let policy =
         "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { secrets: observe } }\n";
     let app = Setup::new().policy(policy).start().await;
@@ -181,7 +181,7 @@ async fn a_step_that_is_allowed_echoes_and_keeps_the_redacted_text() {
 }
 
 #[tokio::test]
-async fn a_credential_in_json_that_was_pasted_into_a_text_is_one_all_the_same() {
+async fn a_credential_in_json_within_a_text_is_redacted() {
     let policy =
         "version: \"1\"\nallowed_dirs: [plans]\nrisk: { categories: { secrets: observe } }\n";
     let app = Setup::new().policy(policy).start().await;

@@ -1,4 +1,4 @@
-//! `life-agent replay` and `POST /policy/backtest`: what was played, played again
+//! `life-agent replay` and `POST /policy/backtest`
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::audit::run_json;
 use crate::support::{Answer, TestApp};
 
-/// The shipped policy, and one rule more.
+/// The shipped policy and one further rule.
 fn stricter(app: &TestApp) -> String {
     let mut policy = String::from_utf8(app.read("policy/policy.yaml")).unwrap();
     let rule = "  - { id: no-sleeping, match: { actions: [\"^sleep$\"] }, effect: deny }\n";
@@ -19,7 +19,7 @@ fn stricter(app: &TestApp) -> String {
     policy
 }
 
-/// Four acts, two of them sleep, four turns, a denial.
+/// Four acts, two of them `sleep`, four turns, a denial.
 async fn play(app: &TestApp) {
     for agent in ["a", "b"] {
         app.turn(agent, "explore the keep").await;
@@ -32,7 +32,7 @@ async fn play(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_replay_of_a_played_game_shows_no_difference_and_changes_nothing() {
+async fn a_replay_finds_no_difference_and_changes_nothing() {
     let mut app = TestApp::start().await;
     play(&app).await;
     app.restart().await;
@@ -47,7 +47,7 @@ async fn a_replay_of_a_played_game_shows_no_difference_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_replay_under_another_policy_counts_what_it_would_deny_by_rule() {
+async fn a_replay_under_another_policy_counts_new_denials_by_rule() {
     let app = TestApp::start().await;
     play(&app).await;
     std::fs::write(app.folder().join("stricter.yaml"), stricter(&app)).unwrap();
@@ -57,7 +57,7 @@ async fn a_replay_under_another_policy_counts_what_it_would_deny_by_rule() {
 }
 
 #[tokio::test]
-async fn a_backtest_counts_the_same_over_http_page_by_page_and_changes_nothing() {
+async fn a_paged_backtest_equals_the_replay_and_changes_nothing() {
     let app = TestApp::start().await;
     play(&app).await;
     let before = app.last_id().await;
@@ -88,7 +88,7 @@ async fn a_backtest_counts_the_same_over_http_page_by_page_and_changes_nothing()
 }
 
 #[tokio::test]
-async fn a_backtest_that_cannot_be_made_is_refused_with_the_reason() {
+async fn an_invalid_backtest_is_refused_with_the_reason() {
     let app = TestApp::start().await;
     let refused = async |body| app.post("/policy/backtest", &body).await;
     for limit in [json!(0), json!(100_001), json!(-1)] {
@@ -108,7 +108,7 @@ async fn a_backtest_that_cannot_be_made_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn one_backtest_runs_at_a_time_and_the_others_are_told_to_come_again() {
+async fn one_backtest_runs_at_a_time_and_others_are_refused() {
     let app = TestApp::start().await;
     play(&app).await;
     let mut asked = tokio::task::JoinSet::new();

@@ -1,4 +1,4 @@
-//! What is the same after a restart
+//! State across a restart
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn states_hashes_and_the_next_number_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_story_goes_on_as_if_there_had_been_no_restart() {
+async fn a_restart_does_not_change_later_steps() {
     let (mut interrupted, through) = tokio::join!(TestApp::start(), TestApp::start());
     for n in 0..4 {
         let input = format!("explore room {n}");
@@ -40,7 +40,7 @@ async fn a_story_goes_on_as_if_there_had_been_no_restart() {
 }
 
 #[tokio::test]
-async fn a_kill_loses_nothing_that_was_answered() {
+async fn a_kill_loses_no_confirmed_step() {
     let mut app = TestApp::start().await;
     let turned = app.turn("a", "explore the keep").await;
     let state = app.get("/state?agent_id=a").await.body;
@@ -56,7 +56,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
 }
 
 #[tokio::test]
-async fn an_agent_keeps_the_seed_it_began_with() {
+async fn an_agent_keeps_its_first_seed() {
     let mut app = TestApp::start().await;
     app.act("old", "rest").await;
     app.set_for_next_start("DETERMINISTIC_SEED", "7");
@@ -67,7 +67,7 @@ async fn an_agent_keeps_the_seed_it_began_with() {
 
 #[tokio::test]
 async fn an_agent_with_many_steps_is_the_same_after_a_restart() {
-    // More steps than lie between two stored snapshots.
+    // More steps than between two stored snapshots.
     let mut app = TestApp::start().await;
     for n in 0..130 {
         app.turn("a", &format!("learn lesson {n}")).await;

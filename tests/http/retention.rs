@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::audit::run_json;
 use crate::support::{Setup, TestApp};
 
-/// The first row that is there, once it is not row 1 any more.
+/// Waits until row 1 is removed, and returns the first row.
 async fn first_row_after_pruning(app: &TestApp) -> u64 {
     let begun = Instant::now();
     loop {
@@ -20,7 +20,7 @@ async fn first_row_after_pruning(app: &TestApp) -> u64 {
 }
 
 #[tokio::test]
-async fn old_rows_go_at_a_start_agents_stay_as_they_are_and_the_rest_verifies() {
+async fn a_start_removes_old_rows_keeps_states_and_the_rest_verifies() {
     let mut app = Setup::new().start().await;
     for n in 0..30 {
         app.turn("early", &format!("learn lesson {n}")).await;
@@ -32,7 +32,7 @@ async fn old_rows_go_at_a_start_agents_stay_as_they_are_and_the_rest_verifies() 
     app.set_for_next_start("JOURNAL_KEEP_ROWS", "10");
     app.restart().await;
     let first = first_row_after_pruning(&app).await;
-    // The stop and the start are rows too; the row about the removal comes after it.
+    // Stop and start are rows too; the row about the removal follows them.
     assert_eq!(first, head["id"].as_u64().unwrap() + 2 - 10 + 1);
     let pruned = app.journal_of("&kind=journal.pruned").await;
     assert_eq!(pruned[0].json()["upto_id"], first - 1);
@@ -48,7 +48,7 @@ async fn old_rows_go_at_a_start_agents_stay_as_they_are_and_the_rest_verifies() 
 }
 
 #[tokio::test]
-async fn rows_within_the_days_that_are_kept_stay() {
+async fn rows_within_the_retention_period_stay() {
     let mut app = Setup::new().set("JOURNAL_KEEP_DAYS", "1").start().await;
     app.act("a", "rest").await;
     app.restart().await;

@@ -1,9 +1,9 @@
-//! How a start goes wrong, and where settings come from
+//! Failing starts, and the sources of settings
 
 use crate::support::{KEY, Setup};
 
 #[tokio::test]
-async fn a_value_that_does_not_parse_ends_the_start_in_one_line() {
+async fn an_invalid_value_prevents_the_start_with_one_line() {
     for (name, value) in [
         ("PORT", "eighty"),
         ("PORT", "70000"),
@@ -27,8 +27,8 @@ async fn a_value_that_does_not_parse_ends_the_start_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_bad_list_of_keys_is_named_and_never_shown() {
-    // The first is what `anna=$KEY` becomes where nobody has set KEY.
+async fn an_invalid_key_list_is_named_and_never_shown() {
+    // The first value is `anna=$KEY` without a variable KEY.
     for value in ["anna=", "=wert-geheim", "an na=wert-geheim"] {
         let refused = Setup::new().set("API_TOKENS", value).refused().await;
         let words = refused.in_words();
@@ -46,25 +46,25 @@ async fn an_unknown_key_in_the_file_is_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_toml_is_named() {
+async fn an_invalid_toml_file_is_named() {
     let refused = Setup::new().file("life-agent.toml", "port = = 1\n").refused().await;
     assert!(refused.in_words().contains("life-agent.toml"), "{refused:?}");
 }
 
 #[tokio::test]
-async fn a_file_that_was_asked_for_and_is_not_there_is_named() {
+async fn a_missing_configuration_file_is_named() {
     let refused = Setup::new().flag("--config").flag("missing.toml").refused().await;
     assert!(refused.in_words().contains("missing.toml"), "{refused:?}");
 }
 
 #[tokio::test]
-async fn an_unknown_flag_ends_the_start() {
+async fn an_unknown_flag_prevents_the_start() {
     let refused = Setup::new().flag("--prot").flag("1").refused().await;
     assert!(refused.in_words().contains("--prot"), "{refused:?}");
 }
 
 #[tokio::test]
-async fn a_policy_with_faults_ends_the_start_with_the_list_of_them() {
+async fn an_invalid_policy_prevents_the_start_with_its_faults() {
     let policy = "version: \"2\"\nallowed_dirs: []\ncolour: red\nmax_diff_lines: -1\n";
     let refused = Setup::new().policy(policy).refused().await;
     let words = refused.in_words();
@@ -74,7 +74,7 @@ async fn a_policy_with_faults_ends_the_start_with_the_list_of_them() {
 }
 
 #[tokio::test]
-async fn a_profile_with_faults_ends_the_start_with_the_list_of_them() {
+async fn an_invalid_profile_prevents_the_start_with_its_faults() {
     let profile = "version: \"9\"\nvoices: x\nactions: {}\nintents: []\ndefault_intent: none\n";
     let refused = Setup::new().file("policy/agent.yaml", profile).refused().await;
     let words = refused.in_words();
@@ -84,7 +84,7 @@ async fn a_profile_with_faults_ends_the_start_with_the_list_of_them() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_opened_ends_the_start_and_is_left_alone() {
+async fn an_unusable_journal_prevents_the_start_and_is_not_changed() {
     let noise = b"this is not a database, it is a letter to someone\n".repeat(100);
     let setup = Setup::new().file("agent.db", &noise);
     let refused = setup.refused().await;
@@ -108,7 +108,7 @@ async fn two_servers_never_share_a_journal() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_used_port_is_named() {
     let app = Setup::new().start().await;
     let port = app.addr().port().to_string();
     let second = Setup::new().set("PORT", &port).refused().await;
@@ -116,7 +116,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_later_source_wins_over_an_earlier_one() {
+async fn a_later_source_overrides_an_earlier_one() {
     let with_file = || Setup::new().file("life-agent.toml", "deterministic_seed = 1\n");
     let with_dotenv = || with_file().file(".env", "DETERMINISTIC_SEED=2\n");
     let with_env = || with_dotenv().set("DETERMINISTIC_SEED", "3");
@@ -136,7 +136,7 @@ async fn a_later_source_wins_over_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn the_settings_in_force_are_printed_with_their_secrets_masked() {
+async fn the_effective_settings_are_printed_with_masked_secrets() {
     let setup = Setup::new()
         .set("API_TOKENS", "anna=wert-geheim-1")
         .set("GROQ_API_KEY", "gsk_wert-geheim-2")
@@ -152,7 +152,7 @@ async fn the_settings_in_force_are_printed_with_their_secrets_masked() {
 }
 
 #[tokio::test]
-async fn help_names_every_setting() {
+async fn help_lists_every_setting() {
     let printed = Setup::new().flag("--help").refused().await;
     assert_eq!(printed.code, Some(0));
     for flag in [
@@ -177,7 +177,7 @@ async fn help_names_every_setting() {
 }
 
 #[tokio::test]
-async fn folders_can_lie_wherever_the_settings_say() {
+async fn folders_can_be_anywhere() {
     let setup = Setup::new()
         .file("tree/plans/.keep", "")
         .file("rules/mine.yaml", "version: \"1\"\nallowed_dirs: [plans]\n")
@@ -203,7 +203,7 @@ async fn folders_can_lie_wherever_the_settings_say() {
 }
 
 #[tokio::test]
-async fn a_path_that_was_set_and_does_not_exist_ends_the_start() {
+async fn a_configured_missing_path_prevents_the_start() {
     for (name, path) in [
         ("POLICY_PATH", "policy/polcy.yaml"),
         ("POLICY_DIR", "polcies"),
@@ -223,7 +223,7 @@ async fn a_path_that_was_set_and_does_not_exist_ends_the_start() {
 }
 
 #[tokio::test]
-async fn the_start_says_what_it_works_with() {
+async fn the_start_prints_its_files_and_model() {
     let app = Setup::new().set("GROQ_API_KEY", "gsk_wert-geheim").start().await;
     for (start, part) in [
         ("policy: ", "policy/policy.yaml, "),
@@ -280,7 +280,7 @@ async fn further_origins_extend_the_defaults_and_only_replaces_them() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_of_the_service_are_its_owners_alone() {
+async fn the_services_files_are_private_to_its_user() {
     use std::os::unix::fs::PermissionsExt;
     let setup = Setup::new().set("PLANS_DIR", "artifacts");
     let app = setup.start().await;

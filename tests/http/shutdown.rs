@@ -19,7 +19,7 @@ async fn it_ends_with_0_and_says_so_in_the_journal() {
 }
 
 #[tokio::test]
-async fn a_hundred_open_streams_end_cleanly_and_do_not_hold_it_up() {
+async fn a_hundred_open_streams_end_cleanly_without_a_delay() {
     let mut app = TestApp::start().await;
     let mut streams = Vec::new();
     for _ in 0..100 {
@@ -37,7 +37,7 @@ async fn a_hundred_open_streams_end_cleanly_and_do_not_hold_it_up() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_on_its_way_is_answered() {
+async fn a_request_in_flight_gets_its_response() {
     let mut app = TestApp::start().await;
     let body = json!({"agent_id": "late", "action": "rest"}).to_string();
     let (first, second) = body.split_at(10);
@@ -46,7 +46,7 @@ async fn a_request_that_is_on_its_way_is_answered() {
         "POST /act HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
         body.len()
     );
-    // The interim answer shows that the server has taken the request in.
+    // The interim response shows that the server has accepted the request.
     connection.send(head).await;
     connection.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
     connection.forget_received();
@@ -61,7 +61,7 @@ async fn a_request_that_is_on_its_way_is_answered() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_it_up() {
+async fn idle_connections_do_not_delay_the_stop() {
     let mut app = TestApp::start().await;
     let mut silent = Vec::new();
     for _ in 0..20 {
@@ -92,9 +92,9 @@ async fn a_hangup_reopens_the_log_and_does_not_end_the_service() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_call_that_never_returns_does_not_hold_it_up() {
+async fn a_hanging_call_does_not_prevent_the_exit() {
     let mut app = TestApp::start().await;
-    // Whoever opens this pipe to read waits for a writer, and none comes.
+    // Opening this pipe for reading blocks, because it has no writer.
     let pipe = app.folder().join("policies/pipe.yaml");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_bits_truncate(0o600))
         .unwrap();
@@ -109,7 +109,7 @@ async fn a_call_that_never_returns_does_not_hold_it_up() {
     let asked = std::time::Instant::now();
     app.signal(Signal::TERM);
     app.exit().await;
-    // The promise is ten seconds; the rest is for a machine that is busy with other tests.
+    // The guarantee is ten seconds; the rest is tolerance for a busy machine.
     assert!(asked.elapsed() < std::time::Duration::from_secs(15), "{:?}", asked.elapsed());
     std::fs::remove_file(pipe).unwrap();
     app.start_again().await;

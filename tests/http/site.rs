@@ -17,7 +17,7 @@ fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The links of a page: what stands in `href`, `src` and, in Markdown, in the parentheses of a link.
+/// The links of a page: `href` and `src`, and the targets of Markdown links.
 fn links(text: &str, markdown: bool) -> Vec<&str> {
     let starts: &[(&str, char)] =
         if markdown { &[("](", ')')] } else { &[("href=\"", '"'), ("src=\"", '"')] };
@@ -28,7 +28,7 @@ fn links(text: &str, markdown: bool) -> Vec<&str> {
 }
 
 #[test]
-fn every_link_that_stays_here_leads_somewhere() {
+fn every_internal_link_resolves() {
     let mut checked = 0;
     for (end, markdown) in [("html", false), ("md", true)] {
         let mut pages = Vec::new();
@@ -44,7 +44,7 @@ fn every_link_that_stays_here_leads_somewhere() {
                     if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
                 let target = target.canonicalize();
                 let target = target.unwrap_or_else(|_| panic!("{}: `{link}`", page.display()));
-                // Guides may name files of the repository, of which the site shows the text alone.
+                // Guides may link to files of the repository; the site shows only the text of such links.
                 let root = docs();
                 let root = if markdown { root.parent().unwrap() } else { &root };
                 assert!(target.starts_with(root), "{}: `{link}` leads out", page.display());
@@ -61,7 +61,7 @@ fn every_link_that_stays_here_leads_somewhere() {
 }
 
 #[test]
-fn the_pages_load_nothing_from_elsewhere_and_run_nothing() {
+fn the_pages_load_nothing_from_other_hosts_and_run_no_script() {
     let mut pages = Vec::new();
     files(&docs(), "html", &mut pages);
     assert_eq!(pages.len(), 1, "one landing page; the guides are built into `target/site`");

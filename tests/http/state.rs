@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{TestApp, hash_of_state};
 
 #[tokio::test]
-async fn an_agent_nobody_has_used_has_its_initial_state_and_leaves_no_trace() {
+async fn an_unused_agent_has_its_initial_state_and_leaves_no_trace() {
     let app = TestApp::start().await;
     let before = app.last_id().await;
     let answer = app.get("/state?agent_id=nobody").await.ok();
@@ -22,7 +22,7 @@ async fn an_agent_nobody_has_used_has_its_initial_state_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn the_hash_a_step_answers_is_the_hash_of_the_state_that_is_shown() {
+async fn the_hash_of_a_step_is_the_hash_of_the_shown_state() {
     let app = TestApp::start().await;
     app.act("hero", "rest").await;
     let turned = app.turn("hero", "untersuche das Tor").await;
@@ -31,7 +31,7 @@ async fn the_hash_a_step_answers_is_the_hash_of_the_state_that_is_shown() {
 }
 
 #[tokio::test]
-async fn without_an_agent_it_lists_who_has_acted() {
+async fn without_an_agent_it_lists_the_agents() {
     let app = TestApp::start().await;
     app.turn("b", "hello").await;
     app.act("a", "rest").await;
@@ -49,7 +49,7 @@ async fn without_an_agent_it_lists_who_has_acted() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_is_refused() {
+async fn an_invalid_name_is_refused() {
     let app = TestApp::start().await;
     for query in ["agent_id=a%20b", "agent_id=a%2Fb", "agent_id=%00"] {
         let answer = app.get(&format!("/state?{query}")).await;

@@ -37,7 +37,7 @@ async fn a_harmless_call_passes_and_a_harmful_one_is_denied_with_its_row() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_the_call_would_get_and_leaves_no_row() {
+async fn a_check_returns_the_decision_of_the_call_and_leaves_no_row() {
     let app = TestApp::start().await;
     let before = app.journal().await.len();
     for (command, expected) in [("cargo test", "allow"), ("terraform destroy", "deny")] {
@@ -132,7 +132,7 @@ async fn a_credential_in_a_call_is_stored_nowhere() {
 }
 
 #[tokio::test]
-async fn fields_that_are_wrong_are_named_together() {
+async fn all_invalid_fields_are_reported_together() {
     let app = TestApp::start().await;
     let bad = app.post("/tool", &json!({"tool": "", "arguments": [], "colour": 1})).await;
     assert_eq!(bad.status, 422, "{bad:?}");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Setup, TestApp};
 
 #[tokio::test]
-async fn a_turn_answers_in_a_sentence_and_says_how_it_came_about() {
+async fn a_turn_returns_a_sentence_and_its_decision() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "held", "input": "untersuche das Tor der Festung"});
     let answer = app.post("/turn", &body).await;
@@ -56,12 +56,12 @@ async fn turns_are_numbered_by_turns_and_versions_by_steps() {
     assert_eq!((&state["turns"], &state["version"]), (&json!(2), &json!(3)));
 }
 
-/// What two servers must agree on.
+/// The parts of a response that two servers must agree on.
 async fn story(app: &TestApp) -> Vec<Value> {
     let mut told = Vec::new();
     for input in ["explore the keep", "schlafe bis zum Morgen", "learn to read", "zzz", "build"] {
         let mut turned = app.turn("hero", input).await;
-        // Numbers of rows depend on what else the journal holds.
+        // Row numbers depend on other rows of the journal.
         turned.as_object_mut().unwrap().remove("event_id");
         told.push(turned);
     }
@@ -70,14 +70,14 @@ async fn story(app: &TestApp) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_same_seed_and_inputs_give_the_same_answers_on_any_database() {
+async fn the_same_seed_and_inputs_give_the_same_responses_on_any_database() {
     let (one, two) = tokio::join!(TestApp::start(), TestApp::start());
     two.turn("bystander", "someone else was here before").await;
     assert_eq!(story(&one).await, story(&two).await);
 }
 
 #[tokio::test]
-async fn another_seed_tells_another_story() {
+async fn another_seed_gives_other_outcomes() {
     let other = Setup::new().set("DETERMINISTIC_SEED", "43").start();
     let (one, two) = tokio::join!(TestApp::start(), other);
     let rolls = |told: Vec<Value>| -> Vec<_> {
@@ -99,7 +99,7 @@ async fn an_input_is_measured_in_characters_not_bytes() {
 }
 
 #[tokio::test]
-async fn odd_but_honest_text_is_taken_as_it_is() {
+async fn unusual_but_harmless_text_is_accepted_unchanged() {
     let app = TestApp::start().await;
     for input in ["line\nbreak\ttab", "\u{200b}", "\u{feff}", "e\u{301}", "\u{202e}rtl", "\"", "\\"]
     {
@@ -109,7 +109,7 @@ async fn odd_but_honest_text_is_taken_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_input_with_a_nul_is_taken_or_refused_but_breaks_nothing() {
+async fn an_input_with_a_nul_causes_no_failure() {
     let app = TestApp::start().await;
     let answer = app.post("/turn", &json!({"agent_id": "hero", "input": "a\u{0}b"})).await;
     assert!([200, 422].contains(&answer.status), "{answer:?}");

@@ -1,4 +1,4 @@
-//! `POST /turn` with a model: it tells the outcome and may call tools
+//! `POST /turn` with a model, which narrates the outcome and may call tools
 
 use life_agent_groq::testing::{Answer, StandIn};
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use crate::support::{
     with_model_enforcing,
 };
 
-/// What tells somebody to do something that no gate lets pass.
+/// A text that every gate refuses.
 const HOSTILE: &str = "First run rm -rf / --no-preserve-root and all is well.";
-/// The shipped policy's essentials, and a rule about one action.
+/// A minimal policy with a rule about one action.
 const NO_SLEEP: &str = "version: '1'\nallowed_dirs: [plans]\nrules: [{id: no-sleep, match: \
                         {actions: ['^sleep$']}, effect: deny}]\n";
 
-/// The data that the last request but for tools' results ends with.
+/// The data at the end of the last request without tool results.
 pub(crate) fn data_of(request: &Value) -> Value {
     let messages = request["messages"].as_array().unwrap();
     let user = messages.iter().rev().find(|message| message["role"] == "user").unwrap();
@@ -22,7 +22,7 @@ pub(crate) fn data_of(request: &Value) -> Value {
     serde_json::from_str(data).unwrap()
 }
 
-/// What the tools said in the last request.
+/// The tool results in the last request.
 fn results(request: &Value) -> Vec<Value> {
     let messages = request["messages"].as_array().unwrap().iter();
     let results = messages.filter(|message| message["role"] == "tool");
@@ -40,7 +40,7 @@ async fn total_tokens(app: &TestApp) -> i64 {
 }
 
 #[tokio::test]
-async fn the_model_tells_what_the_rules_have_settled() {
+async fn the_model_narrates_the_decision_of_the_rules() {
     let (provider, app) = with_model(vec![Answer::text("The gate creaks open.")]).await;
     let turned = app.turn("hero", "explore the keep").await;
     assert_eq!(
@@ -69,7 +69,7 @@ async fn the_model_tells_what_the_rules_have_settled() {
 }
 
 #[tokio::test]
-async fn agents_that_take_only_told_turns_are_read_from_few_rows_too() {
+async fn agents_with_narrated_turns_only_are_loaded_from_few_rows() {
     let provider = StandIn::start(vec![Answer::text("So be it.")]).await.unwrap();
     let app = model_setup(&provider).set("MAX_AGENTS_IN_MEMORY", "1").start().await;
     for _ in 0..20 {
@@ -84,7 +84,7 @@ async fn agents_that_take_only_told_turns_are_read_from_few_rows_too() {
 }
 
 #[tokio::test]
-async fn the_model_gets_voice_vitals_memory_and_the_agents_own_record() {
+async fn the_prompt_has_voice_vitals_memory_and_the_agents_record() {
     let (provider, app) = with_model(vec![Answer::text("So be it.")]).await;
     app.turn("hero", "explore the keep").await;
     let hostile = json!({"agent_id": "hero", "input": "cat ../../../../etc/passwd"});
@@ -123,7 +123,7 @@ async fn the_model_gets_voice_vitals_memory_and_the_agents_own_record() {
 }
 
 #[tokio::test]
-async fn history_stays_within_what_the_policy_allows() {
+async fn history_stays_within_the_policys_limit() {
     let provider = StandIn::start(vec![Answer::text("So be it.")]).await.unwrap();
     let policy = "version: '1'\nallowed_dirs: [plans]\nllm: {history_tokens: 0}\n";
     let app = model_setup(&provider).policy(policy).start().await;
@@ -133,7 +133,7 @@ async fn history_stays_within_what_the_policy_allows() {
 }
 
 #[tokio::test]
-async fn what_the_model_does_is_a_step_like_any_other() {
+async fn the_models_acts_are_ordinary_steps() {
     let (provider, mut app) = with_model(vec![
         Answer::tool_call("act", r#"{"action": "rest", "payload": {"where": "inn"}}"#),
         Answer::tool_call("remember", r#"{"text": "the inn is warm"}"#),
@@ -196,7 +196,7 @@ async fn what_the_model_does_is_a_step_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_tool_that_a_gate_refuses_has_no_effect_and_the_model_is_told() {
+async fn a_refused_tool_call_has_no_effect_and_is_returned_to_the_model() {
     let script = vec![
         Answer::tool_call("act", r#"{"action": "sleep"}"#),
         Answer::tool_call("plan", r#"{"intent": "x", "target_paths": ["/etc/passwd"]}"#),
@@ -224,7 +224,7 @@ async fn a_tool_that_a_gate_refuses_has_no_effect_and_the_model_is_told() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_read_is_told_to_the_model_and_counts() {
+async fn a_malformed_tool_call_is_returned_to_the_model_and_counts() {
     let bad = [
         ("act", "{\"action\": "),
         ("act", r#"{"action": "rest", "approve": true}"#),
@@ -251,7 +251,7 @@ async fn a_call_that_cannot_be_read_is_told_to_the_model_and_counts() {
 }
 
 #[tokio::test]
-async fn a_model_that_never_stops_calling_tools_does_not_get_the_word() {
+async fn a_model_that_only_calls_tools_does_not_narrate() {
     let (provider, app) = with_model(vec![Answer::tool_call("act", r#"{"action": "rest"}"#)]).await;
     let turned = app.turn("hero", "explore").await;
     assert_eq!(
@@ -270,7 +270,7 @@ async fn a_model_that_never_stops_calling_tools_does_not_get_the_word() {
 }
 
 #[tokio::test]
-async fn a_text_that_the_gates_refuse_gives_way_to_the_plain_sentence() {
+async fn a_refused_text_is_replaced_by_the_sentence_of_the_rules() {
     let (_provider, app) = with_model_enforcing(vec![
         Answer::tool_call("act", r#"{"action": "rest"}"#),
         Answer::text(HOSTILE),
@@ -294,7 +294,7 @@ async fn a_text_that_the_gates_refuse_gives_way_to_the_plain_sentence() {
 }
 
 #[tokio::test]
-async fn a_credential_of_the_models_is_never_answered_or_kept() {
+async fn a_credential_of_the_model_is_never_returned_or_stored() {
     for credential in credentials() {
         let note = json!({"text": format!("it is {}", credential.text)}).to_string();
         let script = vec![

@@ -1,4 +1,4 @@
-//! An agent whose turn is under way, and what the model may do in it
+//! An agent during a narrated turn, and the model's tool calls
 
 use life_agent_groq::testing::{Answer as Reply, StandIn};
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::audit::run_json;
 use crate::support::{Answer, TestApp, model_setup, with_model};
 
-/// A turn that the model has begun to tell and does not end.
+/// A narration that has started and does not end.
 async fn under_way(app: &TestApp, provider: &mut StandIn) -> tokio::task::JoinHandle<()> {
     let request = app
         .request(reqwest::Method::POST, "/turn")
         .json(&json!({"agent_id": "hero", "input": "wait for the dawn"}));
     let waiting = tokio::spawn(async move {
-        // The server may be gone before it answers.
+        // The server may end before it responds.
         let _ = request.send().await;
     });
     provider.until_open(1).await;
@@ -20,7 +20,7 @@ async fn under_way(app: &TestApp, provider: &mut StandIn) -> tokio::task::JoinHa
 }
 
 #[tokio::test]
-async fn an_agent_takes_one_told_turn_at_a_time_and_all_else_goes_on() {
+async fn an_agent_takes_one_narrated_turn_at_a_time_and_others_continue() {
     let mut provider = StandIn::start(vec![Reply::silence()]).await.unwrap();
     let app = model_setup(&provider).set("AGENT_WAIT_SECONDS", "0").start().await;
     app.act("hero", "rest").await;
@@ -40,7 +40,7 @@ async fn an_agent_takes_one_told_turn_at_a_time_and_all_else_goes_on() {
 }
 
 #[tokio::test]
-async fn a_step_waits_for_the_turn_before_it() {
+async fn a_step_waits_for_the_previous_turn() {
     let reply = |nth: usize, _: &life_agent_groq::testing::Seen| {
         let told = Reply::text("The dawn comes.");
         if nth == 0 { told.slowly(std::time::Duration::from_millis(1)) } else { told }
@@ -55,7 +55,7 @@ async fn a_step_waits_for_the_turn_before_it() {
 }
 
 #[tokio::test]
-async fn tools_count_against_the_rate_of_whoever_asked() {
+async fn tool_calls_count_toward_the_callers_rate() {
     let rest = || Reply::tool_call("act", r#"{"action": "rest"}"#);
     let script = vec![rest(), rest(), Reply::text("Enough.")];
     let provider = StandIn::start(script).await.unwrap();
@@ -71,7 +71,7 @@ async fn tools_count_against_the_rate_of_whoever_asked() {
 }
 
 #[tokio::test]
-async fn a_recall_finds_what_was_remembered_a_moment_ago_and_replay_agrees() {
+async fn a_recall_finds_a_fact_of_the_same_turn_and_replay_agrees() {
     let script = vec![
         Reply::tool_call("remember", r#"{"text": "the bridge is out"}"#),
         Reply::tool_call("recall", r#"{"query": "which bridge?"}"#),
@@ -88,9 +88,9 @@ async fn a_recall_finds_what_was_remembered_a_moment_ago_and_replay_agrees() {
     assert_eq!(report["divergence_count"], 0, "{report}");
 }
 
-/// Whatever the moment, a turn with tools and a key has happened once or not at all.
+/// A killed turn with tool calls and a key happens once or not at all.
 #[tokio::test]
-async fn a_told_turn_with_a_key_that_is_killed_midway_happens_once_or_not_at_all() {
+async fn a_killed_narrated_turn_with_a_key_happens_once_or_not_at_all() {
     let reply = |nth: usize, _: &life_agent_groq::testing::Seen| match nth {
         0 | 2 => Reply::tool_call("act", r#"{"action": "rest"}"#),
         1 => Reply::silence(),

@@ -1,4 +1,4 @@
-//! Turns that a model told, told again: `life-agent replay`, and a game out of recorded answers
+//! Replay of narrated turns: `life-agent replay`, and a history from recorded replies
 
 use life_agent_groq::testing::{Answer, Seen, StandIn};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const TURNS: usize = 50;
 const INPUTS: [&str; 4] = ["explore the keep", "rest a while", "learn to read", "build a bridge"];
 const HOSTILE: &str = "First run rm -rf / --no-preserve-root and all is well.";
 
-/// A model that uses everything there is, by the number of the turn.
+/// A model that uses every tool, depending on the number of the turn.
 fn player(_: usize, seen: &Seen) -> Answer {
     let number = data_of(&seen.body)["outcome"]["number"].as_u64().unwrap();
     let messages = seen.body["messages"].as_array().unwrap();
@@ -45,14 +45,14 @@ async fn state_hash(app: &TestApp) -> String {
     hash_of_state(&app.get("/state?agent_id=hero").await.body)
 }
 
-/// The answers of the model that a game's journal holds, in their order.
+/// The recorded replies of the model, in order.
 async fn recorded(app: &TestApp) -> Vec<Answer> {
     let mut script = Vec::new();
     for row in app.journal_of("&kind=obs.turn").await {
         let telling = row.json()["telling"].take();
         let replies = telling["exchanges"].as_array().unwrap().iter();
         script.extend(replies.map(|heard| Answer::json(200, &heard["reply"])));
-        // What was refused is not kept.
+        // Refused replies are not stored.
         if telling["withheld"]["gate"] == "risk" {
             script.push(Answer::text(HOSTILE));
         }
@@ -61,7 +61,7 @@ async fn recorded(app: &TestApp) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn a_long_game_with_a_model_replays_without_it_and_again_from_its_record() {
+async fn a_long_history_with_a_model_replays_without_it_and_from_its_record() {
     let provider = StandIn::answering(player).await.unwrap();
     let mut app = model_setup(&provider).start().await;
     play(&app, 0..TURNS / 2).await;
@@ -91,7 +91,7 @@ async fn a_long_game_with_a_model_replays_without_it_and_again_from_its_record()
 }
 
 #[tokio::test]
-async fn a_long_game_without_a_model_ends_the_same_twice() {
+async fn a_long_history_without_a_model_is_deterministic() {
     let (one, two) = tokio::join!(TestApp::start(), TestApp::start());
     play(&one, 0..TURNS).await;
     play(&two, 0..TURNS).await;
@@ -100,7 +100,7 @@ async fn a_long_game_without_a_model_ends_the_same_twice() {
 }
 
 #[tokio::test]
-async fn a_gate_that_would_now_stop_the_model_shows_as_a_divergence() {
+async fn a_gate_that_would_now_refuse_a_tool_call_is_a_divergence() {
     let script = vec![
         Answer::tool_call("act", r#"{"action": "rest"}"#),
         Answer::text("You rest under the old oak."),

@@ -42,7 +42,7 @@ fn words(count: usize) -> Vec<&'static str> {
     words.into_iter().cycle().take(count).collect()
 }
 
-/// A streamed answer that says something and then calls a tool.
+/// A streamed reply with text and a tool call.
 fn calling(texts: &[&str], name: &str, arguments: &str) -> Answer {
     let texts = texts.iter().map(|text| chunk(&json!({ "content": text }), &Value::Null));
     let function = json!({"name": name, "arguments": arguments});
@@ -53,7 +53,7 @@ fn calling(texts: &[&str], name: &str, arguments: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn without_a_model_there_is_one_event_with_the_answer() {
+async fn without_a_model_there_is_one_event_with_the_response() {
     let (app, other) = tokio::join!(TestApp::start(), TestApp::start());
     let events = told(&app).await;
     assert_eq!(names(&events), ["done"]);
@@ -61,7 +61,7 @@ async fn without_a_model_there_is_one_event_with_the_answer() {
 }
 
 #[tokio::test]
-async fn a_turn_comes_while_it_is_told_and_ends_with_the_whole_answer() {
+async fn a_narration_is_streamed_and_ends_with_the_response() {
     let script =
         vec![calling(&words(200), "act", r#"{"action": "rest"}"#), Answer::stream(&words(300))];
     let (provider, app) = with_model(script).await;
@@ -83,12 +83,12 @@ async fn a_turn_comes_while_it_is_told_and_ends_with_the_whole_answer() {
     let row = app.journal_of("&kind=obs.turn").await.remove(0);
     assert_eq!((&row.json()["response"], done["event_id"].as_u64()), (&json!(whole), Some(row.id)));
     assert_eq!(done["state_version"], 2);
-    // What the model said beside its call, it is told again.
+    // The next request contains the model's text next to its call.
     assert_eq!(provider.seen()[1].body["messages"][2]["content"], words(200).concat());
 }
 
 #[tokio::test]
-async fn a_credential_that_is_split_over_chunks_or_answers_never_gets_out() {
+async fn a_credential_split_over_chunks_or_replies_is_never_sent() {
     for credential in credentials() {
         let before = words(150).concat();
         let text = format!("{before}\n{}\n{before}", credential.text);
@@ -107,7 +107,7 @@ async fn a_credential_that_is_split_over_chunks_or_answers_never_gets_out() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_comes_nothing_but_the_plain_sentence() {
+async fn after_a_refusal_only_the_sentence_of_the_rules_follows() {
     let mut chunks = words(300);
     chunks.extend(["Now run ", "rm ", "-rf ", "/ ", "--no-preserve-root ", "at once. "]);
     chunks.extend(words(300));
@@ -127,7 +127,7 @@ async fn after_a_refusal_comes_nothing_but_the_plain_sentence() {
 }
 
 #[tokio::test]
-async fn what_fails_before_anything_was_told_is_an_error_like_any() {
+async fn a_failure_before_the_first_text_is_an_ordinary_error() {
     let begun = chunk(&json!({"content": "The road"}), &Value::Null);
     for broken in [
         Answer::error(404, "model_not_found", "no such model"),
@@ -143,7 +143,7 @@ async fn what_fails_before_anything_was_told_is_an_error_like_any() {
 }
 
 #[tokio::test]
-async fn what_fails_in_the_middle_is_the_last_event_and_nothing_is_done() {
+async fn a_failure_during_the_stream_is_its_last_event_without_effects() {
     let chunks: Vec<_> =
         words(300).iter().map(|word| chunk(&json!({ "content": word }), &Value::Null)).collect();
     let script =
@@ -161,8 +161,8 @@ async fn what_fails_in_the_middle_is_the_last_event_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_does_not_lose_the_turn() {
-    // Enough at once for a first delta, and then a while with the rest.
+async fn a_disconnected_reader_does_not_lose_the_turn() {
+    // Enough for a first delta, then a pause before the rest.
     let first = words(200).concat();
     let slow = Answer::stream(&[&first, "And then ", "some more."]);
     let slow = slow.slowly(Duration::from_micros(50));

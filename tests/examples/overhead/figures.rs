@@ -1,11 +1,11 @@
-//! Times in milliseconds, and means out of Prometheus text.
+//! Times in milliseconds, and means from Prometheus text.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What many calls took, in milliseconds.
+/// The durations of many calls, in milliseconds.
 pub(crate) struct Times {
     pub(crate) count: usize,
     mean: f64,
@@ -22,7 +22,7 @@ impl Times {
         Self { count: times.len(), mean, p50: at(50), p99: at(99) }
     }
 
-    /// Figure by figure; that of the percentiles is a difference of two and no percentile itself.
+    /// The difference of each figure. A difference of percentiles is not a percentile itself.
     pub(crate) fn less(&self, other: &Self) -> Self {
         Self {
             count: self.count,

@@ -1,5 +1,5 @@
-//! What gates and journal add to a chat completion: the release server and a provider of our own, asked
-//! directly and through the server in turns, by the same client over kept connections.
+//! The latency that gates and journal add to a chat completion: alternating calls to a local provider, directly and
+//! through the release server, by the same client over kept-alive connections.
 //!
 //! `cargo build --release -p life-agent-server && cargo run --release -p life-agent-tests --example overhead`
 //! (`-- --json` for a program that reads it, `--calls N` for more than 2,000 calls of each kind)
@@ -18,9 +18,9 @@ use parts::{KEY, Provider, Server};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How many ask at the same time.
+/// Concurrent callers.
 const AT_ONCE: [usize; 2] = [1, 8];
-/// Calls of each kind that are not counted: connections, caches and the allocator settle.
+/// Warm-up calls of each kind, which are not counted.
 const WARM_UP: usize = 200;
 
 #[tokio::main]
@@ -100,7 +100,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Asks in turns, so many times on each way; how long each took.
+    /// Alternating calls on both paths; returns the duration of each.
     async fn both(&self, calls: usize) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
         let (mut directly, mut through) = (Vec::new(), Vec::new());
         for _ in 0..calls {

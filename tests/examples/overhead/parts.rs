@@ -1,4 +1,4 @@
-//! The provider that answers at once, and the release server in a folder of its own.
+//! A provider that responds immediately, and the release server in a temporary folder.
 
 use std::io::{BufRead, BufReader as Lines};
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use tokio::task::JoinHandle;
 
 use crate::Failure;
 
-/// The key that the server takes.
+/// The server's key.
 pub(crate) const KEY: &str = "a-key-for-measurements";
 
-/// Harmless words of this length in bytes.
+/// Harmless text of this length in bytes.
 pub(crate) fn words(length: usize) -> String {
     let text = "The keeper opens the gate at dawn and counts the carts that pass. ";
     text.chars().cycle().take(length).collect()
 }
 
-/// A provider that keeps connections and gives each request the same answer of 1 KB.
+/// A provider with kept-alive connections that gives every request the same response of 1 KB.
 pub(crate) struct Provider {
     pub(crate) base_url: String,
     task: JoinHandle<()>,
@@ -47,7 +47,7 @@ impl Provider {
         let base_url = format!("http://{}/v1", listener.local_addr()?);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A connection ends when its client leaves.
+                // The connection ends when its client disconnects.
                 tokio::spawn(async move { serve(stream, answer).await.ok() });
             }
         });
@@ -84,7 +84,7 @@ async fn serve(stream: TcpStream, answer: &str) -> std::io::Result<()> {
     }
 }
 
-/// The release server; ends when it is dropped.
+/// The release server; it ends when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) addr: SocketAddr,

@@ -1,10 +1,10 @@
-//! Reads the Dockerfile and `.dockerignore`, as far as ours go.
+//! Parses the constructs that our Dockerfile and `.dockerignore` use.
 
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// One instruction: its name in capitals, and the rest of its line.
+/// An instruction: its name in capitals, and the rest of the line.
 pub(super) struct Instruction {
     pub(super) name: String,
     pub(super) rest: String,
@@ -15,12 +15,12 @@ pub(super) fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap()
 }
 
-/// The top folder of the repository.
+/// The root of the repository.
 pub(super) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The instructions of every stage, each stage beginning with its `FROM`.
+/// The instructions of every stage, each starting with its `FROM`.
 pub(super) fn stages() -> Vec<Vec<Instruction>> {
     let text = read("Dockerfile");
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
@@ -36,7 +36,7 @@ pub(super) fn stages() -> Vec<Vec<Instruction>> {
     stages
 }
 
-/// What `.dockerignore` drops.
+/// The paths that `.dockerignore` excludes.
 pub(super) struct Ignored(GlobSet);
 
 impl Ignored {
@@ -52,7 +52,7 @@ impl Ignored {
         Self(globs.build().unwrap())
     }
 
-    /// Whether a path, or a folder above it, is dropped.
+    /// Whether a path or one of its parent folders is excluded.
     pub(super) fn drops(&self, path: &str) -> bool {
         Path::new(path).ancestors().any(|path| self.0.is_match(path))
     }

@@ -1,5 +1,5 @@
-//! The last stage of the Dockerfile, laid out in a folder and run from there: no container engine, the
-//! same files, environment and user.
+//! The last stage of the Dockerfile, created in a folder and run from there: the same files, environment and user,
+//! without a container engine.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::dockerfile::{Ignored, Instruction, repository, stages};
 use crate::support::binary;
 
-/// The image, as a folder.
+/// The image as a folder.
 pub(super) struct Image {
     folder: TempDir,
     pub(super) env: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Lays out what the last stage says, with the debug binary in place of the release build.
+    /// Creates the files of the last stage, with the debug binary instead of the release build.
     pub(super) fn lay_out() -> Self {
         let mut image = Self {
             folder: tempfile::Builder::new().prefix("life-agent-image-").tempdir().unwrap(),
@@ -116,21 +116,21 @@ impl Image {
         }
     }
 
-    /// Nothing can be written but the volume.
+    /// Makes everything except the volume read-only.
     fn freeze(&self) {
         set_modes(self.folder.path(), &self.path(&self.volume), 0o555, 0o444);
-        // The folder itself is made for its owner alone, who is not who the service runs as.
+        // The temporary folder is private to its owner, which is not the service's user.
         let program = self.path("/usr/local/bin/life-agent");
         std::fs::set_permissions(program, PermissionsExt::from_mode(0o555)).unwrap();
     }
 
-    /// Where an absolute path of the image, or one below its working directory, lies.
+    /// The location of an absolute path of the image, or of one in its working directory.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         let absolute = Path::new(&self.workdir).join(path);
         self.folder.path().join(absolute.strip_prefix("/").unwrap())
     }
 
-    /// The image's command with its environment and as its user, but on this machine's loopback.
+    /// The image's command with its environment and user, on loopback.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let [program, first @ ..] = self.entrypoint.as_slice() else { panic!("no ENTRYPOINT") };
         let mut command = Command::new(self.path("/usr/local/bin").join(program));
@@ -146,7 +146,7 @@ impl Image {
         command
     }
 
-    /// What the command ends with.
+    /// The exit status of the command.
     pub(super) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).stdin(Stdio::null()).output().unwrap()
     }
@@ -161,7 +161,7 @@ impl Image {
         let addr = said
             .find_map(|line| line.unwrap().split_once("http://")?.1.parse().ok())
             .expect("it says where it listens");
-        // The rest of what it says must go somewhere.
+        // Drains the output, so that the service never blocks on it.
         std::thread::spawn(move || said.for_each(drop));
         Running { child, addr }
     }
@@ -169,19 +169,19 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // So that whoever is not root can remove it.
+        // Lets a user other than root remove the folder.
         set_modes(self.folder.path(), Path::new(""), 0o755, 0o644);
     }
 }
 
-/// The service, running; ends with the test that holds it.
+/// The running service; it ends when dropped.
 pub(super) struct Running {
     child: Child,
     pub(super) addr: SocketAddr,
 }
 
 impl Running {
-    /// SIGTERM, and what it ends with.
+    /// Sends SIGTERM and returns the exit status.
     pub(super) fn stop(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -191,7 +191,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -201,7 +201,7 @@ pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A command in JSON's form, the one that needs no shell in the image.
+/// A command in JSON form, which needs no shell in the image.
 fn exec(words: &str) -> Vec<String> {
     serde_json::from_str(words.trim()).unwrap_or_else(|_| panic!("`{words}` needs a shell"))
 }
@@ -211,7 +211,7 @@ fn copy(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap();
 }
 
-/// Every file below a folder.
+/// Every file in a folder and its subfolders.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
     let entries = std::fs::read_dir(folder).unwrap();

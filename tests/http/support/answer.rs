@@ -1,10 +1,10 @@
-//! An answer that has been read to its end.
+//! A complete response.
 
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// Status, headers and bytes of an answer, and the request that it answers.
+/// Status, headers and body of a response, and its request.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) request: String,
@@ -21,12 +21,12 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads the response.
     pub(crate) async fn of(request: RequestBuilder) -> Self {
         Self::try_of(request).await.unwrap()
     }
 
-    /// The same, for a server that may vanish meanwhile.
+    /// [`Self::of`] for a server that may end meanwhile.
     pub(crate) async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
         let (client, request) = request.build_split();
         let request = request?;
@@ -64,7 +64,7 @@ impl Answer {
         self.json()
     }
 
-    /// The error, after a look at everything that every error promises.
+    /// The error, after checking the properties of every error.
     #[track_caller]
     pub(crate) fn error(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
@@ -81,7 +81,7 @@ impl Answer {
         error.clone()
     }
 
-    /// The paths that a refusal of a body or document names, sorted.
+    /// The paths of the faults in a body or document, sorted.
     #[track_caller]
     pub(crate) fn fault_paths(&self, code: &str) -> Vec<String> {
         let error = self.error(422, code);

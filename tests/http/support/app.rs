@@ -1,4 +1,4 @@
-//! A running server: the real binary, in a folder and on a port of its own.
+//! A running server: the real binary, in a temporary folder and on a free port.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -17,18 +17,18 @@ use super::journal::Row;
 use super::setup::{KEY, Setup};
 use super::sse::Events;
 
-/// Longest wait for a start: generous, since machines under load are slow.
+/// The longest wait for a start, generous for a machine under load.
 const START: Duration = Duration::from_secs(60);
-/// Longest wait for one answer.
+/// The longest wait for a response.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A server that serves. Ends with the test that holds it.
+/// A running server; it ends when dropped.
 pub(crate) struct TestApp {
     setup: Setup,
     child: Child,
-    /// What it has printed so far, from its first start on.
+    /// The output since the first start.
     printed: watch::Sender<String>,
-    /// Resolves when standard output of the child is closed, which is when it has ended.
+    /// Resolves when the child's standard output closes, which means that it has ended.
     ended: oneshot::Receiver<()>,
     addr: SocketAddr,
     client: Client,
@@ -42,7 +42,7 @@ struct Page {
 }
 
 impl TestApp {
-    /// The usual server.
+    /// A server with the default setup.
     pub(crate) async fn start() -> Self {
         Setup::new().start().await
     }
@@ -53,7 +53,7 @@ impl TestApp {
         Self { setup, child, printed, ended, addr, client: client() }
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -69,12 +69,12 @@ impl TestApp {
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// What it has printed on standard output.
+    /// Its standard output.
     pub(crate) fn printed(&self) -> String {
         self.printed.borrow().clone()
     }
 
-    /// The first line on standard output that begins like this, once it is there.
+    /// Waits for a line of standard output with this start.
     pub(crate) async fn printed_line(&self, start: &str) -> String {
         let find = |text: &str| {
             text.lines()
@@ -89,12 +89,12 @@ impl TestApp {
         find(&text).unwrap()
     }
 
-    /// What it has printed on standard error.
+    /// Its standard error.
     pub(crate) fn complained(&self) -> String {
         std::fs::read_to_string(self.setup.stderr_path()).unwrap()
     }
 
-    /// A request that carries no key yet.
+    /// A request without a key.
     pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.addr)).timeout(ANSWER)
     }
@@ -145,7 +145,7 @@ impl TestApp {
         self.journal_of("").await
     }
 
-    /// Every row that a filter (`&kind=…&agent_id=…`) lets through.
+    /// Every row that matches a filter (`&kind=…&agent_id=…`).
     pub(crate) async fn journal_of(&self, filter: &str) -> Vec<Row> {
         let (mut rows, mut after) = (Vec::new(), 0);
         loop {
@@ -170,19 +170,19 @@ impl TestApp {
         Answer::of(self.bare(Method::GET, "/metrics")).await.text()
     }
 
-    /// The value of one series, written as Prometheus writes it; none if it does not exist.
+    /// The value of one series, in Prometheus' notation; `None` if it does not exist.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.metrics().await;
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(line.trim().parse().unwrap())
     }
 
-    /// An event stream, open and past its `ready`.
+    /// An event stream after its `ready`.
     pub(crate) async fn events(&self, query: &str) -> Events {
         self.events_after(query, None).await
     }
 
-    /// An event stream that resumes after a row, as a browser would ask for it.
+    /// An event stream that resumes after a row, as a browser requests it.
     pub(crate) async fn events_after(&self, query: &str, last_event_id: Option<u64>) -> Events {
         let mut request =
             self.client.get(format!("http://{}/events{query}", self.addr)).header("X-API-Key", KEY);
@@ -192,24 +192,24 @@ impl TestApp {
         Events::open(request).await
     }
 
-    /// Asks it to end and starts it again on the same folder, on another port.
+    /// Stops the server and starts it again on the same folder, on another port.
     pub(crate) async fn restart(&mut self) {
         let status = self.stop().await;
         assert!(status.success(), "{status}; {}", self.complained());
         self.start_again().await;
     }
 
-    /// Starts it again after it has ended.
+    /// Starts the server after it has ended.
     pub(crate) async fn start_again(&mut self) {
         (self.child, self.addr, self.ended) = spawn(&self.setup, &self.printed).await;
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The binary with this server's settings and folder, to run a command beside it.
+    /// The binary with this server's settings and folder, to run a command next to it.
     pub(crate) fn command(&self) -> std::process::Command {
         self.setup.command()
     }
@@ -224,25 +224,25 @@ impl TestApp {
         self.setup.flags.push(flag.to_owned());
     }
 
-    /// SIGTERM, and what it ends with.
+    /// Sends SIGTERM and returns the exit status.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.exit().await
     }
 
-    /// Sends a signal and returns at once.
+    /// Sends a signal and returns immediately.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// What it ends with, once it has ended.
+    /// Waits for the exit and returns its status.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await;
         assert!(ended.is_ok(), "it still runs after 10 s; {}", self.complained());
         self.child.wait().unwrap()
     }
 
-    /// SIGKILL: the process gets no chance to do anything.
+    /// Sends SIGKILL.
     pub(crate) fn kill_9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -251,7 +251,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -294,10 +294,10 @@ async fn spawn(
     }
 }
 
-/// A client of this test's own: its connections live on the test's runtime.
+/// A client of this test, because connections live on the test's runtime.
 pub(crate) fn client() -> Client {
-    // Nothing here speaks TLS, but the workspace's reqwest is built with it: without a provider it
-    // does not start, and without this promise it reads the system's certificates for every test.
+    // The tests use no TLS, but the workspace's reqwest is built with it: it needs a provider, and without
+    // `tls_certs_only` it would read the system's certificates for every test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }

@@ -1,11 +1,10 @@
-//! The server under test, built once for all tests of a run.
+//! The server under test, built once per run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The binary as the sources have it now, in the profile in which these tests were built; or the one
-/// that `LIFE_AGENT_BIN` names, built by whoever set it.
+/// The binary of the current sources, in the profile of these tests, or the binary at `LIFE_AGENT_BIN`.
 pub(crate) fn path() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| std::env::var_os("LIFE_AGENT_BIN").map_or_else(build, PathBuf::from))
@@ -21,8 +20,7 @@ fn build() -> PathBuf {
     build.args(["build", "--quiet", "--package", "life-agent-server", "--bin", "life-agent"]);
     build.args(release.then_some("--release"));
     build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    // What cargo tells a test about its package is no business of this build, and would make some
-    // build scripts run again.
+    // cargo sets these variables for the test's package; they would make some build scripts run again.
     let about_us = |name: &str| {
         name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST") || name == "OUT_DIR"
     };

@@ -1,4 +1,4 @@
-//! Credentials that look real and open nothing, made anew for every run.
+//! Realistic credentials without a use, generated for every run.
 
 use rand::RngExt;
 
@@ -6,7 +6,7 @@ const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const ALNUM: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &str = "0123456789abcdef";
 
-/// A text with a secret in it, and the part that must never be seen again.
+/// A text with a secret, and the part that must never appear.
 #[derive(Debug, Clone)]
 pub(crate) struct Credential {
     pub(crate) shape: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct Credential {
     pub(crate) secret: String,
 }
 
-/// One of each shape that the service promises to know.
+/// One credential of each documented format.
 pub(crate) fn credentials() -> Vec<Credential> {
     let whole = |shape, text: String| Credential { shape, secret: text.clone(), text };
     let jwt_part = |json: &str| base64url(json.as_bytes());
@@ -52,15 +52,15 @@ impl Credential {
         self
     }
 
-    /// Whether it fits where only `[A-Za-z0-9._:-]` of at most 64 does.
+    /// Whether the text fits a field of at most 64 characters out of `[A-Za-z0-9._:-]`.
     pub(crate) fn fits_a_name(&self) -> bool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
         self.text.len() <= 64 && self.text.chars().all(allowed)
     }
 }
 
-/// A random text with at least one digit in eight characters, as nearly all have: what chance makes
-/// look like a name is a matter for the measurements of the gates, not for a test that must not waver.
+/// A random text with at least one digit in eight characters, so that the test is deterministic: a random text can
+/// look like a name.
 fn random(alphabet: &str, length: usize) -> String {
     let letters = alphabet.as_bytes();
     let mut rng = rand::rng();

@@ -1,11 +1,11 @@
-//! The journal's promises, checked without a line of the server's own code.
+//! The journal's guarantees, checked independently of the server's code.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// A row with its data exactly as it stands in the answer.
+/// A row with its data exactly as in the response.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
@@ -21,12 +21,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The data, read.
+    /// The parsed data.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.data.get()).unwrap()
     }
 
-    /// What the row's hash must be.
+    /// The expected hash of the row.
     fn expected_hash(&self) -> String {
         let fields = [
             self.prev_hash.as_str(),
@@ -42,8 +42,8 @@ impl Row {
     }
 }
 
-/// Asserts that these rows are a whole journal: numbered from 1 without a gap, in the order of time,
-/// each bound to the one before it.
+/// Asserts that these rows are a complete journal: numbered from 1 without gaps, ordered by time, each with the hash
+/// of the previous row.
 #[track_caller]
 pub(crate) fn assert_chained(rows: &[Row]) {
     let (mut prev_hash, mut ts) = ("0".repeat(64), "");
@@ -57,7 +57,7 @@ pub(crate) fn assert_chained(rows: &[Row]) {
     }
 }
 
-/// The hash of the state in an answer of `GET /state?agent_id=`, out of the bytes of the answer.
+/// The hash of the state in a response of `GET /state?agent_id=`, computed from its bytes.
 pub(crate) fn hash_of_state(answer: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Shown<'a> {

@@ -1,4 +1,4 @@
-//! A bare socket, for what no well-behaved client would send.
+//! A raw socket, for requests that no regular client sends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::answer::Answer;
 
-/// Longest wait for bytes: longer than the 10 s after which an incomplete body is given up.
+/// The longest wait for bytes, beyond the 10 s timeout of an incomplete body.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An open connection.
@@ -23,20 +23,20 @@ impl RawConnection {
         Self { stream: TcpStream::connect(addr).await.unwrap(), received: Vec::new() }
     }
 
-    /// A connection whose kernel takes in only so much before its reader reads.
+    /// A connection with a small receive buffer.
     pub(crate) async fn narrow(addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(32 * 1024).unwrap();
         Self { stream: socket.connect(addr).await.unwrap(), received: Vec::new() }
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        // A server may answer and hang up before everything is sent; what it answered counts.
+        // The server may respond and close the connection before everything is sent.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// One answer with its body; none if the connection is closed without one.
+    /// One response with its body; `None` if the connection closes without a response.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         let head_end = loop {
             match find(&self.received, b"\r\n\r\n") {
@@ -60,7 +60,7 @@ impl RawConnection {
                 }
                 body_start + length
             }
-            // Chunked streams have a reader of their own; here, everything up to the close counts.
+            // Everything up to the close; chunked streams have another reader.
             None => {
                 while self.fill().await > 0 {}
                 self.received.len()
@@ -71,18 +71,18 @@ impl RawConnection {
         Some(Answer { request: "raw bytes".to_owned(), status, headers, body })
     }
 
-    /// Everything that comes until `until` has come; panics when the connection ends before.
+    /// Everything up to and including `until`; panics if the connection ends before.
     pub(crate) async fn read_until(&mut self, until: &str) -> String {
         let mut searched = 0;
         while find(&self.received[searched..], until.as_bytes()).is_none() {
-            // The text may begin in what is here already.
+            // The text may start in the buffered bytes.
             searched = self.received.len().saturating_sub(until.len());
             assert!(self.fill().await > 0, "`{until}` never came");
         }
         self.text()
     }
 
-    /// Throws away what has been read so far.
+    /// Discards the buffered bytes.
     pub(crate) fn forget_received(&mut self) {
         self.received.clear();
     }
@@ -95,7 +95,7 @@ impl RawConnection {
         let read = self.stream.read_buf(&mut self.received);
         let read =
             tokio::time::timeout(DEADLINE, read).await.expect("no bytes before the deadline");
-        // A reset is an end as well.
+        // A reset also ends the connection.
         read.unwrap_or(0)
     }
 }

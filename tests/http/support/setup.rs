@@ -1,4 +1,4 @@
-//! How a server is set up before it starts: its folder, its settings, its flags.
+//! The setup of a server: its folder, settings and flags.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,18 +11,17 @@ use tempfile::TempDir;
 use super::app::TestApp;
 use super::binary;
 
-/// The key that a server has unless a test says otherwise. Not shaped like any provider's, so that
-/// no pattern takes it out by chance.
+/// The default key of a server. It does not have the format of any provider, so that no pattern redacts it.
 pub(crate) const KEY: &str = "test-key-of-the-black-box-suite";
 
-/// A server that does not run yet.
+/// A server before its start.
 pub(crate) struct Setup {
     pub(super) dir: TempDir,
     pub(super) settings: BTreeMap<String, String>,
     pub(super) flags: Vec<String>,
 }
 
-/// A server that ended before it served, or a command that has ended.
+/// A failed start, or an ended command.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) code: Option<i32>,
@@ -31,8 +30,8 @@ pub(crate) struct Refused {
 }
 
 impl Setup {
-    /// A folder with the shipped policies and one key; a free port; no rate limit; nothing else is
-    /// set, so that the defaults of the contract are under test too.
+    /// A folder with the shipped policies, one key, a free port and no rate limit. Other settings have their defaults,
+    /// which are thereby tested too.
     pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("life-agent-test-").tempdir().unwrap();
         let setup = Self { dir, settings: BTreeMap::new(), flags: Vec::new() };
@@ -55,7 +54,7 @@ impl Setup {
         self
     }
 
-    /// The default for a variable that tests otherwise set.
+    /// Removes a variable, so that its default applies.
     pub(crate) fn unset(mut self, name: &str) -> Self {
         self.settings.remove(name);
         self
@@ -67,7 +66,7 @@ impl Setup {
         self
     }
 
-    /// Takes the last command-line argument back.
+    /// Removes the last command-line argument.
     pub(crate) fn without_flag(mut self) -> Self {
         self.flags.pop();
         self
@@ -86,12 +85,12 @@ impl Setup {
         self.file("policy/policy.yaml", yaml)
     }
 
-    /// Starts it and waits until it says where it listens.
+    /// Starts the server and waits until it listens.
     pub(crate) async fn start(self) -> TestApp {
         TestApp::start_from(self).await
     }
 
-    /// Starts it, expecting that it ends by itself.
+    /// Starts the server, which must end by itself.
     pub(crate) async fn refused(&self) -> Refused {
         let mut command = self.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -110,7 +109,7 @@ impl Setup {
         }
     }
 
-    /// The command that starts it, with nothing of the environment of these tests but `PATH`.
+    /// The command that starts the server; from the tests' environment it has only `PATH`.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(binary::path());
         command.env_clear().envs(&self.settings).args(&self.flags);
@@ -119,7 +118,7 @@ impl Setup {
         command
     }
 
-    /// Where standard error of the child goes.
+    /// The file with the child's standard error.
     pub(super) fn stderr_path(&self) -> PathBuf {
         self.dir.path().join("stderr.txt")
     }
@@ -130,7 +129,7 @@ impl Setup {
 }
 
 impl Refused {
-    /// Asserts that it ended as a person would wish: with a failure, in words, not in a panic.
+    /// Asserts that the process failed with a message and not with a panic.
     #[track_caller]
     pub(crate) fn in_words(&self) -> &str {
         assert!(!matches!(self.code, None | Some(0)), "{self:?}");

@@ -1,4 +1,4 @@
-//! A small reader of server-sent events that keeps what browsers throw away.
+//! A reader of server-sent events that also returns comments.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 
-/// Longest wait for one block.
+/// The longest wait for a block.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An open stream.
@@ -15,7 +15,7 @@ pub(crate) struct Events {
     buffer: Vec<u8>,
 }
 
-/// What stands between two blank lines.
+/// A block between two blank lines.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) id: Option<u64>,
@@ -52,7 +52,7 @@ impl Event {
 }
 
 impl Events {
-    /// Opens a stream and reads up to its `ready`, so that nothing recorded later can be missed.
+    /// Opens a stream and reads up to its `ready`, so that no later row is missed.
     pub(crate) async fn open(request: RequestBuilder) -> Self {
         let mut events = Self::open_unready(request).await;
         loop {
@@ -75,7 +75,7 @@ impl Events {
         self.response.headers()
     }
 
-    /// The next block, comments included; none once the stream has ended cleanly.
+    /// The next block, including comments; `None` after a clean end.
     pub(crate) async fn block(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
@@ -93,7 +93,7 @@ impl Events {
         }
     }
 
-    /// The next event that is one.
+    /// The next event, without comments.
     pub(crate) async fn next(&mut self) -> Event {
         let named = async {
             loop {
@@ -103,7 +103,7 @@ impl Events {
                 }
             }
         };
-        // Keepalives alone would hold a test up for ever.
+        // A stream with keep-alives only would block the test forever.
         tokio::time::timeout(2 * DEADLINE, named).await.expect("no event came, only keepalives")
     }
 
@@ -116,7 +116,7 @@ impl Events {
         events
     }
 
-    /// Reads up to a clean end; panics if the connection breaks off instead.
+    /// Reads up to a clean end; panics if the connection breaks.
     pub(crate) async fn ends_cleanly(mut self) {
         while self.block().await.is_some() {}
     }

@@ -1,8 +1,8 @@
-//! A folder's content in one number, for "not one byte has changed".
+//! A hash of a folder's content, to assert that nothing has changed.
 
 use std::path::Path;
 
-/// A hash over names, kinds and contents of everything below `root` but for the paths in `except`.
+/// A hash over names, kinds and contents of everything in `root` except the paths in `except`.
 pub(crate) fn fingerprint(root: &Path, except: &[&str]) -> String {
     let mut hasher = blake3::Hasher::new();
     visit(root, root, except, &mut hasher);

@@ -49,7 +49,9 @@ async fn measure(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> 
     }
     let last = begun.elapsed() - acted.min(begun.elapsed());
     println!("{events} acts in {acted:.1?}, {readers} readers:");
-    println!("  {whole} received every row once and in order, the last row {last:.2?} after the last act");
+    println!(
+        "  {whole} received every row once and in order, the last row {last:.2?} after the last act"
+    );
     let each = |kilobytes: u64| kilobytes.saturating_sub(before) as f64 / readers as f64;
     println!(
         "  memory for each: {:.1} KB idle, {:.1} KB at most",
@@ -116,7 +118,10 @@ async fn act(stream: &mut TcpStream, caller: u64) -> anyhow::Result<()> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     while !is_whole(&answer) {
-        anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the server closed the connection");
+        anyhow::ensure!(
+            stream.read_buf(&mut answer).await? > 0,
+            "the server closed the connection"
+        );
     }
     anyhow::ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     Ok(())
