@@ -111,6 +111,31 @@ fn check_headers(request: &Request, headers: &Headers<'_>) -> Result<(), RpcErro
     }
 }
 
+/// Whether headers that repeat the body, where they are present, agree with it.
+///
+/// # Errors
+/// [`RpcError`] for a header that differs.
+pub fn repeated(request: &Request, headers: &Headers<'_>) -> Result<(), RpcError> {
+    let stated = request.params.meta(VERSION_FIELD).and_then(serde_json::Value::as_str);
+    if let (Some(stated), Some(header)) = (stated, headers.version)
+        && stated != header
+    {
+        return check_version(Some(stated), Some(header));
+    }
+    let method = headers.method.unwrap_or(&request.method);
+    let own = named(&request.method, &request.params);
+    let headers = Headers {
+        method: Some(method),
+        // A name without a counterpart in the body is not judged, so the server must not see it.
+        name: headers.name.or(own),
+        ..*headers
+    };
+    if own.is_none() && headers.name.is_some() {
+        return Err(RpcError::header_mismatch("`Mcp-Name` has no counterpart in the body"));
+    }
+    check_headers(request, &headers)
+}
+
 /// The value that [`NAME_HEADER`] repeats.
 fn named<'a>(method: &str, params: &'a Params) -> Option<&'a str> {
     match method {

@@ -14,6 +14,10 @@
 //! # Ok::<(), life_agent_mcp::error::RpcError>(())
 //! ```
 
+pub mod definition;
 pub mod era;
 pub mod error;
+pub mod events;
+pub mod lock;
 pub mod message;
+pub mod object;
