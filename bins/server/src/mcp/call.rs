@@ -8,8 +8,9 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::test::TestRequest;
 use actix_web::web::{self, Bytes};
+use life_agent_engine::domain::governance::fault::Fault;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::http::endpoint::{Endpoint, PathEndpoints, Verb};
 use crate::http::errors::{ApiError, Code};
@@ -124,6 +125,36 @@ impl Call<'_> {
     }
 }
 
+/// The values of parameters in the path, by name.
+type PathValues = Vec<(&'static str, String)>;
+
+/// Takes the parameters of the endpoint's path out of the arguments. Returns the other arguments if it took any.
+pub(super) fn path_arguments(
+    endpoint: &Endpoint,
+    arguments: &RawValue,
+) -> Result<(PathValues, Option<Box<RawValue>>), ApiError> {
+    let segments = endpoint.path.split('/');
+    let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let names: Vec<&'static str> = names.collect();
+    if names.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let fault = |name: &str, message: &str| ApiError::validation(vec![Fault::new(name, message)]);
+    let mut rest: serde_json::Map<String, Value> = serde_json::from_str(arguments.get())
+        .map_err(|error| fault("arguments", &error.to_string()))?;
+    let mut values = Vec::new();
+    for name in names {
+        match rest.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => values.push((name, text)),
+            Some(Value::Number(number)) => values.push((name, number.to_string())),
+            Some(_) => return Err(fault(name, "must be a text")),
+            None => return Err(fault(name, "missing field")),
+        }
+    }
+    let rest = to_raw_value(&rest).map_err(|_| ApiError::bare(Code::Internal))?;
+    Ok((values, Some(rest)))
+}
+
 /// The query that states these arguments.
 fn query(arguments: &RawValue) -> Result<String, ApiError> {
     let arguments: serde_json::Map<String, Value> = serde_json::from_str(arguments.get())
@@ -163,6 +194,23 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_become_parameters_of_the_path() {
+        let of = |text: &str| {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            path_arguments(&crate::routes::plans::PLAN_VIEW, &raw).ok()
+        };
+        let (values, rest) = of(r#"{"id":"a/b","limit":1}"#).unwrap();
+        assert_eq!(values, [("id", "a/b".to_owned())]);
+        assert_eq!(rest.unwrap().get(), r#"{"limit":1}"#);
+        for bad in ["{}", r#"{"id":""}"#, r#"{"id":[]}"#, "[]"] {
+            assert!(of(bad).is_none(), "{bad}");
+        }
+        let raw = RawValue::from_string("{}".to_owned()).unwrap();
+        let (values, rest) = path_arguments(&crate::routes::act::ACT, &raw).unwrap();
+        assert!(values.is_empty() && rest.is_none());
+    }
 
     #[test]
     fn arguments_become_a_query() {

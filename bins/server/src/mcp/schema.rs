@@ -38,11 +38,11 @@ impl Schemas {
     }
 }
 
-/// An object with a property for each parameter of the query.
+/// An object with a property for each parameter of the path and the query.
 fn of_parameters(parameters: &Value) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for parameter in parameters.as_array().into_iter().flatten() {
-        let Some(name) = parameter["name"].as_str().filter(|_| parameter["in"] == "query") else {
+        let Some(name) = parameter["name"].as_str().filter(|_| parameter["in"] != "header") else {
             continue;
         };
         let mut schema = parameter["schema"].clone();

@@ -10,7 +10,7 @@ use life_agent_mcp::message::{Message, Request, success};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
+use super::call::{Call, path_arguments};
 use super::{origin, resources, result, tools};
 use crate::auth::grant::Grant;
 use crate::http::errors::ApiError;
@@ -164,8 +164,13 @@ async fn tool_result(
         return Err(RpcError::invalid_params("`params.arguments` must be an object"));
     }
     let idempotency_key = idempotency_key(request, outer)?;
-    let call = Call { endpoint, path: &[], arguments, idempotency_key };
-    Ok(match call.make(outer, state).await {
+    let made = async {
+        let (path, rest) = path_arguments(endpoint, arguments)?;
+        let path: Vec<_> = path.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let arguments = rest.as_deref().unwrap_or(arguments);
+        Call { endpoint, path: &path, arguments, idempotency_key }.make(outer, state).await
+    };
+    Ok(match made.await {
         Ok(called) => result::of(called, state).await,
         Err(error) => result::failed(&error, state, &request_id::of(outer)),
     })
