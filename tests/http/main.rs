@@ -44,6 +44,7 @@ mod llm_stream;
 mod logs;
 mod manners;
 mod mcp;
+mod mcp_gateway;
 mod memory;
 mod metrics;
 mod model_proxy;

@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-observer-sqlite", &["domain", "observer"]),
     ("life-agent-plans", &["domain"]),
     ("life-agent-groq", &["domain"]),
-    ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq"]),
+    ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq", "mcp"]),
     ("life-agent-server", &["engine", "hooks", "mcp", "observer-sqlite"]),
     ("life-agent-tests", &[]),
     ("xtask", &["server", "policy"]),

@@ -22,6 +22,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::tool::TOOL_RESULT,
     &routes::hooks::HOOK,
     &routes::mcp::MCP,
+    &routes::mcp_gateway::GATEWAY,
     &routes::turn::TURN,
     &routes::turns::QUEUED_TURN,
     &routes::turns::CANCEL_TURN,

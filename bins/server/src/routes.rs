@@ -11,6 +11,7 @@ pub mod journal;
 pub mod kill_switch;
 pub mod llm;
 pub mod mcp;
+pub mod mcp_gateway;
 pub mod memory;
 pub mod meta;
 pub mod metrics;

@@ -14,6 +14,7 @@ use crate::config::{Config, OpaMode};
 use crate::context::RequestContext;
 use crate::error::OpenError;
 use crate::facade::{Engine, Services};
+use crate::gateway::GatewayService;
 use crate::govern::{
     AccessDenials, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING, Switch,
 };
@@ -158,6 +159,21 @@ impl EngineBuilder {
             timestamps.clone(),
             (config.turn_workers, config.turn_queue),
         ));
+        let tools = Arc::new(ToolService::new(
+            Arc::clone(&governor),
+            recorder.clone(),
+            journal.clone(),
+            Arc::clone(&idempotency),
+            Arc::clone(&meters),
+        ));
+        let gateway = GatewayService::new(
+            config.clone(),
+            Arc::clone(&cell),
+            Arc::clone(&governor),
+            Arc::clone(&tools),
+            Arc::clone(&idempotency),
+            journal.clone(),
+        );
         record_start(&journal, &cell.active(), config.seed).await?;
         Ok(Engine::new(Services {
             kill_switch: KillSwitchService::new(
@@ -180,13 +196,8 @@ impl EngineBuilder {
                 config.call_limits.clone(),
             ),
             chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
-            tools: ToolService::new(
-                Arc::clone(&governor),
-                recorder.clone(),
-                journal.clone(),
-                Arc::clone(&idempotency),
-                Arc::clone(&meters),
-            ),
+            tools,
+            gateway,
             idempotency,
             retention: RetentionService::new(
                 journal.clone(),

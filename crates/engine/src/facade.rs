@@ -19,6 +19,7 @@ use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, 
 use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
+use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
 use crate::govern::{AccessDenial, AccessDenials, Governor, KillSwitchService};
 use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
@@ -78,7 +79,8 @@ pub(crate) struct Services {
     pub(crate) proxy: ProxyService,
     pub(crate) jobs: Arc<JobService>,
     pub(crate) idempotency: Arc<Idempotency>,
-    pub(crate) tools: ToolService,
+    pub(crate) tools: Arc<ToolService>,
+    pub(crate) gateway: GatewayService,
     pub(crate) retention: RetentionService,
     pub(crate) access: Arc<AccessDenials>,
     pub(crate) backtests: Backtests,
@@ -179,6 +181,16 @@ impl Engine {
         result: ToolResult,
     ) -> Result<ResultOutcome, EngineError> {
         self.0.tools.finish(context, call, result).await
+    }
+
+    /// Responds to a message of an MCP client to a server of the policy. Fails only if there is no such server or
+    /// the journal cannot be used; other errors are part of the reply.
+    pub async fn mcp(
+        &self,
+        context: &RequestContext,
+        request: GatewayRequest,
+    ) -> Result<GatewayReply, EngineError> {
+        self.0.gateway.handle(context, request).await
     }
 
     /// The row of the caller's tool call with this id, if there is one.

@@ -1,5 +1,6 @@
 //! Tool calls: an agent asks before it calls a tool outside the service, and reports the result.
 
+mod pins;
 mod recorded;
 
 use std::borrow::Cow;

@@ -61,6 +61,7 @@ pub(crate) fn compile(
         tools,
         commands,
         approvals: raw.approvals,
+        mcp: raw.mcp,
     };
     Snapshot {
         policy,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::llm::{JudgeToolCalls, Media, Provider};
+use crate::mcp::Mcp;
 
 mod approvals;
 mod commands;
@@ -46,6 +47,8 @@ pub struct Policy {
     pub commands: Commands,
     /// How approvals are requested.
     pub approvals: Approvals,
+    /// The MCP servers behind the gateway.
+    pub mcp: Mcp,
 }
 
 /// How the model is asked.

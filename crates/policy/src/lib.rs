@@ -18,6 +18,7 @@ pub mod convert;
 pub mod document;
 pub mod globs;
 pub mod llm;
+pub mod mcp;
 pub mod names;
 pub mod pointer;
 pub mod profile;

@@ -11,6 +11,7 @@ use crate::document::risk::KindOverrides;
 use crate::document::{
     Approvals, Categories, Category, Llm, Match, Mode, Observer, Plans, RuleEffect,
 };
+use crate::mcp::Mcp;
 
 pub(crate) mod commands;
 pub(crate) mod tools;
@@ -64,6 +65,9 @@ pub(crate) struct Policy {
     /// Settings of approvals.
     #[garde(dive)]
     pub(crate) approvals: Approvals,
+    /// The MCP servers behind the gateway.
+    #[garde(dive)]
+    pub(crate) mcp: Mcp,
 }
 
 impl Default for Policy {
@@ -81,6 +85,7 @@ impl Default for Policy {
             tools: tools::Tools::default(),
             commands: commands::RawCommands::default(),
             approvals: Approvals::default(),
+            mcp: Mcp::default(),
         }
     }
 }

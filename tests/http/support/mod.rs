@@ -5,6 +5,7 @@ mod app;
 mod binary;
 mod credentials;
 mod journal;
+mod mcp_server;
 mod model;
 mod raw;
 mod setup;
@@ -17,6 +18,7 @@ pub(crate) use app::{TestApp, client};
 pub(crate) use binary::path as binary;
 pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
+pub(crate) use mcp_server::{Behavior, McpServer};
 pub(crate) use model::{
     ENFORCING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
 };

@@ -17,6 +17,7 @@ pub mod healthcheck;
 pub mod hook;
 pub mod import;
 pub mod key;
+pub mod mcp;
 pub mod plan;
 pub mod policy;
 pub mod replay;
@@ -75,6 +76,9 @@ pub enum Work {
     /// Check a policy.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// List and pin the tools of the MCP servers behind the gateway.
+    #[command(subcommand)]
+    Mcp(mcp::Mcp),
     /// List, show, check and branch change plans.
     #[command(subcommand)]
     Plan(plan::Plan),
@@ -88,6 +92,7 @@ pub fn run(work: &Work, config: Config, db: &Path) -> CommandResult {
         Work::Backup(options) => backup::run(options, db),
         Work::Import(import) => import::run(import, db),
         Work::Policy(policy) => policy::run(policy, config),
+        Work::Mcp(command) => mcp::run(command, &config),
         Work::Plan(plan) => plan::run(plan, &config, db),
     }
 }

@@ -323,6 +323,7 @@ pub(super) fn is_judgment(reason: Reason) -> bool {
         | Reason::OpaDeny
         | Reason::RuleDeny
         | Reason::ToolDenied
+        | Reason::ToolChanged
         | Reason::ApprovalRequired => true,
         Reason::RateLimited | Reason::KillSwitch | Reason::PlanLimit | Reason::GateUnavailable => {
             false

@@ -14,8 +14,8 @@ use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 
 /// Every gate that can refuse a tool call; reports name a gate by a static text.
-const GATES: [&str; 8] =
-    ["kill_switch", "rate", "tools", "command", "risk", "paths", "rules", "opa"];
+const GATES: [&str; 9] =
+    ["kill_switch", "rate", "tools", "command", "risk", "paths", "rules", "opa", "pins"];
 
 /// A call as its row keeps it.
 #[derive(Deserialize)]

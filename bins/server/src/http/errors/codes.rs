@@ -38,6 +38,7 @@ codes! {
     OwnRequest = "own_request", FORBIDDEN, "the person who made the request may not decide it";
     KeyRemoved = "key_removed", FORBIDDEN, "the key that queued the turn was removed";
     ToolDenied = "tool_denied", FORBIDDEN, "the policy denies the tool call";
+    ToolChanged = "tool_changed", FORBIDDEN, "the definition of the tool is not the pinned one";
     ApprovalRequired = "approval_required", FORBIDDEN, "the policy requires a person's approval";
     NotFound = "not_found", NOT_FOUND, "the resource does not exist";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "the path does not support this method; see `Allow`";

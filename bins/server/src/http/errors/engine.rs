@@ -18,6 +18,7 @@ impl From<Reason> for Code {
             Reason::PlanLimit => Code::PlanInvalid,
             Reason::ToolDenied => Code::ToolDenied,
             Reason::ApprovalRequired => Code::ApprovalRequired,
+            Reason::ToolChanged => Code::ToolChanged,
             Reason::GateUnavailable => Code::GateUnavailable,
         }
     }
@@ -96,6 +97,7 @@ mod tests {
             (Reason::PlanLimit, 422),
             (Reason::ToolDenied, 403),
             (Reason::ApprovalRequired, 403),
+            (Reason::ToolChanged, 403),
             (Reason::GateUnavailable, 503),
         ] {
             assert_eq!(Code::from(reason).status(), status, "{reason:?}");

@@ -27,13 +27,15 @@ pub enum Reason {
     ToolDenied,
     /// The policy requires the approval of a person.
     ApprovalRequired,
+    /// The definition of the tool is not the pinned one.
+    ToolChanged,
     /// A gate did not run, or lacked an input that it needs.
     GateUnavailable,
 }
 
 impl Reason {
     /// All reasons, so that counters exist before the first denial.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 11] = [
         Reason::RiskPattern,
         Reason::PathForbidden,
         Reason::OpaDeny,
@@ -43,6 +45,7 @@ impl Reason {
         Reason::PlanLimit,
         Reason::ToolDenied,
         Reason::ApprovalRequired,
+        Reason::ToolChanged,
         Reason::GateUnavailable,
     ];
 
@@ -58,6 +61,7 @@ impl Reason {
             Reason::PlanLimit => "plan_limit",
             Reason::ToolDenied => "tool_denied",
             Reason::ApprovalRequired => "approval_required",
+            Reason::ToolChanged => "tool_changed",
             Reason::GateUnavailable => "gate_unavailable",
         }
     }
@@ -89,6 +93,7 @@ impl Reason {
             Reason::RateLimited
             | Reason::KillSwitch
             | Reason::PlanLimit
+            | Reason::ToolChanged
             | Reason::GateUnavailable => true,
             Reason::RiskPattern
             | Reason::PathForbidden

@@ -86,6 +86,7 @@ fn a_tool_call_has_one_code_for_every_judgment() {
         "plan_invalid",
         "tool_denied",
         "approval_required",
+        "tool_changed",
         "gate_unavailable",
     ];
     assert_eq!(codes, expected);

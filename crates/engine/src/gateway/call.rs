@@ -1,0 +1,464 @@
+//! `tools/call` through the gateway: judged and recorded, forwarded once the row is durable, and finished with the
+//! row of its result.
+
+use std::time::Instant;
+
+use life_agent_domain::governance::command::{Gated, Tool};
+use life_agent_domain::governance::gate::{Reason, Refusal};
+use life_agent_domain::governance::payload::Arguments;
+use life_agent_mcp::definition::Change;
+use life_agent_mcp::error::RpcError;
+use life_agent_mcp::events::{Events, event};
+use life_agent_mcp::lock::Pinned;
+use life_agent_mcp::message::Request;
+use life_agent_mcp::object::RawObject;
+use life_agent_observer::StoredResponse;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::headers::{self, PARAMETER_PREFIX};
+use super::upstream::{MAX_MESSAGE, Upstream, UpstreamError, is_stream, response_to};
+use super::{
+    GatewayBody, GatewayReply, GatewayRequest, GatewayService, command, rpc_error, written,
+};
+use crate::context::RequestContext;
+use crate::error::{DenialReport, EngineError};
+use crate::idempotency::{Claim, Effect, KeyedCall, Mark};
+use crate::tools::ToolResult;
+
+/// The metadata that names a call so that it can be repeated.
+const KEY_FIELD: &str = "life-agent/idempotency-key";
+/// Longest key, in bytes.
+const MAX_KEY: usize = 128;
+/// The parameters of `tools/call` that are judged by themselves or are metadata.
+const KNOWN: [&str; 3] = ["name", "arguments", "_meta"];
+/// The argument under which further parameters are judged.
+const FURTHER: &str = "_params";
+/// Longest difference in a denial, in bytes.
+const MAX_DIFFERENCE: usize = 2000;
+
+/// A call on its way.
+struct Running {
+    gateway: GatewayService,
+    context: RequestContext,
+    upstream: Upstream,
+    /// The id of the request.
+    id: Value,
+    /// The row of the call.
+    row: u64,
+    mark: Option<Mark>,
+    started: Instant,
+    /// Whether secrets were removed from the arguments.
+    is_redacted: bool,
+}
+
+/// Runs a call.
+pub(super) async fn run(
+    gateway: &GatewayService,
+    context: &RequestContext,
+    upstream: Upstream,
+    request: GatewayRequest,
+    call: Request,
+) -> Result<GatewayReply, EngineError> {
+    let id = call.id.clone();
+    let invalid = |message: &str| Ok(rpc_error(&RpcError::invalid_params(message), Some(&id)));
+    let text = String::from_utf8_lossy(&request.body);
+    let (Some(message), Some(name)) = (RawObject::read(&text), call.params.name.clone()) else {
+        return invalid("`params.name` is missing");
+    };
+    let params = message.object("params").unwrap_or_default();
+    let Some((arguments, further)) = judged(&params) else {
+        return invalid("`params.arguments` must be an object of at most 1 MiB and 64 levels");
+    };
+    let Some(tool) = command(&request, &name, arguments) else {
+        return invalid(
+            "the name of the tool must have 1 to 256 characters without control characters",
+        );
+    };
+    let mark = match claim(gateway, context, &request, &call, &params).await? {
+        Claimed::None => None,
+        Claimed::First(mark) => Some(mark),
+        Claimed::Reply(result) => return Ok(json_reply(&id, &result, Vec::new())),
+    };
+    let context = context.clone().with_idempotency(mark.clone());
+    let decided = match pin_refusal(gateway, &upstream, &request.server, &name).await? {
+        Some(refusal) => {
+            Err(gateway.0.tools.refuse_definition(&context, tool.clone(), refusal).await)
+        }
+        None => gateway.0.tools.request(&context, tool.clone()).await,
+    };
+    let row = match decided {
+        Ok(outcome) => outcome.event_id,
+        Err(EngineError::Denied(report)) => {
+            let result = refused(gateway, &report).await;
+            keep(gateway, mark, &result).await;
+            return Ok(json_reply(&id, &result, Vec::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    let (body, is_redacted) = outgoing(gateway, message, params, &tool, further, &request.body)?;
+    let mut headers = gateway.headers(&request);
+    if is_redacted {
+        // They repeat arguments that were changed.
+        headers.retain(|(name, _)| !name.starts_with(PARAMETER_PREFIX));
+    }
+    let started = Instant::now();
+    let gateway = gateway.clone();
+    let running = Running { gateway, context, upstream, id, row, mark, started, is_redacted };
+    // A caller that disconnects repeats a call with a key, and must then get its result.
+    let sent = tokio::spawn(async move { running.send(headers, body).await });
+    sent.await.map_err(|_| EngineError::Unavailable)?
+}
+
+/// The arguments as the gates see them, and whether they hold further parameters.
+fn judged(params: &RawObject) -> Option<(Arguments, bool)> {
+    let mut arguments: Map<String, Value> = match params.get("arguments") {
+        None => Map::new(),
+        Some(_) => params.value("arguments")?,
+    };
+    let further: Map<String, Value> = params
+        .iter()
+        .filter(|(name, _)| !KNOWN.contains(name))
+        .map(|(name, value)| Some((name.to_owned(), serde_json::from_str(value.get()).ok()?)))
+        .collect::<Option<_>>()?;
+    let has_further = !further.is_empty();
+    if has_further {
+        if arguments.contains_key(FURTHER) {
+            return None;
+        }
+        arguments.insert(FURTHER.to_owned(), further.into());
+    }
+    Some((arguments.try_into().ok()?, has_further))
+}
+
+/// The message that is sent: the client's own bytes, or without the secrets that the gates remove.
+fn outgoing(
+    gateway: &GatewayService,
+    mut message: RawObject,
+    mut params: RawObject,
+    tool: &Tool,
+    further: bool,
+    body: &[u8],
+) -> Result<(Vec<u8>, bool), EngineError> {
+    let policy = gateway.0.cell.active();
+    let sent = tool.clone().redacted(policy.chain.redactor());
+    let is_redacted = sent.arguments != tool.arguments;
+    let has_key = params.object("_meta").is_some_and(|meta| meta.get(KEY_FIELD).is_some());
+    if !is_redacted && !has_key {
+        return Ok((body.to_vec(), false));
+    }
+    if is_redacted {
+        let mut arguments = sent.arguments.as_object().clone();
+        if further && let Some(Value::Object(further)) = arguments.remove(FURTHER) {
+            for (name, value) in further {
+                params.set(&name, written(&value)?);
+            }
+        }
+        params.set("arguments", written(&arguments)?);
+    }
+    if let Some(mut meta) = params.object("_meta") {
+        meta.retain(|name| name != KEY_FIELD);
+        params.set("_meta", written(&meta)?);
+    }
+    message.set("params", written(&params)?);
+    Ok((written(&message)?.get().as_bytes().to_vec(), is_redacted))
+}
+
+/// The refusal of a tool whose definition is not the pinned one.
+async fn pin_refusal(
+    gateway: &GatewayService,
+    upstream: &Upstream,
+    server: &str,
+    tool: &str,
+) -> Result<Option<Refusal>, EngineError> {
+    let lock = gateway.0.pins.lock().await?;
+    let refusal = |rule: &str, message: String| {
+        let refusal = Refusal::new(Reason::ToolChanged, message);
+        Ok(Some(Refusal { rule: Some(rule.to_owned()), ..refusal }))
+    };
+    match gateway.definition(upstream, server, tool).await {
+        Err(error) => {
+            refusal("unreachable", format!("the definition of the tool cannot be read: {error}"))
+        }
+        Ok(None) => refusal("unknown", "the server does not list this tool".to_owned()),
+        Ok(Some(definition)) => match lock.compare(server, &definition) {
+            Pinned::Same => Ok(None),
+            Pinned::New => {
+                let message =
+                    "the tool is not pinned; an operator reviews it with `life-agent mcp pin`";
+                refusal("not_pinned", message.to_owned())
+            }
+            Pinned::Changed(changes) => refusal("changed", difference(&changes)),
+        },
+    }
+}
+
+/// What changed, as a sentence.
+fn difference(changes: &[Change]) -> String {
+    let line = |change: &Change| {
+        format!("`{}` was {} and is {}", change.field, change.pinned, change.present)
+    };
+    let mut lines = changes.iter().map(line).collect::<Vec<_>>().join("; ");
+    lines.truncate(lines.floor_char_boundary(MAX_DIFFERENCE));
+    format!(
+        "the definition of the tool is not the pinned one; an operator reviews it with `life-agent mcp pin`: {lines}"
+    )
+}
+
+enum Claimed {
+    /// The call has no key.
+    None,
+    First(Mark),
+    /// The result of an earlier call with the key, or why there is none.
+    Reply(RawObject),
+}
+
+async fn claim(
+    gateway: &GatewayService,
+    context: &RequestContext,
+    request: &GatewayRequest,
+    call: &Request,
+    params: &RawObject,
+) -> Result<Claimed, EngineError> {
+    let header = request.headers.iter().find(|(name, _)| name == "idempotency-key");
+    let key = match call.params.meta(KEY_FIELD) {
+        Some(key) => Some(key.as_str().unwrap_or_default()),
+        None => header.map(|(_, value)| value.as_str()),
+    };
+    let Some(key) = key else { return Ok(Claimed::None) };
+    let reply = |code: &str, message: &str| {
+        let result = error_result(&json!({"error": {"code": code, "message": message}}));
+        Ok(Claimed::Reply(result))
+    };
+    if !(1..=MAX_KEY).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return reply(
+            "validation_error",
+            "the idempotency key must be 1 to 128 visible ASCII characters",
+        );
+    }
+    // The id and the metadata of a repeated call differ.
+    let arguments = params.get("arguments").map(serde_json::value::RawValue::get);
+    let body = format!(
+        "{} {}",
+        call.params.name.as_deref().unwrap_or_default(),
+        arguments.unwrap_or("{}")
+    );
+    let keyed = KeyedCall { method: "mcp", path: &request.server, key, body: body.as_bytes() };
+    match gateway.0.idempotency.claim(context, keyed).await? {
+        Claim::First(mark) => Ok(Claimed::First(mark)),
+        Claim::Answered(answer) => {
+            let text = String::from_utf8_lossy(&answer.body);
+            let mut result = RawObject::read(&text).unwrap_or_default();
+            add_meta(&mut result, [("life-agent/idempotency-replayed", Value::Bool(true))]);
+            Ok(Claimed::Reply(result))
+        }
+        Claim::OtherBody => {
+            let message =
+                "this key was used before with other arguments; send a new key with these";
+            reply("idempotency_mismatch", message)
+        }
+        Claim::UnderWay => reply("conflict", "the first call with this key is still in progress"),
+        Claim::Unanswered(Effect::Row(row)) => {
+            let message = format!(
+                "the call with this key was forwarded, but its outcome is unknown; see row {row}, and send a new key \
+                 to call again"
+            );
+            reply("conflict", &message)
+        }
+        Claim::Unanswered(Effect::Job(_)) => {
+            reply("conflict", "this key was used for another request")
+        }
+    }
+}
+
+/// Stores a result for repetitions of its call.
+async fn keep(gateway: &GatewayService, mark: Option<Mark>, result: &RawObject) {
+    let (Some(mark), Ok(body)) = (mark, result.raw()) else { return };
+    if !mark.is_taken() {
+        return;
+    }
+    let (headers, body) =
+        ("content-type: application/json".to_owned(), body.get().as_bytes().to_vec());
+    let answer = StoredResponse { status: 200, headers, body };
+    if let Err(error) = gateway.0.idempotency.keep_answer(mark, answer).await {
+        tracing::warn!(%error, "the result of a call with an idempotency key could not be stored");
+    }
+}
+
+impl Running {
+    async fn send(
+        self,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<GatewayReply, EngineError> {
+        let mut response = match self.upstream.send(&headers, body).await {
+            Ok(response) => response,
+            Err(error) => return self.failed(&error).await,
+        };
+        let (status, headers) = (response.status().as_u16(), headers::of_response(&response));
+        if is_stream(&response) {
+            let (sender, receiver) = mpsc::channel(16);
+            tokio::spawn(self.events(response, sender));
+            return Ok(GatewayReply { status, headers, body: GatewayBody::Events(receiver) });
+        }
+        let body = match self.upstream.whole(&mut response).await {
+            Ok(body) => body,
+            Err(error) => return self.failed(&error).await,
+        };
+        let message = std::str::from_utf8(&body).ok().and_then(|text| response_to(text, &self.id));
+        let message = match message {
+            Some(message) => self.finish(message).await?,
+            // The server refused the request before it knew the call.
+            None if (400..500).contains(&status) => {
+                let message = format!("the MCP server responded with status {status}");
+                let reply = self.failed(&UpstreamError::NotSent(message)).await?;
+                return Ok(match status {
+                    400 | 404 | 405 => super::refused(status, Some(&self.id)),
+                    _ => reply,
+                });
+            }
+            None => {
+                let message = "the MCP server sent no response".to_owned();
+                return self.failed(&UpstreamError::Lost(message)).await;
+            }
+        };
+        let body = GatewayBody::Json(written(&message)?.get().as_bytes().to_vec());
+        Ok(GatewayReply { status, headers, body })
+    }
+
+    /// Passes events on, and the response once its row is durable.
+    async fn events(self, mut response: reqwest::Response, sender: mpsc::Sender<Vec<u8>>) {
+        let mut events = Events::default();
+        let cause = loop {
+            // A caller that disconnects cancels the call, unless it can repeat it.
+            if sender.is_closed() && self.mark.is_none() {
+                return;
+            }
+            match self.upstream.piece(&mut response).await {
+                Ok(Some(piece)) => events.push(&piece),
+                Ok(None) => {
+                    break UpstreamError::Lost("the MCP server sent no response".to_owned());
+                }
+                Err(error) => break error,
+            }
+            if events.pending() > MAX_MESSAGE {
+                break UpstreamError::Lost("a message of the MCP server is too large".to_owned());
+            }
+            while let Some(next) = events.next_event() {
+                let Some(message) = response_to(&next.data, &self.id) else {
+                    let _ = sender.send(next.raw).await;
+                    continue;
+                };
+                let finished = match self.finish(message).await {
+                    Ok(message) => message.raw().ok(),
+                    Err(error) => {
+                        let error = RpcError::internal(error.to_string());
+                        let text = error.response(Some(&self.id)).to_string();
+                        serde_json::value::RawValue::from_string(text).ok()
+                    }
+                };
+                if let Some(message) = finished {
+                    let _ = sender.send(event(message.get())).await;
+                }
+                return;
+            }
+        };
+        if let Ok(GatewayReply { body: GatewayBody::Json(body), .. }) = self.failed(&cause).await {
+            let _ = sender.send(event(&String::from_utf8_lossy(&body))).await;
+        }
+    }
+
+    /// Records the result of the call, and adds its rows to it.
+    async fn finish(&self, mut message: RawObject) -> Result<RawObject, EngineError> {
+        let result = message.object("result");
+        let reported = ToolResult {
+            is_error: match &result {
+                Some(result) => Some(result.value("isError").unwrap_or(false)),
+                None => Some(true),
+            },
+            result: match &result {
+                Some(_) => message.value("result"),
+                None => message.value("error"),
+            },
+            duration_ms: Some(self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)),
+        };
+        let finished = self.gateway.0.tools.finish(&self.context, self.row, reported).await?;
+        let Some(mut result) = result else { return Ok(message) };
+        add_meta(&mut result, row_meta(&self.gateway, self.row).await);
+        add_meta(&mut result, [("result_event_id", json!(finished.event_id))]);
+        if !finished.labels.is_empty() {
+            add_meta(&mut result, [("life-agent/labels", json!(finished.labels))]);
+        }
+        if self.is_redacted {
+            add_meta(&mut result, [("life-agent/arguments-redacted", json!(true))]);
+        }
+        keep(&self.gateway, self.mark.clone(), &result).await;
+        message.set("result", written(&result)?);
+        Ok(message)
+    }
+
+    /// The result of a call without a response. A call that was sent has an unknown outcome, which is not guessed.
+    async fn failed(&self, error: &UpstreamError) -> Result<GatewayReply, EngineError> {
+        let (code, message) = match error {
+            UpstreamError::NotSent(message) => {
+                let reported = ToolResult {
+                    is_error: Some(true),
+                    result: Some(Value::from(message.as_str())),
+                    duration_ms: None,
+                };
+                self.gateway.0.tools.finish(&self.context, self.row, reported).await?;
+                ("upstream_failed", format!("{message}; the call was not made"))
+            }
+            UpstreamError::Lost(message) => (
+                "outcome_unknown",
+                format!("{message}; the outcome of the call is unknown, see row {}", self.row),
+            ),
+        };
+        let body =
+            json!({"error": {"code": code, "message": message, "details": {"event_id": self.row}}});
+        let mut result = error_result(&body);
+        add_meta(&mut result, row_meta(&self.gateway, self.row).await);
+        keep(&self.gateway, self.mark.clone(), &result).await;
+        Ok(json_reply(&self.id, &result, Vec::new()))
+    }
+}
+
+/// The result of a refused call.
+async fn refused(gateway: &GatewayService, report: &DenialReport) -> RawObject {
+    let code = report.reason.code();
+    let body = json!({"error": {"code": code, "message": report.message, "details": report}});
+    let mut result = error_result(&body);
+    add_meta(&mut result, row_meta(gateway, report.event_id).await);
+    result
+}
+
+/// The row of a call, its hash, and the policy that decided.
+async fn row_meta(gateway: &GatewayService, id: u64) -> Vec<(&'static str, Value)> {
+    let Ok(Some(row)) = gateway.0.journal.row(id).await else { return Vec::new() };
+    let policy =
+        row.envelope().map(|envelope| envelope.policy_hash.into_owned()).unwrap_or_default();
+    vec![("event_id", json!(id)), ("hash", json!(row.hash)), ("policy_hash", json!(policy))]
+}
+
+fn error_result(body: &Value) -> RawObject {
+    let content = json!([{"type": "text", "text": body.to_string()}]);
+    let result = json!({"content": content, "isError": true, "resultType": "complete"});
+    RawObject::read(&result.to_string()).unwrap_or_default()
+}
+
+fn add_meta(result: &mut RawObject, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+    let mut meta = result.object("_meta").unwrap_or_default();
+    for (name, value) in fields {
+        if let Ok(value) = serde_json::value::to_raw_value(&value) {
+            meta.set(name, value);
+        }
+    }
+    if let Ok(meta) = meta.raw() {
+        result.set("_meta", meta);
+    }
+}
+
+fn json_reply(id: &Value, result: &RawObject, headers: Vec<(String, String)>) -> GatewayReply {
+    let message = json!({"jsonrpc": "2.0", "id": id, "result": result});
+    GatewayReply { status: 200, headers, body: GatewayBody::Json(message.to_string().into_bytes()) }
+}
