@@ -76,3 +76,4 @@ mod turn_llm_busy;
 mod turn_llm_faults;
 mod turn_llm_replay;
 mod turn_llm_stream;
+mod wrap;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::CommandResult;
 
-mod client;
+pub(super) mod client;
 
 /// Largest payload, in bytes: the arguments of a call and what is around them.
 const MAX_INPUT: u64 = 2 * 1024 * 1024;

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod policy;
 pub mod replay;
 mod terminal;
+pub mod wrap;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -79,6 +80,8 @@ pub enum Work {
     /// List and pin the tools of the MCP servers behind the gateway.
     #[command(subcommand)]
     Mcp(mcp::Mcp),
+    /// Start an MCP server and let the service decide about its tool calls.
+    Wrap(wrap::Wrap),
     /// List, show, check and branch change plans.
     #[command(subcommand)]
     Plan(plan::Plan),
@@ -93,6 +96,7 @@ pub fn run(work: &Work, config: Config, db: &Path) -> CommandResult {
         Work::Import(import) => import::run(import, db),
         Work::Policy(policy) => policy::run(policy, config),
         Work::Mcp(command) => mcp::run(command, &config),
+        Work::Wrap(options) => wrap::run(options, &config),
         Work::Plan(plan) => plan::run(plan, &config, db),
     }
 }

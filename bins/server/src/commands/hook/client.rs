@@ -15,6 +15,17 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 
 /// The JSON of a response with status 200.
 pub(super) fn post(path: &str, body: &[u8]) -> Result<Value, Failure> {
+    match send(path, body)? {
+        (200, value @ Value::Object(_)) => Ok(value),
+        (status, value) => {
+            let said = value["error"]["message"].as_str().unwrap_or("no message");
+            Err(Failure::NoDecision(format!("status {status}, {said}")))
+        }
+    }
+}
+
+/// The status and the JSON of a response; `null` for a body that is not JSON.
+pub(in crate::commands) fn send(path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
     let url = std::env::var("LIFE_AGENT_URL").unwrap_or_default();
     let url = if url.is_empty() { DEFAULT_URL } else { url.as_str() };
     let Some(rest) = url.strip_prefix("http://") else {
@@ -37,14 +48,7 @@ pub(super) fn post(path: &str, body: &[u8]) -> Result<Value, Failure> {
             ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
             _ => Failure::Unreachable(format!("http://{host}: {error}")),
         })?;
-    let value: Option<Value> = serde_json::from_slice(&answer).ok();
-    match (status, value) {
-        (200, Some(value @ Value::Object(_))) => Ok(value),
-        (status, value) => {
-            let said = value.as_ref().and_then(|value| value["error"]["message"].as_str());
-            Err(Failure::NoDecision(format!("status {status}, {}", said.unwrap_or("no message"))))
-        }
-    }
+    Ok((status, serde_json::from_slice(&answer).unwrap_or_default()))
 }
 
 fn exchange(host: &str, path: &str, key: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
