@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod clients;
 mod dev;
 mod edges;
 mod gates;
@@ -55,6 +56,8 @@ enum Task {
     },
     /// Measure the figures of `docs/performance.md` and write them there; needs `wrk`.
     Bench(bench::Bench),
+    /// Run real clients and coding agents against the service; needs Python, Node.js and npm.
+    Clients(clients::Clients),
     /// Count the instructions of hot paths with callgrind and compare with the committed counts.
     Guard {
         /// Write the new counts.
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<()> {
         Task::Site { check } => site::write(check),
         Task::Schema { check } => generated::schemas(check),
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
+        Task::Clients(clients) => clients::run(&clients),
         Task::Bench(bench) => bench::run(&bench),
         Task::Guard { bless } => guard::run(bless),
         Task::Load(load) => load::run(&load),
