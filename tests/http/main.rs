@@ -45,6 +45,7 @@ mod logs;
 mod manners;
 mod mcp;
 mod mcp_gateway;
+mod mcp_page;
 mod memory;
 mod metrics;
 mod model_proxy;

@@ -21,6 +21,7 @@ fn behavior() -> Behavior {
         result: json!({"content": [{"type": "text", "text": "found"}], "isError": false, "extra": [1.50]}),
         streams: false,
         refuses: None,
+        stalls: false,
     }
 }
 
@@ -236,6 +237,29 @@ async fn a_lost_response_has_an_unknown_outcome() {
     let rows = app.journal().await;
     assert!(rows.iter().any(|row| row.kind == "tool.requested"));
     assert!(!rows.iter().any(|row| row.kind == "tool.finished"));
+}
+
+#[tokio::test]
+async fn a_call_under_way_when_the_service_is_killed_is_not_made_again() {
+    let server = McpServer::start(Behavior { stalls: true, ..behavior() }).await;
+    let mut app = setup(&server).start().await;
+    mcp_command(&app, &["pin", "web"]).await;
+    let message = call_message("search", &json!({}), &json!({"life-agent/idempotency-key": "k-3"}));
+    let request = app.request(Method::POST, "/mcp/web").json(&message);
+    let first = tokio::spawn(request.send());
+    server.called().await;
+    app.kill_9();
+    assert!(first.await.unwrap().is_err());
+    app.start_again().await;
+    server.change(|server| server.stalls = false);
+    let again = send(&app, &message).await.ok()["result"].clone();
+    let error = refusal(&again);
+    assert_eq!(error["code"], "conflict");
+    assert!(error["message"].as_str().unwrap().contains("outcome is unknown"), "{error}");
+    assert_eq!(server.calls().len(), 1);
+    let rows = app.journal().await;
+    let count = |kind: &str| rows.iter().filter(|row| row.kind == kind).count();
+    assert_eq!((count("tool.requested"), count("tool.finished")), (1, 0));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// A request that the server received.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Behavior {
     pub(crate) result: Value,
     /// The status of every response, whose body is a page and no message.
     pub(crate) refuses: Option<u16>,
+    /// Whether `tools/call` gets no response and keeps its connection.
+    pub(crate) stalls: bool,
     /// Whether `tools/call` responds with a stream that begins with a notification.
     pub(crate) streams: bool,
 }
@@ -37,14 +40,19 @@ pub(crate) struct McpServer {
     addr: SocketAddr,
     behavior: Arc<Mutex<Behavior>>,
     received: Arc<Mutex<Vec<Received>>>,
+    called: Arc<Notify>,
 }
 
 impl McpServer {
     pub(crate) async fn start(behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server =
-            Self { addr, behavior: Arc::new(Mutex::new(behavior)), received: Arc::default() };
+        let server = Self {
+            addr,
+            behavior: Arc::new(Mutex::new(behavior)),
+            received: Arc::default(),
+            called: Arc::default(),
+        };
         let own = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -67,6 +75,11 @@ impl McpServer {
     pub(crate) fn calls(&self) -> Vec<Received> {
         let received = self.received.lock().unwrap();
         received.iter().filter(|one| one.body["method"] == "tools/call").cloned().collect()
+    }
+
+    /// Waits for the next `tools/call`.
+    pub(crate) async fn called(&self) {
+        self.called.notified().await;
     }
 
     async fn serve(self, mut stream: TcpStream) {
@@ -96,6 +109,12 @@ impl McpServer {
             body: body.clone(),
             text,
         });
+        if body["method"] == "tools/call" {
+            self.called.notify_one();
+            if self.behavior.lock().unwrap().stalls {
+                return std::future::pending().await;
+            }
+        }
         if let Some(reply) = self.reply(&head, &body) {
             let _ = stream.write_all(reply.as_bytes()).await;
         }
