@@ -178,6 +178,13 @@ impl Description {
         self.respond(status, description, JSON, content(object.into(), Some(example)))
     }
 
+    /// A response without a body.
+    pub fn empty(mut self, status: u16, description: &str) -> Self {
+        let response = ResponseBuilder::new().description(description).build();
+        self.responses.push((status, response));
+        self
+    }
+
     /// A response with text of this type.
     pub fn text(self, content_type: &str, description: &str, example: Value) -> Self {
         self.respond(200, description, content_type, content(text(None).into(), Some(example)))

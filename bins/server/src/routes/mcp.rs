@@ -26,7 +26,7 @@ pub struct RpcMessage {
     /// The method, such as `tools/call`.
     method: String,
     /// The parameters of the method.
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Option<Object>, required = false)]
     params: Option<Value>,
 }
 
@@ -70,6 +70,7 @@ fn describe() -> Description {
             "result": {"content": [{"type": "text", "text": "{\"status\":\"ok\"}"}], "isError": false,
                        "_meta": {"event_id": 7, "hash": "a1b2…", "policy_hash": "5ee3…"}}
         })))
+        .empty(202, "The message is a notification, which has no response.")
         .json::<RpcReply>(
             400,
             "The message is invalid, or its headers differ from it.",

@@ -53,7 +53,11 @@ fn describe() -> Description {
              result with `isError`.",
         )
         .path_parameter("server", "The name of the server.")
-        .header("X-Agent-Id", "The agent that calls; the name of the key without it.", None)
+        .header(
+            "X-Agent-Id",
+            "The agent that calls; the name of the key without it.",
+            Some("^[A-Za-z0-9._:-]{1,64}$"),
+        )
         .open_body::<RpcMessage>(json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": "search", "arguments": {"query": "weather in Vienna"}}
@@ -67,7 +71,8 @@ fn describe() -> Description {
                            "_meta": {"event_id": 12, "hash": "a1b2…", "result_event_id": 13}}
             })),
         )
-        .or_events(Some(json!("event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")))
+        .or_events(None)
+        .empty(202, "The message is a notification, which has no response.")
         .json::<RpcReply>(
             400,
             "The message is invalid, or its headers differ from it.",
