@@ -18,6 +18,8 @@
 mod access;
 mod act;
 mod actions;
+mod approval_kinds;
+mod approvals;
 mod audit;
 mod auth;
 mod browser;

@@ -59,7 +59,7 @@ async fn the_same_call_id_gets_the_same_row_and_response_even_after_a_restart() 
         body["call_id"] = json!(id);
         body
     };
-    let (allowed, refused) = (with_id("ls", "c-1"), with_id("terraform destroy", "c-2"));
+    let (allowed, refused) = (with_id("ls", "c-1"), with_id("cat ~/.ssh/id_rsa", "c-2"));
     let first = [app.post("/tool", &allowed).await, app.post("/tool", &refused).await];
     let rows = app.journal().await.len();
     app.restart().await;

@@ -1,6 +1,7 @@
 //! The handlers, one file per resource. Each file defines its endpoints; [`crate::endpoints`] lists them.
 
 pub mod act;
+pub mod approvals;
 pub mod backtest;
 pub mod check;
 pub mod docs;

@@ -103,7 +103,9 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
-    let engine = Engine::open(engine_config(&settings), Sqlite::at(&settings.db_path)).await?;
+    let mut config = engine_config(&settings);
+    config.public_url.get_or_insert_with(|| format!("http://{}", start_message::reachable(bound)));
+    let engine = Engine::open(config, Sqlite::at(&settings.db_path)).await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys: Arc::clone(&keys),
@@ -185,6 +187,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         agent_wait: settings.agent_wait,
         turn_workers: settings.turn_workers,
         turn_queue: settings.turn_queue,
+        public_url: settings.public_server_url.clone(),
     }
 }
 

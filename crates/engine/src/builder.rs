@@ -8,6 +8,7 @@ use life_agent_groq::Model;
 use life_agent_observer::{Backend, Journal, JournalError, Options};
 
 use crate::agents::{AgentCache, AgentService};
+use crate::approvals::Approvals;
 use crate::chat::{ChatService, ModelCalls, Provider};
 use crate::clock::{Clock, SystemClock, Timestamps};
 use crate::config::{Config, OpaMode};
@@ -103,6 +104,14 @@ impl EngineBuilder {
 
         let (cell, meters) = (Arc::new(PolicyCell::new(policy)), Arc::new(Meters::new()));
         let recorder = Recorder::new(journal.clone());
+        let approvals = Approvals::open(
+            journal.clone(),
+            recorder.clone(),
+            Arc::clone(&cell),
+            timestamps.clone(),
+            config.public_url.as_deref(),
+        )
+        .await?;
         let live =
             Live { switch: Arc::clone(&switch), limiter: Limiter::new(config.rate_limit_rps) };
         let governor = Arc::new(Governor::new(
@@ -112,6 +121,7 @@ impl EngineBuilder {
             opa,
             recorder.clone(),
             Arc::clone(&meters),
+            Arc::clone(&approvals),
         ));
         let cache = AgentCache::new(
             journal.clone(),
@@ -207,6 +217,7 @@ impl EngineBuilder {
             access: Arc::new(AccessDenials::new(Arc::clone(&cell), recorder.clone())),
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
+            approvals,
             journal,
             recorder,
             cell,

@@ -17,6 +17,7 @@ use life_agent_domain::governance::event::TokenUsage;
 use life_agent_domain::governance::gate::GateNotes;
 use life_agent_groq::{self as groq, BreakerState, ChatMessage, Limits, seed};
 use serde::Serialize;
+use serde_json::json;
 
 pub(crate) use call::{Deadline, ModelCall, Reply};
 pub(crate) use failure::CallFailure;
@@ -136,10 +137,10 @@ impl ChatService {
     ) -> Result<ModelCall, EngineError> {
         let begun = Instant::now();
         let policy = self.governor.policy();
-        let permit = self
-            .governor
-            .permit(context, &policy, Chat { messages: asked.messages }, Metered::Yes)
-            .await?;
+        let ChatRequest { model, temperature, max_tokens, .. } = &asked;
+        let rest = || json!({"model": model, "temperature": temperature, "max_tokens": max_tokens});
+        let chat = Chat { messages: asked.messages.clone() };
+        let permit = self.governor.permit_with(context, &policy, chat, Metered::Yes, &rest).await?;
         let llm = self.calls.provider()?;
         let defaults = &policy.snapshot.policy.llm;
         let redactor = policy.chain.redactor();

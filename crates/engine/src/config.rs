@@ -45,6 +45,8 @@ pub struct Config {
     pub turn_workers: usize,
     /// The length of the queue of turns; further turns fail with [`crate::EngineError::QueueFull`].
     pub turn_queue: usize,
+    /// The service's address for people; approvals are decided at `/ui` below it.
+    pub public_url: Option<String>,
 }
 
 /// The model provider. `Debug` does not print the key.
@@ -159,6 +161,7 @@ impl Config {
             agent_wait: Duration::from_secs(10),
             turn_workers: 4,
             turn_queue: 1000,
+            public_url: None,
         }
     }
 }

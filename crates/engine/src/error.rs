@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use life_agent_domain::governance::fault::Fault;
-use life_agent_domain::governance::gate::Reason;
+use life_agent_domain::governance::gate::{Denial, GateNotes, Reason};
 use life_agent_observer::{JournalError, Rejection};
 use life_agent_plans::fault::PlanFault;
 use serde::Serialize;
+
+use crate::approvals::PendingApproval;
 
 /// The request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum EngineError {
     /// The request names a path that it must not name.
     #[error("{0}")]
     PathForbidden(String),
+    /// The caller made the request that it wants to decide about.
+    #[error("{0}")]
+    OwnRequest(String),
     /// The object does not exist.
     #[error("{0}")]
     NotFound(String),
@@ -121,6 +126,28 @@ pub struct DenialReport {
     pub findings: Vec<life_agent_domain::governance::gate::Finding>,
     /// The policy rules that matched.
     pub applied_policies: Vec<String>,
+    /// The approval that the request waits for.
+    #[serde(flatten)]
+    pub approval: Option<PendingApproval>,
+}
+
+impl DenialReport {
+    /// The report of a denial with its row.
+    pub(crate) fn of<C>(denial: &Denial<C>, event_id: u64, notes: GateNotes) -> Self {
+        let refusal = &denial.refusal;
+        Self {
+            reason: refusal.reason,
+            gate: denial.gate,
+            rule: refusal.rule.clone(),
+            message: refusal.message.clone(),
+            retry_after: refusal.retry_after,
+            event_id,
+            score: notes.score,
+            findings: notes.findings,
+            applied_policies: notes.applied_policies,
+            approval: None,
+        }
+    }
 }
 
 impl From<JournalError> for EngineError {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use life_agent_domain::agent::memory::Note;
+use life_agent_domain::governance::approval::Status as ApprovalStatus;
 use life_agent_domain::governance::command::{Act, Tool, Turn};
-use life_agent_domain::governance::event::ServiceStoppedRecord;
+use life_agent_domain::governance::event::{ApprovalDecision, ServiceStoppedRecord};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
 use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
@@ -14,6 +15,7 @@ use life_agent_policy::document::Policy;
 use serde_json::Value;
 
 use crate::agents::AgentService;
+use crate::approvals::{ApprovalSummary, ApprovalView, Approvals};
 use crate::builder::EngineBuilder;
 use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, ModelCalls};
 use crate::config::Config;
@@ -68,6 +70,7 @@ pub(crate) struct Services {
     pub(crate) recorder: Recorder,
     pub(crate) cell: Arc<PolicyCell>,
     pub(crate) governor: Arc<Governor>,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) kill_switch: KillSwitchService,
     pub(crate) policy: PolicyService,
     pub(crate) agents: Arc<AgentService>,
@@ -112,6 +115,7 @@ impl Engine {
         self.0.jobs.ended().await;
         self.0.calls.in_flight.ended().await;
         self.0.access.flush_all().await;
+        self.0.approvals.close().await;
         let (context, policy) = (RequestContext::system(), self.0.cell.active());
         let (hash, stopped) = (&policy.snapshot.hash, ServiceStoppedRecord {});
         self.0.recorder.record(&context, hash, None, &stopped, Vec::new()).await?;
@@ -200,6 +204,37 @@ impl Engine {
         call_id: &str,
     ) -> Result<Option<u64>, EngineError> {
         self.0.tools.call(context, call_id).await
+    }
+
+    /// Approvals of one status or of all, newest first, older than `before`: the open ones, and those that
+    /// were closed last.
+    pub fn approvals(
+        &self,
+        status: Option<ApprovalStatus>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Vec<ApprovalSummary> {
+        self.0.approvals.list(status, before, limit)
+    }
+
+    /// An approval with the request that waits for it.
+    pub async fn approval(
+        &self,
+        context: &RequestContext,
+        id: u64,
+    ) -> Result<ApprovalView, EngineError> {
+        self.0.approvals.view(&context.principal, id).await
+    }
+
+    /// Approves or denies a request. The decision is durable and final.
+    pub async fn decide_approval(
+        &self,
+        context: &RequestContext,
+        id: u64,
+        decision: ApprovalDecision,
+        note: &str,
+    ) -> Result<ApprovalView, EngineError> {
+        self.0.approvals.decide(context, id, decision, note).await
     }
 
     /// The decision that a request would get, without any effect.

@@ -16,11 +16,12 @@ use life_agent_domain::governance::command::{Chat, Command, Gated};
 use life_agent_domain::governance::event::DeniedRecord;
 use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateNotes, GateObserver, KillSwitch, NoopObserver, OpaAnswer, Permit, Rate,
-    evaluate,
+    Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
 use life_agent_observer::SideWrite;
+use serde_json::Value;
 
 pub(crate) use access::AccessDenials;
 pub use access::{AccessDenial, AccessReason};
@@ -29,12 +30,13 @@ pub(crate) use kill_switch::{KillSwitchService, SETTING, Switch};
 pub(crate) use limiter::Limiter;
 pub(crate) use opa_server::OpaServer;
 
+use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
-use crate::recorder::Recorder;
+use crate::recorder::{Batch, Recorder};
 use crate::views::CheckOutcome;
 use crate::workspace::Workspace;
 use inputs::{InputSource, ReplayInputs, gather};
@@ -47,6 +49,19 @@ pub(crate) struct Governor {
     opa: Option<OpaServer>,
     recorder: Recorder,
     meters: Arc<Meters>,
+    pub(crate) approvals: Arc<Approvals>,
+}
+
+/// The chain's decision about a command.
+type Decided<C> = Result<Permit<C>, Box<Denial<C>>>;
+/// The same, with the approval that the command needs and has.
+pub(crate) type Approvable<C> = Result<(Permit<C>, Option<ApprovalUse>), Box<Denial<C>>>;
+/// What a caller sent and the command does not contain. An approval covers it.
+pub(crate) type Rest<'a> = &'a (dyn Fn() -> Value + Sync);
+
+/// The command is all that the caller sent.
+pub(crate) fn nothing_else() -> Value {
+    Value::Null
 }
 
 /// The service's own inputs.
@@ -76,8 +91,9 @@ impl Governor {
         opa: Option<OpaServer>,
         recorder: Recorder,
         meters: Arc<Meters>,
+        approvals: Arc<Approvals>,
     ) -> Self {
-        Self { policy, live, workspace, opa, recorder, meters }
+        Self { policy, live, workspace, opa, recorder, meters, approvals }
     }
 
     /// The active policy. One request uses one policy from its permit to its row.
@@ -93,13 +109,95 @@ impl Governor {
         command: C,
         metered: Metered,
     ) -> Result<Permit<C>, EngineError> {
-        match self.judge(context, policy, command, metered).await? {
+        self.permit_with(context, policy, command, metered, &nothing_else).await
+    }
+
+    /// The same for a request with more than its command. If a person approved the request, the use of the
+    /// approval is durable before the permit is returned.
+    pub(crate) async fn permit_with<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        metered: Metered,
+        rest: Rest<'_>,
+    ) -> Result<Permit<C>, EngineError> {
+        let permitted = self.permit_and_use(context, policy, command, metered, rest).await?;
+        Ok(permitted.0)
+    }
+
+    /// The same, with the used approval for [`Governor::permit_again`].
+    pub(crate) async fn permit_and_use<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        metered: Metered,
+        rest: Rest<'_>,
+    ) -> Result<(Permit<C>, Option<ApprovalUse>), EngineError> {
+        let (permit, mut used) =
+            match self.judge_with(context, policy, command, metered, rest).await? {
+                Ok(permitted) => permitted,
+                Err(denial) => return Err(self.refuse(context, policy, *denial, rest).await),
+            };
+        if let Some(used) = &mut used {
+            used.commit(context, &policy.snapshot.hash).await?;
+        }
+        self.meters.permitted(permit.trace());
+        Ok((permit, used))
+    }
+
+    /// Judges the command of a request for the second time. The approval that the request has used still
+    /// permits the same command under the same policy.
+    pub(crate) async fn permit_again<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        used: Option<&ApprovalUse>,
+    ) -> Result<Permit<C>, EngineError> {
+        let (decided, inputs) = self.run_chain(context, policy, command, Metered::No).await?;
+        let used = used.filter(|used| used.is_under(&policy.snapshot.hash));
+        match self.confirm(policy, pass(decided, used), &inputs).await {
             Ok(permit) => {
                 self.meters.permitted(permit.trace());
                 Ok(permit)
             }
-            Err(denial) => Err(self.deny(context, policy, *denial, Vec::new()).await),
+            Err(mut denial) => {
+                deny_instead_of_asking(&mut denial);
+                Err(self.deny(context, policy, *denial, Vec::new()).await)
+            }
         }
+    }
+
+    /// The redacted command of a request that is carried out later. The gates then judge it again, and only
+    /// then it uses an approval.
+    pub(crate) async fn admit_later<C: Gated + Clone>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        metered: Metered,
+    ) -> Result<C, EngineError> {
+        match self.judge(context, policy, command, metered).await? {
+            Ok(permit) => {
+                self.meters.permitted(permit.trace());
+                Ok(permit.command().clone())
+            }
+            Err(denial) if self.is_approved(policy, &denial) => Ok(denial.command),
+            Err(denial) => Err(self.refuse(context, policy, *denial, &nothing_else).await),
+        }
+    }
+
+    /// Sends a part of a request through the chain that the caller did not write and cannot repeat by
+    /// itself. Nobody can be asked about it, so a rule that asks denies.
+    pub(crate) async fn permit_part<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+    ) -> Result<Permit<C>, EngineError> {
+        self.permit_again(context, policy, command, None).await
     }
 
     /// Sends texts of the model through the chain. `spent` is recorded with a denial.
@@ -113,6 +211,7 @@ impl Governor {
         match self.judge(context, policy, reply, Metered::No).await? {
             Ok(permit) => Ok(permit),
             Err(mut denial) => {
+                deny_instead_of_asking(&mut denial);
                 denial.refusal.message = format!(
                     "the model's answer was refused and is withheld: {}",
                     denial.refusal.message
@@ -143,15 +242,19 @@ impl Governor {
         command: C,
     ) -> Result<CheckOutcome, EngineError> {
         let (policy, kind) = (self.policy(), command.view().kind());
+        let allow = |notes| CheckOutcome {
+            decision: "allow",
+            code: None,
+            gate: None,
+            rule: None,
+            message: None,
+            notes,
+        };
         Ok(match self.judge(context, &policy, command, Metered::No).await? {
-            Ok(permit) => CheckOutcome {
-                decision: "allow",
-                code: None,
-                gate: None,
-                rule: None,
-                message: None,
-                notes: GateNotes::from(permit.trace()),
-            },
+            Ok(permit) => allow(GateNotes::from(permit.trace())),
+            Err(denial) if self.is_approved(&policy, &denial) => {
+                allow(GateNotes::from(&denial.trace))
+            }
             Err(denial) => CheckOutcome {
                 decision: "deny",
                 code: Some(denial.refusal.reason.code_for(kind)),
@@ -163,6 +266,42 @@ impl Governor {
         })
     }
 
+    /// Whether the command is the whole request and a person has approved it.
+    fn is_approved<C: Gated>(&self, policy: &ActivePolicy, denial: &Denial<C>) -> bool {
+        self.approvals.is_approved(&policy.snapshot.hash, denial, &Value::Null)
+    }
+
+    /// Counts and records a denial, together with a request for an approval if one would permit the command.
+    /// Returns the journal's error if they cannot be recorded.
+    async fn refuse<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        denial: Denial<C>,
+        rest: Rest<'_>,
+    ) -> EngineError {
+        if denial.approvable().is_none() {
+            return self.deny(context, policy, denial, Vec::new()).await;
+        }
+        self.meters.denied(denial.refusal.reason);
+        let notes = GateNotes::from(&denial.trace);
+        let record = |batch: &mut Batch<'_>, message: &str| {
+            batch.push(denial.command.view().agent(), &denied(&denial, message, &notes))
+        };
+        let (rest, approvals) = (rest(), &self.approvals);
+        match approvals.request(context, policy, &denial, &rest, None, &record).await {
+            Ok(requested) => {
+                let report = DenialReport::of(&denial, requested.event_id, notes.clone());
+                EngineError::Denied(Box::new(DenialReport {
+                    message: requested.message,
+                    approval: requested.approval,
+                    ..report
+                }))
+            }
+            Err(error) => error,
+        }
+    }
+
     /// Counts and records a denial. Returns the journal's error if the denial cannot be recorded.
     pub(crate) async fn deny<C: Gated>(
         &self,
@@ -171,32 +310,14 @@ impl Governor {
         denial: Denial<C>,
         side: Vec<SideWrite>,
     ) -> EngineError {
-        let Denial { command, gate, refusal, trace, .. } = denial;
-        self.meters.denied(refusal.reason);
-        let (command, notes) = (command.view(), GateNotes::from(&trace));
-        let record = DeniedRecord {
-            kind: command.kind(),
-            code: refusal.reason.code_for(command.kind()).into(),
-            reason: refusal.reason,
-            gate: gate.into(),
-            rule: refusal.rule.as_deref().map(Into::into),
-            message: refusal.message.as_str().into(),
-            request: RequestBody::from(command),
-            notes: Cow::Borrowed(&notes),
-        };
-        let (hash, agent) = (&policy.snapshot.hash, command.agent());
+        self.meters.denied(denial.refusal.reason);
+        let notes = GateNotes::from(&denial.trace);
+        let record = denied(&denial, &denial.refusal.message, &notes);
+        let (hash, agent) = (&policy.snapshot.hash, denial.command.view().agent());
         match self.recorder.record(context, hash, agent, &record, side).await {
-            Ok(event_id) => EngineError::Denied(Box::new(DenialReport {
-                reason: refusal.reason,
-                gate,
-                rule: refusal.rule,
-                message: refusal.message,
-                retry_after: refusal.retry_after,
-                event_id,
-                score: notes.score,
-                findings: notes.findings,
-                applied_policies: notes.applied_policies,
-            })),
+            Ok(event_id) => {
+                EngineError::Denied(Box::new(DenialReport::of(&denial, event_id, notes.clone())))
+            }
             Err(error) => error,
         }
     }
@@ -208,7 +329,47 @@ impl Governor {
         policy: &ActivePolicy,
         command: C,
         metered: Metered,
-    ) -> Result<Result<Permit<C>, Box<Denial<C>>>, EngineError> {
+    ) -> Result<Decided<C>, EngineError> {
+        let started = Instant::now();
+        let (decided, inputs) = self.run_chain(context, policy, command, metered).await?;
+        let decided = self.confirm(policy, decided, &inputs).await;
+        context.add_gate_time(started.elapsed());
+        Ok(decided)
+    }
+
+    /// The same for a request that needs an approval and has one: it is taken out of the inbox, and the
+    /// caller records its use.
+    pub(crate) async fn judge_with<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        metered: Metered,
+        rest: Rest<'_>,
+    ) -> Result<Approvable<C>, EngineError> {
+        let started = Instant::now();
+        let (decided, inputs) = self.run_chain(context, policy, command, metered).await?;
+        let used = match &decided {
+            Err(denial) if denial.approvable().is_some() => {
+                self.approvals.take(&policy.snapshot.hash, denial, &rest())
+            }
+            _ => None,
+        };
+        let decided = pass(decided, used.as_ref());
+        let decided = self.confirm(policy, decided, &inputs).await;
+        context.add_gate_time(started.elapsed());
+        // An approval that a later judge outranks goes back to the inbox.
+        Ok(decided.map(|permit| (permit, used)))
+    }
+
+    /// Gathers the inputs and runs the chain.
+    async fn run_chain<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        metered: Metered,
+    ) -> Result<(Decided<C>, GateInputs), EngineError> {
         let view = command.view();
         let targets = if view.targets().is_empty() {
             Vec::new()
@@ -218,17 +379,59 @@ impl Governor {
         };
         let principal = context.principal.clone();
         let mut inputs = gather(&self.live, policy, &principal, view, metered, targets);
-        // The remote OPA confirms the permit below. Until then its gate must not refuse.
+        // The remote OPA confirms the permit later. Until then its gate must not refuse.
         inputs.opa = self.opa.as_ref().map(|_| OpaAnswer::Allow);
-        let started = Instant::now();
-        let mut decided = decide(policy, principal, command, &inputs, &policy.timer);
-        if let Some(opa) = &self.opa
-            && let Ok(permit) = decided
-        {
-            decided = opa.confirm(permit, &inputs, &policy.snapshot).await;
+        Ok((decide(policy, principal, command, &inputs, &policy.timer), inputs))
+    }
+
+    /// Asks the remote OPA server, if there is one, about a command that all other judges passed.
+    async fn confirm<C: Gated>(
+        &self,
+        policy: &ActivePolicy,
+        decided: Decided<C>,
+        inputs: &GateInputs,
+    ) -> Decided<C> {
+        match (&self.opa, decided) {
+            (Some(opa), Ok(permit)) => opa.confirm(permit, inputs, &policy.snapshot).await,
+            (_, decided) => decided,
         }
-        context.add_gate_time(started.elapsed());
-        Ok(decided)
+    }
+}
+
+/// Lets an approved command pass.
+pub(crate) fn pass<C>(decided: Decided<C>, used: Option<&ApprovalUse>) -> Decided<C> {
+    match (decided, used.and_then(ApprovalUse::granted)) {
+        (Err(denial), Some(granted)) => denial.approve(granted),
+        (decided, _) => decided,
+    }
+}
+
+/// Turns the refusal of a command about which nobody can be asked into one by the rule that asks.
+fn deny_instead_of_asking<C>(denial: &mut Denial<C>) {
+    let refusal = &mut denial.refusal;
+    if refusal.reason == Reason::ApprovalRequired {
+        refusal.reason = Reason::RuleDeny;
+        refusal.message =
+            format!("{}; nobody can be asked about this text, so it is denied", refusal.message);
+    }
+}
+
+/// The record of a denial.
+fn denied<'a, C: Gated>(
+    denial: &'a Denial<C>,
+    message: &'a str,
+    notes: &'a GateNotes,
+) -> DeniedRecord<'a, RequestBody<'a>> {
+    let (command, refusal) = (denial.command.view(), &denial.refusal);
+    DeniedRecord {
+        kind: command.kind(),
+        code: refusal.reason.code_for(command.kind()).into(),
+        reason: refusal.reason,
+        gate: denial.gate.into(),
+        rule: refusal.rule.as_deref().map(Into::into),
+        message: message.into(),
+        request: RequestBody::from(command),
+        notes: Cow::Borrowed(notes),
     }
 }
 

@@ -164,8 +164,8 @@ impl JobService {
         turn: Turn,
     ) -> Result<QueuedTurn, EngineError> {
         let policy = self.governor.policy();
-        let permit = self.governor.permit(context, &policy, turn, Metered::Yes).await?;
-        let Turn { agent, input } = permit.command();
+        let turn = self.governor.admit_later(context, &policy, turn, Metered::Yes).await?;
+        let Turn { agent, input } = &turn;
         let job = NewJob {
             id: uuid::Uuid::now_v7().to_string(),
             agent: agent.clone(),

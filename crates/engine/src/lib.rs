@@ -10,6 +10,7 @@
 //!   one commit.
 
 mod agents;
+mod approvals;
 mod blocking;
 mod builder;
 mod chat;
@@ -35,6 +36,7 @@ mod tools;
 mod views;
 mod workspace;
 
+pub use approvals::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
 pub use builder::EngineBuilder;
 pub use chat::{ChatEvent, ChatEvents, ChatOutcome, ChatRequest, LlmStatus};
 pub use clock::{Clock, SystemClock};

@@ -338,6 +338,8 @@ impl NarrationRun<'_> {
         };
         match narrator.governor.permit(&call.context, &call.policy, act, Metered::Yes).await {
             Ok(permit) => {
+                // An approval is not among the inputs of a replay.
+                momentary = permit.trace().approval_id.is_some();
                 if let Some(query) = &query {
                     let agent = &permit.command().agent;
                     found = self.working.new_facts(query);

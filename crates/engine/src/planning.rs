@@ -19,14 +19,16 @@ use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::fault::{PlanFault, answer_code};
 use life_agent_plans::life::Status;
 use life_agent_plans::record::{DraftedBy, Stats};
-use life_agent_plans::request::PlanRequest;
+use life_agent_plans::request::{PlanRequest, Proposal as Proposed};
 use life_agent_plans::store::{Artifact, Meta, Store, WriteError};
+use serde_json::{Value, json};
 
 pub(crate) use drafting::Drafter;
 use drafting::{Drafted, Undrafted};
 pub use repository::{PlanList, PlanRepository, PlanSummary, PlanView, StoredPlan};
 pub(crate) use review::PlanReviews;
 
+use crate::approvals::ApprovalUse;
 use crate::blocking::blocking;
 use crate::clock::Timestamps;
 use crate::context::RequestContext;
@@ -104,13 +106,23 @@ impl PlanService {
         let begun = Instant::now();
         let policy = self.governor.policy();
         let planned = if self.needs_draft(&asked) {
-            let Drafted { edits, by } = self.draft_edits(context, &policy, &asked).await?;
+            let (drafted, used) = self.draft_edits(context, &policy, &asked).await?;
+            let Drafted { edits, by } = drafted;
             asked.request.edits = edits;
             // The draft took time: policy, kill switch and files are checked again.
             let policy = self.governor.policy();
-            self.check_and_store(context, &policy, asked, Metered::No, Some(by)).await?
+            let proposal = asked.request.read();
+            let plan = command(asked.intent, asked.context, &proposal);
+            let permit = self.governor.permit_again(context, &policy, plan, used.as_ref()).await?;
+            self.check_and_store(context, &policy, permit, proposal, Some(by)).await?
         } else {
-            self.check_and_store(context, &policy, asked, Metered::Yes, None).await?
+            let rest = rest(&asked);
+            let proposal = asked.request.read();
+            let plan = command(asked.intent, asked.context, &proposal);
+            let (governor, metered) = (&self.governor, Metered::Yes);
+            let permit =
+                governor.permit_with(context, &policy, plan, metered, &|| rest.clone()).await?;
+            self.check_and_store(context, &policy, permit, proposal, None).await?
         };
         self.meters.plan_seconds.record(begun.elapsed());
         self.meters.done(Kind::Plan, begun);
@@ -129,17 +141,15 @@ impl PlanService {
         context: &RequestContext,
         policy: &Arc<ActivePolicy>,
         asked: &NewPlan,
-    ) -> Result<Drafted, EngineError> {
+    ) -> Result<(Drafted, Option<ApprovalUse>), EngineError> {
         let proposal = asked.request.clone().read();
-        let command = Plan {
-            intent: asked.intent.clone(),
-            context: asked.context.clone(),
-            targets: proposal.targets(),
-        };
-        let targets = command.targets.clone();
-        let permit = self.governor.permit(context, policy, command, Metered::Yes).await?;
+        let plan = command(asked.intent.clone(), asked.context.clone(), &proposal);
+        let targets = plan.targets.clone();
+        let (governor, metered) = (&self.governor, Metered::Yes);
+        let (permit, used) =
+            governor.permit_and_use(context, policy, plan, metered, &|| rest(asked)).await?;
         match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
-            Ok(drafted) => Ok(drafted),
+            Ok(drafted) => Ok((drafted, used)),
             Err(Undrafted::Failed(error)) => Err(error),
             Err(Undrafted::Faulty { faults, rounds }) => {
                 Err(self.report_faults(context, policy, permit, faults, rounds).await)
@@ -147,19 +157,15 @@ impl PlanService {
         }
     }
 
-    /// Checks the edits and stores the plan.
+    /// Checks the edits of a permitted plan and stores it.
     async fn check_and_store(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
-        asked: NewPlan,
-        metered: Metered,
+        permit: Permit<Plan>,
+        proposal: Proposed,
         drafted_by: Option<DraftedBy>,
     ) -> Result<PlanOutcome, EngineError> {
-        let proposal = asked.request.read();
-        let command =
-            Plan { intent: asked.intent, context: asked.context, targets: proposal.targets() };
-        let permit = self.governor.permit(context, policy, command, metered).await?;
         let (tree, admission) = (
             Arc::clone(&self.drafter.tree),
             SnapshotChangePolicy::new(Arc::clone(&policy.snapshot)),
@@ -281,18 +287,14 @@ impl PlanService {
         let mut refused: Vec<_> = faults.iter().filter_map(refusing).collect();
         refused.sort_by_key(|refused| !is_path(refused));
         if let Some((reason, rule)) = refused.first() {
-            let denial = Denial {
-                principal: context.principal.clone(),
-                command: permit.command().clone(),
-                gate: "plans",
-                refusal: Refusal {
-                    reason: *reason,
-                    rule: Some(rule.as_str().to_owned()),
-                    message: format!("the plan has {}", counted(faults.len())),
-                    retry_after: None,
-                },
-                trace: permit.trace().clone(),
+            let refusal = Refusal {
+                reason: *reason,
+                rule: Some(rule.as_str().to_owned()),
+                message: format!("the plan has {}", counted(faults.len())),
+                retry_after: None,
             };
+            let (principal, command) = (context.principal.clone(), permit.command().clone());
+            let denial = Denial::new(principal, command, "plans", refusal, permit.trace().clone());
             match self.governor.deny(context, policy, denial, Vec::new()).await {
                 EngineError::Denied(_) => {}
                 unrecorded => return unrecorded,
@@ -305,6 +307,17 @@ impl PlanService {
     fn shown_artifact(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)
     }
+}
+
+/// The command of a plan.
+fn command(intent: String, context: String, proposal: &Proposed) -> Plan {
+    Plan { intent, context, targets: proposal.targets() }
+}
+
+/// What the command does not contain.
+fn rest(asked: &NewPlan) -> Value {
+    let PlanRequest { targets, edits, patch } = &asked.request;
+    json!({"target_paths": targets, "edits": edits, "patch": patch, "draft": asked.draft})
 }
 
 fn store_error(error: WriteError) -> EngineError {

@@ -11,7 +11,7 @@ use life_agent_domain::governance::command::{Gated, Kind, Tool};
 use life_agent_domain::governance::event::{
     CallDecision, RefusedCall, ToolFinishedRecord, ToolRequestedRecord,
 };
-use life_agent_domain::governance::gate::{GateNotes, Permit, Reason};
+use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason};
 use life_agent_domain::governance::request::RequestBody;
 use life_agent_gates::risk::provenance::inspect_tool_result;
 use life_agent_gates::tool::ToolView;
@@ -21,13 +21,14 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
+use crate::approvals::{ApprovalUse, Requested};
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::{Governor, Metered};
+use crate::govern::{Governor, Metered, nothing_else};
 use crate::idempotency::{Claim, Effect, Idempotency, KeyedCall};
 use crate::meters::Meters;
 use crate::policy::ActivePolicy;
-use crate::recorder::Recorder;
+use crate::recorder::{Batch, Recorder};
 pub(crate) use recorded::{ReplayedCall, recorded};
 use recorded::{denied, outcome_of, own_call, row, unreadable};
 
@@ -126,61 +127,76 @@ impl ToolService {
         };
         let context = claimed.as_ref().unwrap_or(context);
         let policy = self.governor.policy();
-        let denial = match self.governor.judge(context, &policy, tool, Metered::Yes).await? {
-            Ok(permit) => {
-                let outcome = self.allow(context, &policy, &permit).await?;
+        let judged =
+            self.governor.judge_with(context, &policy, tool, Metered::Yes, &nothing_else).await?;
+        match judged {
+            Ok((permit, used)) => {
+                let outcome = self.allow(context, &policy, &permit, used).await?;
                 self.meters.done(Kind::Tool, started);
-                return Ok(outcome);
+                Ok(outcome)
             }
-            Err(denial) => denial,
-        };
-        self.meters.denied(denial.refusal.reason);
-        let (notes, refusal) = (GateNotes::from(&denial.trace), &denial.refusal);
-        let refusal = RefusedCall {
-            code: refusal.reason.code_for(Kind::Tool).into(),
-            reason: refusal.reason,
-            gate: denial.gate.into(),
-            rule: refusal.rule.as_deref().map(Into::into),
-            message: message(&refusal.message, refusal.reason).into(),
-            retry_after: refusal.retry_after,
-        };
-        let copy = Some(refusal.clone());
-        let event_id = self.record(context, &policy, &denial.command, copy, &notes, None).await?;
-        Err(denied(&refusal, event_id, notes))
+            Err(denial) => Err(self.refuse(context, &policy, &denial).await),
+        }
     }
 
+    /// Records the call and, if it needed an approval, the use of the approval.
     async fn allow(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
         permit: &Permit<Tool>,
+        mut used: Option<ApprovalUse>,
     ) -> Result<ToolOutcome, EngineError> {
         self.meters.permitted(permit.trace());
         let (notes, tool) = (GateNotes::from(permit.trace()), permit.command());
         let command = commands(policy, tool);
-        let event_id = self.record(context, policy, tool, None, &notes, command.as_deref()).await?;
+        let mut batch = Batch::new(context, &policy.snapshot.hash);
+        push(&mut batch, tool, None, &notes, command.as_deref())?;
+        if let Some(used) = &mut used {
+            used.push(&mut batch)?;
+        }
+        let committed = self.recorder.commit(batch).await?;
+        if let Some(used) = &mut used {
+            used.recorded();
+        }
+        let event_id = committed.rows.first().map_or(committed.id, |row| row.id);
         let command = command.and_then(|raw| serde_json::from_str(raw.get()).ok());
         Ok(ToolOutcome { decision: "allow", event_id, command, notes })
     }
 
-    async fn record(
+    /// Records the refusal of a call, with a request for an approval if the call needs one.
+    async fn refuse(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
-        tool: &Tool,
-        refusal: Option<RefusedCall<'_>>,
-        notes: &GateNotes,
-        command: Option<&RawValue>,
-    ) -> Result<u64, EngineError> {
-        let decision = match refusal.as_ref().map(|refusal| refusal.reason) {
-            None => CallDecision::Allow,
-            Some(Reason::ApprovalRequired) => CallDecision::Ask,
-            Some(_) => CallDecision::Deny,
+        denial: &Denial<Tool>,
+    ) -> EngineError {
+        let (notes, refusal) = (GateNotes::from(&denial.trace), &denial.refusal);
+        self.meters.denied(refusal.reason);
+        let record = |batch: &mut Batch<'_>, message: &str| {
+            push(batch, &denial.command, Some(refused(denial, message)), &notes, None)
         };
-        let (request, notes) = (RequestBody::from(tool.view()), Cow::Borrowed(notes));
-        let record = ToolRequestedRecord { decision, request, refusal, command, notes };
-        let (hash, agent) = (&policy.snapshot.hash, Some(&tool.agent));
-        self.recorder.record(context, hash, agent, &record, Vec::new()).await
+        if denial.approvable().is_none() {
+            let mut batch = Batch::new(context, &policy.snapshot.hash);
+            let written = match record(&mut batch, &refusal.message) {
+                Ok(()) => self.recorder.commit(batch).await,
+                Err(error) => Err(error),
+            };
+            return match written {
+                Ok(written) => {
+                    denied(&refused(denial, &refusal.message), written.id, None, notes.clone())
+                }
+                Err(error) => error,
+            };
+        }
+        let (command, approvals) = (commands(policy, &denial.command), &self.governor.approvals);
+        let none = Value::Null;
+        match approvals.request(context, policy, denial, &none, command, &record).await {
+            Ok(Requested { event_id, approval, message }) => {
+                denied(&refused(denial, &message), event_id, approval, notes.clone())
+            }
+            Err(error) => error,
+        }
     }
 
     /// Records the result of an allowed call, once.
@@ -256,13 +272,34 @@ impl ToolService {
     }
 }
 
-/// An approval cannot be requested yet, and the caller must not wait for one.
-fn message(text: &str, reason: Reason) -> String {
-    match reason {
-        Reason::ApprovalRequired => {
-            format!("{text}. Approvals are not available yet, so the call is denied")
-        }
-        _ => text.to_owned(),
+/// Adds the row of a call.
+fn push(
+    batch: &mut Batch<'_>,
+    tool: &Tool,
+    refusal: Option<RefusedCall<'_>>,
+    notes: &GateNotes,
+    command: Option<&RawValue>,
+) -> Result<(), EngineError> {
+    let decision = match refusal.as_ref().map(|refusal| refusal.reason) {
+        None => CallDecision::Allow,
+        Some(Reason::ApprovalRequired) => CallDecision::Ask,
+        Some(_) => CallDecision::Deny,
+    };
+    let (request, notes) = (RequestBody::from(tool.view()), Cow::Borrowed(notes));
+    let record = ToolRequestedRecord { decision, request, refusal, command, notes };
+    batch.push(Some(&tool.agent), &record)
+}
+
+/// The recorded part of a refusal.
+fn refused<'a>(denial: &'a Denial<Tool>, message: &'a str) -> RefusedCall<'a> {
+    let refusal = &denial.refusal;
+    RefusedCall {
+        code: refusal.reason.code_for(Kind::Tool).into(),
+        reason: refusal.reason,
+        gate: denial.gate.into(),
+        rule: refusal.rule.as_deref().map(Into::into),
+        message: message.into(),
+        retry_after: refusal.retry_after,
     }
 }
 

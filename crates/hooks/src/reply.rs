@@ -121,6 +121,11 @@ fn for_host(hook: &Hook, decision: &Decision) -> Decision {
             };
             Decision::Deny { reason }
         }
+        // The person at the prompt need not be the one who approves.
+        Decision::Ask { reason, url: Some(url) } if hook.dialect != Dialect::Generic => {
+            let reason = format!("{reason}. A person can also approve the call at {url}");
+            Decision::Ask { reason, url: None }
+        }
         // Some hosts ignore a refusal without a reason.
         Decision::Deny { reason } if reason.trim().is_empty() => {
             Decision::Deny { reason: "the policy denies this call".to_owned() }

@@ -177,6 +177,7 @@ fn decided(name: &str) -> [Value; 3] {
 fn decisions_are_written_in_each_hosts_form() {
     let asked = "why. This call needs an approval: a person decides at http://h/a/1; repeat exactly \
                  the same call after that";
+    let prompt = "why. A person can also approve the call at http://h/a/1";
     let specific = |event: &str, fields: Value| {
         let mut fields = fields;
         fields["hookEventName"] = json!(event);
@@ -191,7 +192,7 @@ fn decisions_are_written_in_each_hosts_form() {
     let allow = specific("PreToolUse", json!({"permissionDecision": "allow"}));
     assert_eq!(
         decided("claude-code.pre"),
-        [allow, permission("ask", "why"), permission("deny", "no")]
+        [allow, permission("ask", prompt), permission("deny", "no")]
     );
     let behavior = |fields: Value| specific("PermissionRequest", json!({"decision": fields}));
     assert_eq!(
@@ -210,12 +211,12 @@ fn decisions_are_written_in_each_hosts_form() {
     let copilot = |decision: &str, reason: &str| json!([0, {"permissionDecision": decision, "permissionDecisionReason": reason}]);
     assert_eq!(
         decided("copilot.pre"),
-        [json!([0, null]), copilot("ask", "why"), copilot("deny", "no")]
+        [json!([0, null]), copilot("ask", prompt), copilot("deny", "no")]
     );
     let cursor = |permission: &str, reason: &str| json!([0, {"permission": permission, "user_message": reason, "agent_message": reason}]);
     let allow = || json!([0, {"permission": "allow"}]);
     for name in ["cursor.shell", "cursor.mcp"] {
-        assert_eq!(decided(name), [allow(), cursor("ask", "why"), cursor("deny", "no")], "{name}");
+        assert_eq!(decided(name), [allow(), cursor("ask", prompt), cursor("deny", "no")], "{name}");
     }
     for name in ["cursor.read", "cursor.pre"] {
         assert_eq!(decided(name), [allow(), cursor("deny", asked), cursor("deny", "no")], "{name}");

@@ -21,6 +21,8 @@ pub enum Tag {
     Agents,
     /// Change plans.
     Plans,
+    /// Requests that wait for a person.
+    Approvals,
     /// The journal.
     Record,
     /// The policy.
@@ -33,9 +35,10 @@ pub enum Tag {
 
 impl Tag {
     /// All groups in the order of the document, each with a description.
-    pub const ALL: [(Tag, &str); 6] = [
+    pub const ALL: [(Tag, &str); 7] = [
         (Tag::Agents, "Acts, turns and the state of agents."),
         (Tag::Plans, "Changes to the workspace, as patches for people to review."),
+        (Tag::Approvals, "Requests that wait for the decision of a person."),
         (Tag::Record, "The journal, as a stream and in pages."),
         (Tag::Policy, "The rules that agents are subject to."),
         (Tag::Model, "The language model, behind the gates."),
@@ -47,6 +50,7 @@ impl Tag {
         match self {
             Tag::Agents => "agents",
             Tag::Plans => "plans",
+            Tag::Approvals => "approvals",
             Tag::Record => "record",
             Tag::Policy => "policy",
             Tag::Model => "model",

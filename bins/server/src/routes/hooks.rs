@@ -101,8 +101,9 @@ async fn decide(
         Ok(_) => Ok(Decision::Allow),
         Err(EngineError::Denied(report)) => {
             let reason = format!("{} (row {})", report.message, report.event_id);
+            let url = report.approval.map(|approval| approval.url);
             Ok(match report.reason {
-                Reason::ApprovalRequired => Decision::Ask { reason, url: None },
+                Reason::ApprovalRequired => Decision::Ask { reason, url },
                 _ => Decision::Deny { reason },
             })
         }

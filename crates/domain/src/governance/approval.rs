@@ -5,108 +5,32 @@
 //! does not exist. An approval is bound to a [`RequestDigest`] over the exact arguments, the caller, the
 //! agent and the policy: a request that differs in any of them needs an approval of its own.
 
+mod digest;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-/// Most approvals that may be open at a time. A caller that asks for more is refused, so that a loop of
-/// asking calls cannot bury the requests that people should see.
+pub use digest::{ApprovalKey, BoundTo, ContentDigest, RequestDigest};
+
+/// Most approvals that may be open at a time.
 pub const MAX_OPEN: usize = 10_000;
 
-/// SHA-256 over everything that an approval is bound to, in lower-case hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RequestDigest(String);
-
-/// What an approval is bound to.
-#[derive(Debug, Clone, Copy)]
-pub struct BoundTo<'a> {
-    /// The caller that may repeat the request.
-    pub principal: &'a str,
-    /// The agent that the request is for; empty where it has none.
-    pub agent: &'a str,
-    /// The kind of the request.
-    pub kind: &'a str,
-    /// Hash of the policy that asked.
-    pub policy_hash: &'a str,
-    /// The request as the caller sent it.
-    pub request: &'a Value,
-}
-
-impl RequestDigest {
-    /// The digest of a request. Object keys are ordered first, so two spellings of the same JSON value
-    /// have one digest; everything else that differs gives another one.
-    pub fn of(bound: &BoundTo<'_>) -> Self {
-        let mut hasher = Sha256::new();
-        for part in [bound.principal, bound.agent, bound.kind, bound.policy_hash] {
-            // The length first: no two different sequences of parts feed the hash the same bytes.
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part.as_bytes());
-        }
-        feed(&mut hasher, bound.request);
-        Self(hex::encode(hasher.finalize()))
-    }
-
-    /// A digest that was recorded.
-    pub fn recorded(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The digest as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RequestDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Feeds a JSON value in a canonical form: a tag and a length before each part.
-fn feed(hasher: &mut Sha256, value: &Value) {
-    let mut part = |tag: u8, bytes: &[u8]| {
-        hasher.update([tag]);
-        hasher.update((bytes.len() as u64).to_be_bytes());
-        hasher.update(bytes);
-    };
-    match value {
-        Value::Null => part(b'n', b""),
-        Value::Bool(flag) => part(b'b', &[u8::from(*flag)]),
-        // The digits as sent: 1 and 1.0 are different arguments to some tools.
-        Value::Number(number) => part(b'd', number.to_string().as_bytes()),
-        Value::String(text) => part(b's', text.as_bytes()),
-        Value::Array(items) => {
-            part(b'a', &(items.len() as u64).to_be_bytes());
-            items.iter().for_each(|item| feed(hasher, item));
-        }
-        Value::Object(members) => {
-            part(b'o', &(members.len() as u64).to_be_bytes());
-            let ordered: BTreeMap<_, _> = members.iter().collect();
-            for (key, member) in ordered {
-                hasher.update((key.len() as u64).to_be_bytes());
-                hasher.update(key.as_bytes());
-                feed(hasher, member);
-            }
-        }
-    }
-}
+/// Most open approvals of one caller, so that a loop of asking calls cannot bury the requests that people
+/// should see.
+pub const MAX_OPEN_OF_CALLER: usize = 200;
 
 /// A request that waits for a person, or was decided and not yet used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
-    /// Chosen by the service, unique in its journal.
-    pub id: String,
+    /// The number of the row that records the request.
+    pub id: u64,
     /// The caller that asked.
     pub principal: String,
     /// The person accountable for that caller, where known.
     pub person: Option<String>,
-    /// Digest of the caller's key, where it has one: two names for one key are one caller.
-    pub key_digest: Option<String>,
+    /// Fingerprint of the caller's key, where it has one: two names for one key are one caller.
+    pub key: Option<String>,
     /// What the approval is bound to.
     pub digest: RequestDigest,
     /// The first moment at which it can no longer be decided or used, in milliseconds since 1970.
@@ -118,6 +42,8 @@ pub struct Approval {
 /// How far an approval has got. `Used`, `Denied` and `Expired` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ApprovalStatus))]
 pub enum Status {
     /// Waits for a decision.
     Pending,
@@ -127,8 +53,30 @@ pub enum Status {
     Denied,
     /// The request was repeated and passed.
     Used,
-    /// Nobody decided, or the caller did not use it, in time.
+    /// It was not decided, or not used, in time.
     Expired,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Status; 5] =
+        [Status::Pending, Status::Approved, Status::Denied, Status::Used, Status::Expired];
+
+    /// The name in requests and responses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Approved => "approved",
+            Status::Denied => "denied",
+            Status::Used => "used",
+            Status::Expired => "expired",
+        }
+    }
+
+    /// Whether the approval can still be decided or used.
+    pub fn is_open(self) -> bool {
+        matches!(self, Status::Pending | Status::Approved)
+    }
 }
 
 /// Who decides.
@@ -138,8 +86,28 @@ pub struct Decider<'a> {
     pub principal: &'a str,
     /// The person accountable for it, where known.
     pub person: Option<&'a str>,
-    /// Digest of its key, where it has one.
-    pub key_digest: Option<&'a str>,
+    /// Fingerprint of its key, where it has one.
+    pub key: Option<&'a str>,
+}
+
+/// An approval that its request is about to use. Only [`Inbox::take`] makes one, and it cannot be copied:
+/// it turns the denial of exactly one request into a permit.
+#[derive(Debug)]
+pub struct Granted {
+    approval: Approval,
+    content: ContentDigest,
+}
+
+impl Granted {
+    /// The approval.
+    pub fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// The content of the approved request.
+    pub(crate) fn content(&self) -> &ContentDigest {
+        &self.content
+    }
 }
 
 /// Why an approval cannot be decided.
@@ -162,14 +130,22 @@ pub enum DecisionError {
 
 /// No further approval may be open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_OPEN} approvals are open; decide some of them first")]
-pub struct InboxFull;
+pub enum InboxFull {
+    /// Too many approvals of all callers.
+    #[error("{MAX_OPEN} approvals are open; have some of them decided first")]
+    Whole,
+    /// Too many approvals of this caller.
+    #[error(
+        "{MAX_OPEN_OF_CALLER} approvals of this caller are open; have some of them decided first"
+    )]
+    OfCaller,
+}
 
 /// All approvals that are not final yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    open: BTreeMap<String, Approval>,
-    by_digest: BTreeMap<RequestDigest, String>,
+    open: BTreeMap<u64, Approval>,
+    by_digest: BTreeMap<RequestDigest, u64>,
 }
 
 impl Inbox {
@@ -179,32 +155,46 @@ impl Inbox {
         (now < approval.expires).then_some(approval)
     }
 
-    /// Adds a pending approval after its row was recorded. One for the same request replaces it.
-    pub fn add(&mut self, approval: Approval) -> Result<(), InboxFull> {
-        if self.open.len() >= MAX_OPEN && !self.by_digest.contains_key(&approval.digest) {
-            return Err(InboxFull);
+    /// Whether this caller may ask for one more approval.
+    ///
+    /// # Errors
+    /// [`InboxFull`] if too many approvals are open.
+    pub fn has_room(&self, principal: &str) -> Result<(), InboxFull> {
+        let own = |open: &&Approval| open.principal == principal;
+        if self.open.len() >= MAX_OPEN {
+            Err(InboxFull::Whole)
+        } else if self.open.values().filter(own).count() >= MAX_OPEN_OF_CALLER {
+            Err(InboxFull::OfCaller)
+        } else {
+            Ok(())
         }
-        if let Some(replaced) = self.by_digest.insert(approval.digest.clone(), approval.id.clone())
-        {
-            self.open.remove(&replaced);
-        }
-        self.open.insert(approval.id.clone(), approval);
-        Ok(())
+    }
+
+    /// Adds an approval after its row was recorded. An older one for the same request can no longer be
+    /// used, and expires. The bounds do not apply: what is recorded exists.
+    pub fn add(&mut self, approval: Approval) {
+        self.by_digest.insert(approval.digest.clone(), approval.id);
+        self.open.insert(approval.id, approval);
+    }
+
+    /// An open approval.
+    pub fn get(&self, id: u64) -> Option<&Approval> {
+        self.open.get(&id)
     }
 
     /// Whether this caller may decide this approval now. Changes nothing: the decision counts once it is
     /// recorded and passed to [`Inbox::decided`].
     pub fn may_decide(
         &self,
-        id: &str,
+        id: u64,
         by: &Decider<'_>,
         now: u64,
     ) -> Result<&Approval, DecisionError> {
-        let approval = self.open.get(id).ok_or(DecisionError::NotFound)?;
+        let approval = self.open.get(&id).ok_or(DecisionError::NotFound)?;
         let same = |a: Option<&str>, b: Option<&str>| a.is_some() && a == b;
         if approval.principal == by.principal
             || same(approval.person.as_deref(), by.person)
-            || same(approval.key_digest.as_deref(), by.key_digest)
+            || same(approval.key.as_deref(), by.key)
         {
             return Err(DecisionError::OwnRequest);
         }
@@ -215,36 +205,43 @@ impl Inbox {
     }
 
     /// Applies a recorded decision. A denied approval is no longer open.
-    pub fn decided(&mut self, id: &str, approved: bool) {
+    pub fn decided(&mut self, id: u64, approved: bool) {
         if !approved {
             self.close(id);
-        } else if let Some(approval) = self.open.get_mut(id) {
+        } else if let Some(approval) = self.open.get_mut(&id) {
             approval.status = Status::Approved;
         }
     }
 
+    /// Whether a person has approved this request and it has not been used.
+    pub fn is_approved(&self, digest: &RequestDigest, now: u64) -> bool {
+        self.open_for(digest, now).is_some_and(|open| open.status == Status::Approved)
+    }
+
     /// Takes the approved approval of a request out of the inbox, so that it can pass once. The caller
-    /// holds the inbox until the use is recorded, and puts it back with [`Inbox::restore`] if recording
-    /// fails.
-    pub fn take(&mut self, digest: &RequestDigest, now: u64) -> Option<Approval> {
-        let approved = self.open_for(digest, now)?.status == Status::Approved;
-        let id = self.by_digest.get(digest)?.clone();
-        approved.then(|| self.close(&id)).flatten()
+    /// records the use, and puts the approval back with [`Inbox::restore`] if recording fails.
+    pub fn take(&mut self, key: &ApprovalKey, bound: &BoundTo<'_>, now: u64) -> Option<Granted> {
+        let digest = RequestDigest::of(key, bound);
+        if !self.is_approved(&digest, now) {
+            return None;
+        }
+        let id = *self.by_digest.get(&digest)?;
+        let approval = self.close(id)?;
+        Some(Granted { approval, content: bound.content.clone() })
     }
 
     /// Puts back an approval whose use could not be recorded.
-    pub fn restore(&mut self, approval: Approval) {
+    pub fn restore(&mut self, granted: Granted) {
+        let approval = granted.approval;
         // A newer request for the same digest wins: it is what people see.
-        if !self.by_digest.contains_key(&approval.digest) {
-            self.by_digest.insert(approval.digest.clone(), approval.id.clone());
-            self.open.insert(approval.id.clone(), approval);
-        }
+        self.by_digest.entry(approval.digest.clone()).or_insert(approval.id);
+        self.open.insert(approval.id, approval);
     }
 
     /// Removes an approval that is final.
-    pub fn close(&mut self, id: &str) -> Option<Approval> {
-        let closed = self.open.remove(id)?;
-        if self.by_digest.get(&closed.digest).is_some_and(|open| open == id) {
+    pub fn close(&mut self, id: u64) -> Option<Approval> {
+        let closed = self.open.remove(&id)?;
+        if self.by_digest.get(&closed.digest) == Some(&id) {
             self.by_digest.remove(&closed.digest);
         }
         Some(closed)
@@ -252,8 +249,8 @@ impl Inbox {
 
     /// Approvals whose time is over, in the order of their ids. They stay until [`Inbox::close`], after
     /// the expiry is recorded; until then they can be neither decided nor used.
-    pub fn overdue(&self, now: u64) -> Vec<String> {
-        self.open.values().filter(|open| now >= open.expires).map(|open| open.id.clone()).collect()
+    pub fn overdue(&self, now: u64) -> Vec<u64> {
+        self.open.values().filter(|open| now >= open.expires).map(|open| open.id).collect()
     }
 
     /// When the next approval expires.

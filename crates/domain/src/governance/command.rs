@@ -224,7 +224,7 @@ impl<'a> Command<'a> {
 }
 
 /// A command that the chain can judge and then strip of secrets.
-pub trait Gated {
+pub trait Gated: Send + Sync {
     /// The view that gates judge.
     fn view(&self) -> Command<'_>;
     /// The same command without its secrets.

@@ -7,6 +7,7 @@
 //! The payloads of steps are generic over the step, which belongs to [`crate::agent`]; see
 //! [`crate::agent::record`].
 
+mod approval;
 mod chat;
 mod denied;
 mod kill_switch;
@@ -19,6 +20,10 @@ mod service;
 mod step;
 mod tool;
 
+pub use approval::{
+    ApprovalDecidedRecord, ApprovalDecision, ApprovalExpiredRecord, ApprovalRequestedRecord,
+    ApprovalUsedRecord,
+};
 pub use chat::{CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest, TokenUsage};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;

@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 use life_agent_domain::agent::rules::TurnStep;
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::command::{Act, Chat, Message};
-use life_agent_domain::governance::event::{NarrationRecord, RecordedToolStep, ToolStep, Withheld};
+use life_agent_domain::governance::event::{
+    NarrationRecord, RecordedToolStep, ToolDecision, ToolStep, Withheld,
+};
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_gates::SecretRedactor;
 use life_agent_groq::{
@@ -47,6 +49,16 @@ impl Difference {
     fn new(what: &'static str, recorded: impl ToString, now: impl ToString) -> Self {
         Self { what, recorded: recorded.to_string(), now: now.to_string() }
     }
+}
+
+/// Whether a person approved an act of the model in the turn. Without the approval, the act cannot be
+/// repeated.
+pub(crate) fn needed_approvals(record: &NarrationRecord) -> bool {
+    record.steps.iter().any(|recorded| {
+        let allowed = recorded.step.decision == ToolDecision::Allow;
+        // Plans are never repeated.
+        recorded.momentary && allowed && recorded.step.tool != tools::PLAN
+    })
 }
 
 /// The response that the recorded replies lead to.

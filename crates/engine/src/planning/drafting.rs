@@ -21,7 +21,7 @@ use crate::chat::text_extraction::body_of;
 use crate::chat::{ModelCall, ModelCalls, Reply};
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::{Governor, Metered};
+use crate::govern::Governor;
 use crate::policy::ActivePolicy;
 
 /// Model calls per plan.
@@ -147,7 +147,7 @@ impl Drafting<'_> {
         let begun = Instant::now();
         // The plan itself counts against the caller's rate.
         let chat = Chat { messages: messages.to_vec() };
-        let permit = drafter.governor.permit(context, policy, chat, Metered::No).await;
+        let permit = drafter.governor.permit_part(context, policy, chat).await;
         let what = "what the model would be told, the files included, was refused";
         let permit = permit.map_err(|error| refused(what, error))?;
         let llm = drafter.calls.provider()?;
@@ -182,8 +182,7 @@ impl Drafting<'_> {
         };
         // The reply was judged as text; this judges the texts behind its escapes.
         let chat = Chat { messages: edits.iter().map(said).collect() };
-        let judged =
-            self.drafter.governor.permit(self.context, self.policy, chat, Metered::No).await;
+        let judged = self.drafter.governor.permit_part(self.context, self.policy, chat).await;
         judged.map_err(|error| refused("the model's draft was refused and is withheld", error))?;
         let request =
             PlanRequest { targets: self.targets.clone(), edits: edits.clone(), patch: None };

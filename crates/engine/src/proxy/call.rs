@@ -123,20 +123,17 @@ impl ProxyService {
             return Ok(());
         }
         let model = policy.chain.redactor().redact(&prepared.model).into_owned();
-        let denial = Denial {
-            principal: context.principal.clone(),
-            command: prepared.permit.command().clone(),
-            gate: "models",
-            refusal: Refusal {
-                reason: Reason::RuleDeny,
-                rule: Some("llm.models".to_owned()),
-                message: format!(
-                    "the policy does not allow the model `{model}`; name one of `llm.models`"
-                ),
-                retry_after: None,
-            },
-            trace: prepared.permit.trace().clone(),
+        let refusal = Refusal {
+            reason: Reason::RuleDeny,
+            rule: Some("llm.models".to_owned()),
+            message: format!(
+                "the policy does not allow the model `{model}`; name one of `llm.models`"
+            ),
+            retry_after: None,
         };
+        let permit = &prepared.permit;
+        let (principal, command) = (context.principal.clone(), permit.command().clone());
+        let denial = Denial::new(principal, command, "models", refusal, permit.trace().clone());
         Err(self.governor.deny(context, policy, denial, Vec::new()).await)
     }
 }

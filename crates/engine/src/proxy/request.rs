@@ -11,7 +11,7 @@ use life_agent_domain::governance::redaction::Redact;
 use life_agent_groq::raw_json::{EditError, Role, Segment, rewrite, set_member};
 use life_agent_groq::{Redacted, redacted_text};
 use life_agent_policy::llm::Media;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
 use super::service::ProxyService;
@@ -70,7 +70,10 @@ impl ProxyService {
         let judged = of_request(endpoint, &body);
         let kept = judged.clone();
         let command = Chat { messages: judged };
-        let permit = match self.governor.permit(context, policy, command, Metered::Yes).await {
+        let rest = || json!({"path": endpoint.path(), "body": body});
+        let permitted =
+            self.governor.permit_with(context, policy, command, Metered::Yes, &rest).await;
+        let permit = match permitted {
             Ok(permit) => permit,
             Err(error) => {
                 self.remember(context, policy, &kept, &error);

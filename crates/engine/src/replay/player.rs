@@ -11,11 +11,11 @@ use life_agent_domain::governance::command::{Act, Gated, Kind, Turn};
 use life_agent_domain::governance::event::{
     AccessDeniedRecord, DeniedRecord, EventKind, Row, ServiceStartedRecord, UnreadableRow,
 };
-use life_agent_domain::governance::gate::Permit;
+use life_agent_domain::governance::gate::{Permit, Reason};
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::Request;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::report::{Divergence, ReplayReport};
 use crate::govern::rejudge;
@@ -59,6 +59,15 @@ fn recorded(row: &Row) -> Result<Option<(Request, Decision)>, UnreadableRow> {
     };
     let agent = Some(row.agent_id.as_deref().unwrap_or_default());
     Ok(Some((Request::read(kind, agent, row.data.get())?, Decision::Allowed)))
+}
+
+fn was_approved(row: &Row) -> bool {
+    #[derive(Deserialize)]
+    struct Approved {
+        approval_id: Option<u64>,
+    }
+    let approved = serde_json::from_str::<Approved>(row.data.get());
+    approved.is_ok_and(|approved| approved.approval_id.is_some())
 }
 
 fn is_access_denial(row: &Row) -> bool {
@@ -131,6 +140,9 @@ impl Player<'_> {
         match (decided, now) {
             (Decision::Allowed, Ok(permit)) => then(self, row, &permit),
             (Decision::Denied { .. }, Err(_)) => {}
+            // A person approved it then; whether one would now is not the policy's decision.
+            (Decision::Allowed, Err(denial))
+                if denial.refusal.reason == Reason::ApprovalRequired && was_approved(row) => {}
             (Decision::Allowed, Err(denial)) => {
                 let by = denial.decided_by();
                 *self.report.now_denied.entry(by.clone()).or_default() += 1;
@@ -165,6 +177,11 @@ impl Player<'_> {
         let mut now = decide_turn(&before, &policy.profile, permit);
         let workspace = self.workspace;
         let told = match row.read::<TurnRecord>().map(|turn| turn.narration) {
+            Ok(Some(telling)) if narration::needed_approvals(&telling) => {
+                let why = "narrated turns in which a person approved an act of the model";
+                *self.report.not_comparable.entry(why).or_default() += 1;
+                return;
+            }
             Ok(Some(telling)) => {
                 let recorded = RecordedTurn {
                     policy,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ToolOutcome;
+use crate::approvals::PendingApproval;
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 
@@ -53,7 +54,7 @@ pub(super) fn outcome_of(row: &Row) -> Result<ToolOutcome, EngineError> {
     let call: RecordedCall = serde_json::from_str(row.data.get()).map_err(unreadable)?;
     if call.decision != CallDecision::Allow {
         let refusal: RefusedCall<'_> = serde_json::from_str(row.data.get()).map_err(unreadable)?;
-        return Err(denied(&refusal, row.id, call.notes));
+        return Err(denied(&refusal, row.id, None, call.notes));
     }
     let RecordedCall { command, notes, .. } = call;
     Ok(ToolOutcome { decision: "allow", event_id: row.id, command, notes })
@@ -101,7 +102,12 @@ pub(crate) fn recorded(row: &Row) -> Result<ReplayedCall, serde_json::Error> {
 }
 
 /// The error of a refused call.
-pub(super) fn denied(refusal: &RefusedCall<'_>, event_id: u64, notes: GateNotes) -> EngineError {
+pub(super) fn denied(
+    refusal: &RefusedCall<'_>,
+    event_id: u64,
+    approval: Option<PendingApproval>,
+    notes: GateNotes,
+) -> EngineError {
     let gate = GATES.into_iter().find(|gate| *gate == refusal.gate).unwrap_or("policy");
     // Every judgment of a tool call has one code; the row keeps the cause.
     let judged = refusal.reason.code_for(Kind::Tool) == Reason::ToolDenied.code();
@@ -115,6 +121,7 @@ pub(super) fn denied(refusal: &RefusedCall<'_>, event_id: u64, notes: GateNotes)
         score: notes.score,
         findings: notes.findings,
         applied_policies: notes.applied_policies,
+        approval,
     }))
 }
 

@@ -42,6 +42,7 @@ impl From<EngineError> for ApiError {
                 Self::new(plan_code(rounds, &faults), message).with_details(&faults)
             }
             EngineError::PathForbidden(_) => Self::new(Code::PathForbidden, message),
+            EngineError::OwnRequest(_) => Self::new(Code::OwnRequest, message),
             EngineError::NotFound(_) => Self::new(Code::NotFound, message),
             EngineError::Conflict(_) => Self::new(Code::Conflict, message),
             EngineError::AgentBusy => Self::new(Code::AgentBusy, message).retry_after(1),

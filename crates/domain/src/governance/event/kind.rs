@@ -47,11 +47,19 @@ pub enum EventKind {
     ToolRequested,
     /// A tool call returned.
     ToolFinished,
+    /// A request needs the approval of a person.
+    ApprovalRequested,
+    /// A person approved or denied a request.
+    ApprovalDecided,
+    /// An approved request passed.
+    ApprovalUsed,
+    /// An approval was not decided, or not used, in time.
+    ApprovalExpired,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 22] = [
+    pub const ALL: [EventKind; 26] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -74,6 +82,10 @@ impl EventKind {
         EventKind::ImportedDatabase,
         EventKind::ToolRequested,
         EventKind::ToolFinished,
+        EventKind::ApprovalRequested,
+        EventKind::ApprovalDecided,
+        EventKind::ApprovalUsed,
+        EventKind::ApprovalExpired,
     ];
 
     /// The name in the journal and on the stream.
@@ -101,6 +113,10 @@ impl EventKind {
             EventKind::ImportedDatabase => "imported.database",
             EventKind::ToolRequested => "tool.requested",
             EventKind::ToolFinished => "tool.finished",
+            EventKind::ApprovalRequested => "approval.requested",
+            EventKind::ApprovalDecided => "approval.decided",
+            EventKind::ApprovalUsed => "approval.used",
+            EventKind::ApprovalExpired => "approval.expired",
         }
     }
 

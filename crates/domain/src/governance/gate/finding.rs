@@ -76,6 +76,9 @@ pub struct Trace {
     pub findings: Vec<Finding>,
     /// Ids of the rules that matched.
     pub applied_policies: Vec<String>,
+    /// The approval that permitted the request, if it needed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<u64>,
 }
 
 impl Trace {
@@ -114,6 +117,9 @@ pub struct GateNotes {
     /// Rules and patterns that only observe and would have refused the request.
     #[serde(default)]
     pub would_deny: Vec<String>,
+    /// The approval that permitted the request, if it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<u64>,
 }
 
 impl GateNotes {
@@ -130,6 +136,7 @@ impl From<&Trace> for GateNotes {
             findings: trace.findings.clone(),
             applied_policies: trace.applied_policies.clone(),
             would_deny: trace.would_deny().into_iter().map(str::to_owned).collect(),
+            approval_id: trace.approval_id,
         }
     }
 }

@@ -5,12 +5,14 @@ use super::chain::{Chain, GateObserver};
 use super::finding::{Finding, Trace};
 use super::inputs::GateInputs;
 use super::reason::{Reason, Refusal};
+use crate::governance::approval::{ContentDigest, Granted};
 use crate::governance::command::{Gated, Subject};
 use crate::governance::principal::Principal;
 use crate::governance::score;
 
 /// Proof that exactly this command passed the chain. Owns the redacted command, so a permit cannot be
-/// used for another one. Only [`evaluate`] constructs it.
+/// used for another one. Only [`evaluate`] constructs it, and [`Denial::approve`] for a command that lacked
+/// nothing but an approval.
 #[derive(Debug)]
 pub struct Permit<C> {
     principal: Principal,
@@ -38,7 +40,7 @@ impl<C> Permit<C> {
     /// had passed it.
     pub fn refuse(self, gate: &'static str, refusal: Refusal) -> Box<Denial<C>> {
         let Self { principal, command, trace } = self;
-        Box::new(Denial { principal, command, gate, refusal, trace })
+        Box::new(Denial { principal, command, gate, refusal, trace, content: None })
     }
 }
 
@@ -55,9 +57,40 @@ pub struct Denial<C> {
     pub refusal: Refusal,
     /// The findings up to the refusal.
     pub trace: Trace,
+    /// The command before its secrets were removed, if it lacks nothing but an approval.
+    content: Option<ContentDigest>,
 }
 
 impl<C> Denial<C> {
+    /// A denial by a judge other than the chain.
+    pub fn new(
+        principal: Principal,
+        command: C,
+        gate: &'static str,
+        refusal: Refusal,
+        trace: Trace,
+    ) -> Self {
+        Self { principal, command, gate, refusal, trace, content: None }
+    }
+
+    /// The content that an approval is bound to; `None` if an approval would not permit the command.
+    pub fn approvable(&self) -> Option<&ContentDigest> {
+        self.content.as_ref().filter(|_| self.refusal.reason == Reason::ApprovalRequired)
+    }
+
+    /// Turns the denial into a permit, if the approval is for exactly this command of this caller.
+    pub fn approve(self: Box<Self>, granted: &Granted) -> Result<Permit<C>, Box<Self>> {
+        let approval = granted.approval();
+        let is_this = self.approvable() == Some(granted.content())
+            && self.principal.as_str() == approval.principal;
+        if !is_this {
+            return Err(self);
+        }
+        let Self { principal, command, mut trace, .. } = *self;
+        trace.approval_id = Some(approval.id);
+        Ok(Permit { principal, command, trace })
+    }
+
     /// The gate and its rule: `gate/rule`, or `gate` if no rule decided.
     pub fn decided_by(&self) -> String {
         match &self.refusal.rule {
@@ -78,13 +111,16 @@ pub fn evaluate<C: Gated>(
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     let subject = Subject::new(&principal, command.view());
     let (trace, refused) = judge(chain, subject, inputs, observer);
+    let asks = |(_, refusal): &(_, Refusal)| refusal.reason == Reason::ApprovalRequired;
+    let content = refused.as_ref().filter(|refused| asks(refused));
+    let content = content.and_then(|_| ContentDigest::of(command.view()));
     let redactor = chain.redactor();
     let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
     match refused {
         None => Ok(Permit { principal, command, trace }),
         Some((gate, refusal)) => {
             let refusal = refusal.redacted(redactor);
-            Err(Box::new(Denial { principal, command, gate, refusal, trace }))
+            Err(Box::new(Denial { principal, command, gate, refusal, trace, content }))
         }
     }
 }
