@@ -1,4 +1,4 @@
-// The frame: the key, the five views, the stream that feeds them, and what is told across views.
+// The frame: the key, the views, the stream that feeds them, and what is told across views.
 
 import { ApiError, get, key, whenLocked } from "./api.js";
 import { field, fill, h } from "./dom.js";
@@ -7,12 +7,13 @@ import { load, number, seconds, t } from "./i18n.js";
 import { Steps } from "./steps.js";
 import { line } from "./text.js";
 import { agents } from "./views/agents.js";
+import { approvals } from "./views/approvals.js";
 import { gates } from "./views/gates.js";
 import { health } from "./views/health.js";
 import { live } from "./views/live.js";
 import { plans } from "./views/plans.js";
 
-const VIEWS = { live, agents, gates, plans, health };
+const VIEWS = { live, agents, gates, plans, approvals, health };
 /** Rows before the newest that the timeline begins with. */
 const BACKLOG = 300;
 

@@ -12,12 +12,13 @@ const ROWS = 32;
 const KIND = {
   "obs.turn": "turn", "obs.act": "act", "obs.plan": "plan", "plan.created": "plan",
   "plan.reviewed": "review", "llm.chat": "chat", "policy.reload": "policy", "policy.rejected": "policy",
+  "approval.requested": "approval", "approval.decided": "approval", "approval.used": "approval", "approval.expired": "approval",
   "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
   "service.stopped": "service", "journal.pruned": "service",
 };
 
 /** Kinds of requests. */
-export const KINDS = ["turn", "act", "plan", "review", "chat", "policy", "switch", "service"];
+export const KINDS = ["turn", "act", "plan", "review", "approval", "chat", "policy", "switch", "service"];
 /** Outcomes of requests. */
 export const OUTCOMES = ["allowed", "observed", "denied", "failed", "note"];
 
@@ -146,6 +147,8 @@ function requestOf(kind, data) {
   if (kind === "policy.reload" || kind === "policy.rejected") return data.path ?? "";
   if (kind.startsWith("kill_switch")) return data.reason ?? "";
   if (kind === "plan.reviewed") return data.note ?? "";
+  if (kind === "approval.requested") return data.summary ?? "";
+  if (kind === "approval.decided") return data.note ?? "";
   return data.input ?? data.intent ?? question(data.messages) ?? data.action ?? "";
 }
 
@@ -164,6 +167,7 @@ function resultOf(kind, data) {
     case "obs.act": return [{ act: line(data.action, 64), byModel: data.by === "model", deltas: data.deltas ?? {} }];
     case "obs.plan": return [];
     case "plan.created": return [{ plan: line(data.id, 64), stats: data.stats }];
+    case "approval.decided": return [{ event: `approval.${data.decision}` }];
     case "plan.reviewed": return [{ plan: line(data.id, 64), decision: data.decision }];
     case "llm.chat": return [said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "")];
     case "gate.denied": return [said(data.message)];
@@ -184,6 +188,8 @@ function turned({ turn, response, source, telling }, said) {
 
 function outcomeOf(step, kind, data) {
   if (kind === "gate.denied" && !step.rows.some((row) => row.kind.startsWith("obs."))) return "denied";
+  // What a request for an approval belongs to was refused or allowed before it.
+  if (kind.startsWith("approval.")) return step.outcome ?? "note";
   if (kind === "policy.rejected" || (kind === "llm.chat" && data.error)) return "failed";
   if (["policy", "switch", "service", "note"].includes(step.kind)) return "note";
   return step.wouldDeny.length > 0 ? "observed" : "allowed";

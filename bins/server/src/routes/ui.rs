@@ -51,6 +51,7 @@ files![
     "vendor/uplot/uPlot.min.css",
     "views.css",
     "views/agents.js",
+    "views/approvals.js",
     "views/gates.js",
     "views/health.js",
     "views/live.js",
