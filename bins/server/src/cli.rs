@@ -23,6 +23,7 @@ Examples:
   life-agent replay --policy new.yaml         what would another policy have said?
   life-agent backup copy.db                   copy the journal, also while it is being written
   life-agent hook install claude-code         judge the tool calls of a coding agent
+  life-agent approvals list                   what waits for a person at the running service?
   life-agent policy convert old.yaml          rewrite a policy of the predecessor
   life-agent import version7 old.db           import the journal of the predecessor
 
@@ -67,6 +68,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
             commands::check::run(options, settings(), &unknown.unwrap_or_default())
         }
         Task::Hook(options) => commands::hook::run(options),
+        Task::Approvals(approvals) => commands::approvals::run(approvals),
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
         Task::Key(key) => commands::key::run(key, settings()?.keys_file.as_deref()),
         Task::Work(work) => {

@@ -12,9 +12,7 @@ use life_agent_hooks::{
 };
 use serde_json::Value;
 
-use super::CommandResult;
-
-pub(super) mod client;
+use super::{CommandResult, client};
 
 /// Largest payload, in bytes: the arguments of a call and what is around them.
 const MAX_INPUT: u64 = 2 * 1024 * 1024;

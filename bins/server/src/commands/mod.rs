@@ -8,9 +8,11 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::commands::print_line(&format!($($text)*)) };
 }
 
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod check;
+mod client;
 pub mod completions;
 pub mod config;
 pub mod healthcheck;
@@ -51,6 +53,9 @@ pub enum Task {
     Healthcheck(healthcheck::Healthcheck),
     /// Put the service between a coding agent and its tools.
     Hook(hook::Hook),
+    /// List, show and decide the requests that wait for a person.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Create, list and revoke the keys of KEYS_FILE.

@@ -15,7 +15,7 @@ use life_agent_mcp::message::{Message, Request};
 use life_agent_mcp::object::RawObject;
 use serde_json::{Value, json};
 
-use crate::commands::hook::client;
+use crate::commands::client;
 use crate::commands::{CommandResult, FOUND, mcp};
 
 /// What happens to a message of the client.
@@ -93,7 +93,7 @@ impl Calls {
         let arguments = request.params.arguments.as_ref().map_or("{}", |arguments| arguments.get());
         let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
         let body = json!({"agent_id": self.agent, "tool": name, "server": self.server, "arguments": arguments});
-        match client::send("/tool", body.to_string().as_bytes()) {
+        match client::request("POST", "/tool", body.to_string().as_bytes()) {
             Ok((200, answer)) if answer["decision"] == "allow" => {
                 let Some(row) = answer["event_id"].as_u64() else {
                     return refuse("no_decision", "the service's response names no row");
@@ -137,7 +137,11 @@ impl Calls {
                     "is_error": is_error, "result": reported,
                     "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 });
-                match client::send(&format!("/tool/{row}/result"), body.to_string().as_bytes()) {
+                match client::request(
+                    "POST",
+                    &format!("/tool/{row}/result"),
+                    body.to_string().as_bytes(),
+                ) {
                     Ok((200, _)) => line,
                     _ => refused(
                         &id,
@@ -179,7 +183,7 @@ impl Calls {
     /// Whether the policy allows some call of a tool.
     fn permits(&self, tool: &str) -> bool {
         let body = json!({"kind": "tool", "agent_id": self.agent, "tool": tool, "server": self.server, "arguments": {}});
-        match client::send("/check", body.to_string().as_bytes()) {
+        match client::request("POST", "/check", body.to_string().as_bytes()) {
             Ok((200, answer)) => answer["code"] != "tool_denied",
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! One request to the service, without a runtime: a hook must start fast.
+//! One request to the running service, without a runtime: a hook must start fast.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,22 +10,24 @@ use serde_json::Value;
 /// Seconds for the whole request. Hosts wait for at least 30.
 const TIMEOUT: u64 = 20;
 /// Largest response, in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
 const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 
-/// The JSON of a response with status 200.
+/// The JSON of a response with status 200 to a `POST`.
 pub(super) fn post(path: &str, body: &[u8]) -> Result<Value, Failure> {
-    match send(path, body)? {
+    match request("POST", path, body)? {
         (200, value @ Value::Object(_)) => Ok(value),
-        (status, value) => {
-            let said = value["error"]["message"].as_str().unwrap_or("no message");
-            Err(Failure::NoDecision(format!("status {status}, {said}")))
-        }
+        (status, value) => Err(Failure::NoDecision(message(status, &value))),
     }
 }
 
+/// What a response other than a success says.
+pub(super) fn message(status: u16, value: &Value) -> String {
+    format!("status {status}, {}", value["error"]["message"].as_str().unwrap_or("no message"))
+}
+
 /// The status and the JSON of a response; `null` for a body that is not JSON.
-pub(in crate::commands) fn send(path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
+pub(super) fn request(method: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
     let url = std::env::var("LIFE_AGENT_URL").unwrap_or_default();
     let url = if url.is_empty() { DEFAULT_URL } else { url.as_str() };
     let Some(rest) = url.strip_prefix("http://") else {
@@ -43,7 +45,7 @@ pub(in crate::commands) fn send(path: &str, body: &[u8]) -> Result<(u16, Value),
         return Err(Failure::Unreachable(why.to_owned()));
     }
     let (status, answer) =
-        exchange(host, &path, &key, body).map_err(|error| match error.kind() {
+        exchange(host, (method, &path), &key, body).map_err(|error| match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(TIMEOUT),
             ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
             _ => Failure::Unreachable(format!("http://{host}: {error}")),
@@ -51,7 +53,12 @@ pub(in crate::commands) fn send(path: &str, body: &[u8]) -> Result<(u16, Value),
     Ok((status, serde_json::from_slice(&answer).unwrap_or_default()))
 }
 
-fn exchange(host: &str, path: &str, key: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+fn exchange(
+    host: &str,
+    (method, path): (&str, &str),
+    key: &str,
+    body: &[u8],
+) -> std::io::Result<(u16, Vec<u8>)> {
     let until = Instant::now() + Duration::from_secs(TIMEOUT);
     let left = || {
         let left = until.checked_duration_since(Instant::now()).ok_or(ErrorKind::TimedOut);
@@ -70,7 +77,7 @@ fn exchange(host: &str, path: &str, key: &str, body: &[u8]) -> std::io::Result<(
         if key.is_empty() { String::new() } else { format!("X-API-Key: {key}\r\n") };
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n{authorization}\r\n",
         body.len()
     )?;
