@@ -317,6 +317,28 @@ async fn a_refusal_outside_of_the_protocol_is_reported_as_such() {
 }
 
 #[tokio::test]
+async fn a_check_names_missing_keys_and_pins() {
+    let server = McpServer::start(behavior()).await;
+    let mut app = setup(&server).start().await;
+    let check = |app: &TestApp| {
+        let output = app.command().args(["check", "--json"]).output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = said["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["check"] == "mcp").unwrap()
+    };
+    let found = check(&app);
+    assert_eq!(found["result"], "warning", "{found}");
+    assert!(found["message"].as_str().unwrap().contains("life-agent mcp pin web"), "{found}");
+    mcp_command(&app, &["pin", "web"]).await;
+    assert_eq!(check(&app)["result"], "ok");
+    app.set_for_next_start("WEB_KEY", "");
+    let found = check(&app);
+    assert!(found["message"].as_str().unwrap().contains("`WEB_KEY`"), "{found}");
+    std::fs::write(app.folder().join("policy/mcp.lock"), "{").unwrap();
+    assert!(check(&app)["message"].as_str().unwrap().contains("mcp.lock"));
+}
+
+#[tokio::test]
 async fn misuse_is_refused() {
     let server = McpServer::start(behavior()).await;
     let app = setup(&server).set("WEB_KEY", "").start().await;

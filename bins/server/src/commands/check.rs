@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anstyle::AnsiColor;
 use clap::Args;
-use life_agent_engine::{Config, OpaMode, OpenError};
+use life_agent_engine::{Config, KeySource, OpaMode, OpenError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::terminal::{print_json, print_labelled};
-use super::{CommandResult, FOUND};
+use super::{CommandResult, FOUND, mcp};
 use crate::auth::keys::Keys;
 use crate::serve;
 use crate::settings::{NamedKey, Settings, Unknown};
@@ -114,6 +114,7 @@ fn look(settings: &Settings, unknown: &[Unknown]) -> Vec<Finding> {
         finding("keys", keys(settings)),
         finding("policy", policy(&config)),
         finding("opa", opa(&config)),
+        finding("mcp", mcp(&config)),
         finding("journal", places::journal(&settings.db_path)),
         finding("workspace", places::workspace(&config.workspace_dir)),
         finding("plans", places::plans(&config.plans_dir)),
@@ -184,6 +185,36 @@ fn opa(config: &Config) -> Looked {
         OpaMode::Off => Ok("off".to_owned()),
         OpaMode::Embedded => modules(config),
         OpaMode::Server(url) => Ok(format!("{url} (not asked); while it is down, all is denied")),
+    }
+}
+
+/// The MCP servers of the policy: the values of their headers, and their pins. No server is asked.
+fn mcp(config: &Config) -> Looked {
+    if !config.policy_path.is_file() {
+        return Ok("no server".to_owned());
+    }
+    let Ok(servers) = mcp::servers(config) else {
+        return warning("not looked at: the policy comes first");
+    };
+    let lock = match mcp::read_lock(&mcp::lock_path(config)) {
+        Ok(lock) => lock,
+        Err(why) => return warning(format!("{why}; every tool call of an MCP server is denied")),
+    };
+    let mut missing = Vec::new();
+    for (name, server) in &servers {
+        for (header, variable) in &server.headers_env {
+            if (config.call_limits.read_key)(&KeySource::Env(variable.clone())).is_none() {
+                missing.push(format!("`{name}` needs `{variable}` for its header `{header}`"));
+            }
+        }
+        if lock.tools(name).next().is_none() {
+            missing.push(format!("`{name}` has no pinned tool; see `life-agent mcp pin {name}`"));
+        }
+    }
+    match (servers.is_empty(), missing.is_empty()) {
+        (true, _) => Ok("no server".to_owned()),
+        (false, true) => Ok(format!("{} with pinned tools", servers.len())),
+        (false, false) => warning(missing.join("; ")),
     }
 }
 

@@ -186,7 +186,7 @@ async fn definitions(
 }
 
 /// The servers of the policy.
-fn servers(config: &Config) -> Result<Vec<(String, McpServer)>, String> {
+pub(super) fn servers(config: &Config) -> Result<Vec<(String, McpServer)>, String> {
     struct Tree<'a>(&'a Path);
     impl Workspace for Tree<'_> {
         fn is_dir(&self, relative: &str) -> bool {
@@ -203,7 +203,7 @@ fn servers(config: &Config) -> Result<Vec<(String, McpServer)>, String> {
     Ok(snapshot.policy.mcp.servers.into_iter().collect())
 }
 
-fn lock_path(config: &Config) -> PathBuf {
+pub(super) fn lock_path(config: &Config) -> PathBuf {
     config.policy_path.with_file_name("mcp.lock")
 }
 
