@@ -1,5 +1,7 @@
 //! `cargo xtask tidy`: checks source files (a `//!` line, a bounded length) and the prose of the guides.
 
+mod prose;
+
 use std::path::{Path, PathBuf};
 
 use crate::root;
@@ -7,24 +9,25 @@ use crate::root;
 /// Longer files are split.
 const MAX_LINES: usize = 500;
 
-/// Fails with every file that falls short.
+/// Fails with every fault.
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut files = Vec::new();
     for folder in ["crates", "bins", "tests", "xtask"] {
         collect(&root().join(folder), &mut files)?;
     }
-    let mut short = Vec::new();
+    let mut faults = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file)?;
         let shown = file.strip_prefix(root()).unwrap_or(&file).display();
         if !text.starts_with("//!") {
-            short.push(format!("{shown}: no `//!` line that says what it is for"));
+            faults.push(format!("{shown}: no `//!` line that says what it is for"));
         }
         if text.lines().count() > MAX_LINES {
-            short.push(format!("{shown}: more than {MAX_LINES} lines"));
+            faults.push(format!("{shown}: more than {MAX_LINES} lines"));
         }
     }
-    anyhow::ensure!(short.is_empty(), "untidy files:\n  {}", short.join("\n  "));
+    faults.extend(prose::faults(&root())?);
+    anyhow::ensure!(faults.is_empty(), "untidy files:\n  {}", faults.join("\n  "));
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Checks that every internal link of the built site leads to a file, and every fragment to an id.
+//! Checks that every internal link of the built site leads to a file, every fragment to an id, and that the landing
+//! page lists every guide.
 
 use std::path::Path;
 
@@ -29,6 +30,12 @@ pub(super) fn check(site: &Path) -> anyhow::Result<()> {
         }
     }
     anyhow::ensure!(broken.is_empty(), "broken links:\n  {}", broken.join("\n  "));
+    let landing = std::fs::read_to_string(site.join("index.html"))?;
+    for entry in std::fs::read_dir(site.join("guides"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let is_listed = targets(&landing).any(|link| link == format!("guides/{name}"));
+        anyhow::ensure!(is_listed, "`docs/index.html` does not link to the guide of `{name}`");
+    }
     Ok(())
 }
 
@@ -52,8 +59,10 @@ mod tests {
             std::fs::write(site.path().join("index.html"), text).unwrap();
             check(site.path())
         };
-        for good in ["guides/a.html", "guides/a.html#top", "mailto:a@example.org"] {
-            landing(good).unwrap();
+        landing("guides/a.html").unwrap();
+        for unlisted in ["guides/a.html#top", "mailto:a@example.org"] {
+            let error = landing(unlisted).unwrap_err().to_string();
+            assert!(error.contains("does not link to the guide of `a.html`"), "{error}");
         }
         for bad in ["guides/b.html", "guides/a.html#end", "#top"] {
             let error = landing(bad).unwrap_err().to_string();
