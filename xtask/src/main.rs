@@ -9,6 +9,7 @@ mod gates;
 mod generated;
 mod guard;
 mod load;
+mod prose;
 mod site;
 mod snapshot;
 mod tidy;
@@ -69,8 +70,10 @@ enum Task {
     Load(load::Load),
     /// Check the dependencies between crates, and import cycles within them.
     Edges,
-    /// Check the first lines and the length of source files, and the prose of the guides.
+    /// Check the first lines and the length of source files.
     Tidy,
+    /// Check the guides for phrases that the style guide avoids, and for their length.
+    Prose,
     /// Tag the commit `snapshot-<time>` and back up the journal under that name.
     Snapshot {
         /// The journal; if it does not exist, only the tag is created.
@@ -96,6 +99,7 @@ fn main() -> anyhow::Result<()> {
         Task::Edges => edges::check(),
         Task::Snapshot { db } => snapshot::take(&db),
         Task::Tidy => tidy::check(),
+        Task::Prose => prose::check(),
         Task::Dev(options) => dev::run(&options),
         Task::Check => check::all(),
     }

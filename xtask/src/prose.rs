@@ -1,8 +1,8 @@
-//! Checks the prose of the guides: phrases that the style guide avoids, and the length of pages.
-
-use std::path::Path;
+//! `cargo xtask prose`: checks the guides for phrases that the style guide avoids, and for their length.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use crate::root;
 
 /// Phrases that `docs/STYLE.md` avoids, with replacements.
 const AVOIDED: [(&str, &str); 12] = [
@@ -24,10 +24,10 @@ const EXEMPT: [&str; 3] = ["ARCHITECTURE.md", "CHANGELOG.md", "STYLE.md"];
 /// The longest page, in words outside of tables and code.
 const MAX_WORDS: usize = 1_400;
 
-/// The faults of every guide.
-pub(super) fn faults(root: &Path) -> anyhow::Result<Vec<String>> {
-    let mut pages = vec![root.join("README.md")];
-    for entry in std::fs::read_dir(root.join("docs"))? {
+/// Fails with the faults of every guide.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let mut pages = vec![root().join("README.md")];
+    for entry in std::fs::read_dir(root().join("docs"))? {
         pages.push(entry?.path());
     }
     let mut faults = Vec::new();
@@ -38,7 +38,8 @@ pub(super) fn faults(root: &Path) -> anyhow::Result<Vec<String>> {
             faults.extend(faults_of(&text).into_iter().map(|fault| format!("{name}: {fault}")));
         }
     }
-    Ok(faults)
+    anyhow::ensure!(faults.is_empty(), "`docs/STYLE.md` avoids:\n  {}", faults.join("\n  "));
+    Ok(())
 }
 
 fn faults_of(markdown: &str) -> Vec<String> {
