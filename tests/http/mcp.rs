@@ -64,10 +64,12 @@ async fn both_eras_open_list_and_call() {
     assert!(again["result"]["ttlMs"].is_u64() && again["result"]["cacheScope"].is_string());
     let names: Vec<_> =
         listed.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    for tool in ["check", "act", "turn", "plan", "tool_request", "state", "recall"] {
+    for tool in
+        ["check", "act", "turn", "plan", "tool_request", "state", "recall", "approval_status"]
+    {
         assert!(names.contains(&tool), "{names:?}");
     }
-    for operation in ["review_plan", "set_kill_switch", "reload_policy"] {
+    for operation in ["review_plan", "decide_approval", "set_kill_switch", "reload_policy"] {
         assert!(!names.contains(&operation), "{names:?}");
     }
     let act = json!({"agent_id": "hero", "action": "explore"});

@@ -339,6 +339,36 @@ async fn a_check_names_missing_keys_and_pins() {
 }
 
 #[tokio::test]
+async fn an_approved_call_passes_once() {
+    const REVIEWER: &str = "key-of-the-reviewer-0123";
+    let server = McpServer::start(behavior()).await;
+    let app = setup(&server).set("API_TOKENS", &format!("eve[reviewer]={REVIEWER}")).start().await;
+    mcp_command(&app, &["pin", "web"]).await;
+    let policy = app.folder().join("policy/policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap()
+        + "- {id: ask-post, match: {kinds: [tool], servers: [web], tools: [post]}, effect: ask}\n";
+    std::fs::write(&policy, text).unwrap();
+    app.post_nothing("/policy/reload").await.ok();
+    assert!(listed(&app).await.contains(&"post".to_owned()));
+    let asked = refusal(&call(&app, "post", json!({"text": "hello"})).await);
+    assert_eq!(asked["code"], "approval_required", "{asked}");
+    let id = asked["details"]["approval_id"].as_u64().unwrap();
+    let status = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
+                        "params": {"name": "approval_status", "arguments": {"id": id.to_string()}}});
+    let read =
+        || async { app.post("/mcp", &status).await.ok()["result"]["structuredContent"].clone() };
+    assert_eq!(read().await["status"], "pending");
+    let decision =
+        app.bare(Method::POST, &format!("/approvals/{id}/decision")).bearer_auth(REVIEWER);
+    Answer::of(decision.json(&json!({"decision": "approve"}))).await.ok();
+    assert_eq!(read().await["status"], "approved");
+    assert_eq!(call(&app, "post", json!({"text": "hello"})).await["isError"], false);
+    let again = refusal(&call(&app, "post", json!({"text": "hello"})).await);
+    assert_eq!(again["code"], "approval_required", "{again}");
+    assert_eq!(server.calls().len(), 1);
+}
+
+#[tokio::test]
 async fn misuse_is_refused() {
     let server = McpServer::start(behavior()).await;
     let app = setup(&server).set("WEB_KEY", "").start().await;

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_key_sees_the_tools_that_it_may_call() {
-        assert_eq!(names(&[Scope::Read]), ["state", "recall"]);
+        assert_eq!(names(&[Scope::Read]), ["state", "recall", "approval_status"]);
         assert!(names(&[Scope::Act]).contains(&"act".to_owned()));
         assert!(names(&[Scope::Approve]).is_empty());
     }

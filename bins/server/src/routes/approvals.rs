@@ -144,11 +144,15 @@ pub static APPROVAL: Endpoint =
     .or_act()
     .bounded()
     .errors(&[Code::NotFound, Code::JournalUnavailable])
+    .tool("approval_status")
     .described(describe_approval);
 
 fn describe_approval() -> Description {
     Description::new(Tag::Approvals, "Read an approval")
-        .details("`request` is the request as it was recorded: complete, without credentials.")
+        .details(
+            "Read it after `approval_required`, whose details state the ID, to find out whether a person has decided. \
+             `request` is the request as it was recorded: complete, without credentials.",
+        )
         .path_parameter("id", "The ID of the approval.")
         .json::<ApprovalView>(200, "The approval and its request.", Some(view_example()))
 }
