@@ -1,9 +1,11 @@
 //! The active policy and its replacement.
 
 mod active;
+mod embedded;
 mod files;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
 use life_agent_policy::document::Policy;
@@ -27,12 +29,18 @@ pub(crate) struct PolicyService {
     recorder: Recorder,
     /// Held while a policy is replaced.
     reloading: tokio::sync::Mutex<()>,
+    /// Held while a policy of a caller is compiled: each may take tens of megabytes.
+    compiling: tokio::sync::Mutex<()>,
 }
+
+/// How long a validation waits for others.
+const VALIDATION_WAIT: Duration = Duration::from_secs(5);
 
 impl PolicyService {
     pub(crate) fn new(cell: Arc<PolicyCell>, files: PolicyFiles, recorder: Recorder) -> Self {
         describe_series();
-        Self { cell, files, recorder, reloading: tokio::sync::Mutex::default() }
+        let (reloading, compiling) = Default::default();
+        Self { cell, files, recorder, reloading, compiling }
     }
 
     /// The active policy and its document.
@@ -59,6 +67,8 @@ impl PolicyService {
 
     /// Compiles a policy as a reload would, without activating it.
     pub(crate) async fn validate(&self, source: PolicySource) -> Result<PolicyReport, EngineError> {
+        let turn = tokio::time::timeout(VALIDATION_WAIT, self.compiling.lock()).await;
+        let _turn = turn.map_err(|_| EngineError::Busy)?;
         let files = self.files.clone();
         let compiled = blocking(move || {
             let document = files.read(&source)?;

@@ -3,6 +3,8 @@
 #[cfg(not(feature = "opa"))]
 mod absent;
 #[cfg(feature = "opa")]
+mod bounds;
+#[cfg(feature = "opa")]
 mod embedded;
 
 use std::sync::Arc;
@@ -34,11 +36,23 @@ fn deny(why: &str) -> OpaAnswer {
     OpaAnswer::Deny { why: why.to_owned() }
 }
 
+/// Evaluates inputs in this process.
+pub trait Decide: Send + Sync {
+    /// The answer to an input.
+    fn decide(&self, input: serde_json::Value) -> OpaAnswer;
+}
+
+impl Decide for OpaPolicy {
+    fn decide(&self, input: serde_json::Value) -> OpaAnswer {
+        OpaPolicy::decide(self, input)
+    }
+}
+
 /// What evaluates the policy of the OPA gate.
 #[derive(Clone)]
 pub enum Opa {
     /// Compiled modules.
-    Embedded(Arc<OpaPolicy>),
+    Embedded(Arc<dyn Decide>),
     /// A server, whose answer is [`GateInputs::opa`].
     Remote,
     /// Modules that do not compile. Every request is denied until they do.

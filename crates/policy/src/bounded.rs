@@ -23,6 +23,9 @@ mod linear;
 use backtracking::Backtracking;
 use linear::Linear;
 
+/// Most bytes that a pattern with look-around takes: its repetitions are short.
+const BACKTRACKING_SIZE: usize = 128 * 1024;
+
 /// Longest pattern, in characters.
 pub const MAX_PATTERN_CHARS: usize = 1_000;
 
@@ -30,6 +33,7 @@ pub const MAX_PATTERN_CHARS: usize = 1_000;
 pub struct BoundedRegex {
     pattern: String,
     engine: Engine,
+    size: usize,
 }
 
 enum Engine {
@@ -105,11 +109,21 @@ impl BoundedRegex {
         if chars > MAX_PATTERN_CHARS {
             return Err(BadPattern::TooLong(chars));
         }
-        let engine = match linear::parse(pattern)? {
-            Some(hir) => Engine::Linear(Linear::new(pattern, &hir)?),
-            None => Engine::Backtracking(Box::new(Backtracking::new(pattern)?)),
+        let (engine, size) = match linear::parse(pattern)? {
+            Some(hir) => {
+                let size = linear::compiled_size(&hir)?;
+                (Engine::Linear(Linear::new(pattern, &hir)?), size)
+            }
+            None => {
+                (Engine::Backtracking(Box::new(Backtracking::new(pattern)?)), BACKTRACKING_SIZE)
+            }
         };
-        Ok(Self { pattern: pattern.to_owned(), engine })
+        Ok(Self { pattern: pattern.to_owned(), engine, size })
+    }
+
+    /// About how many bytes the compiled pattern takes. A search may keep a few times as many.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The first match in `text`.

@@ -26,6 +26,7 @@ pub const PATTERNS: &[&str] = &[
     "file_password",
     "github_token",
     "gitlab_token",
+    "glued_token",
     "google_key",
     "inline_script",
     "internal_host",

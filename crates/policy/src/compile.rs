@@ -18,6 +18,9 @@ mod actions;
 /// Most regular expressions in a policy: compiling takes up to 10 ms each.
 const MAX_EXPRESSIONS: usize = 128;
 
+/// Bytes that the compiled expressions of a policy may take together.
+const MAX_COMPILED: usize = 8 << 20;
+
 /// Compiles a policy as far as it goes. What is faulty is reported and left out, so that the snapshot
 /// is of use only when there are no faults.
 pub(crate) fn compile(
@@ -26,7 +29,7 @@ pub(crate) fn compile(
     workspace: &dyn Workspace,
     faults: &mut Faults,
 ) -> Snapshot {
-    let mut compiler = Compiler { faults, ids: HashMap::new(), expressions: 0 };
+    let mut compiler = Compiler { faults, ids: HashMap::new(), expressions: 0, compiled: 0 };
     let allowed_dirs = compiler.allowed_dirs(raw.allowed_dirs.unwrap_or_default(), workspace);
     let deny = compiler.globs("deny_globs", &raw.deny_globs);
     let (rules, compiled_rules) = compiler.rules(raw.rules);
@@ -78,6 +81,8 @@ struct Compiler<'f> {
     /// Where each id was first given.
     ids: HashMap<String, String>,
     expressions: usize,
+    /// Bytes that the expressions take so far.
+    compiled: usize,
 }
 
 impl Compiler<'_> {
@@ -212,14 +217,24 @@ impl Compiler<'_> {
 
     fn expression(&mut self, path: &str, text: &str) -> Option<BoundedRegex> {
         self.expressions += 1;
-        if self.expressions > MAX_EXPRESSIONS {
+        if self.expressions > MAX_EXPRESSIONS || self.compiled > MAX_COMPILED {
             return None;
         }
         if text.is_empty() {
             self.faults.add(path, "must not be empty: it would match everything");
             return None;
         }
-        BoundedRegex::new(text).map_err(|error| self.faults.add(path, error.to_string())).ok()
+        let regex =
+            BoundedRegex::new(text).map_err(|error| self.faults.add(path, error.to_string()));
+        let regex = regex.ok()?;
+        self.compiled += regex.size();
+        if self.compiled > MAX_COMPILED {
+            let message = "is one too many: the regular expressions of the policy take more than 8 MiB when they \
+                           are compiled; use smaller counts, or `[0-9A-Za-z_]` for `\\w`";
+            self.faults.add(path, message);
+            return None;
+        }
+        Some(regex)
     }
 
     fn globs(&mut self, path: &str, texts: &[String]) -> Vec<(String, Vec<Glob>)> {

@@ -7,9 +7,10 @@ use life_agent_domain::agent::profile::Profile;
 use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::{Chain, Gate};
 use life_agent_gates::ChainOptions;
-use life_agent_gates::opa::{Opa, OpaPolicy};
+use life_agent_gates::opa::Opa;
 use life_agent_policy::snapshot::Snapshot;
 
+use super::embedded;
 use super::files::{Document, PolicyFiles};
 use crate::config::OpaMode;
 use crate::error::OpenError;
@@ -20,8 +21,8 @@ use crate::views::PolicyReport;
 pub(crate) struct ActivePolicy {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) profile: Profile,
-    pub(crate) chain: Chain,
-    pub(crate) timer: GateTimer,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) timer: Arc<GateTimer>,
     /// The file as callers may see it.
     pub(crate) shown_path: String,
     pub(crate) loaded_at: String,
@@ -90,7 +91,7 @@ impl ActivePolicy {
         let opa = match files.opa {
             OpaMode::Off => Ok(None),
             OpaMode::Server(_) => Ok(Some(Opa::Remote)),
-            OpaMode::Embedded => OpaPolicy::compile(&document.modules)
+            OpaMode::Embedded => embedded::load(&document.modules)
                 .map(|policy| Some(Opa::Embedded(Arc::new(policy)))),
         };
         (parts, opa)
@@ -109,10 +110,10 @@ impl ActivePolicy {
             chain.with(gate)
         });
         Self {
-            timer: GateTimer::new(chain.gates().map(|gate| gate.name())),
+            timer: Arc::new(GateTimer::new(chain.gates().map(|gate| gate.name()))),
             snapshot,
             profile,
-            chain,
+            chain: Arc::new(chain),
             shown_path: document.shown_path.clone(),
             loaded_at: files.extensions.timestamps.text(),
         }

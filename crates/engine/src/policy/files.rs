@@ -351,6 +351,10 @@ fn missing(named: &str) -> EngineError {
 /// characters, which the parser then points at.
 fn read_optional(path: &Path) -> std::io::Result<Option<String>> {
     use std::io::Read;
+    // A pipe would hold the thread that reads it until somebody writes.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+    }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -3,6 +3,7 @@
 //! Each request is bounded in instructions, time and memory. A request that reaches a bound is denied.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use regorus::rvm::program::Program;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{MemoryBudgetConfig, Value};
 
-use super::{ENTRY_POINT, Module, deny};
+use super::{ENTRY_POINT, Module, bounds, deny};
 
 /// Instructions of the virtual machine for a request of ordinary size; about 8 ms.
 const MAX_INSTRUCTIONS: usize = 100_000;
@@ -34,21 +35,6 @@ const CLOCK_EVERY: u32 = 64;
 /// Idle virtual machines that are kept for the next request.
 const MAX_IDLE: usize = 16;
 
-/// Builtins that a module must not use, with the reason. One call of the first group can allocate any amount of
-/// memory before a bound is checked. The second group makes a decision depend on more than the request.
-pub(super) const REFUSED: &[(&str, &str)] = &[
-    ("numbers.range", "can take any amount of memory in one call"),
-    ("numbers.range_step", "can take any amount of memory in one call"),
-    ("net.cidr_expand", "can take any amount of memory in one call"),
-    ("bits.lsh", "can take any amount of memory in one call"),
-    ("http.send", "opens a connection"),
-    ("opa.runtime", "shows the environment"),
-    ("rand.intn", "returns another value each time"),
-    ("test.sleep", "waits"),
-    ("time.now_ns", "returns another value each time"),
-    ("uuid.rfc4122", "returns another value each time"),
-];
-
 /// Compiled modules.
 pub struct OpaPolicy {
     program: Arc<Program>,
@@ -65,7 +51,11 @@ impl OpaPolicy {
         engine.set_strict_builtin_errors(false);
         let mut faults = Vec::new();
         for module in modules {
-            if let Err(error) = add(&mut engine, module) {
+            let added = match bounds::of_text(&module.text) {
+                None => add(&mut engine, module),
+                Some(fault) => Err(fault),
+            };
+            if let Err(error) = added {
                 faults.push(Fault::new(format!("opa.{}", module.name), error));
             }
         }
@@ -79,20 +69,19 @@ impl OpaPolicy {
         })?;
         let program = Compiler::compile_from_policy(&compiled, &[ENTRY_POINT])
             .map_err(|error| fault(one_line(&error.to_string())))?;
-        let used =
-            |name: &str| program.builtin_info_table.iter().any(|builtin| builtin.name == name);
-        let refused: Vec<_> = REFUSED
-            .iter()
-            .filter(|(name, _)| used(name))
-            .map(|(name, why)| {
-                Fault::new("opa", format!("`{name}` is not available here: it {why}"))
-            })
-            .collect();
-        if refused.is_empty() { Ok(Self { program, idle: Mutex::default() }) } else { Err(refused) }
+        match bounds::of_program(&program) {
+            faults if faults.is_empty() => Ok(Self { program, idle: Mutex::default() }),
+            faults => Err(faults),
+        }
     }
 
-    /// Evaluates an input. Only a clear `true` allows the request.
+    /// Evaluates an input. Only a clear `true` allows the request; a panic of the evaluation denies it.
     pub fn decide(&self, input: serde_json::Value) -> OpaAnswer {
+        let decided = catch_unwind(AssertUnwindSafe(|| self.evaluate(input)));
+        decided.unwrap_or_else(|_| deny("the evaluation of the policy panicked"))
+    }
+
+    fn evaluate(&self, input: serde_json::Value) -> OpaAnswer {
         let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut vm = match taken.map_or_else(|| self.machine(), Ok) {
             Ok(vm) => vm,

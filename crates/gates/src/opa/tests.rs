@@ -5,7 +5,6 @@ use life_agent_domain::governance::ids::{AgentId, Principal};
 
 use regorus::Value;
 
-use super::embedded::REFUSED;
 use super::*;
 
 fn module(body: &str) -> Vec<Module> {
@@ -67,18 +66,59 @@ fn modules_that_cannot_hold_are_refused_with_their_names() {
     assert_eq!(faults(&module("allow if {"))[0].path, "opa.a.rego");
     assert!(faults(&module("other := 1"))[0].message.contains("data.agent.allow"));
     assert!(faults(&[])[0].message.contains("data.agent.allow"));
-    for (name, _) in REFUSED.iter().filter(|(name, _)| !matches!(*name, "http.send" | "test.sleep"))
-    {
-        let body = match *name {
-            "numbers.range" | "bits.lsh" => format!("allow if {name}(1, 2)"),
-            "numbers.range_step" => format!("allow if {name}(1, 2, 1)"),
-            "opa.runtime" | "time.now_ns" => format!("allow if {name}()"),
-            "rand.intn" => format!("allow if {name}(\"a\", 2) == 1"),
-            _ => format!("allow if {name}(\"10.0.0.0/8\")"),
-        };
-        let faults = faults(&module(&body));
-        assert!(faults.iter().any(|fault| fault.message.contains(name)), "{name}: {faults:?}");
+    for body in [
+        "allow if numbers.range(1, 2)",
+        "allow if numbers.range_step(1, 2, 1)",
+        "allow if bits.lsh(1, 2)",
+        "allow if net.cidr_expand(\"10.0.0.0/8\")",
+        "allow if units.parse(input.size) < 100",
+        "allow if units.parse_bytes(input.size) < 100",
+        "allow if graph.reachable_paths({}, {\"a\"})",
+        "allow if opa.runtime()",
+        "allow if time.now_ns() > 1",
+        "allow if rand.intn(\"a\", 2) == 1",
+        "allow if uuid.rfc4122(\"a\")",
+        "allow if sprintf(input.f, [1]) == \"1\"",
+    ] {
+        let name =
+            body.split(['(', ' ']).find(|word| word.contains('.') || *word == "sprintf").unwrap();
+        let faults = faults(&module(body));
+        assert!(faults.iter().any(|fault| fault.message.contains(name)), "{body}: {faults:?}");
     }
+}
+
+#[test]
+fn rules_that_call_themselves_are_refused_by_name() {
+    for body in [
+        "allow if a\na if b\nb if a",
+        "allow if allow",
+        "f(x) := f(x)\nallow if f(1)",
+        "f(x) := g(x)\ng(x) := f(x)\nallow if f(input.n) == 1",
+        "reasons contains r if { some r in reasons }\nallow if count(reasons) == 0",
+        "allow if data.agent[input.rule]",
+    ] {
+        // The compiler may notice by itself.
+        let faults = OpaPolicy::compile(&module(body)).err();
+        assert!(faults.is_some(), "{body}");
+    }
+    let honest = "a if b\nb if c\nc if input.n == 7\nf(x) := x + 1\nallow if { a; f(input.n) == 8; f(f(1)) == 3 }";
+    assert_eq!(decide(honest), OpaAnswer::Allow);
+}
+
+#[test]
+fn deeply_nested_modules_are_refused_before_they_are_compiled() {
+    let nested = format!("x := {}1{}\nallow if x", "[".repeat(24), "]".repeat(24));
+    let faults = OpaPolicy::compile(&module(&nested)).err().unwrap();
+    assert!(faults[0].message.contains("nested deeper"), "{faults:?}");
+}
+
+#[test]
+fn an_evaluation_that_panics_denies() {
+    let policy =
+        OpaPolicy::compile(&module("allow if glob.match(input.pattern, [], \"a\")")).ok().unwrap();
+    let answer = policy.decide(json!({"pattern": "{".repeat(18_000)}));
+    assert!(matches!(answer, OpaAnswer::Deny { .. }), "{answer:?}");
+    assert!(matches!(policy.decide(json!({"pattern": "a"})), OpaAnswer::Allow));
 }
 
 #[test]

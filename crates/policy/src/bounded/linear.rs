@@ -102,6 +102,13 @@ impl Linear {
     }
 }
 
+/// Bytes of the pattern's automaton.
+pub(super) fn compiled_size(hir: &Hir) -> Result<usize, BadPattern> {
+    let config = thompson::Config::new().nfa_size_limit(Some(MAX_COMPILED));
+    let nfa = thompson::Compiler::new().configure(config).build_from_hir(hir);
+    nfa.map(|nfa| nfa.memory_usage()).map_err(|_| BadPattern::TooLarge)
+}
+
 /// How many places of the pattern can be at work at once: its character classes, written out as often
 /// as counted repetitions ask for. Letters do not count (nor does a letter in both cases), for two of
 /// them seldom fit the same character, unless they are repeated.
