@@ -47,6 +47,9 @@ pub struct Config {
     pub turn_queue: usize,
     /// The service's address for people; approvals are decided at `/ui` below it.
     pub public_url: Option<String>,
+    /// Whether retention by days may remove every row from before the start. Otherwise it waits until the
+    /// process has run for as many days: a clock that jumped must not empty the journal.
+    pub prune_all: bool,
 }
 
 /// The model provider. `Debug` does not print the key.
@@ -83,6 +86,8 @@ pub struct CallLimits {
     pub max_concurrent: usize,
     /// How long a further call waits for a place.
     pub queue_wait: Duration,
+    /// Most messages of a forwarded request.
+    pub max_messages: usize,
     /// Longest response, in bytes.
     pub max_answer_bytes: usize,
     /// Certificates in PEM that are trusted in addition to those of the system.
@@ -98,6 +103,7 @@ impl Default for CallLimits {
             between_bytes: Duration::from_secs(60),
             max_concurrent: 256,
             queue_wait: Duration::from_secs(5),
+            max_messages: 4096,
             max_answer_bytes: 32 * 1024 * 1024,
             extra_ca: None,
             read_key: Arc::new(|_| None),
@@ -112,6 +118,7 @@ impl fmt::Debug for CallLimits {
             .field("between_bytes", &self.between_bytes)
             .field("max_concurrent", &self.max_concurrent)
             .field("queue_wait", &self.queue_wait)
+            .field("max_messages", &self.max_messages)
             .field("max_answer_bytes", &self.max_answer_bytes)
             .finish_non_exhaustive()
     }
@@ -162,6 +169,7 @@ impl Config {
             turn_workers: 4,
             turn_queue: 1000,
             public_url: None,
+            prune_all: false,
         }
     }
 }

@@ -83,6 +83,9 @@ pub enum EngineError {
     /// The journal's queue is full.
     #[error("more steps are waiting than the journal takes; try again in a moment")]
     Overloaded,
+    /// Too many validations of policies wait.
+    #[error("other policies are being validated; try again in a moment")]
+    Busy,
     /// The queue of turns is full.
     #[error("the queue of turns is full; try again when some of them are done")]
     QueueFull,

@@ -22,6 +22,7 @@ use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
 use life_agent_observer::SideWrite;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 pub(crate) use access::AccessDenials;
 pub use access::{AccessDenial, AccessReason};
@@ -50,6 +51,8 @@ pub(crate) struct Governor {
     recorder: Recorder,
     meters: Arc<Meters>,
     pub(crate) approvals: Arc<Approvals>,
+    /// Long texts that are read at the same time.
+    heavy: Semaphore,
 }
 
 /// The chain's decision about a command.
@@ -63,6 +66,11 @@ pub(crate) type Rest<'a> = &'a (dyn Fn() -> Value + Sync);
 pub(crate) fn nothing_else() -> Value {
     Value::Null
 }
+
+/// Bytes of text that are judged on the thread of the request.
+const MAX_ON_WORKER: usize = 64 * 1024;
+/// Long texts that are judged at the same time.
+const MAX_HEAVY: usize = 4;
 
 /// The service's own inputs.
 pub(crate) struct Live {
@@ -93,7 +101,8 @@ impl Governor {
         meters: Arc<Meters>,
         approvals: Arc<Approvals>,
     ) -> Self {
-        Self { policy, live, workspace, opa, recorder, meters, approvals }
+        let heavy = Semaphore::new(MAX_HEAVY);
+        Self { policy, live, workspace, opa, recorder, meters, approvals, heavy }
     }
 
     /// The active policy. One request uses one policy from its permit to its row.
@@ -371,6 +380,7 @@ impl Governor {
         metered: Metered,
     ) -> Result<(Decided<C>, GateInputs), EngineError> {
         let view = command.view();
+        let view_weight = view.weight();
         let targets = if view.targets().is_empty() {
             Vec::new()
         } else {
@@ -381,7 +391,21 @@ impl Governor {
         let mut inputs = gather(&self.live, policy, &principal, view, metered, targets);
         // The remote OPA confirms the permit later. Until then its gate must not refuse.
         inputs.opa = self.opa.as_ref().map(|_| OpaAnswer::Allow);
-        Ok((decide(policy, principal, command, &inputs, &policy.timer), inputs))
+        let decided = if view_weight > MAX_ON_WORKER {
+            // Reading a long text takes longer than others may wait for this thread.
+            let (chain, timer) = (Arc::clone(&policy.chain), Arc::clone(&policy.timer));
+            let turn = self.heavy.acquire().await.map_err(|_| EngineError::Unavailable)?;
+            let decided = blocking(move || {
+                let decided = evaluate(&chain, principal, command, &inputs, &*timer);
+                (decided, inputs)
+            });
+            let decided = decided.await?;
+            drop(turn);
+            decided
+        } else {
+            (decide(policy, principal, command, &inputs, &*policy.timer), inputs)
+        };
+        Ok(decided)
     }
 
     /// Asks the remote OPA server, if there is one, about a command that all other judges passed.

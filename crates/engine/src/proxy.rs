@@ -14,6 +14,7 @@ mod pieces;
 mod providers;
 mod record;
 mod request;
+mod seams;
 mod service;
 mod stream;
 mod texts;

@@ -35,6 +35,6 @@ pub mod tool;
 mod chain;
 
 pub use chain::{ChainOptions, chain};
-pub use redact::{PolicyRedactor, SecretRedactor};
+pub use redact::{PolicyRedactor, SecretRedactor, could_be_cut};
 pub use risk::built_in::warm_up;
 pub use risk::scanner::{RawFinding, Scanner};

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use life_agent_domain::governance::command::Field;
 use life_agent_domain::governance::redaction::Redact;
 use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::Snapshot;
 
+use crate::risk::joined::{Joined, Seam, cut_words};
 use crate::risk::scanner::{RawFinding, credentials, custom_secrets};
 
 /// Replaces every credential by `[redacted:<rule>]`, with the built-in patterns. Always at work, whatever a
@@ -21,6 +23,10 @@ impl Redact for SecretRedactor {
 
     fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
         repeated(text, |text| [credentials(text), under(key, text, credentials)].concat())
+    }
+
+    fn redact_across(&self, texts: &mut [&mut String]) {
+        across(texts, credentials);
     }
 }
 
@@ -55,6 +61,10 @@ impl Redact for PolicyRedactor {
             false => Cow::Owned(without(text, found)),
         };
         chain_redact(clean, |clean| SecretRedactor.redact_under(key, clean))
+    }
+
+    fn redact_across(&self, texts: &mut [&mut String]) {
+        across(texts, |text| [custom_secrets(&self.snapshot, text), credentials(text)].concat());
     }
 }
 
@@ -93,6 +103,44 @@ fn repeated(text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Cow<'_, str> 
         clean = Cow::Owned(without(&clean, found));
     }
     clean
+}
+
+/// Whether texts that follow one another could hold a credential that is cut in two: a quick look that spares
+/// ordinary texts [`Redact::redact_across`].
+pub fn could_be_cut(texts: &[&str]) -> bool {
+    let numbered: Vec<_> = texts.iter().copied().enumerate().collect();
+    !cut_words(&numbered).is_empty()
+}
+
+/// Removes credentials that lie across several texts from each text that they touch. The texts are joined as the
+/// risk gate joins them.
+fn across(texts: &mut [&mut String], find: impl Fn(&str) -> Vec<RawFinding>) {
+    if texts.len() < 2 {
+        return;
+    }
+    for seam in [Seam::Nothing, Seam::LineBreak] {
+        let mut found: Vec<(usize, RawFinding)> = {
+            let parts = texts.iter().enumerate();
+            let parts: Vec<_> = parts.map(|(n, text)| (Field::Message(n), text.as_str())).collect();
+            let joined = Joined::new(&parts, seam);
+            let across = find(joined.text()).into_iter().filter(|raw| joined.crosses(raw));
+            let pieces = across.flat_map(|raw| {
+                let pieces: Vec<_> = joined.pieces(&raw).collect();
+                pieces
+                    .into_iter()
+                    .map(move |(part, start, end)| (part, RawFinding { start, end, ..raw.clone() }))
+            });
+            pieces.filter(|(_, raw)| raw.start < raw.end).collect()
+        };
+        found.sort_by_key(|(part, _)| *part);
+        for of_one in found.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(text) = of_one.first().and_then(|(part, _)| texts.get_mut(*part)) else {
+                continue;
+            };
+            let clean = without(text, of_one.iter().map(|(_, raw)| raw.clone()).collect());
+            **text = clean;
+        }
+    }
 }
 
 /// Finds in a key and its value, read as they stand in a file: the part of each that is in the value.

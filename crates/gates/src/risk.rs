@@ -8,11 +8,13 @@ use life_agent_domain::governance::command::{Command, Field, Kind, Subject};
 use life_agent_domain::governance::gate::{
     Effect, Finding, Gate, GateInputs, Reason, Refusal, Verdict,
 };
+use life_agent_policy::document::Category;
 use life_agent_policy::snapshot::Snapshot;
 
 use self::joined::{Joined, Seam};
+use self::positions::Positions;
 use self::prefilter::Budget;
-use self::scanner::{RawFinding, Scanner, credentials};
+use self::scanner::{RawFinding, Scanner, first_credentials};
 use self::tool::Named;
 use crate::rules::exempt::Exemptions;
 use crate::tool::Matchers;
@@ -20,8 +22,9 @@ use crate::tool::Matchers;
 pub(crate) mod built_in;
 pub(crate) mod decode;
 mod embedded;
-mod joined;
+pub(crate) mod joined;
 pub mod patterns;
+mod positions;
 mod prefilter;
 mod probe;
 pub mod provenance;
@@ -31,18 +34,29 @@ mod tool;
 mod view;
 mod views;
 
+/// Most findings that are reported. Of a text made of attacks, the first ones say enough.
+const MAX_FINDINGS: usize = 256;
+
 /// Refuses, or records, texts in which a risk pattern is found, as the policy says for its category.
 #[derive(Debug)]
 pub struct RiskGate {
     snapshot: Arc<Snapshot>,
     matchers: Matchers,
     scanner: Scanner,
+    /// Whether `patterns_off` leaves every pattern for credentials on.
+    credentials_are_on: bool,
 }
 
 impl RiskGate {
     /// The built-in patterns and those of one policy, with the effects of that policy.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        let own = snapshot.patterns.iter().filter(|own| own.category == Category::Secrets);
+        let built_in = patterns::all().into_iter().filter(|(of, _)| *of == Category::Secrets);
+        let built_in = built_in.flat_map(|(_, patterns)| patterns.iter().map(|pattern| pattern.id));
+        let mut ids = own.map(|own| own.id.as_str()).chain(built_in);
+        let credentials_are_on = !ids.any(|id| snapshot.policy.risk.is_off(id));
         Self {
+            credentials_are_on,
             scanner: Scanner::new(Arc::clone(&snapshot)),
             matchers: Matchers::of(&snapshot),
             snapshot,
@@ -53,7 +67,7 @@ impl RiskGate {
         &self,
         command: Command<'_>,
         field: String,
-        text: &str,
+        positions: &mut Positions<'_>,
         raw: &RawFinding,
     ) -> Option<Finding> {
         let severe = patterns::is_severe(&raw.rule);
@@ -63,7 +77,6 @@ impl RiskGate {
         if patterns::is_by_context(&raw.rule) && is_tool_result(command, &field) {
             effect = Effect::Observe;
         }
-        let chars = |end: usize| text.get(..end).unwrap_or(text).chars().count();
         let limit = if raw.limit_reached { " (limit)" } else { "" };
         Some(Finding {
             gate: "",
@@ -71,8 +84,8 @@ impl RiskGate {
             rule: format!("{}{limit}", raw.rule),
             effect,
             field,
-            start: chars(raw.start),
-            end: chars(raw.end),
+            start: positions.chars_before(raw.start),
+            end: positions.chars_before(raw.end),
             weight: raw.weight,
         })
     }
@@ -89,17 +102,26 @@ impl Gate for RiskGate {
             Command::Tool(_) => self.in_tool(subject),
             _ => self.in_command(command),
         };
+        if self.saw_every_credential(command.kind(), &found) {
+            subject.report_free_of_credentials();
+        }
         let exempt = Exemptions::of(&self.snapshot, &self.matchers, subject, facts);
         let mut seen = BTreeSet::new();
-        let findings: Vec<Finding> = found
+        // Most findings of a text follow one another, so that its characters are counted once.
+        let mut positions = Positions::of("");
+        let mut findings: Vec<Finding> = found
             .iter()
             .filter(|(field, _, raw)| !exempt.covers(raw.category, pointer(field), None))
-            .filter_map(|(field, text, raw)| self.finding(command, field.clone(), text, raw))
+            .filter_map(|(field, text, raw)| {
+                positions.move_to(text);
+                self.finding(command, field.clone(), &mut positions, raw)
+            })
             .filter(|finding| {
                 seen.insert((finding.rule.clone(), finding.field.clone(), finding.start))
             })
             .collect();
         let refusal = findings.iter().find(|finding| finding.effect == Effect::Deny).map(refusal);
+        findings.truncate(MAX_FINDINGS);
         Verdict { findings, applied: Vec::new(), refusal }
     }
 }
@@ -124,6 +146,20 @@ fn pointer(field: &str) -> Option<&str> {
 }
 
 impl RiskGate {
+    /// Whether the search found no credential and would have found any: all patterns for credentials are
+    /// on, and no refusal ended the search early.
+    fn saw_every_credential(&self, kind: Kind, found: &[Named<'_>]) -> bool {
+        let risk = &self.snapshot.policy.risk;
+        let is_searched =
+            kind == Kind::Tool || risk.effect(kind, Category::Secrets, false).is_some();
+        let ends_search = |raw: &RawFinding| {
+            let severe = patterns::is_severe(&raw.rule);
+            raw.category == Category::Secrets
+                || risk.effect(kind, raw.category, severe) == Some(Effect::Deny)
+        };
+        self.credentials_are_on && is_searched && !found.iter().any(|(.., raw)| ends_search(raw))
+    }
+
     /// Findings in the texts of a request, with the names of their fields.
     fn in_command<'t>(&self, command: Command<'t>) -> Vec<Named<'t>> {
         let is_name = |field: &Field| matches!(field, Field::Agent | Field::Action);
@@ -134,11 +170,32 @@ impl RiskGate {
         let targets = command.targets().iter().enumerate();
         let targets = targets.map(|(n, path)| (Field::Target(n), path.as_str()));
         let keys_in =
-            |(field, text)| credentials(text).into_iter().map(move |raw| (field, text, raw));
-        let mut found: Vec<_> = names.into_iter().chain(targets).flat_map(keys_in).collect();
+            |(field, text)| first_credentials(text).into_iter().map(move |raw| (field, text, raw));
+        let in_names = names.into_iter().chain(targets).flat_map(keys_in);
+        let mut found: Vec<_> = in_names.take(MAX_FINDINGS).collect();
         found.extend(self.in_texts(command.kind(), &texts));
+        found.extend(self.in_cut_values(command));
         let named = |(field, text, raw)| (command.field_name(field), Cow::Borrowed(text), raw);
         found.into_iter().map(named).collect()
+    }
+
+    /// Credentials that are cut into values of a payload which follow one another, such as items of a list.
+    fn in_cut_values<'t>(&self, command: Command<'t>) -> Vec<(Field, &'t str, RawFinding)> {
+        let (values, field): (_, fn(usize) -> Field) = match command {
+            Command::Act(act) => (act.payload.values(), Field::Payload),
+            Command::Tool(tool) => (tool.arguments.values(), Field::Argument),
+            Command::Turn(_) | Command::Plan(_) | Command::Chat(_) => return Vec::new(),
+        };
+        let cut = joined::cut_words(&values);
+        if cut.is_empty() {
+            return Vec::new();
+        }
+        let parts: Vec<_> = cut.into_iter().map(|(n, text)| (field(n), text)).collect();
+        let joined = Joined::new(&parts, Seam::Nothing);
+        let mut found = first_credentials(joined.text());
+        found.extend(self.scanner.custom_of(Category::Secrets, joined.text()));
+        found.retain(|raw| joined.crosses(raw));
+        found.into_iter().filter_map(|raw| joined.place(raw)).collect()
     }
 
     /// What is in the texts, also when it is spread over several of them.

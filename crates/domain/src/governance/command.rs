@@ -198,6 +198,16 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Bytes of the texts whose size only the body bounds; 0 for kinds with a small bound.
+    pub fn weight(self) -> usize {
+        match self {
+            Command::Act(_) | Command::Turn(_) => 0,
+            Command::Plan(plan) => plan.intent.len() + plan.context.len(),
+            Command::Chat(chat) => chat.messages.iter().map(|message| message.content.len()).sum(),
+            Command::Tool(tool) => tool.arguments.weight(),
+        }
+    }
+
     /// How callers know the field: a key of the request body, with a JSON pointer below it.
     pub fn field_name(self, field: Field) -> String {
         match (field, self) {
@@ -229,6 +239,10 @@ pub trait Gated: Send + Sync {
     fn view(&self) -> Command<'_>;
     /// The same command without its secrets.
     fn redacted(self, redactor: &dyn Redact) -> Self;
+    /// The texts that are read one after another, in order: a credential may be split over them.
+    fn adjoining(&mut self) -> Vec<&mut String> {
+        Vec::new()
+    }
 }
 
 impl Gated for Act {
@@ -241,6 +255,9 @@ impl Gated for Act {
             action: self.action.redacted(redactor),
             payload: self.payload.redacted(redactor),
         }
+    }
+    fn adjoining(&mut self) -> Vec<&mut String> {
+        self.payload.values_mut()
     }
 }
 
@@ -264,6 +281,9 @@ impl Gated for Plan {
             targets: self.targets.into_iter().map(|path| redact_owned(path, redactor)).collect(),
         }
     }
+    fn adjoining(&mut self) -> Vec<&mut String> {
+        [&mut self.intent, &mut self.context].into_iter().chain(&mut self.targets).collect()
+    }
 }
 
 impl Gated for Chat {
@@ -271,7 +291,13 @@ impl Gated for Chat {
         Command::Chat(self)
     }
     fn redacted(self, redactor: &dyn Redact) -> Self {
-        let message = |m: Message| Message { content: redact_owned(m.content, redactor), ..m };
+        let message = |message: Message| Message {
+            role: redact_owned(message.role, redactor),
+            content: redact_owned(message.content, redactor),
+        };
         Chat { messages: self.messages.into_iter().map(message).collect() }
+    }
+    fn adjoining(&mut self) -> Vec<&mut String> {
+        self.messages.iter_mut().map(|message| &mut message.content).collect()
     }
 }

@@ -43,10 +43,13 @@ pub fn invisible(c: char) -> Option<Invisible> {
         | '\u{200b}'..='\u{200d}'
         | '\u{2060}'..='\u{2065}'
         | '\u{206a}'..='\u{206f}'
+        | '\u{2800}'
         | '\u{3164}'
         | '\u{feff}'
         | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}' => Invisible::ZeroWidth,
         _ => return None,
     })
@@ -127,7 +130,9 @@ mod tests {
         assert_eq!(invisible('\u{e0100}'), Some(Invisible::Selector(16)));
         assert_eq!(invisible('\u{e01ef}'), Some(Invisible::Selector(255)));
         assert_eq!(invisible('\u{202e}'), Some(Invisible::Bidi));
-        assert_eq!(invisible('\u{200b}'), Some(Invisible::ZeroWidth));
+        for c in ['\u{200b}', '\u{115f}', '\u{2800}', '\u{3164}', '\u{fff9}', '\u{1d173}'] {
+            assert_eq!(invisible(c), Some(Invisible::ZeroWidth), "{c:?}");
+        }
         for c in ['a', 'ä', '中', ' ', '\n', '👨'] {
             assert_eq!(invisible(c), None, "{c}");
         }

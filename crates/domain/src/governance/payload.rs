@@ -64,6 +64,26 @@ impl<const BYTES: usize, const DEPTH: usize> BoundedObject<BYTES, DEPTH> {
         texts_of_object(&self.0, found);
     }
 
+    /// Bytes of all keys and string values.
+    pub fn weight(&self) -> usize {
+        weight_of_object(&self.0)
+    }
+
+    /// Every string value that is not a key, in document order, with its place among
+    /// [`BoundedObject::texts`].
+    pub fn values(&self) -> Vec<(usize, &str)> {
+        let (mut found, mut ordinal) = (Vec::new(), 0);
+        values_of_object(&self.0, &mut ordinal, &mut found);
+        found
+    }
+
+    /// The texts of [`BoundedObject::values`], to be replaced by texts of any length.
+    pub fn values_mut(&mut self) -> Vec<&mut String> {
+        let mut found = Vec::new();
+        self.0.values_mut().for_each(|value| values_of_value_mut(value, &mut found));
+        found
+    }
+
     /// The JSON pointer (RFC 6901) of the `ordinal`-th of [`BoundedObject::texts`].
     pub fn pointer(&self, ordinal: usize) -> String {
         let mut left = ordinal;
@@ -98,6 +118,52 @@ fn texts_of_value<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         Value::String(text) => found.push(text),
         Value::Array(items) => items.iter().for_each(|item| texts_of_value(item, found)),
         Value::Object(map) => texts_of_object(map, found),
+        _ => {}
+    }
+}
+
+fn weight_of_object(object: &Map<String, Value>) -> usize {
+    object.iter().map(|(key, value)| key.len() + weight_of_value(value)).sum()
+}
+
+fn weight_of_value(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight_of_value).sum(),
+        Value::Object(map) => weight_of_object(map),
+        _ => 0,
+    }
+}
+
+/// Walks as [`texts_of_object`] does; `ordinal` counts keys as well.
+fn values_of_object<'a>(
+    object: &'a Map<String, Value>,
+    ordinal: &mut usize,
+    found: &mut Vec<(usize, &'a str)>,
+) {
+    for value in object.values() {
+        *ordinal += 1;
+        values_of_value(value, ordinal, found);
+    }
+}
+
+fn values_of_value<'a>(value: &'a Value, ordinal: &mut usize, found: &mut Vec<(usize, &'a str)>) {
+    match value {
+        Value::String(text) => {
+            found.push((*ordinal, text));
+            *ordinal += 1;
+        }
+        Value::Array(items) => items.iter().for_each(|item| values_of_value(item, ordinal, found)),
+        Value::Object(map) => values_of_object(map, ordinal, found),
+        _ => {}
+    }
+}
+
+fn values_of_value_mut<'a>(value: &'a mut Value, found: &mut Vec<&'a mut String>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| values_of_value_mut(item, found)),
+        Value::Object(map) => map.values_mut().for_each(|item| values_of_value_mut(item, found)),
         _ => {}
     }
 }
@@ -217,5 +283,8 @@ mod tests {
             ("z", "/f"),
         ];
         assert_eq!(found, expected.map(|(t, p)| (t, p.to_owned())));
+        let values = payload.values();
+        assert_eq!(values, [(2, "x"), (4, "y"), (7, "z")]);
+        assert!(values.iter().all(|(n, text)| texts[*n] == *text));
     }
 }

@@ -16,6 +16,12 @@ pub trait Redact: Send + Sync {
         let _ = key;
         self.redact(text)
     }
+
+    /// Removes credentials that lie across several of these texts, which are read one after another, from
+    /// each text that they touch. Credentials within one text stay for [`Redact::redact`].
+    fn redact_across(&self, texts: &mut [&mut String]) {
+        let _ = texts;
+    }
 }
 
 /// [`Redact::redact`] for a text that is already owned: no copy when it is clean.

@@ -9,7 +9,7 @@ use life_agent_policy::llm::{Dialect, Provider};
 use parking_lot::Mutex;
 
 use super::service::ProxyService;
-use crate::chat::OwnKey;
+use crate::chat::{DEFAULT_PROVIDER, OwnKey};
 use crate::config::{CallLimits, KeySource};
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
@@ -128,6 +128,6 @@ impl ProxyService {
     fn default_upstream(&self) -> Option<Upstream> {
         let provider = self.calls.provider.as_ref()?;
         let client = provider.client.clone()?;
-        Some(Upstream { name: "default".into(), client, key: Arc::clone(&provider.key) })
+        Some(Upstream { name: DEFAULT_PROVIDER.into(), client, key: Arc::clone(&provider.key) })
     }
 }

@@ -14,6 +14,9 @@ use life_agent_policy::llm::Media;
 use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
+use super::seams::{
+    hidden_parts, parted_credentials, split_credentials, without_part, without_parted,
+};
 use super::service::ProxyService;
 use super::texts::{self, in_item, is_media, is_media_text, of_request};
 use super::types::{ProxyError, ProxyRequest};
@@ -50,6 +53,12 @@ impl ProxyService {
         let mut changed = Vec::new();
         let (mut text, mut body) = read(&request.body)?;
         let llm = &policy.snapshot.policy.llm;
+        let items = body.get(endpoint.items()).and_then(Value::as_array).map_or(0, Vec::len);
+        if items > self.max_messages {
+            let most =
+                format!("must have at most {} messages, this has {items}", self.max_messages);
+            return Err(ProxyError::Invalid(vec![Fault::new(endpoint.items(), most)]));
+        }
         let faults = faults(endpoint, &body, llm.media);
         if !faults.is_empty() {
             return Err(ProxyError::Invalid(faults));
@@ -67,7 +76,14 @@ impl ProxyService {
             body = parsed(&text)?;
             changed.push("withheld-messages");
         }
-        let judged = of_request(endpoint, &body);
+        let mut judged = of_request(endpoint, &body);
+        let parted = hidden_parts(endpoint, &body, &judged, redactor);
+        if !parted.is_empty() {
+            text = Cow::Owned(without_parted(endpoint, &text, &parted).map_err(malformed)?);
+            body = parsed(&text)?;
+            judged = of_request(endpoint, &body);
+            changed.push("credentials");
+        }
         let kept = judged.clone();
         let command = Chat { messages: judged };
         let rest = || json!({"path": endpoint.path(), "body": body});
@@ -81,7 +97,8 @@ impl ProxyService {
             }
         };
         let mut bytes = None;
-        if let Some(redacted) = redacted_request(endpoint, &text, &body, redactor)? {
+        let across = permit.command().messages != kept;
+        if let Some(redacted) = redacted_request(endpoint, &text, &body, redactor, across)? {
             body = parsed(&redacted)?;
             text = Cow::Owned(redacted);
             changed.push("credentials");
@@ -325,8 +342,10 @@ fn redacted_request(
     text: &str,
     body: &Value,
     redactor: &dyn Redact,
+    across: bool,
 ) -> Result<Option<String>, ProxyError> {
     let joined = split_credentials(endpoint, body, redactor);
+    let parted = if across { parted_credentials(endpoint, body, redactor) } else { Vec::new() };
     let edited = rewrite(text, &mut |path, role, text| {
         if role == Role::Value && is_media_text(path, text) {
             return None;
@@ -345,7 +364,11 @@ fn redacted_request(
                 _ => None,
             }
         };
-        replaced().or_else(|| redacted_text(text, redactor))
+        let without_parts = || {
+            let clean = without_part(endpoint, path, role, &parted)?;
+            Some(redacted_text(clean, redactor).unwrap_or_else(|| clean.to_owned()))
+        };
+        replaced().or_else(without_parts).or_else(|| redacted_text(text, redactor))
     });
     let edited = match edited.map_err(malformed)? {
         Cow::Borrowed(_) => return Ok(None),
@@ -366,22 +389,4 @@ fn has_media(value: &Value) -> bool {
         Value::Object(fields) => is_media(value) || fields.values().any(has_media),
         _ => false,
     }
-}
-
-/// The messages in which a credential shows only across content parts, with their redacted text.
-fn split_credentials(
-    endpoint: Endpoint,
-    body: &Value,
-    redactor: &dyn Redact,
-) -> Vec<(usize, String)> {
-    let items = body.get(endpoint.items()).and_then(Value::as_array).into_iter().flatten();
-    let found = items.enumerate().filter_map(|(n, item)| {
-        let content = item.get("content").filter(|content| content.is_array())?;
-        let whole = texts::said(content)?;
-        let parts = content.as_array().into_iter().flatten().filter_map(texts::part_text);
-        let by_part: String = parts.map(|text| redactor.redact(text)).collect();
-        let redacted = redactor.redact(&whole);
-        (redacted != by_part).then(|| (n, redacted.into_owned()))
-    });
-    found.collect()
 }

@@ -18,6 +18,7 @@ pub(crate) struct Parts {
     pub(super) governor: Arc<Governor>,
     pub(super) providers: Providers,
     pub(super) refused_texts: RefusedTexts,
+    pub(super) max_messages: usize,
 }
 
 impl std::ops::Deref for ProxyService {
@@ -29,7 +30,8 @@ impl std::ops::Deref for ProxyService {
 
 impl ProxyService {
     pub(crate) fn new(calls: Arc<ModelCalls>, governor: Arc<Governor>, limits: CallLimits) -> Self {
+        let max_messages = limits.max_messages;
         let (providers, refused_texts) = (Providers::new(limits), RefusedTexts::new());
-        Self(Arc::new(Parts { calls, governor, providers, refused_texts }))
+        Self(Arc::new(Parts { calls, governor, providers, refused_texts, max_messages }))
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn message(message: &Value) -> Message {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match (name.as_str(), field) {
-                    ("role", _) => {}
+                    // Plain words, as all roles of the APIs are, say nothing; anything else is judged.
+                    ("role", Value::String(role)) => key(role, &mut texts),
                     // The texts of the parts are in `said`; everything else in them is not.
                     ("content", Value::Array(parts)) => {
                         parts.iter().for_each(|part| part_leaves(part, &mut texts));

@@ -34,6 +34,9 @@ pub enum PathFault {
     /// A part ends in a dot or a blank, which some systems drop.
     #[error("has a part that ends in a dot or a blank")]
     TrailingDot,
+    /// Has a `:`, which Windows takes for a drive or for a stream of a file.
+    #[error("has a `:`")]
+    Colon,
     /// An escape in it stands for a separator, a dot or something else that means a path.
     #[error("hides a path in an escape; write it plainly")]
     Encoded,
@@ -85,6 +88,8 @@ fn plain(raw: &str) -> Result<String, PathFault> {
         // Behind a directory too: `allowed/c:/x` is `c:/x` to a system that joins by its own rules.
         parts if parts.iter().any(|part| has_drive(part)) => return Err(PathFault::Absolute),
         parts if parts.iter().any(|part| is_home(part)) => return Err(PathFault::Absolute),
+        // `.env::$DATA` is `.env` on NTFS, and matches no glob that names it.
+        parts if parts.iter().any(|part| part.contains(':')) => return Err(PathFault::Colon),
         _ => {}
     }
     Ok(parts.join("/"))

@@ -19,8 +19,9 @@ use super::scanner::RawFinding;
 use super::view::View;
 use super::views::Views;
 
-/// Hits of one pattern in one view that are reported; more of the same say nothing new.
-const MAX_HITS: usize = 8;
+/// Hits of one pattern in one view that are reported; more of the same say nothing new. Redaction looks for
+/// every credential by itself.
+pub(super) const MAX_HITS: usize = 8;
 /// Refusing finds after which a text is not searched further: it is refused as it stands.
 const ENOUGH: usize = 32;
 /// Bytes beyond which a single one is enough, so that nobody pays for texts made of attacks.
@@ -117,11 +118,12 @@ impl Compiled {
         self.shortest_secret
     }
 
-    /// Everything that is found in the views and whose category has an effect.
+    /// What is found in the views and whose category has an effect, at most `most` times per pattern and view.
     pub(super) fn find(
         &self,
         views: &Views<'_>,
         effect: EffectOf<'_>,
+        most: usize,
         budget: &mut Budget,
     ) -> Vec<RawFinding> {
         let original = views.original.text();
@@ -143,7 +145,7 @@ impl Compiled {
                     continue;
                 }
                 spans.resize_with(group.patterns.len(), Spans::default);
-                let found = searched.search(view, original, &mut spans[index]);
+                let found = searched.search(view, original, most, &mut spans[index]);
                 refusing += if effect == Effect::Deny { found } else { 0 };
             }
         }
@@ -157,9 +159,13 @@ impl Compiled {
 
 impl Searched {
     /// Adds where it is in the view; how often that is.
-    fn search(&self, view: &View<'_>, original: &str, Spans(spans): &mut Spans) -> usize {
-        // Redaction needs every credential; of the rest, a few tell enough.
-        let most = if self.category == Category::Secrets { usize::MAX } else { MAX_HITS };
+    fn search(
+        &self,
+        view: &View<'_>,
+        original: &str,
+        most: usize,
+        Spans(spans): &mut Spans,
+    ) -> usize {
         let before = spans.len();
         match self.regex.get_or_init(|| compile(self.pattern)) {
             Some(regex) => spans.extend(hits(regex, self.pattern, view, original).take(most)),

@@ -10,7 +10,7 @@ use life_agent_domain::governance::gate::Effect;
 use life_agent_domain::governance::invisible;
 use life_agent_policy::document::Category;
 
-use super::built_in::Compiled;
+use super::built_in::{Compiled, MAX_HITS};
 use super::patterns::provenance::{DESCRIPTIONS, RESULTS};
 use super::prefilter::Budget;
 use super::scanner::RawFinding;
@@ -42,7 +42,7 @@ pub fn inspect_tool_result(text: &str) -> Vec<RawFinding> {
 
 fn inspect(patterns: &Compiled, text: &str) -> Vec<RawFinding> {
     let effect = |_, _: &str| Some(Effect::Observe);
-    let mut found = patterns.find(&Views::plain(text), &effect, &mut Budget::default());
+    let mut found = patterns.find(&Views::plain(text), &effect, MAX_HITS, &mut Budget::default());
     found.extend(hidden_text(text));
     found
 }

@@ -70,7 +70,7 @@ impl Scanner {
             }
             false => risk.effect(kind, category, patterns::is_severe(id)),
         };
-        built_in::all().find(&Views::of(text), &effect, budget)
+        built_in::all().find(&Views::of(text), &effect, built_in::MAX_HITS, budget)
     }
 
     /// The first find of each of the policy's own patterns: a search of theirs may be slow, and one
@@ -109,13 +109,22 @@ impl Scanner {
 
 /// The credentials in a text, every one of them, whatever any policy says.
 pub(crate) fn credentials(text: &str) -> Vec<RawFinding> {
+    some_credentials(text, usize::MAX)
+}
+
+/// The first credentials of each pattern: enough for a verdict.
+pub(super) fn first_credentials(text: &str) -> Vec<RawFinding> {
+    some_credentials(text, built_in::MAX_HITS)
+}
+
+fn some_credentials(text: &str, most: usize) -> Vec<RawFinding> {
     // Most names of fields and many values are too short to be looked at. What is not ASCII may become longer
     // as it is decoded.
     if text.len() < built_in::all().shortest_secret() && text.is_ascii() {
         return Vec::new();
     }
     let effect = |category, _: &str| (category == Category::Secrets).then_some(Effect::Observe);
-    built_in::all().find(&Views::plain(text), &effect, &mut Budget::default())
+    built_in::all().find(&Views::plain(text), &effect, most, &mut Budget::default())
 }
 
 /// Most finds of one pattern; what follows the last of them counts as found too.

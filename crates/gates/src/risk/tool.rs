@@ -6,9 +6,9 @@ use life_agent_domain::governance::command::{Kind, Subject};
 use life_agent_policy::document::Category;
 
 use super::prefilter::Budget;
-use super::scanner::{RawFinding, credentials};
+use super::scanner::{RawFinding, first_credentials};
 use super::views::Views;
-use super::{RiskGate, built_in, patterns};
+use super::{MAX_FINDINGS, RiskGate, built_in, patterns};
 use crate::tool::ToolView;
 
 /// A finding with the name of its field and its text.
@@ -22,10 +22,18 @@ impl RiskGate {
         let mut found = Vec::new();
         for (field, text) in command.texts() {
             let own = self.scanner.custom_of(Category::Secrets, text);
-            for raw in credentials(text).into_iter().chain(own) {
+            for raw in first_credentials(text).into_iter().chain(own) {
                 found.push((command.field_name(field), Cow::Borrowed(text), raw));
             }
+            if found.len() >= MAX_FINDINGS {
+                break;
+            }
         }
+        let cut = self.in_cut_values(command);
+        found.extend(
+            cut.into_iter()
+                .map(|(field, text, raw)| (command.field_name(field), Cow::Borrowed(text), raw)),
+        );
         let Some(view) = ToolView::shared(subject, &self.snapshot) else { return found };
         let commands = view.commands.iter();
         let commands = commands.map(|field| (Category::CommandExec, &field.pointer, &field.text));
@@ -51,6 +59,7 @@ impl RiskGate {
             true => risk.effect(Kind::Tool, category, patterns::is_severe(id)),
             false => None,
         };
-        built_in::all().find(&Views::of(text), &effect, &mut Budget::default())
+        let most = built_in::MAX_HITS;
+        built_in::all().find(&Views::of(text), &effect, most, &mut Budget::default())
     }
 }

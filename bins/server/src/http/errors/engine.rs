@@ -56,6 +56,7 @@ impl From<EngineError> for ApiError {
             }
             EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
             EngineError::Overloaded => Self::new(Code::Overloaded, message).retry_after(1),
+            EngineError::Busy => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::KeyRemoved => Self::new(Code::KeyRemoved, message),
             EngineError::Interrupted => Self::new(Code::Interrupted, message),

@@ -1,7 +1,7 @@
 //! The request that gates judge, with the work that one gate leaves to the next.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use super::Command;
 use crate::governance::gate::Trace;
@@ -17,12 +17,30 @@ pub struct Subject<'a> {
     /// The findings of the gates that have judged so far.
     pub trace: Trace,
     shared: OnceCell<Box<dyn Any + Send>>,
+    is_free_of_credentials: Cell<bool>,
 }
 
 impl<'a> Subject<'a> {
     /// A request that no gate has judged yet.
     pub fn new(principal: &'a Principal, command: Command<'a>) -> Self {
-        Self { principal, command, trace: Trace::default(), shared: OnceCell::new() }
+        Self {
+            principal,
+            command,
+            trace: Trace::default(),
+            shared: OnceCell::new(),
+            is_free_of_credentials: Cell::new(false),
+        }
+    }
+
+    /// Reports that a gate read all texts of the request, also across their seams, and found no
+    /// credential. Redaction then need not read the seams again.
+    pub fn report_free_of_credentials(&self) {
+        self.is_free_of_credentials.set(true);
+    }
+
+    /// Whether a gate reported that.
+    pub fn is_free_of_credentials(&self) -> bool {
+        self.is_free_of_credentials.get()
     }
 
     /// A value that several gates need and only the first computes, such as a parsed command. A subject

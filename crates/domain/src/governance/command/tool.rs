@@ -124,6 +124,10 @@ impl Gated for Tool {
             cwd: self.cwd.map(|cwd| redact_owned(cwd, redactor)),
         }
     }
+
+    fn adjoining(&mut self) -> Vec<&mut String> {
+        self.arguments.values_mut()
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The chain's decision: a sealed permit, or a denial.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::Verdict;
 use super::chain::{Chain, GateObserver};
 use super::finding::{Finding, Trace};
@@ -105,16 +107,19 @@ impl<C> Denial<C> {
 pub fn evaluate<C: Gated>(
     chain: &Chain,
     principal: Principal,
-    command: C,
+    mut command: C,
     inputs: &GateInputs,
     observer: &dyn GateObserver,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     let subject = Subject::new(&principal, command.view());
-    let (trace, refused) = judge(chain, subject, inputs, observer);
+    let (trace, refused, seams_are_clean) = judge(chain, subject, inputs, observer);
     let asks = |(_, refusal): &(_, Refusal)| refusal.reason == Reason::ApprovalRequired;
     let content = refused.as_ref().filter(|refused| asks(refused));
     let content = content.and_then(|_| ContentDigest::of(command.view()));
     let redactor = chain.redactor();
+    if !seams_are_clean {
+        redactor.redact_across(&mut command.adjoining());
+    }
     let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
     match refused {
         None => Ok(Permit { principal, command, trace }),
@@ -130,12 +135,16 @@ fn judge(
     mut subject: Subject<'_>,
     inputs: &GateInputs,
     observer: &dyn GateObserver,
-) -> (Trace, Option<(&'static str, Refusal)>) {
+) -> (Trace, Option<(&'static str, Refusal)>, bool) {
     let mut refused = None;
     for gate in chain.gates() {
         // A gate that the observer never ran has not passed the request.
         let mut verdict = None;
-        observer.gate(gate.name(), &mut || verdict = Some(gate.check(&subject, inputs)));
+        // Nor has one that panicked. The refusal is recorded like any other.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            observer.gate(gate.name(), &mut || verdict = Some(gate.check(&subject, inputs)));
+        }));
+        let verdict = verdict.filter(|_| ran.is_ok());
         let verdict = verdict.unwrap_or_else(|| Verdict::refuse(not_run()));
         let trace = &mut subject.trace;
         let findings = verdict.findings.into_iter();
@@ -153,9 +162,10 @@ fn judge(
             None => {}
         }
     }
+    let seams_are_clean = subject.is_free_of_credentials();
     let mut trace = subject.trace;
     trace.score = score::of(&trace.findings);
-    (trace, refused)
+    (trace, refused, seams_are_clean)
 }
 
 fn not_run() -> Refusal {

@@ -137,3 +137,55 @@ fn an_observer_that_runs_no_gate_gets_no_permit() {
     let denial = outcome.unwrap_err();
     assert_eq!((denial.gate, denial.refusal.reason), ("one", Reason::GateUnavailable));
 }
+
+#[test]
+fn a_gate_that_panics_refuses() {
+    struct Panics;
+    impl Gate for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+        fn check(&self, _: &Subject<'_>, _: &GateInputs) -> Verdict {
+            panic!("on purpose")
+        }
+    }
+    let chain = Chain::new(Box::new(Panics), vec![Box::new(Says("two", None))], Box::new(Stars));
+    let outcome =
+        evaluate(&chain, Principal::new("p"), turn(), &GateInputs::default(), &NoopObserver);
+    let denial = outcome.unwrap_err();
+    assert_eq!((denial.gate, denial.refusal.reason), ("panics", Reason::GateUnavailable));
+    assert_eq!(denial.command.input, "pass *");
+}
+
+#[test]
+fn seams_are_redacted_unless_a_gate_found_them_clean() {
+    use crate::governance::command::Plan;
+    struct Looks(bool);
+    impl Gate for Looks {
+        fn name(&self) -> &'static str {
+            "looks"
+        }
+        fn check(&self, subject: &Subject<'_>, _: &GateInputs) -> Verdict {
+            if self.0 {
+                subject.report_free_of_credentials();
+            }
+            Verdict::pass()
+        }
+    }
+    struct Across;
+    impl Redact for Across {
+        fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+            text.into()
+        }
+        fn redact_across(&self, texts: &mut [&mut String]) {
+            texts.iter_mut().for_each(|text| **text = "*".to_owned());
+        }
+    }
+    for (is_clean, intent) in [(true, "hun"), (false, "*")] {
+        let chain = Chain::new(Box::new(Looks(is_clean)), vec![], Box::new(Across));
+        let plan = Plan { intent: "hun".into(), context: "ter2".into(), targets: vec![] };
+        let inputs = GateInputs::default();
+        let permit = evaluate(&chain, Principal::new("p"), plan, &inputs, &NoopObserver).unwrap();
+        assert_eq!(permit.command().intent, intent);
+    }
+}

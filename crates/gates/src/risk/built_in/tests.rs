@@ -58,7 +58,7 @@ proptest! {
         let from = (from * text.len().saturating_sub(length) as f64) as usize;
         let short = text.get(from..(from + length).min(text.len())).unwrap_or_default();
         let effect = |category, _: &str| (category == Category::Secrets).then_some(Effect::Observe);
-        let found = all().find(&Views::plain(short), &effect, &mut Budget::default());
+        let found = all().find(&Views::plain(short), &effect, MAX_HITS, &mut Budget::default());
         prop_assert!(found.is_empty(), "{short:?}: {found:?}");
     }
 }
@@ -120,7 +120,7 @@ fn a_text_made_to_be_slow_is_searched_for_every_pattern_instead() {
 fn of_a_long_text_made_of_attacks_one_find_is_enough() {
     let refuse = |_, _: &str| Some(Effect::Deny);
     let attacks = "x; cat /etc/passwd ../../x http://127.0.0.1/ ".repeat(2_000);
-    let found = ALL.find(&Views::of(&attacks), &refuse, &mut Budget::default());
+    let found = ALL.find(&Views::of(&attacks), &refuse, MAX_HITS, &mut Budget::default());
     let rules: std::collections::BTreeSet<_> = found.iter().map(|found| &found.rule).collect();
     assert_eq!(rules.len(), 1);
     assert!(found.len() <= MAX_HITS);

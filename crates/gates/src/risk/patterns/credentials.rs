@@ -207,6 +207,16 @@ pub(super) fn is_exact(hit: &Hit<'_>) -> bool {
         && is_no_placeholder(value)
 }
 
+/// The same for a format that no longer text has inside it by chance.
+pub(super) fn is_glued(hit: &Hit<'_>) -> bool {
+    let value = hit.value();
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    (digits >= 2 || changes_case(value))
+        && entropy(value) >= 2.8
+        && !is_an_alphabet(value)
+        && is_no_placeholder(value)
+}
+
 /// 64 bytes in Base64 that nothing in front calls a hash, a signature or a public key.
 pub(super) fn is_storage_key(hit: &Hit<'_>) -> bool {
     const HASHES: [&[u8]; 8] =

@@ -3,7 +3,7 @@
 //! Shapes are exact, so that the shape alone decides: the checks beside them only sort out placeholders. The older
 //! and looser formats are in `secrets`.
 
-use super::credentials::{is_exact, is_storage_key};
+use super::credentials::{is_exact, is_glued, is_storage_key};
 use super::{PLAIN, Pattern};
 
 const fn exact(
@@ -79,6 +79,26 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ],
         &["re_read_the_manual", "pat-na1-token", "whsec_xxxxxxxxxxxxxxxxxxxxxxxx"],
     ),
+    // Another word in front of it, as in `x_ghp_...` or `tokenAKIA...`, ends nothing: these prefixes are
+    // nobody's words. The patterns for the issuers want the beginning of a word.
+    Pattern {
+        accept: Some(is_glued),
+        ..exact(
+            "glued_token",
+            "a token with a well-known prefix right behind a letter, a digit, `_` or `-`",
+            r"[a-z0-9_-] ( (?: gh[pousr]_ [a-z0-9]{36} | github_pat_ \w{40,} | glpat- [\w-]{20,} | xox[abeoprs]- \d [\w-]{20,}
+                | sk- (?: ant | proj | svcacct | admin ) - [\w-]{20,} | [sr]k_live_ [a-z0-9]{20,} | gsk_ [a-z0-9]{40,}
+                | npm_ [a-z0-9]{36} | dop_v1_ [0-9a-f]{60,} | AIza [\w-]{35} | (?-i: A[KS]IA [A-Z0-9]{16} ) ) )
+                (?: $ | [^a-z0-9] )",
+            &[
+                "x_ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0",
+                "my-ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0",
+                "xAKIAQ3EGRVBOYZ7DKWZT",
+                "keysk_live_9xQz7LmP2sTvB4wKcR8yNd",
+            ],
+            &["x_ghp_tokens", "task_live_session_recordings_of_the_week", "xAKIAIOSFODNN7EXAMPLE"],
+        )
+    },
     exact(
         "cloud_session",
         "a session token or service key of AWS or Azure, recognized by its content",
