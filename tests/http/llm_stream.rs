@@ -123,7 +123,7 @@ async fn a_hostile_response_ends_the_stream() {
     let text = text_of(&events);
     assert!(text.starts_with("The road ") && !text.contains("rm "), "{text}");
     let kinds: Vec<_> = app.journal().await.into_iter().map(|row| row.kind).collect();
-    assert_eq!(kinds, ["service.started", "gate.denied"]);
+    assert_eq!(kinds, ["service.started", "llm.begun", "gate.denied"]);
 }
 
 #[tokio::test]
@@ -174,6 +174,8 @@ async fn a_stop_ends_a_stream_cleanly_and_records_it() {
     app.start_again().await;
     let rows = app.journal().await;
     let kinds: Vec<_> = rows.iter().map(|row| row.kind.as_str()).collect();
-    assert_eq!(kinds, ["service.started", "llm.chat", "service.stopped", "service.started"]);
-    assert_eq!(rows[1].json()["error"], "stopped");
+    let expected =
+        ["service.started", "llm.begun", "llm.chat", "service.stopped", "service.started"];
+    assert_eq!(kinds, expected);
+    assert_eq!(rows[2].json()["error"], "stopped");
 }

@@ -123,7 +123,7 @@ async fn after_a_refusal_only_the_sentence_of_the_rules_follows() {
     );
     assert!(done["response"].as_str().unwrap().starts_with("Processed"), "{done}");
     let kinds: Vec<_> = app.journal().await.into_iter().map(|row| row.kind).collect();
-    assert_eq!(kinds, ["service.started", "gate.denied", "obs.turn"]);
+    assert_eq!(kinds, ["service.started", "llm.begun", "gate.denied", "obs.turn"]);
 }
 
 #[tokio::test]

@@ -230,6 +230,9 @@ impl NarrationRun<'_> {
         let Some(guard) = &mut self.guard else {
             return self.call.ask(&self.narrator.calls).await;
         };
+        if self.record.exchanges.is_empty() {
+            self.call.record_begun(&self.narrator.calls).await?;
+        }
         guard.divide();
         let events = &self.events;
         let mut hear = |came: StreamItem| {

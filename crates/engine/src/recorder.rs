@@ -3,10 +3,13 @@
 //! It adds to every row what no call site may forget: the caller, the request, the policy's hash, the
 //! timing, and the claim on an idempotency key if the row records an effect.
 
-use life_agent_domain::governance::event::{Entry, Envelope, Record};
+use life_agent_domain::governance::event::{Entry, Envelope, Record, without_large_parts};
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{CommitHandle, Committed, Journal, Precondition, SideWrite, WriteBatch};
+use life_agent_observer::{
+    CommitHandle, Committed, Journal, MAX_DATA, Precondition, SideWrite, WriteBatch,
+};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -88,6 +91,11 @@ impl<'a> Batch<'a> {
             timing: self.context.timing(),
         };
         let data = serde_json::value::to_raw_value(&Data { record, envelope });
+        let data = data.and_then(|data| match data.get().len() > MAX_DATA {
+            // The verdict must be on the record, whatever the size of the texts that it is about.
+            true if record.may_omit_texts() => without_large_parts(data.get()),
+            _ => Ok::<Box<RawValue>, _>(data),
+        });
         let data = data.map_err(|error| {
             tracing::error!(%error, "an event cannot be serialized");
             EngineError::Unavailable

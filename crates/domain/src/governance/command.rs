@@ -234,7 +234,7 @@ impl<'a> Command<'a> {
 }
 
 /// A command that the chain can judge and then strip of secrets.
-pub trait Gated: Send + Sync {
+pub trait Gated: Send + Sync + 'static {
     /// The view that gates judge.
     fn view(&self) -> Command<'_>;
     /// The same command without its secrets.

@@ -13,6 +13,7 @@ mod denied;
 mod kill_switch;
 mod kind;
 mod narration;
+mod omitted;
 mod plan;
 mod policy;
 mod row;
@@ -31,6 +32,7 @@ pub use kind::EventKind;
 pub use narration::{
     ModelReply, NarrationRecord, RecordedToolStep, Source, ToolDecision, ToolStep, Withheld,
 };
+pub use omitted::{OMITTED, lacks_parts, without_large_parts};
 pub use plan::{
     DraftedBy, PlanCreatedRecord, PlanRecord, PlanReviewedRecord, Review, ReviewDecision, Stats,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::command::{Chat, Kind, Message, Turn};
-use life_agent_domain::governance::event::{CallOutcome, ChatRecord};
+use life_agent_domain::governance::event::{CallOutcome, ChatBegunRecord, ChatRecord};
 use life_agent_domain::governance::gate::{GateNotes, Permit, Trace};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::size::json_size;
@@ -23,6 +23,9 @@ use crate::policy::ActivePolicy;
 
 /// Longest reply in JSON, in bytes: a row has room for the request and the reply.
 pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The name of the configured provider in rows.
+pub(crate) const DEFAULT_PROVIDER: &str = "default";
 
 /// A permitted request on its way to the model.
 pub(crate) struct ModelCall {
@@ -170,6 +173,19 @@ impl ModelCall {
             failure = self.deadline.elapsed() => Err(failure),
             answer = answer => Ok(answer),
         }
+    }
+
+    /// Records that a streamed call begins, before the provider is called and anything is released.
+    pub(crate) async fn record_begun(&self, calls: &ModelCalls) -> Result<u64, EngineError> {
+        let record = ChatBegunRecord {
+            endpoint: self.endpoint.into(),
+            model: self.policy.chain.redactor().redact(self.model()),
+            provider: DEFAULT_PROVIDER.into(),
+            stream: true,
+            digest: Exchange::digest(&self.body).into(),
+        };
+        let (hash, agent) = (&self.policy.snapshot.hash, self.permit.agent());
+        calls.recorder.record(&self.context, hash, agent, &record, Vec::new()).await
     }
 
     /// Sends a reply through the chain like any untrusted input, and records it before anyone sees it.

@@ -49,6 +49,8 @@ impl Pieces {
 impl ModelCalls {
     /// Starts a streamed call. Returns the errors that occur before the reply begins.
     pub(crate) async fn stream(self: &Arc<Self>, call: ModelCall) -> Result<Pieces, EngineError> {
+        // The call is an effect, and text leaves before its end is recorded.
+        call.record_begun(self).await?;
         let (out, mut pieces) = unbounded_channel();
         let calls = Arc::clone(self);
         self.in_flight.spawn(async move {

@@ -10,6 +10,7 @@ use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::command::{Act, Gated, Kind, Turn};
 use life_agent_domain::governance::event::{
     AccessDeniedRecord, DeniedRecord, EventKind, Row, ServiceStartedRecord, UnreadableRow,
+    lacks_parts,
 };
 use life_agent_domain::governance::gate::{Permit, Reason};
 use life_agent_domain::governance::ids::Principal;
@@ -102,6 +103,11 @@ impl Player<'_> {
             && let Ok(started) = row.read::<ServiceStartedRecord<'_>>()
         {
             self.seed = started.seed;
+        }
+        if lacks_parts(row.data.get()) {
+            let why = "recorded without their texts, which are too large for a row";
+            *self.report.not_comparable.entry(why).or_default() += 1;
+            return;
         }
         match recorded(row) {
             Ok(Some((request, decision))) => match request {

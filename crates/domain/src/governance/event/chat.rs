@@ -34,11 +34,13 @@ pub struct ChatRecord<'a> {
     /// The endpoint that made the call.
     pub endpoint: Cow<'a, str>,
     /// The messages that the gates judged.
+    #[serde(default)]
     pub messages: Cow<'a, [Message]>,
     /// The messages as they were sent, if they contain more than texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_messages: Option<Cow<'a, Value>>,
     /// The other fields of the request.
+    #[serde(default)]
     pub parameters: BTreeMap<Cow<'a, str>, Cow<'a, Value>>,
     /// The digest of the request (`life_agent_groq::Exchange::digest`), under which it can be replayed.
     pub digest: Cow<'a, str>,
@@ -139,6 +141,10 @@ pub enum CallOutcome<'a> {
 
 impl Record for ChatRecord<'_> {
     const KINDS: &'static [EventKind] = &[EventKind::Chat];
+
+    fn may_omit_texts(&self) -> bool {
+        true
+    }
 
     fn is_effect(&self) -> bool {
         matches!(self.outcome, CallOutcome::Answered { .. })

@@ -68,6 +68,10 @@ impl Record for AccessDeniedRecord<'_> {
 impl<Q: Serialize> Record for DeniedRecord<'_, Q> {
     const KINDS: &'static [EventKind] = &[EventKind::Denied];
 
+    fn may_omit_texts(&self) -> bool {
+        true
+    }
+
     fn is_effect(&self) -> bool {
         false
     }

@@ -49,6 +49,10 @@ pub struct PolicyRejectedRecord<'a> {
 impl Record for PolicyRejectedRecord<'_> {
     const KINDS: &'static [EventKind] = &[EventKind::PolicyRejected];
 
+    fn may_omit_texts(&self) -> bool {
+        true
+    }
+
     fn is_effect(&self) -> bool {
         false
     }

@@ -25,6 +25,12 @@ pub trait Record: Serialize {
     fn is_effect(&self) -> bool {
         true
     }
+
+    /// Whether a row that is too large may go without its largest texts, see
+    /// [`super::without_large_parts`]. Not rows of steps: states are rebuilt from them.
+    fn may_omit_texts(&self) -> bool {
+        false
+    }
 }
 
 /// The fields that every row of a request shares.

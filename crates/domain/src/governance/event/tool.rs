@@ -67,6 +67,10 @@ impl<Q: Serialize> Record for ToolRequestedRecord<'_, Q> {
     fn is_effect(&self) -> bool {
         self.decision != CallDecision::Ask
     }
+
+    fn may_omit_texts(&self) -> bool {
+        true
+    }
 }
 
 /// The payload of `tool.finished`.
@@ -96,4 +100,8 @@ pub struct ToolFinishedRecord<'a> {
 
 impl Record for ToolFinishedRecord<'_> {
     const KINDS: &'static [EventKind] = &[EventKind::ToolFinished];
+
+    fn may_omit_texts(&self) -> bool {
+        true
+    }
 }
