@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use life_agent_domain::governance::event::ServiceStartedRecord;
+use life_agent_domain::governance::event::{KillSwitchRecord, ServiceStartedRecord};
 use life_agent_domain::governance::gate::Gate;
 use life_agent_groq::Model;
-use life_agent_observer::{Backend, Journal, JournalError, Options};
+use life_agent_observer::{Backend, Journal, JournalError, Options, SideWrite};
 
 use crate::agents::{AgentCache, AgentService};
 use crate::approvals::Approvals;
@@ -14,6 +14,7 @@ use crate::clock::{Clock, SystemClock, Timestamps};
 use crate::config::{Config, OpaMode};
 use crate::context::RequestContext;
 use crate::error::OpenError;
+use crate::evidence;
 use crate::facade::{Engine, Services};
 use crate::gateway::GatewayService;
 use crate::govern::{
@@ -26,7 +27,7 @@ use crate::narration::Narrator;
 use crate::planning::{Drafter, PlanRepository, PlanReviews, PlanService};
 use crate::policy::{ActivePolicy, Extensions, PolicyCell, PolicyFiles, PolicyService};
 use crate::proxy::ProxyService;
-use crate::recorder::{Batch, Recorder};
+use crate::recorder::{Batch, Recorder, raw_json};
 use crate::replay::Backtests;
 use crate::retention::RetentionService;
 use crate::steps::StepService;
@@ -98,9 +99,10 @@ impl EngineBuilder {
         };
         let repository = PlanRepository::open(&config)?;
         let journal = Journal::open(backend, Options::default())?;
-        let stored = journal.setting(SETTING).await?;
+        let opened_at = journal.head().id;
+        let decided = evidence::kill_switch(&journal).await?;
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
-        let switch = Arc::new(Switch::new(stored.as_deref(), config.kill_switch));
+        let switch = Arc::new(Switch::new(decided.record.clone(), config.kill_switch));
 
         let (cell, meters) = (Arc::new(PolicyCell::new(policy)), Arc::new(Meters::new()));
         let recorder = Recorder::new(journal.clone());
@@ -184,6 +186,9 @@ impl EngineBuilder {
             Arc::clone(&idempotency),
             journal.clone(),
         );
+        if decided.is_new {
+            record_switch(&recorder, &cell.active(), decided.record).await?;
+        }
         record_start(&journal, &cell.active(), config.seed).await?;
         Ok(Engine::new(Services {
             kill_switch: KillSwitchService::new(
@@ -213,6 +218,8 @@ impl EngineBuilder {
                 journal.clone(),
                 recorder.clone(),
                 Arc::clone(&agents),
+                Arc::clone(&cell),
+                (!config.prune_all).then_some(opened_at),
             ),
             access: Arc::new(AccessDenials::new(Arc::clone(&cell), recorder.clone())),
             backtests: Backtests::new(files, workspace, journal.clone()),
@@ -229,6 +236,21 @@ impl EngineBuilder {
             jobs,
         }))
     }
+}
+
+/// Records a switch that the start turned on, so that it stays on until an operator turns it off.
+async fn record_switch(
+    recorder: &Recorder,
+    policy: &ActivePolicy,
+    record: KillSwitchRecord,
+) -> Result<(), OpenError> {
+    let not_written = |_| JournalError::unavailable("the kill switch was not recorded");
+    let value = raw_json(&record).map_err(not_written)?.get().to_owned();
+    let setting = SideWrite::Setting { key: SETTING.to_owned(), value };
+    let side = vec![setting, SideWrite::AdvanceControl];
+    let (context, hash) = (RequestContext::system(), &policy.snapshot.hash);
+    recorder.record(&context, hash, None, &record, side).await.map_err(not_written)?;
+    Ok(())
 }
 
 async fn record_start(

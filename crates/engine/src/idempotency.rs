@@ -90,11 +90,25 @@ impl Idempotency {
         let Some(known) = self.journal.idempotency(&mark.id).await? else {
             return Ok(Claim::First(Mark { kept: mark, claim: Arc::new(claim) }));
         };
+        // The table is not chained: an answer counts if the row of its call exists and is the caller's.
+        if let (Some(id), Some(_)) = (known.event_id, &known.response)
+            && !self.is_row_of(context, id).await?
+        {
+            tracing::error!(row = id, "a stored answer does not match its row and is not repeated");
+            return Ok(Claim::Unanswered(Effect::Row(id)));
+        }
         Ok(match (known.response, known.record.job) {
             _ if known.record.digest != mark.digest => Claim::OtherBody,
             (Some(answer), _) => Claim::Answered(answer),
             (None, Some(job)) => Claim::Unanswered(Effect::Job(job)),
             (None, None) => Claim::Unanswered(Effect::Row(known.event_id.unwrap_or_default())),
+        })
+    }
+
+    async fn is_row_of(&self, context: &RequestContext, id: u64) -> Result<bool, EngineError> {
+        Ok(match self.journal.row(id).await? {
+            Some(row) => row.principal == context.principal.as_str(),
+            None => self.journal.pruned().await?.is_some_and(|pruned| id <= pruned.id),
         })
     }
 

@@ -6,8 +6,8 @@ use life_agent_observer::{AgentHistory, JournalError};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::page::{COLUMNS, checked, raw_row};
-use crate::records;
 use crate::sqlite_error::read_error;
+use crate::{records, scan};
 
 /// Rows of a block, as a power of two, as in the index `events_agent`. With longer blocks a row changes
 /// more pages of the index; with shorter ones a search reads more blocks.
@@ -31,7 +31,12 @@ pub(crate) fn history(
     }
     steps.reverse();
     let snapshot_row = if from > 0 { walk.at(from)?.map(|(row, _)| row) } else { None };
-    Ok(AgentHistory { snapshot, snapshot_row, steps })
+    // Asked only where the row is missing, which is rare.
+    let pruned = match &snapshot_row {
+        None if from > 0 => scan::pruned(connection).map_err(read_error)?.map_or(0, |row| row.id),
+        _ => 0,
+    };
+    Ok(AgentHistory { snapshot, snapshot_row, steps, pruned })
 }
 
 /// See [`life_agent_observer::Read::recent_turns`].

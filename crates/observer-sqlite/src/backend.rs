@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use life_agent_observer::{Backend, JournalError, Opened};
+use life_agent_observer::chain::Tip;
+use life_agent_observer::{Backend, Head, JournalError, Opened};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::checkpoint::Checkpointer;
 use crate::control;
 use crate::file::{LockedFile, PageLimit};
+use crate::identity::Identity;
 use crate::insert::read_tip;
 use crate::reader::Pool;
 use crate::sqlite_error::cause;
@@ -47,15 +50,36 @@ impl Sqlite {
     }
 }
 
+/// The head that was noted for this file, unless the file still holds it.
+fn set_back(
+    file: &LockedFile,
+    connection: &Connection,
+    tip: &Tip,
+) -> rusqlite::Result<Option<Head>> {
+    let Some(noted) = file.noted_head().filter(|noted| noted.id > 0) else { return Ok(None) };
+    if tip.head.id < noted.id {
+        return Ok(Some(noted));
+    }
+    let sql = "SELECT hash FROM events WHERE id = ?1";
+    let hash: Option<String> =
+        connection.query_row(sql, [noted.id], |row| row.get(0)).optional()?;
+    // A row that retention has removed since is covered by the rows after it.
+    Ok(hash.filter(|hash| *hash != noted.hash).map(|_| noted))
+}
+
 impl Backend for Sqlite {
     fn open(self) -> Result<Opened, JournalError> {
         let path = &self.path;
         let mut file = LockedFile::claim(path)?;
         let connection = file.prepare(path)?;
         let failed = |error| JournalError::open(path.display(), cause(error));
+        file.lock_data().map_err(|why| JournalError::open(path.display(), why))?;
         let tip = read_tip(&connection).map_err(failed)?;
         let control = control::read(&connection).map_err(failed)?;
-        let readers = Arc::new(Pool::new(file.path(), self.options.readers.max(1)));
+        let set_back = set_back(&file, &connection, &tip).map_err(failed)?;
+        let identity = Identity::of(file.path());
+        let readers =
+            Arc::new(Pool::new(file.path(), identity.clone(), self.options.readers.max(1)));
         let checkpointer = file.checkpoint_source().and_then(Checkpointer::start);
         let checkpointer = checkpointer.map_err(|error| {
             JournalError::open(path.display(), format!("cannot start its thread: {error}"))
@@ -68,11 +92,14 @@ impl Backend for Sqlite {
             applied_limit: 0,
             tip: tip.clone(),
             control,
+            identity,
+            noted: None,
         };
         Ok(Opened {
             name: path.display().to_string(),
             tip,
             control,
+            set_back,
             store: Box::new(store),
             readers,
         })

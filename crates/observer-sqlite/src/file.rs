@@ -1,16 +1,17 @@
 //! The file of a journal: resolved, locked against a second process, checked, opened.
 
 use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use life_agent_observer::JournalError;
+use life_agent_observer::{Head, JournalError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checkpoint;
+use crate::identity::second_name;
 use crate::schema::{self, Found};
 use crate::sqlite_error::describe;
 
@@ -85,10 +86,14 @@ impl LockedFile {
         lock_path.push(".lock");
         // A file next to the database: closing any handle of the database file would release the locks
         // that SQLite holds on it.
-        let opened = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let opened =
+            File::options().create(true).truncate(false).read(true).write(true).open(&lock_path);
         let lock = opened.map_err(|error| {
             failed(format!("its folder cannot be written ({error}); name a file in another one"))
         })?;
+        if let Some(why) = second_name(&path) {
+            return Err(failed(why.to_owned()));
+        }
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, lock, data: None }),
             Err(TryLockError::WouldBlock) => Err(failed(
@@ -98,6 +103,43 @@ impl LockedFile {
                 Err(failed(format!("it cannot be locked ({error}); name a file on a local disk")))
             }
         }
+    }
+
+    /// The head that the last process to have the file open noted, if any.
+    pub(crate) fn noted_head(&self) -> Option<Head> {
+        let mut text = String::new();
+        let mut lock = &self.lock;
+        lock.seek(SeekFrom::Start(0)).ok()?;
+        lock.take(NOTE_BYTES).read_to_string(&mut text).ok()?;
+        let (id, hash) = text.trim().split_once(':')?;
+        Some(Head { id: id.parse().ok()?, hash: hash.to_owned() })
+    }
+
+    /// Notes a durable head next to the database, so that a database that is put back to an earlier state is
+    /// noticed. Not synchronized: a note may be lost, which makes it older than the database.
+    pub(crate) fn note_head(&self, head: &Head) {
+        // One write of one length, which a process that ends in the middle does not tear.
+        let note = format!("{:>20}:{}\n", head.id, head.hash);
+        let mut lock = &self.lock;
+        let written = lock.seek(SeekFrom::Start(0)).and_then(|_| lock.write_all(note.as_bytes()));
+        if let Err(error) = written {
+            tracing::debug!(%error, "the journal's head could not be noted");
+        }
+    }
+
+    /// Locks the database file itself, which the name of the lock file does not cover: the same file may be
+    /// mounted under another name. SQLite's own locks are of another kind.
+    pub(crate) fn lock_data(&mut self) -> Result<(), String> {
+        let data = File::open(&self.path).map_err(|error| error.to_string())?;
+        if cfg!(unix) && matches!(data.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err("another process has the same file open under another name; stop that one, or name \
+                        another file"
+                .to_owned());
+        }
+        // Kept open until every connection is closed: closing a handle of the file releases the locks
+        // that SQLite holds on it.
+        self.data = Some(Arc::new(data));
+        Ok(())
     }
 
     /// Checks the file, migrates it to the present schema and opens it for writing. A file that cannot
@@ -116,12 +158,18 @@ impl LockedFile {
             // Before WAL is enabled, so that the application id is in the file from the first moment.
             schema::migrate(&mut connection, found)?;
             configure(&connection)?;
-            Ok(connection)
+            Ok((schema::foreign_trigger(&connection)?, connection))
         };
-        let connection = prepared().map_err(|error: rusqlite::Error| {
+        let (trigger, connection) = prepared().map_err(|error: rusqlite::Error| {
             let why = describe(&error);
             failed(format!("{why}; make room or make it writable, or name another file"))
         })?;
+        if let Some(trigger) = trigger {
+            return Err(failed(format!(
+                "it has a trigger that this service did not create (`{trigger}`), which could change rows; drop it \
+                 after an inspection, or name another file"
+            )));
+        }
         // SQLite opens a file that it may not write for reading, without an error.
         match connection.is_readonly("main") {
             Ok(false) => Ok(connection),
@@ -129,12 +177,12 @@ impl LockedFile {
         }
     }
 
-    /// The source of connections for the checkpoint thread. Call it after [`LockedFile::prepare`].
-    pub(crate) fn checkpoint_source(&mut self) -> std::io::Result<CheckpointSource> {
-        let data = Arc::new(File::open(&self.path)?);
-        // Kept open until every connection is closed: closing a handle of the file releases the locks
-        // that SQLite holds on it.
-        self.data = Some(Arc::clone(&data));
+    /// The source of connections for the checkpoint thread. Call it after [`LockedFile::lock_data`].
+    pub(crate) fn checkpoint_source(&self) -> std::io::Result<CheckpointSource> {
+        let data = match &self.data {
+            Some(data) => Arc::clone(data),
+            None => Arc::new(File::open(&self.path)?),
+        };
         Ok(CheckpointSource { path: self.path.clone(), data })
     }
 
@@ -174,7 +222,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Configures every connection that changes the file. FULL makes a commit durable in WAL mode.
-const DURABLE: &str = "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;";
+/// What retention removes is overwritten.
+const DURABLE: &str =
+    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;";
+
+/// Longest note of a head.
+const NOTE_BYTES: u64 = 128;
 
 /// Opens an existing file for writing.
 fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
@@ -201,6 +254,11 @@ fn inspect(path: &Path, size: u64) -> Result<Found, String> {
     if begins.is_err() || magic != *MAGIC {
         return Err("the file is not an SQLite database; name another file".to_owned());
     }
+    if is_backup(path) && log_of(path).metadata().is_ok_and(|log| log.len() > 0) {
+        return Err("it is a backup, and the log of another database lies next to it (`-wal`); remove the files \
+                    that end in `-wal` and `-shm`, or name another file"
+            .to_owned());
+    }
     let connection = Connection::open_with_flags(path, read_only()).map_err(unreadable)?;
     configure_reader(&connection).map_err(unreadable)?;
     let found = schema::inspect(&connection)?;
@@ -213,6 +271,14 @@ fn inspect(path: &Path, size: u64) -> Result<Found, String> {
         }
     }
     Ok(found)
+}
+
+/// Whether the header says that the file has no log, as a backup does: SQLite would take a log next to it for
+/// the file's own, with the rows of another time.
+fn is_backup(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[18..] == [1, 1]
 }
 
 /// Opens a journal for reading. A database in WAL mode needs a file next to it even for reading. Where

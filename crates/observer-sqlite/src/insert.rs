@@ -38,7 +38,10 @@ pub(crate) fn group(
     batches: Vec<WriteBatch>,
 ) -> rusqlite::Result<Vec<BatchOutcome>> {
     // All rows of a commit have the same time.
-    state.tip.advance(now());
+    if let Some(before) = state.tip.advance(now()) {
+        let now = &state.tip.ts;
+        tracing::warn!(before, now, "the clock was set back; rows have the new time from here on");
+    }
     let mut heads = AgentHeads::default();
     let mut outcomes = Vec::with_capacity(batches.len());
     for batch in batches {

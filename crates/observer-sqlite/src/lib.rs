@@ -38,6 +38,7 @@ mod control;
 mod expiry;
 mod file;
 mod idempotency;
+mod identity;
 mod insert;
 mod jobs;
 mod notes;

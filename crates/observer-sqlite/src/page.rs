@@ -66,6 +66,22 @@ pub(crate) fn row(connection: &Connection, id: u64) -> Result<Option<Row>, Journ
     raw.map(checked).transpose()
 }
 
+/// See [`life_agent_observer::Read::last_row`].
+pub(crate) fn last_row(
+    connection: &Connection,
+    kind: &str,
+    about: Option<&str>,
+) -> Result<Option<Row>, JournalError> {
+    let of_id =
+        if about.is_some() { "AND json_extract(data, '$.id') = ?2" } else { "AND ?2 IS NULL" };
+    let sql =
+        format!("SELECT {COLUMNS} FROM events WHERE kind = ?1 {of_id} ORDER BY id DESC LIMIT 1");
+    let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
+    let values = params![kind, about];
+    let raw = statement.query_row(values, raw_row).optional().map_err(read_error)?;
+    raw.map(checked).transpose()
+}
+
 fn by_id() -> String {
     format!("SELECT {COLUMNS} FROM events WHERE id = ?1")
 }

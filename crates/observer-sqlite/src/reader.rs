@@ -7,8 +7,8 @@ use std::time::Duration;
 use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
-    AgentHistory, AgentRecord, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry, JobRecord,
-    JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot,
+    AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
+    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot,
 };
 use parking_lot::{Mutex, MutexGuard};
 use r2d2_sqlite::SqliteConnectionManager;
@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
 use crate::file::{self, log_of, open_for_reading, open_frozen};
+use crate::identity::Identity;
 use crate::insert::read_tip;
 use crate::schema::{self, Found};
 use crate::sqlite_error::{describe, read_error};
@@ -24,11 +25,12 @@ use crate::{agent_history, expiry, idempotency, jobs, notes, page, records, scan
 /// Connections to the file of an open journal.
 pub(crate) struct Pool {
     connections: r2d2::Pool<SqliteConnectionManager>,
+    identity: Identity,
     size: u32,
 }
 
 impl Pool {
-    pub(crate) fn new(path: &Path, size: u32) -> Self {
+    pub(crate) fn new(path: &Path, identity: Identity, size: u32) -> Self {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(file::read_only())
             .with_init(|connection| file::configure_reader(connection));
@@ -39,7 +41,7 @@ impl Pool {
             .connection_timeout(Duration::from_secs(5))
             .error_handler(Box::new(LogFailure))
             .build_unchecked(manager);
-        Self { connections, size }
+        Self { connections, identity, size }
     }
 }
 
@@ -59,6 +61,7 @@ impl Readers for Pool {
     }
 
     fn view(&self) -> Result<Box<dyn Read + '_>, JournalError> {
+        self.identity.check().map_err(JournalError::unavailable)?;
         let connection = self
             .connections
             .get()
@@ -211,6 +214,10 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
         page::row(&self.0, id)
     }
 
+    fn last_row(&self, kind: &str, about: Option<&str>) -> Result<Option<Row>, JournalError> {
+        page::last_row(&self.0, kind, about)
+    }
+
     fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
         page::page(&self.0, after, limit, filter)
     }
@@ -300,6 +307,10 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
 
     fn expired(&self, limits: &ExpiryLimits) -> Result<Vec<Expired>, JournalError> {
         expiry::find(&self.0, limits).map_err(read_error)
+    }
+
+    fn dangling(&self) -> Result<Vec<Dangling>, JournalError> {
+        records::dangling(&self.0).map_err(read_error)
     }
 
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {

@@ -1,10 +1,13 @@
 //! Agents, snapshots, plans and settings.
 
 use life_agent_observer::store::MAX_RECORDS;
-use life_agent_observer::{AgentRecord, JournalError, Proposal, ProposalRecord, StoredSnapshot};
+use life_agent_observer::{
+    AgentRecord, Dangling, JournalError, Proposal, ProposalRecord, StoredSnapshot,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
+use crate::scan;
 use crate::sqlite_error::read_error;
 
 pub(crate) fn agent(
@@ -78,6 +81,24 @@ pub(crate) fn proposal(
 pub(crate) fn setting(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT value FROM settings WHERE key = ?1";
     connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
+}
+
+/// See [`life_agent_observer::Read::dangling`].
+pub(crate) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<Dangling>> {
+    let pruned = scan::pruned(connection)?.map_or(0, |pruned| pruned.id);
+    let mut found = Vec::new();
+    for (record, table) in [("job", "jobs"), ("idempotency record", "marks")] {
+        let sql = format!(
+            "SELECT id, event_id FROM {table} WHERE event_id > ?1
+             AND NOT EXISTS (SELECT 1 FROM events WHERE events.id = {table}.event_id) LIMIT ?2"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map(params![pruned, MAX_RECORDS], |row| {
+            Ok(Dangling { record, id: row.get(0)?, row: row.get(1)? })
+        })?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(found)
 }
 
 pub(crate) fn first_uncovered_step(

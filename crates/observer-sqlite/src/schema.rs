@@ -60,6 +60,21 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
+/// A trigger that no migration creates: SQLite would run it with every row.
+pub(crate) fn foreign_trigger(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    for name in names {
+        let name = name?;
+        let created = format!("TRIGGER {name}");
+        if !MIGRATIONS.iter().any(|migration| migration.contains(&created)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// Runs the missing migrations, all or none.
 pub(crate) fn migrate(connection: &mut Connection, found: Found) -> rusqlite::Result<()> {
     let from = match found {

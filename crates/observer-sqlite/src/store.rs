@@ -1,5 +1,7 @@
 //! The writing side: one connection, owned by the journal's writer thread.
 
+use std::time::{Duration, Instant};
+
 use life_agent_observer::WriteBatch;
 use life_agent_observer::chain::Tip;
 use life_agent_observer::store::{GroupCommit, Recovered, Store, StoreError, TRIM_ROWS};
@@ -8,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::checkpoint::Checkpointer;
 use crate::control;
 use crate::file::{LockedFile, PageLimit};
+use crate::identity::Identity;
 use crate::insert::{self, GroupState, read_tip};
 use crate::reader::first_id;
 use crate::scan;
@@ -27,7 +30,13 @@ pub(crate) struct SqliteStore {
     pub(crate) applied_limit: u32,
     pub(crate) tip: Tip,
     pub(crate) control: u64,
+    pub(crate) identity: Identity,
+    /// When the head was last noted.
+    pub(crate) noted: Option<Instant>,
 }
+
+/// How often the head is noted.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 
 impl SqliteStore {
     /// Runs one transaction: durable when this returns `Ok`.
@@ -78,14 +87,27 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn commit(&mut self, group: Vec<WriteBatch>) -> Result<GroupCommit, StoreError> {
+        self.identity.check().map_err(|why| StoreError::NotStored(why.into()))?;
         let mut state = GroupState::new(self.tip.clone(), self.control);
         let outcomes =
             self.transact(|transaction| insert::group(transaction, &mut state, group))?;
         (self.tip, self.control) = (state.tip, state.control);
+        if self.noted.is_none_or(|noted| noted.elapsed() >= NOTE_EVERY) {
+            self.noted = Some(Instant::now());
+            self.file.note_head(&self.tip.head);
+        }
         Ok(GroupCommit { head: self.tip.head.clone(), control: self.control, outcomes })
     }
 
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.identity.check().map_err(|why| StoreError::NotStored(why.into()))
+    }
+
     fn recover(&mut self) -> Result<Recovered, StoreError> {
+        if self.connection.is_none() {
+            self.identity.forget_log();
+        }
+        self.identity.check_now().map_err(|why| StoreError::NotStored(why.into()))?;
         if self.connection.is_none() {
             let reopened = self.file.reopen().and_then(|connection| {
                 self.tip = read_tip(&connection)?;
@@ -127,6 +149,9 @@ impl Store for SqliteStore {
     /// Moves the log into the database file, so that the file alone is the journal.
     fn close(&mut self) {
         self.checkpointer = None;
+        if self.tip.head.id > 0 && self.identity.check_now().is_ok() {
+            self.file.note_head(&self.tip.head);
+        }
         if let Some(connection) = &self.connection {
             let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
             match connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {

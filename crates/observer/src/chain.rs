@@ -18,10 +18,14 @@
 //!   FROM events WHERE id=7" | head -c -1 | sha256sum     # the same as: SELECT hash ... WHERE id=7
 //! ```
 
+use jiff::{SignedDuration, Timestamp};
 use life_agent_domain::governance::event::{Entry, Row};
 use sha2::{Digest, Sha256};
 
 use crate::committed::Head;
+
+/// How far a clock may be set back before the times of rows follow it.
+const SET_BACK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The `prev_hash` of row 1.
 pub const FIRST_PREV_HASH: &str =
@@ -79,12 +83,18 @@ impl Tip {
         Self { head: Head::empty(), ts: String::new() }
     }
 
-    /// Sets the time of the following rows. A clock that was set back does not make rows older than the
-    /// ones before them.
-    pub fn advance(&mut self, now: String) {
+    /// Sets the time of the following rows. A clock that was set back a little does not make rows older than
+    /// the ones before them. One that was set back by more than an hour was wrong before or is wrong now: the
+    /// rows follow it, so that times do not stand still, and both readings are in the rows around the jump.
+    /// Returns the time before such a jump.
+    pub fn advance(&mut self, now: String) -> Option<String> {
         if now > self.ts {
             self.ts = now;
+            return None;
         }
+        let (last, reading) = (self.ts.parse::<Timestamp>().ok()?, now.parse::<Timestamp>().ok()?);
+        let is_jump = last.duration_since(reading) > SET_BACK;
+        is_jump.then(|| std::mem::replace(&mut self.ts, now))
     }
 
     /// Turns an entry into the next row and moves the tip to it.
@@ -121,6 +131,23 @@ impl Tip {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_neither_run_back_a_little_nor_stand_still_after_a_jump() {
+        let time = |text: &str| format!("{text}.000000Z");
+        let mut tip = Tip::empty();
+        for (reading, ts, jumped) in [
+            ("2026-11-28T10:00:00", "2026-11-28T10:00:00", false),
+            ("2026-11-28T09:30:00", "2026-11-28T10:00:00", false),
+            // A start with a wrong clock, and the right time again.
+            ("2046-11-28T10:00:00", "2046-11-28T10:00:00", false),
+            ("2026-11-28T10:00:01", "2026-11-28T10:00:01", true),
+            ("2026-11-28T10:00:02", "2026-11-28T10:00:02", false),
+        ] {
+            assert_eq!(tip.advance(time(reading)).is_some(), jumped, "{reading}");
+            assert_eq!(tip.ts, time(ts), "{reading}");
+        }
+    }
 
     #[test]
     fn the_hash_of_a_row_never_changes() {

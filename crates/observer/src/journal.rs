@@ -73,7 +73,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Open`] if the store cannot serve as a journal, or its last rows are not whole.
     pub fn open(backend: impl Backend, options: Options) -> Result<Self, JournalError> {
-        let Opened { name, tip, control, mut store, readers } = backend.open()?;
+        let Opened { name, tip, control, set_back, mut store, readers } = backend.open()?;
         let checked = readers
             .view()
             .map_err(|error| error.to_string().into())
@@ -90,6 +90,7 @@ impl Journal {
             epoch: AtomicU64::new(0),
             control: AtomicU64::new(control),
             failing: Mutex::new(None),
+            set_back,
         });
         let (queue, commands) = mpsc::channel(options.queue.max(1));
         let writer = Writer {
@@ -157,6 +158,12 @@ impl Journal {
         self.0.shared.control.load(Ordering::SeqCst)
     }
 
+    /// The last head that is known to have been durable in this store and that it no longer held when it was
+    /// opened: it was truncated, or put back to an earlier state.
+    pub fn set_back(&self) -> Option<&Head> {
+        self.0.shared.set_back.as_ref()
+    }
+
     /// The last durable row.
     pub fn head(&self) -> Head {
         self.0.shared.published.borrow().head.clone()
@@ -172,11 +179,10 @@ impl Journal {
         if self.0.queue.is_closed() {
             return Err(closed());
         }
-        if self.0.shared.failing.lock().is_none() {
-            return Ok(());
-        }
+        let is_failing = self.0.shared.failing.lock().is_some();
         let (reply, probed) = oneshot::channel();
-        self.send(Command::Probe(reply)).await.map_err(|error| error.to_string())?;
+        let test = if is_failing { Command::Probe(reply) } else { Command::Check(reply) };
+        self.send(test).await.map_err(|error| error.to_string())?;
         match probed.await {
             Ok(Err(JournalError::Unavailable(cause) | JournalError::Unknown(cause))) => {
                 Err(cause.to_string())

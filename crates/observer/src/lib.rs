@@ -45,6 +45,7 @@
 mod batch;
 pub mod chain;
 mod committed;
+mod declared;
 mod error;
 mod expiry;
 mod export;
@@ -79,7 +80,9 @@ pub use journal::{CommitHandle, Journal, Options, QueueSlot};
 pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words};
 pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows};
 pub use precondition::{AgentVersion, Precondition, Rejection};
-pub use records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
+pub use records::{
+    AgentHistory, AgentRecord, Dangling, ProposalRecord, RecentActivity, StoredSnapshot,
+};
 pub use retention::{PruneReport, Retention};
 pub use store::{Backend, Opened, Read, Readers, Store};
 pub use verify::{Broken, ChainFault, Verdict, Whole};

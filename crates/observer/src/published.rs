@@ -27,4 +27,6 @@ pub(crate) struct Shared {
     pub(crate) control: AtomicU64,
     /// The error of the last commit; `None` if it succeeded.
     pub(crate) failing: Mutex<Option<Cause>>,
+    /// See [`crate::Journal::set_back`].
+    pub(crate) set_back: Option<Head>,
 }

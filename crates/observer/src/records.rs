@@ -70,6 +70,8 @@ pub struct AgentHistory {
     pub snapshot_row: Option<Row>,
     /// The steps after the snapshot, oldest first; without a snapshot, all steps.
     pub steps: Vec<Row>,
+    /// The last row that retention has removed; 0 for none.
+    pub pruned: u64,
 }
 
 impl AgentHistory {
@@ -89,6 +91,17 @@ pub struct RecentActivity {
     pub events: Vec<Row>,
     /// Turns.
     pub turns: Vec<Row>,
+}
+
+/// A record that names a row which does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dangling {
+    /// The kind of record: `job` or `idempotency record`.
+    pub record: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The row that it names.
+    pub row: u64,
 }
 
 /// A change plan with the row that created it.

@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use life_agent_domain::governance::event::{Entry, EventKind};
-use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use crate::batch::WriteBatch;
 use crate::committed::Head;
+use crate::declared::Declared;
 use crate::error::JournalError;
+use crate::filter::Filter;
 use crate::journal::Journal;
 use crate::store::Read;
 
 /// Upper bound on the rows removed in one transaction, so that no commit waits long for it.
 pub const TRIM_ROWS: u64 = 1_000;
+
+/// Rows that are read at once in search of the old ones.
+const SCANNED: usize = 1_000;
 
 /// The rows to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +44,6 @@ pub struct PruneReport {
     /// True if older rows stay because an agent's state builds on them. Snapshot the agents of
     /// [`Journal::uncovered_agents`] and prune again.
     pub held_back: bool,
-}
-
-/// The data of a `journal.pruned` row.
-#[derive(Debug, Serialize, Deserialize)]
-struct Declared {
-    upto_id: u64,
-    upto_hash: String,
-    removed_rows: u64,
-}
-
-/// The last row that the `journal.pruned` row `id` with this data declares removed. Data that is not
-/// valid declares nothing: the rows then count as missing.
-pub fn declared_pruned(id: u64, data: &str) -> Option<Head> {
-    let declared: Option<Declared> = serde_json::from_str(data).ok();
-    let declared = declared.filter(|declared| declared.upto_id < id)?;
-    Some(Head { id: declared.upto_id, hash: declared.upto_hash })
 }
 
 impl Journal {
@@ -89,29 +77,41 @@ impl Journal {
 
 /// The last row that need not be kept; 0 for none. The last row of the journal always stays: it
 /// continues the chain.
-pub(crate) fn prunable(view: &dyn Read, keep: Retention) -> Result<u64, JournalError> {
+///
+/// # Errors
+/// The view cannot be read.
+pub fn prunable(view: &dyn Read, keep: Retention) -> Result<u64, JournalError> {
     let (first, head) = (view.first_id()?, view.head()?.id);
     let upto = match keep {
         Retention::Rows(rows) => head.saturating_sub(rows),
-        Retention::Days(days) => last_before(view, first, head, days)?,
+        Retention::Days(days) => last_before(view, first, days)?,
     };
     Ok(upto.min(head.saturating_sub(1)))
 }
 
-/// The last row older than `days` days. Times never decrease along the journal, so this is a binary
-/// search.
-fn last_before(view: &dyn Read, first: u64, head: u64, days: u32) -> Result<u64, JournalError> {
-    let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    let Ok(oldest) = Timestamp::now().checked_sub(age) else { return Ok(0) };
-    let oldest = format!("{oldest:.6}");
-    let (mut old, mut kept) = (first.saturating_sub(1), head + 1);
-    while old + 1 < kept {
-        let middle = old + (kept - old) / 2;
-        // A missing row is being removed by retention, and is old.
-        let is_old = view.row(middle)?.is_none_or(|row| row.ts < oldest);
-        if is_old { old = middle } else { kept = middle }
+/// The last row older than `days` days before which no row is younger. A row whose time lies ahead of the
+/// clock has no age: it neither stops the search nor is it a reason to remove the rows before it. Read from the
+/// first row on, since times may jump; the rows that are read are those that are about to be removed.
+fn last_before(view: &dyn Read, first: u64, days: u32) -> Result<u64, JournalError> {
+    let (now, day) = (Timestamp::now(), Duration::from_secs(24 * 60 * 60));
+    let Ok(oldest) = now.checked_sub(day * days) else { return Ok(0) };
+    let Ok(ahead) = now.checked_add(day) else { return Ok(0) };
+    let (oldest, ahead) = (format!("{oldest:.6}"), format!("{ahead:.6}"));
+    let (mut old, mut after) = (0, first.saturating_sub(1));
+    loop {
+        let page = view.page(after, SCANNED, &Filter::default())?;
+        for row in &page.rows {
+            match row.ts.as_str() {
+                ts if ts < oldest.as_str() => old = row.id,
+                ts if ts > ahead.as_str() => {}
+                _ => return Ok(old),
+            }
+        }
+        match page.next {
+            Some(next) => after = next,
+            None => return Ok(old),
+        }
     }
-    Ok(if old < first { 0 } else { old })
 }
 
 struct Plan {

@@ -21,13 +21,14 @@ use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
 use crate::page::Page;
 use crate::precondition::Rejection;
-use crate::records::{AgentHistory, AgentRecord, ProposalRecord, StoredSnapshot};
+use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
 
+pub use crate::declared::declared_pruned;
 pub use crate::expiry::EXPIRY_CHUNK;
 pub use crate::jobs::turn_row;
 pub use crate::page::parse_data;
 pub use crate::records::{MAX_RECORDS, RECENT_STEPS};
-pub use crate::retention::{TRIM_ROWS, declared_pruned};
+pub use crate::retention::{TRIM_ROWS, prunable};
 pub use crate::verify::{RawLink, RawRow, RawText};
 
 /// A place where a journal is stored, not yet opened.
@@ -47,6 +48,9 @@ pub struct Opened {
     pub tip: Tip,
     /// The present control version.
     pub control: u64,
+    /// The last head that is known to have been durable here and that the store no longer holds: it was
+    /// truncated, or put back to an earlier state.
+    pub set_back: Option<Head>,
     /// The writing side.
     pub store: Box<dyn Store>,
     /// The reading side.
@@ -69,6 +73,14 @@ pub trait Store: Send {
     /// # Errors
     /// The store is still unusable.
     fn recover(&mut self) -> Result<Recovered, StoreError>;
+
+    /// Whether the store is still the one that was opened, and not removed or replaced. Cheap.
+    ///
+    /// # Errors
+    /// It is not.
+    fn check(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Tests whether the store can be written, without leaving a trace.
     ///
@@ -149,6 +161,8 @@ pub trait Read {
     fn first_id(&self) -> Result<u64, JournalError>;
     /// One row.
     fn row(&self, id: u64) -> Result<Option<Row>, JournalError>;
+    /// The last row of a kind; with `about`, of those whose data has this `id`.
+    fn last_row(&self, kind: &str, about: Option<&str>) -> Result<Option<Row>, JournalError>;
     /// Up to `limit` rows after row `after` that the filter selects. A position beyond the end finds
     /// nothing. Bounded in time: a page may be short, or empty, and still have a `next`.
     fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError>;
@@ -205,6 +219,10 @@ pub trait Read {
     fn idempotency(&self, id: &str) -> Result<Option<IdempotencyEntry>, JournalError>;
     /// Ended jobs and idempotency records beyond the limits.
     fn expired(&self, limits: &ExpiryLimits) -> Result<Vec<Expired>, JournalError>;
+
+    /// Up to [`MAX_RECORDS`] jobs and idempotency records that name a row which is neither stored nor
+    /// declared removed by retention.
+    fn dangling(&self) -> Result<Vec<Dangling>, JournalError>;
 
     /// The first step at or before row `upto` that its agent's snapshot does not cover.
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError>;

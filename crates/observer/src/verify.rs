@@ -12,10 +12,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
+use life_agent_domain::governance::event::EventKind;
 use serde::Serialize;
 
 use crate::chain::Link;
 use crate::committed::Head;
+use crate::declared::declared_pruned;
 use crate::error::{Cause, JournalError};
 use crate::store::Read;
 
@@ -73,6 +75,8 @@ pub enum ChainFault {
     Rewritten,
     /// Retention removed the row, so its hash cannot be compared.
     Pruned,
+    /// The row was removed, and the declaration of that is newer than the head kept elsewhere.
+    PrunedSince,
     /// The step's link does not match its agent's steps.
     Astray,
     /// The store is damaged there.
@@ -101,6 +105,11 @@ impl fmt::Display for Broken {
             ChainFault::Pruned => write!(
                 f,
                 "row {row} was removed by retention: the head kept elsewhere is too old to compare"
+            ),
+            ChainFault::PrunedSince => write!(
+                f,
+                "row {row} was removed after the head kept elsewhere was noted: only the journal itself \
+                 says that retention did it; if it did, pass `--allow-pruned-to {row}` and note a newer head"
             ),
             ChainFault::Astray => write!(
                 f,
@@ -206,10 +215,26 @@ fn lossy(text: &[u8]) -> String {
 pub fn verify(
     view: &dyn Read,
     expect_head: Option<&Head>,
+    progress: impl FnMut(u64, u64),
+) -> Result<Verdict, JournalError> {
+    verify_pruned(view, expect_head, 0, progress)
+}
+
+/// The same, where rows up to `allow_pruned_to` may have been removed after `expect_head` was noted. A chain
+/// cannot prove that retention removed rows: whoever can write the store can declare them removed. Declarations
+/// up to the head that was kept elsewhere are covered by it.
+///
+/// # Errors
+/// See [`verify`].
+pub fn verify_pruned(
+    view: &dyn Read,
+    expect_head: Option<&Head>,
+    allow_pruned_to: u64,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Verdict, JournalError> {
     let total = view.count().unwrap_or_default();
     let mut walk = Walk::new(view.pruned()?, expect_head);
+    walk.trusted_pruned = allow_pruned_to;
     if let Some(broken) = walk.scan(view, None, |rows| {
         if rows.is_multiple_of(PROGRESS_ROWS) {
             progress(rows, total);
@@ -259,6 +284,10 @@ struct Walk<'e> {
     /// Whether the row that comes first is taken as the continuation of rows that are not checked.
     from_anywhere: bool,
     pruned: Option<Head>,
+    /// The last row whose removal was declared no later than at the expected head, or is allowed.
+    trusted_pruned: u64,
+    /// The first row.
+    first: Option<u64>,
     expect: Option<&'e Head>,
     expect_met: bool,
     /// The last linked step of each agent so far.
@@ -268,7 +297,9 @@ struct Walk<'e> {
 impl<'e> Walk<'e> {
     fn new(pruned: Option<Head>, expect: Option<&'e Head>) -> Self {
         let (steps, from_anywhere) = (HashMap::new(), false);
-        Self { last: None, rows: 0, from_anywhere, pruned, expect, expect_met: false, steps }
+        let (trusted_pruned, first) = (0, None);
+        let (last, rows, expect_met) = (None, 0, false);
+        Self { last, rows, from_anywhere, pruned, trusted_pruned, first, expect, expect_met, steps }
     }
 
     fn tail() -> Self {
@@ -328,6 +359,14 @@ impl<'e> Walk<'e> {
             return Err(self.broken(row.id, ChainFault::Detached));
         }
         self.compare_expected(id, &prev_hash, &hash)?;
+        self.first.get_or_insert(id);
+        if self.expect.is_some_and(|expected| id <= expected.id)
+            && row.kind == RawText::Text(EventKind::JournalPruned.as_str().as_bytes())
+            && let Some(declared) =
+                row.data.text().and_then(|data| declared_pruned(id, &lossy(data)))
+        {
+            self.trusted_pruned = self.trusted_pruned.max(declared.id);
+        }
         if !self.link_matches(row, id) {
             return Err(self.broken(row.id, ChainFault::Astray));
         }
@@ -404,6 +443,9 @@ impl<'e> Walk<'e> {
             // The head of an empty journal matches every journal.
             Some(expected) if !self.expect_met && *expected != Head::empty() => {
                 broken(expected.id, ChainFault::Pruned)
+            }
+            Some(_) if self.first.is_some_and(|first| first > self.trusted_pruned + 1) => {
+                broken(self.first.unwrap_or(1) - 1, ChainFault::PrunedSince)
             }
             _ => Ok(Verdict::Whole(Whole { rows: self.rows, head, pruned: self.pruned.clone() })),
         }

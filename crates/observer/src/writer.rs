@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Barrier(oneshot::Sender<()>),
     /// Tests whether the store can be written.
     Probe(Reply<()>),
+    /// Tests whether the store is still the one that was opened.
+    Check(Reply<()>),
     /// Removes some of the rows that retention has declared removed.
     Trim(Reply<usize>),
     /// Closes the queue, finishes what is queued, and ends.
@@ -128,6 +130,10 @@ impl Writer {
             Command::Probe(reply) => {
                 let probed = self.attempt(|store| store.probe());
                 let _ = reply.send(probed);
+            }
+            Command::Check(reply) => {
+                let checked = self.attempt(|store| store.check());
+                let _ = reply.send(checked);
             }
             Command::Trim(reply) => {
                 let trimmed = self.attempt(|store| store.trim());

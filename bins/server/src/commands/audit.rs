@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use life_agent_engine::observer::verify::{self, Verdict};
 use life_agent_engine::observer::{self, Head, Readers};
+use life_agent_engine::{TableFault, check_tables};
 use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, progress_bar};
@@ -15,7 +16,7 @@ use super::{CommandResult, FOUND};
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Recompute the hash chain and name the first row that does not fit.
+    /// Recompute the hash chain, hold the tables against it, and name what does not fit.
     ///
     /// A chain cannot prove its own end: whoever can write the file can cut it off or compute a new
     /// one. Keep a head (number and hash) elsewhere and hand it in with `--expect-head`.
@@ -60,6 +61,9 @@ pub struct Verify {
     /// A head that was kept elsewhere; the chain must lead through it.
     #[arg(long, value_name = "NUMBER:HASH", value_parser = head)]
     expect_head: Option<Head>,
+    /// Accept that rows up to this one were removed by retention after the expected head was kept.
+    #[arg(long, value_name = "NUMBER", requires = "expect_head", default_value_t = 0)]
+    allow_pruned_to: u64,
     /// Print the verdict as JSON.
     #[arg(long)]
     json: bool,
@@ -147,17 +151,38 @@ impl<W: Write> Write for Lines<'_, W> {
 fn verify(file: &SqliteFile, options: &Verify) -> CommandResult {
     let bar = progress_bar(0, "rows");
     let verdict = file.view().and_then(|view| {
-        verify::verify(&*view, options.expect_head.as_ref(), |rows, total| {
+        let (expected, allowed) = (options.expect_head.as_ref(), options.allow_pruned_to);
+        let verdict = verify::verify_pruned(&*view, expected, allowed, |rows, total| {
             bar.set_length(total);
             bar.set_position(rows);
-        })
+        })?;
+        // A table can only be held against rows that are whole.
+        let faults = match &verdict {
+            Verdict::Whole(_) => check_tables(&*view)?,
+            Verdict::Broken(_) => Vec::new(),
+        };
+        Ok((verdict, faults))
     });
     bar.finish_and_clear();
-    let verdict = verdict.map_err(|error| error.to_string())?;
+    let (verdict, faults) = verdict.map_err(|error| error.to_string())?;
     if options.json {
-        print_json(&verdict)?;
+        let mut answer = serde_json::to_value(&verdict).map_err(|error| error.to_string())?;
+        if !faults.is_empty() {
+            answer["verdict"] = "broken".into();
+            answer["tables"] = serde_json::to_value(&faults).map_err(|error| error.to_string())?;
+        }
+        print_json(&answer)?;
     }
     match verdict {
+        Verdict::Whole(_) if !faults.is_empty() => {
+            if !options.json {
+                for TableFault { record, fault } in &faults {
+                    say!("broken: {record}: {fault}");
+                }
+                say!("the rows are whole; the tables beside them were changed, and do not count");
+            }
+            Ok(ExitCode::from(FOUND))
+        }
         Verdict::Whole(whole) => {
             if !options.json {
                 say!("whole: {} rows, head {}:{}", whole.rows, whole.head.id, whole.head.hash);

@@ -12,7 +12,9 @@ use life_agent_engine::observer::Readers;
 use life_agent_engine::plans::branch::{Branch, BranchError};
 use life_agent_engine::plans::git::without_secrets;
 use life_agent_engine::plans::life::Status;
-use life_agent_engine::{Config, EngineError, PlanRepository, PlanSummary, PlanView, StoredPlan};
+use life_agent_engine::{
+    Config, EngineError, PlanEvidence, PlanRepository, PlanSummary, PlanView, StoredPlan,
+};
 use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, print_styled, spinner};
@@ -183,7 +185,18 @@ fn list(
 }
 
 fn stored(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
-    StoredPlan::read(id, file.view()?.proposal(id)?)
+    let view = file.view()?;
+    let plan = StoredPlan::read(id, view.proposal(id)?)?;
+    plan.check_shown(&PlanEvidence::read(&*view, id)?)?;
+    Ok(plan)
+}
+
+/// A plan that the rows tell of, with its review: the table alone is no reason to make a branch.
+fn proven(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
+    let view = file.view()?;
+    let plan = StoredPlan::read(id, view.proposal(id)?)?;
+    plan.check(&PlanEvidence::read(&*view, id)?)?;
+    Ok(plan)
 }
 
 fn check(shelf: &PlanRepository, file: &SqliteFile, id: &str) -> CommandResult {
@@ -213,7 +226,7 @@ fn branch(
     options: &MakeBranch,
     config: &Config,
 ) -> CommandResult {
-    let plan = stored(file, &options.id).map_err(words)?;
+    let plan = proven(file, &options.id).map_err(words)?;
     let view = shelf.view(&plan).map_err(words)?;
     // Before the branch, so that a wrong name changes nothing.
     if let Some(remote) = &options.push

@@ -225,8 +225,14 @@ fn rebuild(
     agent: &AgentId,
     seed: u64,
 ) -> Result<(Present, usize), JournalError> {
-    let AgentHistory { snapshot, snapshot_row, steps } = history;
-    // Rows are chained, snapshots are not, so the hash in the snapshot's row counts.
+    let AgentHistory { snapshot, snapshot_row, steps, pruned } = history;
+    // Rows are chained, snapshots are not, so the hash in the snapshot's row counts. A snapshot whose row never
+    // existed was not stored by a step.
+    if let (Some(snapshot), None) = (&snapshot, &snapshot_row)
+        && snapshot.event_id > pruned
+    {
+        return Err(corrupt(agent, snapshot.event_id, &"its stored state belongs to no row"));
+    }
     let stated = |row: Row| match row.state_mark() {
         Ok(mark) => Ok((row.id, mark.state_hash.into_owned())),
         Err(error) => Err(corrupt(agent, row.id, &error)),

@@ -24,18 +24,9 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
-    /// The stored state (`kept`, the text of the journal's setting). A setting that cannot be read counts
-    /// as on; `forced` keeps the switch on.
-    pub(crate) fn new(kept: Option<&str>, forced: bool) -> Self {
-        let unreadable = |_| KillSwitchRecord {
-            on: true,
-            reason: "the stored kill switch could not be read".to_owned(),
-            since: None,
-        };
-        let changed = kept
-            .map(|text| serde_json::from_str(text).unwrap_or_else(unreadable))
-            .unwrap_or_default();
-        Self { changed: ArcSwap::from_pointee(changed), forced }
+    /// The state that the journal decides; `forced` keeps the switch on.
+    pub(crate) fn new(decided: KillSwitchRecord, forced: bool) -> Self {
+        Self { changed: ArcSwap::from_pointee(decided), forced }
     }
 
     pub(crate) fn state(&self) -> KillSwitch {
@@ -114,19 +105,13 @@ impl KillSwitchService {
 mod tests {
     use super::*;
 
-    fn is_on(kept: Option<&str>, forced: bool) -> bool {
-        Switch::new(kept, forced).state() != KillSwitch::Off
-    }
-
     #[test]
     fn it_stands_as_it_was_left_unless_the_environment_holds_it_on() {
-        let (on, off) = (r#"{"on":true,"reason":"r"}"#, r#"{"on":false,"reason":""}"#);
-        assert!(!is_on(None, false) && !is_on(Some(off), false));
-        assert!(is_on(Some(on), false) && is_on(Some(off), true) && is_on(None, true));
-    }
-
-    #[test]
-    fn a_setting_that_cannot_be_read_counts_as_on() {
-        assert!(is_on(Some("{"), false) && is_on(Some("{}"), false));
+        let is_on = |on: bool, forced: bool| {
+            let decided = KillSwitchRecord { on, ..KillSwitchRecord::default() };
+            Switch::new(decided, forced).state() != KillSwitch::Off
+        };
+        assert!(!is_on(false, false));
+        assert!(is_on(true, false) && is_on(false, true) && is_on(true, true));
     }
 }

@@ -12,6 +12,7 @@ use crate::blocking::blocking;
 use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::evidence::PlanEvidence;
 use crate::policy::PolicyCell;
 use crate::recorder::{Batch, Recorder, raw_json};
 
@@ -78,6 +79,7 @@ impl PlanReviews {
         // Serialized, so that the second of two reviews fails.
         let _order = self.reviewing.lock().await;
         let found = self.stored_plan(&self.policy.redact(id)).await?;
+        found.check(&PlanEvidence::of(&self.journal, &found.kept.id).await?)?;
         let policy = self.policy.active();
         let (reviewer, own) =
             (context.principal.as_str(), policy.snapshot.policy.plans.self_review);
@@ -116,7 +118,9 @@ impl PlanReviews {
     }
 
     async fn stored_plan(&self, id: &str) -> Result<StoredPlan, EngineError> {
-        StoredPlan::read(id, self.journal.proposal(id).await?)
+        let plan = StoredPlan::read(id, self.journal.proposal(id).await?)?;
+        plan.check_shown(&PlanEvidence::of(&self.journal, id).await?)?;
+        Ok(plan)
     }
 
     /// Runs `look`, which reads files and git, on a blocking thread.

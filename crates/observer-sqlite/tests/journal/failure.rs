@@ -113,9 +113,58 @@ async fn a_file_that_vanishes_is_not_replaced_by_an_empty_one() {
     limit.set(1);
     write(&journal, large()).await.unwrap_err();
     limit.set(0);
-    let failed = write(&journal, plain(2)).await;
-    assert!(matches!(failed, Err(JournalError::Unavailable(why)) if why.contains("opened")));
+    assert_lost(&journal, "removed").await;
     assert!(!folder.db.exists());
+}
+
+/// Nothing is written or read any longer, and the condition says why; within a second.
+async fn assert_lost(journal: &Journal, words: &str) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
+    while journal.health().await.is_ok() {
+        assert!(std::time::Instant::now() < deadline, "not noticed within a second");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let why = journal.health().await.unwrap_err();
+    assert!(why.contains(words), "{why}");
+    let failed = write(journal, plain(9)).await;
+    assert!(matches!(&failed, Err(JournalError::Unavailable(_))), "{failed:?}");
+    assert!(journal.row(1).await.is_err(), "a reader must not serve from a lost file either");
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_is_noticed_and_taken_again_once_it_is_back() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    write(&journal, plain(1)).await.unwrap();
+    let away = folder.dir.path().join("away.db");
+    std::fs::rename(&folder.db, &away).unwrap();
+    assert_lost(&journal, "moved").await;
+    std::fs::rename(&away, &folder.db).unwrap();
+    assert_eq!(journal.health().await, Ok(()));
+    assert_eq!(write(&journal, plain(2)).await, Ok(2));
+    journal.close().await.unwrap();
+    assert_eq!(folder.whole().rows, 2);
+}
+
+#[tokio::test]
+async fn a_file_that_another_one_replaces_is_noticed() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    write(&journal, plain(1)).await.unwrap();
+    let backup = folder.dir.path().join("backup.db");
+    folder.file().backup(&backup).unwrap();
+    std::fs::rename(&backup, &folder.db).unwrap();
+    assert_lost(&journal, "replaced").await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_removed_is_noticed() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    write(&journal, plain(1)).await.unwrap();
+    assert_eq!(journal.health().await, Ok(()));
+    std::fs::remove_file(folder.dir.path().join("agent.db-wal")).unwrap();
+    assert_lost(&journal, "log").await;
 }
 
 /// A mounted file system of so many bytes, gone when dropped.

@@ -121,3 +121,72 @@ fn an_empty_database_becomes_a_journal() {
     drop(folder.open());
     assert_eq!(folder.whole().rows, 0);
 }
+
+#[tokio::test]
+async fn a_file_with_a_second_name_is_refused() {
+    let folder = filled(3).await;
+    let other = folder.dir.path().join("other.db");
+    std::fs::hard_link(&folder.db, &other).unwrap();
+    refused(&folder, "more than one name");
+    std::fs::remove_file(&other).unwrap();
+    assert_eq!(folder.whole().rows, 3);
+    drop(folder.open());
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_under_another_path_is_refused() {
+    let folder = filled(3).await;
+    let journal = folder.open();
+    // As a file that is mounted under another name: the lock file is another one, the database is the same.
+    std::fs::remove_file(folder.dir.path().join("agent.db.lock")).unwrap();
+    let refusal = folder.refusal();
+    assert!(refusal.contains("the same file open under another name"), "{refusal}");
+    journal.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_beside_the_log_of_another_database_is_refused() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    fill(&journal, 5).await;
+    let backup = folder.dir.path().join("backup.db");
+    folder.file().backup(&backup).unwrap();
+    fill(&journal, 5).await;
+    // What a killed service leaves: the database and its log.
+    let log = bytes(&folder.dir.path().join("agent.db-wal"));
+    journal.close().await.unwrap();
+    std::fs::copy(&backup, &folder.db).unwrap();
+    std::fs::write(folder.dir.path().join("agent.db-wal"), log).unwrap();
+    refused(&folder, "the log of another database lies next to it");
+}
+
+#[tokio::test]
+async fn a_planted_trigger_is_refused() {
+    let folder = filled(3).await;
+    let trigger =
+        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events WHERE id < new.id; END";
+    folder.sql().execute_batch(trigger).unwrap();
+    refused(&folder, "a trigger that this service did not create (`t`)");
+}
+
+#[tokio::test]
+async fn a_journal_that_was_put_back_says_so_when_it_is_opened() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    fill(&journal, 5).await;
+    let backup = folder.dir.path().join("backup.db");
+    folder.file().backup(&backup).unwrap();
+    fill(&journal, 5).await;
+    let head = journal.head();
+    journal.close().await.unwrap();
+    let again = folder.open();
+    assert_eq!(again.set_back(), None);
+    again.close().await.unwrap();
+    std::fs::copy(&backup, &folder.db).unwrap();
+    let restored = folder.open();
+    assert_eq!(restored.set_back(), Some(&head));
+    fill(&restored, 1).await;
+    restored.close().await.unwrap();
+    // It is said once; who opens it must keep it.
+    assert_eq!(folder.open().set_back(), None);
+}

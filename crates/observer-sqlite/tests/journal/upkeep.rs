@@ -1,9 +1,10 @@
 //! Export, backup, and the removal of what need not be kept.
 
 use life_agent_domain::governance::event::{EventKind, Row};
-use life_agent_observer::verify::{ChainFault, Verdict};
+use life_agent_observer::verify::{ChainFault, Verdict, verify_pruned};
 use life_agent_observer::{
-    Filter, Head, Journal, JournalError, PruneReport, Retention, SideWrite, WriteBatch, export,
+    Filter, Head, Journal, JournalError, PruneReport, Readers, Retention, SideWrite, WriteBatch,
+    export,
 };
 
 use crate::support::{Folder, agent, bytes, entry, fill, ids, plain, snapshot, step, whole, write};
@@ -96,7 +97,15 @@ async fn pruning_removes_the_oldest_rows_and_the_rest_still_verifies() {
     assert_eq!((found.rows, found.pruned), (101, Some(upto.clone())));
     // A head kept elsewhere: one that is still there, the last one that went, and an older one.
     assert!(matches!(verify(Some(journal.head())).await, Ok(Verdict::Whole(_))));
-    assert!(matches!(verify(Some(upto.clone())).await, Ok(Verdict::Whole(_))));
+    let Ok(Verdict::Broken(broken)) = verify(Some(upto.clone())).await else {
+        panic!("the declaration is newer than the head, and was believed")
+    };
+    assert_eq!((broken.row, broken.fault), (4900, ChainFault::PrunedSince));
+    let view = folder.file();
+    let allowed = verify_pruned(&*view.view().unwrap(), Some(&upto), 4900, |_, _| ()).unwrap();
+    assert!(matches!(allowed, Verdict::Whole(_)));
+    let less = verify_pruned(&*view.view().unwrap(), Some(&upto), 4899, |_, _| ()).unwrap();
+    assert!(matches!(less, Verdict::Broken(_)));
     let old = Head { id: 4000, ..upto };
     let Ok(Verdict::Broken(broken)) = verify(Some(old)).await else {
         panic!("compared to nothing")
@@ -246,4 +255,57 @@ async fn a_reader_that_stays_keeps_the_log_and_one_that_goes_gives_it_back() {
         write(&journal, work()).await.unwrap();
     }
     assert!(log() < kept + 100 * 100_000, "{} after {kept}", log());
+}
+
+#[tokio::test]
+async fn the_texts_of_removed_rows_are_overwritten() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    for _ in 0..300 {
+        let data = format!(r#"{{"x":"{}"}}"#, "a marker that must go ".repeat(20));
+        write(&journal, WriteBatch::of(entry(EventKind::Denied, None, &data))).await.unwrap();
+    }
+    fill(&journal, 10).await;
+    journal.prune(Retention::Rows(5)).await.unwrap();
+    journal.close().await.unwrap();
+    let holds = |bytes: Vec<u8>| bytes.windows(12).any(|window| window == b"a marker tha");
+    assert!(!holds(bytes(&folder.db)), "it is still in the file");
+    let backup = folder.dir.path().join("backup.db");
+    folder.file().backup(&backup).unwrap();
+    assert!(!holds(bytes(&backup)));
+}
+
+#[tokio::test]
+async fn times_that_jumped_neither_stop_retention_by_days_nor_empty_the_journal() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    fill(&journal, 8).await;
+    journal.close().await.unwrap();
+    // Old rows, rows of a clock that was far ahead, and present ones. Retention reads times only.
+    let sql = folder.sql();
+    sql.execute_batch(
+        "UPDATE events SET ts = '2020-01-01T00:00:00.000000Z' WHERE id <= 3;
+         UPDATE events SET ts = '2046-01-01T00:00:00.000000Z' WHERE id IN (4, 5);
+         UPDATE events SET ts = '2020-02-01T00:00:00.000000Z' WHERE id = 6;",
+    )
+    .unwrap();
+    drop(sql);
+    let upto = |folder: &Folder| {
+        let file = folder.file();
+        let view = file.view().unwrap();
+        life_agent_observer::store::prunable(&*view, Retention::Days(30)).unwrap()
+    };
+    assert_eq!(upto(&folder), 6, "the row after the jump is old, so those before it are");
+    // A clock that says 1970 for a while: rows before it are not old for that.
+    folder
+        .sql()
+        .execute_batch(
+            "UPDATE events SET ts = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE id <= 6;
+             UPDATE events SET ts = '1970-01-01T00:00:00.000000Z' WHERE id = 7;",
+        )
+        .unwrap();
+    assert_eq!(upto(&folder), 0);
+    // A clock that is behind makes every row one of the future.
+    folder.sql().execute_batch("UPDATE events SET ts = '2999-01-01T00:00:00.000000Z'").unwrap();
+    assert_eq!(upto(&folder), 0);
 }

@@ -105,6 +105,21 @@ impl Journal {
         self.read(move |view| view.row(id)).await
     }
 
+    /// See [`Read::last_row`].
+    pub async fn last_row(
+        &self,
+        kind: &'static str,
+        about: Option<&str>,
+    ) -> Result<Option<Row>, JournalError> {
+        let about = about.map(str::to_owned);
+        self.read(move |view| view.last_row(kind, about.as_deref())).await
+    }
+
+    /// See [`Read::pruned`].
+    pub async fn pruned(&self) -> Result<Option<Head>, JournalError> {
+        self.read(|view| view.pruned()).await
+    }
+
     /// See [`Read::setting`].
     pub async fn setting(&self, key: &str) -> Result<Option<String>, JournalError> {
         let key = key.to_owned();

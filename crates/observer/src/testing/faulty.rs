@@ -15,7 +15,7 @@ use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
 use crate::page::Page;
-use crate::records::{AgentHistory, AgentRecord, ProposalRecord, StoredSnapshot};
+use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
 use crate::store::{
     Backend, BatchOutcome, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError,
 };
@@ -97,11 +97,11 @@ pub struct Faulty<B> {
 
 impl<B: Backend> Backend for Faulty<B> {
     fn open(self) -> Result<Opened, JournalError> {
-        let Opened { name, tip, control, store, readers } = self.inner.open()?;
+        let Opened { name, tip, control, set_back, store, readers } = self.inner.open()?;
         let fault = self.fault;
         let store = FaultyStore { inner: store, fault, tip: tip.clone(), control, buffer: vec![] };
         let readers = Arc::new(FaultyReaders { inner: readers, fault });
-        Ok(Opened { name, tip, control, store: Box::new(store), readers })
+        Ok(Opened { name, tip, control, set_back, store: Box::new(store), readers })
     }
 }
 
@@ -216,6 +216,10 @@ impl Store for FaultyStore {
         self.inner.recover()
     }
 
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.inner.check()
+    }
+
     fn probe(&mut self) -> Result<(), StoreError> {
         self.inner.probe()
     }
@@ -291,6 +295,8 @@ impl Read for FaultyView<'_> {
         fn search_notes(&self, agent_id: &str, query: &str, limit: usize) -> Vec<u64>;
         fn proposals(&self, status: Option<&str>, before: Option<u64>, limit: usize) -> Vec<ProposalRecord>;
         fn proposal(&self, id: &str) -> Option<ProposalRecord>;
+        fn last_row(&self, kind: &str, about: Option<&str>) -> Option<Row>;
+        fn dangling(&self) -> Vec<Dangling>;
         fn setting(&self, key: &str) -> Option<String>;
         fn job(&self, id: &str) -> Option<JobRecord>;
         fn open_jobs(&self) -> Vec<OpenJob>;

@@ -14,11 +14,12 @@ use super::conformance::Fixture;
 use crate::batch::{StateHash, WriteBatch};
 use crate::chain::Tip;
 use crate::committed::Head;
+use crate::declared::declared_pruned;
 use crate::error::JournalError;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, Lease};
 use crate::records::{AgentRecord, ProposalRecord};
-use crate::retention::{TRIM_ROWS, declared_pruned};
+use crate::retention::TRIM_ROWS;
 use crate::store::{Backend, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError};
 
 /// A journal in memory. It lasts as long as one of its clones.
@@ -115,6 +116,7 @@ impl Backend for Memory {
             name: "memory".to_owned(),
             tip,
             control,
+            set_back: None,
             store: Box::new(MemoryStore(self.clone())),
             readers: Arc::new(self),
         })
@@ -139,7 +141,7 @@ impl Store for MemoryStore {
     fn commit(&mut self, group: Vec<WriteBatch>) -> Result<GroupCommit, StoreError> {
         let mut tables = self.0.0.write();
         tables.check_group(&group)?;
-        tables.tip.advance(now());
+        let _ = tables.tip.advance(now());
         let outcomes = group.into_iter().map(|batch| tables.apply(batch)).collect();
         Ok(GroupCommit { head: tables.tip.head.clone(), control: tables.control, outcomes })
     }

@@ -15,7 +15,7 @@ use crate::jobs::{JobRecord, OpenJob};
 use crate::notes::query_words;
 use crate::page::{Page, PageRows};
 use crate::records::{
-    AgentHistory, AgentRecord, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
+    AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
 };
 use crate::store::Read;
 use crate::verify::{RawLink, RawRow, RawText};
@@ -128,7 +128,8 @@ impl Read for View<'_> {
         let mut steps = self.steps(agent_id)?;
         steps.retain(|row| row.id > from);
         let steps = steps.into_iter().rev().cloned().collect();
-        Ok(AgentHistory { snapshot, snapshot_row, steps })
+        let pruned = self.0.pruned().map_or(0, |pruned| pruned.id);
+        Ok(AgentHistory { snapshot, snapshot_row, steps, pruned })
     }
 
     fn recent_turns(&self, agent_id: &str, limit: usize) -> Result<Vec<Row>, JournalError> {
@@ -234,6 +235,29 @@ impl Read for View<'_> {
         }
         records.reverse();
         Ok(Expired::chunks(&jobs, &records))
+    }
+
+    fn last_row(&self, kind: &str, about: Option<&str>) -> Result<Option<Row>, JournalError> {
+        let is_about = |row: &Row| {
+            let data = serde_json::from_str::<serde_json::Value>(row.data.get());
+            about.is_none_or(|id| data.is_ok_and(|data| data["id"] == id))
+        };
+        let rows = self.0.rows.values().rev().map(|(row, _)| row);
+        Ok(rows.filter(|row| row.kind == kind).find(|row| is_about(row)).cloned())
+    }
+
+    fn dangling(&self) -> Result<Vec<Dangling>, JournalError> {
+        let pruned = self.0.pruned().map_or(0, |pruned| pruned.id);
+        let lacks = |row: &u64| *row > pruned && !self.0.rows.contains_key(row);
+        let jobs = self.0.jobs.values().filter_map(|job| {
+            let row = job.record.event_id.filter(lacks)?;
+            Some(Dangling { record: "job", id: job.record.id.clone(), row })
+        });
+        let calls = self.0.calls.values().filter_map(|call| {
+            let row = call.entry.event_id.filter(lacks)?;
+            Some(Dangling { record: "idempotency record", id: call.entry.record.id.clone(), row })
+        });
+        Ok(jobs.chain(calls).take(MAX_RECORDS).collect())
     }
 
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {
