@@ -4,13 +4,14 @@
 //! answers unparsable requests itself, without body and headers and before any middleware. It also waits forever for
 //! the rest of an unread body, and of every head except the first of a connection. Only this layer can fix that.
 
-mod connection_limit;
+pub(crate) mod connection_limit;
 mod framing;
 mod parser_errors;
 mod server;
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use connection_limit::Slot;
 pub use connection_limit::{TooManyConnections, max_connections};
 use framing::Framing;
 pub use server::listen;
@@ -25,6 +27,13 @@ pub use server::listen;
 /// How long a head or body may take to arrive before the connection ends. The body extractors, and the parser for the
 /// first head of a connection, respond with an error after 10 s; this deadline covers all other cases.
 const DEADLINE: Duration = Duration::from_secs(12);
+/// How long a peer may take for [`LEAST_TAKEN`] while more is ready to be sent to it. Event streams only lose time
+/// by it: the client resumes.
+const STALL_DEADLINE: Duration = Duration::from_secs(15);
+/// Bytes that count as progress.
+const LEAST_TAKEN: usize = 16 * 1024;
+/// How long a connection on probation may take to present a key.
+const PROBATION: Duration = Duration::from_secs(3);
 
 /// A connection that inspects each byte in passing.
 pub struct Connection<S = TcpStream> {
@@ -35,7 +44,11 @@ pub struct Connection<S = TcpStream> {
     /// The replacement of a bare parser error.
     answer: Option<Replacement>,
     /// The slot among all open connections.
-    _slot: Option<connection_limit::Slot>,
+    slot: Option<Arc<Slot>>,
+    /// The end of the wait for a key, for a connection on probation.
+    probation: Option<Pin<Box<Sleep>>>,
+    /// The deadline of a peer that does not read, and the bytes it has taken since that began.
+    stalled: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 struct Replacement {
@@ -47,12 +60,63 @@ struct Replacement {
 impl<S> Connection<S> {
     /// Inspects a connection from its first byte.
     pub fn new(io: S) -> Self {
-        Self { io, framing: Framing::default(), deadline: None, answer: None, _slot: None }
+        let framing = Framing::default();
+        let (deadline, answer, slot, probation, stalled) = (None, None, None, None, None);
+        Self { io, framing, deadline, answer, slot, probation, stalled }
     }
 
     /// A connection that holds a slot until it ends.
-    fn in_slot(io: S, slot: connection_limit::Slot) -> Self {
-        Self { _slot: Some(slot), ..Self::new(io) }
+    fn in_slot(io: S, slot: Slot) -> Self {
+        let probation = slot.is_on_probation().then(|| Box::pin(sleep(PROBATION)));
+        Self { slot: Some(Arc::new(slot)), probation, ..Self::new(io) }
+    }
+
+    /// The slot, for the requests of the connection.
+    fn slot(&self) -> Option<Arc<Slot>> {
+        self.slot.clone()
+    }
+
+    /// Whether the connection had to present a key by now and has not.
+    fn fails_probation(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(end) = &mut self.probation else { return false };
+        if self.slot.as_ref().is_none_or(|slot| !slot.is_on_probation()) {
+            self.probation = None;
+            return false;
+        }
+        end.as_mut().poll(context).is_ready()
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Connection<S> {
+    /// Writes, and ends the connection of a peer that takes too little for too long: what waits for it takes
+    /// memory and a slot.
+    fn write_in_time(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.io).poll_write(context, bytes) {
+            Poll::Ready(Ok(written)) if written == bytes.len() => {
+                self.stalled = None;
+                Poll::Ready(Ok(written))
+            }
+            Poll::Ready(Ok(written)) => {
+                if let Some((_, taken)) = &mut self.stalled {
+                    *taken += written;
+                    if *taken >= LEAST_TAKEN {
+                        self.stalled = None;
+                    }
+                }
+                Poll::Ready(Ok(written))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                let (deadline, _) =
+                    self.stalled.get_or_insert_with(|| (Box::pin(sleep(STALL_DEADLINE)), 0));
+                ready!(deadline.as_mut().poll(context));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
     }
 }
 
@@ -64,6 +128,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) else {
+            if self.fails_probation(context) {
+                return Poll::Ready(Ok(()));
+            }
             // After the deadline, act as if the caller had disconnected.
             return match &mut self.deadline {
                 Some((_, deadline)) => deadline.as_mut().poll(context).map(Ok),
@@ -93,7 +160,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         let this = &mut *self;
         if this.answer.is_none() {
             match parser_errors::bare_error(buffer) {
-                None => return Pin::new(&mut this.io).poll_write(context, buffer),
+                None => return this.write_in_time(context, buffer),
                 Some(0) => {
                     let bytes = parser_errors::enveloped(buffer);
                     let stands_for = buffer.len();
@@ -102,22 +169,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
                 // Earlier bytes are written first.
                 Some(start) => {
                     let earlier = buffer.get(..start).unwrap_or(buffer);
-                    return Pin::new(&mut this.io).poll_write(context, earlier);
+                    return this.write_in_time(context, earlier);
                 }
             }
         }
-        while let Some(answer) = &mut this.answer {
+        while let Some(mut answer) = this.answer.take() {
             let left = answer.bytes.get(answer.written..).unwrap_or_default();
             if left.is_empty() {
-                let stands_for = answer.stands_for;
-                this.answer = None;
-                return Poll::Ready(Ok(stands_for));
+                return Poll::Ready(Ok(answer.stands_for));
             }
-            let written = ready!(Pin::new(&mut this.io).poll_write(context, left))?;
-            if written == 0 {
+            let written = this.write_in_time(context, left);
+            if let Poll::Ready(Ok(written @ 1..)) = written {
+                answer.written += written;
+            }
+            this.answer = Some(answer);
+            if ready!(written)? == 0 {
                 return Poll::Ready(Ok(0));
             }
-            answer.written += written;
         }
         Poll::Ready(Ok(0))
     }
@@ -156,6 +224,41 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let id = body["error"]["request_id"].as_str().unwrap();
         assert!(head.contains(&format!("x-request-id: {id}")), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_ends_the_connection_and_one_that_reads_slowly_does_not() {
+        let body = vec![b'x'; 200 * 1024];
+        let (peer, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        let stalled = connection.write_all(&body).await.unwrap_err();
+        assert_eq!(stalled.kind(), io::ErrorKind::TimedOut);
+        drop(peer);
+
+        let (mut peer, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        let reading = tokio::spawn(async move {
+            let (mut taken, mut part) = (0, [0; 1024]);
+            while let Ok(n @ 1..) = peer.read(&mut part).await {
+                taken += n;
+                // 2 KiB a second: 30 in the time for 16.
+                sleep(Duration::from_millis(500)).await;
+            }
+            taken
+        });
+        connection.write_all(&body).await.unwrap();
+        drop(connection);
+        assert_eq!(reading.await.unwrap(), body.len());
+
+        // A byte now and then is no progress.
+        let (mut peer, server) = tokio::io::duplex(1024);
+        let mut connection = Connection::new(server);
+        tokio::spawn(async move {
+            while peer.read_u8().await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert!(connection.write_all(&body).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

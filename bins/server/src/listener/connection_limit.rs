@@ -1,6 +1,7 @@
 //! The limit on open connections, and the response to a connection beyond it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -68,18 +69,30 @@ fn room_for(asked: Option<u64>, descriptors: u64) -> Result<u64, TooManyConnecti
     }
 }
 
+/// The most connections that are held back for callers with a key.
+const MOST_RESERVED: usize = 64;
+
 /// All open connections; clones share the count.
+///
+/// Some of them are reserved for callers that have presented a valid key, so that nobody without one can take the
+/// last connection from an operator. Beyond the others, a new connection is on probation: its first request has
+/// to present a key.
 #[derive(Clone)]
 pub(super) struct ConnectionLimit {
     slots: Arc<Semaphore>,
+    /// Slots for connections that have not presented a key.
+    anonymous: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     open: Gauge,
     refused: Counter,
 }
 
 /// One open connection.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     open: Gauge,
+    /// Given back once a key was presented; none from the beginning for a connection on probation.
+    anonymous: Mutex<Option<OwnedSemaphorePermit>>,
+    on_probation: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -89,10 +102,26 @@ impl Drop for Slot {
     }
 }
 
+impl Slot {
+    /// Whether the connection must present a key to go on.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.on_probation.load(Ordering::Relaxed)
+    }
+
+    /// A request of the connection presented a valid key.
+    pub(crate) fn prove(&self) {
+        self.on_probation.store(false, Ordering::Relaxed);
+        self.anonymous.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 impl ConnectionLimit {
     pub(super) fn new(max: usize) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        let reserved = (max / 10).min(MOST_RESERVED);
         Self {
-            slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(max)),
+            anonymous: Arc::new(Semaphore::new(max - reserved)),
             refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)),
             open: gauge!("http_connections"),
             refused: counter!("overload_refused_total", "reason" => "connections"),
@@ -102,8 +131,14 @@ impl ConnectionLimit {
     /// A slot for one more connection, if one is free.
     pub(super) fn slot(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let anonymous = Arc::clone(&self.anonymous).try_acquire_owned().ok();
         self.open.increment(1);
-        Some(Slot { open: self.open.clone(), _permit: permit })
+        Some(Slot {
+            open: self.open.clone(),
+            on_probation: AtomicBool::new(anonymous.is_none()),
+            anonymous: Mutex::new(anonymous),
+            _permit: permit,
+        })
     }
 
     /// Responds to the first request of a connection without a slot, and closes it.
@@ -131,6 +166,22 @@ async fn send_refusal(mut stream: TcpStream) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_connections_are_for_callers_with_a_key() {
+        let limit = ConnectionLimit::new(20);
+        let anonymous: Vec<_> = (0..18).map(|_| limit.slot().unwrap()).collect();
+        assert!(anonymous.iter().all(|slot| !slot.is_on_probation()));
+        let (operator, other) = (limit.slot().unwrap(), limit.slot().unwrap());
+        assert!(operator.is_on_probation() && other.is_on_probation());
+        assert!(limit.slot().is_none());
+        operator.prove();
+        assert!(!operator.is_on_probation());
+        // A caller that shows a key leaves its place to another without one.
+        drop(other);
+        anonymous[0].prove();
+        assert!(!limit.slot().unwrap().is_on_probation());
+    }
 
     #[test]
     fn there_is_always_room_for_files_beside_the_connections() {

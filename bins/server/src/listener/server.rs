@@ -60,6 +60,9 @@ pub fn listen(
             // A half-closed connection is the only sign that the client of a stream has disconnected.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.slot());
+            })
             .finish(app);
         let limit = limit.clone();
         fn_service(move |io: TcpStream| {

@@ -82,11 +82,16 @@ async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
 /// Swagger UI.
 #[cfg(feature = "swagger-ui")]
 mod ui {
+    use std::borrow::Cow;
+    use std::convert::Infallible;
     use std::sync::Arc;
 
     use actix_web::HttpResponse;
+    use actix_web::body::SizedStream;
     use actix_web::http::header;
-    use utoipa_swagger_ui::Config;
+    use actix_web::web::Bytes;
+    use futures_util::stream::{self, Stream};
+    use utoipa_swagger_ui::{Config, SwaggerFile};
 
     use crate::http::middleware::headers;
 
@@ -95,6 +100,9 @@ mod ui {
     const SCRIPT: &str = include_str!("../../assets/docs.js");
     /// The files of Swagger UI that the page needs, out of the whole package.
     const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+
+    /// Bytes of a file that are handed over at once.
+    const PART: usize = 16 * 1024;
 
     pub(super) fn page() -> HttpResponse {
         HttpResponse::Ok()
@@ -111,13 +119,26 @@ mod ui {
         if !FILES.contains(&name) {
             return None;
         }
-        let file =
+        let file: SwaggerFile<'static> =
             utoipa_swagger_ui::serve(name, Arc::new(Config::from("openapi.json"))).ok()??;
         let mut response = HttpResponse::Ok();
         if file.gzpipped {
             response.insert_header((header::CONTENT_ENCODING, "gzip"));
         }
-        Some(response.content_type(file.content_type).body(file.bytes.into_owned()))
+        let bytes = match file.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        Some(response.content_type(file.content_type).body(in_parts(bytes)))
+    }
+
+    /// A body that is handed over part by part: a slow reader holds one part of it, not a copy of the whole.
+    fn in_parts(bytes: Bytes) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>>> {
+        let length = bytes.len();
+        let parts = (0..length)
+            .step_by(PART)
+            .map(move |from| Ok(bytes.slice(from..length.min(from + PART))));
+        SizedStream::new(length as u64, stream::iter(parts))
     }
 }
 

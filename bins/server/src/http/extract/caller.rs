@@ -12,6 +12,7 @@ use crate::auth::grant::Grant;
 use crate::http::endpoint;
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
+use crate::listener::connection_limit::Slot;
 use crate::state::AppState;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -37,6 +38,9 @@ impl FromRequest for Authenticated {
 /// Checks the key of a request, and that it grants the endpoint.
 pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
     let grant = grant_of(request)?;
+    if let Some(Some(slot)) = request.conn_data::<Option<Arc<Slot>>>() {
+        slot.prove();
+    }
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
     grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();

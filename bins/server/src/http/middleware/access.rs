@@ -8,6 +8,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::http::endpoint::{self, Endpoint};
 use crate::telemetry::logging::Answered;
 
 /// The route label of requests that match no route.
@@ -20,6 +21,10 @@ pub(super) fn record<B>(response: &ServiceResponse<B>, id: &str, elapsed: Durati
     let (method, status) = (label(request.method()), response.status().as_u16());
     let route = measure(Series { method, route, status }, elapsed);
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    // Anybody may send these, as often as they like; their lines would push all others out of the log.
+    if status < 400 && endpoint::of(request).is_some_and(Endpoint::is_public) {
+        return tracing::debug!(request_id = id, method, route, status, micros, "answered");
+    }
     Answered { request_id: id, method, route: &route, status, micros }.log();
 }
 

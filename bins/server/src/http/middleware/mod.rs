@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod headers;
 pub mod idempotency;
 pub mod in_flight;
+mod probation;
 pub mod request_id;
 
 use std::rc::Rc;
@@ -29,9 +30,17 @@ pub async fn request_context<B: MessageBody + 'static>(
     let started = Instant::now();
     aliases::apply(&mut request);
     let id = request_id::assign(&request);
-    let response = logging::within(Rc::clone(&id), next.call(request)).await?;
-    denials::record(&response, &id).await;
-    let mut response = envelope::wrap(response);
+    let mut response = match probation::refusal(&request) {
+        None => {
+            let response = logging::within(Rc::clone(&id), next.call(request)).await?;
+            denials::record(&response, &id).await;
+            envelope::wrap(response)
+        }
+        Some(refused) => {
+            let response = envelope::wrap(request.error_response(refused));
+            response.map_body(|_, body| EitherBody::right(BoxBody::new(body)))
+        }
+    };
     headers::insert(response.headers_mut());
     request_id::insert(response.headers_mut(), &id);
     access::record(&response, &id, started.elapsed());
