@@ -188,6 +188,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         turn_workers: settings.turn_workers,
         turn_queue: settings.turn_queue,
         public_url: settings.public_server_url.clone(),
+        prune_all: settings.journal_prune_all,
     }
 }
 
@@ -205,6 +206,7 @@ fn call_limits(settings: &Settings) -> CallLimits {
         between_bytes: settings.llm_idle,
         max_concurrent: settings.llm_max_concurrent,
         queue_wait: settings.llm_queue,
+        max_messages: settings.llm_max_messages,
         max_answer_bytes: settings.llm_max_response,
         // An unreadable file is an empty one, which the client refuses when it starts.
         extra_ca: settings.llm_ca_file.as_ref().map(|path| std::fs::read(path).unwrap_or_default()),

@@ -32,7 +32,8 @@ export const key = {
     const raw = location.hash.slice("#key=".length);
     history.replaceState(null, "", `${location.pathname}#/live`);
     try {
-      if (raw) key.set(decodeURIComponent(raw));
+      // A link must not sign somebody in as another caller: a tab that has a key keeps it.
+      if (raw && !key.get()) key.set(decodeURIComponent(raw));
     } catch {
       // Not percent-encoded as it should be: whoever mangled it will be asked for the key.
     }

@@ -63,7 +63,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 39] = [
+pub const ALL: [Setting; 41] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -89,6 +89,7 @@ pub const ALL: [Setting; 39] = [
     plain("LLM_QUEUE_SECONDS", Some("5"), "NUMBER", "how long a call waits for a place among the calls in flight, 0 to 60"),
     plain("LLM_MAX_BODY_BYTES", Some("33554432"), "NUMBER", "largest body of a `/v1` request, in bytes"),
     plain("LLM_MAX_RESPONSE_BYTES", Some("33554432"), "NUMBER", "largest response of the model, in bytes"),
+    plain("LLM_MAX_MESSAGES", Some("4096"), "NUMBER", "most messages of a `/v1` request"),
     plain("LLM_CA_FILE", None, "FILE", "certificates in PEM that model calls trust in addition to those of the system"),
     plain("ALLOWED_ORIGINS", Some("https://chat.openai.com,https://chatgpt.com"), "ORIGINS", "further browser origins that may call, comma separated; `only:` in front replaces the defaults"),
     plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
@@ -103,6 +104,7 @@ pub const ALL: [Setting; 39] = [
     plain("TURN_QUEUE", Some("1000"), "NUMBER", "turns that may be queued; 1 to 1000000"),
     plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; unset keeps all"),
     plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; unset keeps all"),
+    plain("JOURNAL_PRUNE_ALL", Some("off"), "on|off", "whether retention by days may remove every row from before this start"),
 ];
 
 /// Other names under which a setting is accepted: `(alias, setting)`.
@@ -159,6 +161,8 @@ pub struct Settings {
     pub llm_max_body: usize,
     /// `LLM_MAX_RESPONSE_BYTES`
     pub llm_max_response: usize,
+    /// `LLM_MAX_MESSAGES`
+    pub llm_max_messages: usize,
     /// `LLM_CA_FILE`
     pub llm_ca_file: Option<PathBuf>,
     /// `ALLOWED_ORIGINS`
@@ -185,6 +189,8 @@ pub struct Settings {
     pub turn_queue: usize,
     /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
     pub journal_keep: Vec<Retention>,
+    /// `JOURNAL_PRUNE_ALL`
+    pub journal_prune_all: bool,
     /// Paths that the operator named and a start needs: a default may be missing, a named path not.
     pub required: Vec<RequiredPath>,
 }

@@ -51,6 +51,16 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn the_file_of_a_folder_cannot_send_a_key_of_the_environment_elsewhere() {
+    let file = (".env", "GROQ_BASE_URL=https://elsewhere.example/v1\n");
+    refused(&[file], &[("GROQ_API_KEY", "gsk_x")], &["GROQ_BASE_URL", "set both in one place"]);
+    let both = (".env", "GROQ_BASE_URL=https://elsewhere.example/v1\nGROQ_API_KEY=gsk_x\n");
+    assert!(outcome(&[both], &[], &[]).is_ok());
+    let address = [("GROQ_BASE_URL", "https://elsewhere.example/v1"), ("GROQ_API_KEY", "gsk_x")];
+    assert!(outcome(&[file], &address, &[]).is_ok(), "the environment wins for both");
+}
+
+#[test]
 fn later_sources_win() {
     let file =
         ("life-agent.toml", "port = 1\nrate_limit_rps = 1\nlog_level = \"debug\"\nhost = \"::1\"");

@@ -25,6 +25,7 @@ const KEYS: &str = "keys of visible ASCII characters without commas, each `key`,
 /// Checks what was found.
 pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, SettingError> {
     let read = Reader(found);
+    same_source(found)?;
     Ok(Settings {
         host: read.one("HOST", "an IP address or `localhost`", host)?,
         port: read.one("PORT", "a number from 0 to 65535", number)?,
@@ -50,6 +51,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         llm_queue: read.one("LLM_QUEUE_SECONDS", "a number from 0 to 60", agent_wait)?,
         llm_max_body: read.one("LLM_MAX_BODY_BYTES", "a number from 1024 to 1073741824", model_bytes)?,
         llm_max_response: read.one("LLM_MAX_RESPONSE_BYTES", "a number from 1024 to 1073741824", model_bytes)?,
+        llm_max_messages: read.one("LLM_MAX_MESSAGES", "a whole number from 1", at_least_one)?,
         llm_ca_file: read.optional("LLM_CA_FILE", "a path", path)?,
         allowed_origins: read.one(
             "ALLOWED_ORIGINS",
@@ -75,8 +77,22 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         turn_workers: read.one("TURN_WORKERS", "a number from 1 to 64", turn_workers)?,
         turn_queue: read.one("TURN_QUEUE", "a number from 1 to 1000000", turn_queue)?,
         journal_keep: journal_keep(read)?,
+        journal_prune_all: read.one("JOURNAL_PRUNE_ALL", SWITCH, switch)?,
         required: required(found),
     })
+}
+
+/// A `.env` file comes with the folder in which the service starts. An address in it must not receive a key that
+/// the environment holds for another one.
+fn same_source(found: &BTreeMap<&'static str, Found>) -> Result<(), SettingError> {
+    let from = |name| found.get(name).map(|found| found.from.as_str());
+    match (from("GROQ_BASE_URL"), from("GROQ_API_KEY")) {
+        (Some(".env"), Some(other)) if other != ".env" => Err(SettingError::Sentence(format!(
+            "GROQ_BASE_URL is in `.env` and GROQ_API_KEY in {other}; set both in one place, so that the file of a \
+             folder cannot send the key elsewhere"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Clone, Copy)]
