@@ -205,3 +205,16 @@ async fn connections_without_a_key_leave_room_for_an_operator() {
     let status: Value = operator.answer().await.unwrap().ok();
     assert_eq!(status["on"], false);
 }
+
+#[tokio::test]
+async fn a_request_id_does_not_tell_whether_it_is_a_key() {
+    let app = TestApp::start().await;
+    let other = format!("{}x", &KEY[..KEY.len() - 1]);
+    for id in [KEY, other.as_str()] {
+        let told = Told::of(app.bare(Method::GET, "/healthz").header("X-Request-Id", id)).await;
+        assert_eq!(told.status, 200);
+        assert_ne!(told.header("X-Request-Id"), Some(id));
+    }
+    let short = Told::of(app.bare(Method::GET, "/healthz").header("X-Request-Id", "mine-1")).await;
+    assert_eq!(short.header("X-Request-Id"), Some("mine-1"));
+}

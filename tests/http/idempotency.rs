@@ -68,6 +68,15 @@ async fn every_call_that_acts_has_one_effect_per_key() {
 }
 
 #[tokio::test]
+async fn another_spelling_of_a_path_is_the_same_call() {
+    let app = TestApp::start().await;
+    let first = once(&app, "/act", "k", &act("a")).await;
+    let again = once(&app, "/%61ct", "k", &act("a")).await;
+    assert_same(&first, &again);
+    assert_eq!(app.journal_of("&kind=obs.act").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_turn_is_queued_once_per_key() {
     let app = TestApp::start().await;
     let body = json!({"agent_id": "a", "input": "look around"});

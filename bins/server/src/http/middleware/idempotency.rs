@@ -80,7 +80,8 @@ async fn claim(request: &mut ServiceRequest) -> Result<Claimed, ApiError> {
     }
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
-    let (method, path) = (request.method().as_str(), request.path());
+    // The path that was matched, not its spelling: `/%61ct` is `/act`.
+    let (method, path) = (request.method().as_str(), request.match_info().as_str());
     let call = KeyedCall { method, path, key: &key, body: &body };
     let claim = state.engine.claim(&caller, call).await?;
     request.set_payload(body.into());

@@ -6,11 +6,14 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, web};
 
+use crate::http::extract::grant_of;
 use crate::state::AppState;
 
 /// The header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 128;
+/// Keys on addresses that other machines reach have at least this many characters.
+const SHORTEST_KEY: usize = 16;
 
 /// The request ID as a request extension.
 struct RequestId(Rc<str>);
@@ -34,7 +37,7 @@ pub fn fresh() -> String {
 pub(super) fn assign(request: &ServiceRequest) -> Rc<str> {
     let mut given = request.headers().get_all(X_REQUEST_ID);
     let id: Rc<str> = match (given.next().and_then(acceptable), given.next()) {
-        (Some(id), None) if !holds_credential(request, &id) => id.into(),
+        (Some(id), None) if is_kept(request, &id) => id.into(),
         _ => fresh().into(),
     };
     request.extensions_mut().insert(RequestId(Rc::clone(&id)));
@@ -48,11 +51,16 @@ pub(super) fn insert(headers: &mut HeaderMap, id: &str) {
     }
 }
 
-/// The ID is logged and recorded verbatim, so a key in the wrong header must not become one.
-fn holds_credential(request: &ServiceRequest, id: &str) -> bool {
-    request.app_data::<web::Data<AppState>>().is_none_or(|state| {
-        state.keys.grant(id.as_bytes()).is_some() || state.engine.redact(id) != id
-    })
+/// Whether the ID may be logged and recorded verbatim: a key in the wrong header must not become one. IDs are compared
+/// with keys only for a caller that has presented a key; anybody else could use the comparison to try keys, without a
+/// single 401. Theirs must be shorter than keys are.
+fn is_kept(request: &ServiceRequest, id: &str) -> bool {
+    let Some(state) = request.app_data::<web::Data<AppState>>() else { return false };
+    let is_key = match grant_of(request.request()) {
+        Ok(_) => state.keys.grant(id.as_bytes()).is_some(),
+        Err(_) => id.len() >= SHORTEST_KEY,
+    };
+    !is_key && state.engine.redact(id) == id
 }
 
 fn acceptable(value: &HeaderValue) -> Option<String> {
