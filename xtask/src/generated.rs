@@ -16,11 +16,35 @@ type Render = fn(Option<&str>) -> anyhow::Result<String>;
 
 /// The documents by path, below the root.
 const DOCUMENTS: [(&str, Render); 2] = [
-    ("docs/openapi.yaml", |server| Ok(openapi::document(server).to_yaml()?)),
+    ("docs/openapi.yaml", |server| portable(&openapi::document(server).to_yaml()?)),
     ("docs/openapi-actions.yaml", |server| {
-        Ok(serde_yaml::to_string(&openapi::actions::actions(&openapi::document(server))?)?)
+        portable(&serde_yaml::to_string(&openapi::actions::actions(&openapi::document(server))?)?)
     }),
 ];
+
+/// Words that YAML 1.1, which many readers still speak, takes for booleans.
+const BOOLEANS: [&str; 6] = ["on", "off", "yes", "no", "y", "n"];
+
+/// The same document for every version of YAML: names and texts that look like booleans in quotes.
+fn portable(text: &str) -> anyhow::Result<String> {
+    let quoted = |line: &str| {
+        let body = line.trim_start_matches([' ', '-']);
+        let head = line.get(..line.len() - body.len()).unwrap_or_default();
+        let (name, rest) = body.split_once(':').unwrap_or((body, ""));
+        match BOOLEANS.contains(&name) && (rest.is_empty() || rest.starts_with(' ')) {
+            true => format!("{head}'{name}'{}", body.get(name.len()..).unwrap_or_default()),
+            false => line.to_owned(),
+        }
+    };
+    let portable: String = text.lines().map(|line| quoted(line) + "\n").collect();
+    let (before, after) =
+        (serde_yaml::from_str::<Value>(text)?, serde_yaml::from_str::<Value>(&portable)?);
+    anyhow::ensure!(
+        before == after,
+        "quoting the names that look like booleans changed a document"
+    );
+    Ok(portable)
+}
 
 /// Writes `docs/openapi.yaml`, and `docs/openapi-actions.yaml`, its part for GPT Actions, for the server that
 /// `PUBLIC_SERVER_URL` names. The check accepts any server, because it belongs to the deployment and not to the code.
@@ -77,6 +101,13 @@ fn write(path: &str, text: &str, check: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_look_like_booleans_are_quoted() {
+        let text = "required:\n- on\n- once\nproperties:\n  on:\n    type: string\n  only: 1\nx:\n  no: true\n";
+        let expected = "required:\n- 'on'\n- once\nproperties:\n  'on':\n    type: string\n  only: 1\nx:\n  'no': true\n";
+        assert_eq!(portable(text).unwrap(), expected);
+    }
 
     #[test]
     fn both_documents_name_the_server_and_state_it_again() {
