@@ -4,10 +4,11 @@
 //! answers unparsable requests itself, without body and headers and before any middleware. It also waits forever for
 //! the rest of an unread body, and of every head except the first of a connection. Only this layer can fix that.
 
-pub(crate) mod connection_limit;
+mod connection_limit;
 mod framing;
 mod parser_errors;
 mod server;
+pub(crate) mod slot;
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +20,10 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use connection_limit::Slot;
 pub use connection_limit::{TooManyConnections, max_connections};
 use framing::Framing;
 pub use server::listen;
+use slot::Slot;
 
 /// How long a head or body may take to arrive before the connection ends. The body extractors, and the parser for the
 /// first head of a connection, respond with an error after 10 s; this deadline covers all other cases.

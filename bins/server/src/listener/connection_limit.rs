@@ -1,16 +1,16 @@
 //! The limit on open connections, and the response to a connection beyond it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::parser_errors;
+use super::slot::Slot;
 
 /// Descriptors reserved for the journal, the log, the listener and connections that are being refused.
 const KEPT_BACK: u64 = 128;
@@ -87,34 +87,6 @@ pub(super) struct ConnectionLimit {
     refused: Counter,
 }
 
-/// One open connection.
-pub(crate) struct Slot {
-    open: Gauge,
-    /// Given back once a key was presented; none from the beginning for a connection on probation.
-    anonymous: Mutex<Option<OwnedSemaphorePermit>>,
-    on_probation: AtomicBool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.open.decrement(1);
-    }
-}
-
-impl Slot {
-    /// Whether the connection must present a key to go on.
-    pub(crate) fn is_on_probation(&self) -> bool {
-        self.on_probation.load(Ordering::Relaxed)
-    }
-
-    /// A request of the connection presented a valid key.
-    pub(crate) fn prove(&self) {
-        self.on_probation.store(false, Ordering::Relaxed);
-        self.anonymous.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
 impl ConnectionLimit {
     pub(super) fn new(max: usize) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
@@ -132,13 +104,7 @@ impl ConnectionLimit {
     pub(super) fn slot(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         let anonymous = Arc::clone(&self.anonymous).try_acquire_owned().ok();
-        self.open.increment(1);
-        Some(Slot {
-            open: self.open.clone(),
-            on_probation: AtomicBool::new(anonymous.is_none()),
-            anonymous: Mutex::new(anonymous),
-            _permit: permit,
-        })
+        Some(Slot::new(self.open.clone(), permit, anonymous))
     }
 
     /// Responds to the first request of a connection without a slot, and closes it.

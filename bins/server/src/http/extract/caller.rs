@@ -12,7 +12,7 @@ use crate::auth::grant::Grant;
 use crate::http::endpoint;
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
-use crate::listener::connection_limit::Slot;
+use crate::listener::slot::Slot;
 use crate::state::AppState;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");

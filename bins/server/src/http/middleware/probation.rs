@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::grant_of;
-use crate::listener::connection_limit::Slot;
+use crate::listener::slot::Slot;
 
 /// The refusal of a request without a valid key on a connection that is held back for callers with one.
 pub(super) fn refusal(request: &ServiceRequest) -> Option<ApiError> {
