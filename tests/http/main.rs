@@ -40,6 +40,7 @@ mod hooks;
 mod idempotency;
 mod import;
 mod journal;
+mod jwt;
 mod kill_9;
 mod kill_switch;
 mod limits;

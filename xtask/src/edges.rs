@@ -37,8 +37,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("actix-cors", &["life-agent-server"]),
     ("actix-http", &["life-agent-server"]),
     ("utoipa", &["life-agent-server"]),
-    // The model's client, and the engine's for an OPA server.
-    ("reqwest", &["life-agent-groq", "life-agent-engine"]),
+    // The model's client, the engine's for an OPA server, and the server's for the keys of a token issuer.
+    ("reqwest", &["life-agent-groq", "life-agent-engine", "life-agent-server"]),
     ("async-openai", &["life-agent-groq"]),
     ("figment", &["life-agent-server"]),
 ];

@@ -1,6 +1,7 @@
 //! Startup and shutdown: from settings to a running service and back.
 
 mod files;
+mod issuer_watch;
 mod keys_watch;
 pub mod policy_watch;
 mod retention;
@@ -123,6 +124,9 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     engine.start_queue(turns::RENDERER).await.map_err(|_| ServeError::Queue)?;
     if let Some(path) = settings.keys_file.clone() {
         actix_web::rt::spawn(keys_watch::watch(path, state.clone(), stopping.clone()));
+    }
+    if state.keys.tokens().is_some() {
+        actix_web::rt::spawn(issuer_watch::watch(Arc::clone(&state.keys), stopping.clone()));
     }
     if state.keys.is_unrestricted() {
         tracing::warn!(

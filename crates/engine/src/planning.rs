@@ -213,7 +213,7 @@ impl PlanService {
         let store = self.store.clone();
         let artifact =
             blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(store_error)?;
-        match self.record_plan(batch, &artifact).await {
+        match self.record_plan(batch, &artifact, context.principal.person()).await {
             Ok((event_id, shown)) => {
                 let (store, published) = (self.store.clone(), artifact.clone());
                 if let Ok(Err(error)) = blocking(move || store.publish(&published)).await {
@@ -244,11 +244,13 @@ impl PlanService {
         &self,
         mut batch: Batch<'_>,
         artifact: &Artifact,
+        person: Option<&str>,
     ) -> Result<(u64, String), EngineError> {
         let shown = self.shown_artifact(&artifact.name);
         let created = PlanCreatedRecord {
             id: artifact.record.id.clone(),
             author: artifact.record.author.clone(),
+            author_person: person.map(str::to_owned),
             artifact: shown.clone(),
             seal: artifact.seal.clone(),
             stats: artifact.record.stats,

@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod binary;
 mod credentials;
+pub(crate) mod issuer;
 mod journal;
 mod mcp_server;
 mod model;

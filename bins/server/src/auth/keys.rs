@@ -15,6 +15,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
 use super::grant::Grant;
+use super::jwt::{TokenFault, Tokens};
 use super::keys_file::{Granted, KeysFile, KeysFileError};
 use crate::settings::{NamedKey, Settings};
 
@@ -32,7 +33,9 @@ pub struct Keys {
     configured: Table,
     /// All keys.
     table: RwLock<Arc<Table>>,
-    /// Counts changes of the table.
+    /// Signed tokens, if an issuer is configured.
+    tokens: Option<Tokens>,
+    /// Counts changes of the table and of the issuer's keys.
     changes: watch::Sender<u64>,
 }
 
@@ -60,6 +63,9 @@ pub enum KeysError {
     /// `KEYS_FILE` cannot be used.
     #[error(transparent)]
     File(#[from] KeysFileError),
+    /// The issuer's keys cannot be used.
+    #[error("{0}")]
+    Tokens(String),
 }
 
 impl Keys {
@@ -76,8 +82,10 @@ impl Keys {
                 return Err(KeysError::Short(key.name.clone()));
             }
         }
-        if !settings.keys.is_empty() || !granted.is_empty() {
-            let keys = Self::new(&settings.keys)?;
+        let tokens =
+            settings.jwt.clone().map(Tokens::new).transpose().map_err(KeysError::Tokens)?;
+        if !settings.keys.is_empty() || !granted.is_empty() || tokens.is_some() {
+            let keys = Self { tokens, ..Self::new(&settings.keys)? };
             keys.replace_file(granted)?;
             return Ok((keys, None));
         }
@@ -99,7 +107,7 @@ impl Keys {
         let configured: Table = keys.iter().map(grant).collect();
         unique(&configured)?;
         let table = RwLock::new(Arc::new(configured.clone()));
-        Ok(Self { configured, table, changes: watch::Sender::new(0) })
+        Ok(Self { configured, table, tokens: None, changes: watch::Sender::new(0) })
     }
 
     /// Replaces the keys of `KEYS_FILE`. On an error the previous keys stay.
@@ -108,18 +116,58 @@ impl Keys {
         all.extend(granted.into_iter().map(|(digest, grant)| (digest, Arc::new(grant))));
         unique(&all)?;
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
-        self.changes.send_modify(|changes| *changes += 1);
+        self.note_change();
         Ok(())
+    }
+
+    fn note_change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The grant of a presented key that has not expired. Takes the same time for every unknown key, and compares all
     /// known keys even after a match.
     pub fn grant(&self, presented: &[u8]) -> Option<Arc<Grant>> {
-        let presented = digest(presented);
+        let digest = digest(presented);
+        self.of_key(&digest).or_else(|| self.token_for(presented)?.grant(presented, digest).ok())
+    }
+
+    /// Why a presented token is not accepted; none if it has not the form of a token.
+    pub fn token_fault(&self, presented: &[u8]) -> Option<TokenFault> {
+        self.token_for(presented)?.grant(presented, digest(presented)).err()
+    }
+
+    /// Fetches the issuer's keys if a presented token names a key that is not among them.
+    pub async fn prepare(&self, presented: &[u8]) {
+        if let Some(tokens) = self.token_for(presented)
+            && tokens.refresh_for(presented, &digest(presented)).await
+        {
+            self.note_change();
+        }
+    }
+
+    /// The accepted tokens, if an issuer is configured.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
+    }
+
+    /// Reads the issuer's keys again.
+    pub async fn refresh_tokens(&self) {
+        if let Some(tokens) = &self.tokens
+            && tokens.refresh().await
+        {
+            self.note_change();
+        }
+    }
+
+    fn token_for(&self, presented: &[u8]) -> Option<&Tokens> {
+        self.tokens.as_ref().filter(|_| Tokens::is_token(presented))
+    }
+
+    fn of_key(&self, presented: &Digested) -> Option<Arc<Grant>> {
         let table = self.table();
         let none = u64::MAX;
         let found = table.iter().enumerate().fold(none, |found, (index, (known, _))| {
-            let same: Choice = known.ct_eq(&presented);
+            let same: Choice = known.ct_eq(presented);
             u64::conditional_select(&found, &u64::try_from(index).unwrap_or(none), same)
         });
         let (_, grant) = table.get(usize::try_from(found).ok()?)?;
@@ -127,11 +175,14 @@ impl Keys {
         (grant.expires.is_none() || grant.is_valid(Timestamp::now())).then(|| Arc::clone(grant))
     }
 
-    /// The grant of the key with this name, if it has not expired.
+    /// The grant of the key or of a recent token with this name, if it has not expired.
     pub fn named(&self, name: &str) -> Option<Arc<Grant>> {
         let table = self.table();
-        let (_, grant) = table.iter().find(|(_, grant)| grant.principal.as_str() == name)?;
-        grant.is_valid(Timestamp::now()).then(|| Arc::clone(grant))
+        let found = table.iter().find(|(_, grant)| grant.principal.as_str() == name);
+        match found {
+            Some((_, grant)) => grant.is_valid(Timestamp::now()).then(|| Arc::clone(grant)),
+            None => self.tokens.as_ref()?.named(name),
+        }
     }
 
     /// Whether a grant that was valid before still is.
@@ -139,7 +190,8 @@ impl Keys {
         // A reload creates new grants; an unchanged key keeps its open streams.
         let same = |known: &Arc<Grant>| Arc::ptr_eq(known, grant) || known.is_same(grant);
         let known = self.table().iter().any(|(_, known)| same(known));
-        known && grant.is_valid(Timestamp::now())
+        let of_token = || self.tokens.as_ref().is_some_and(|tokens| tokens.is_current(grant));
+        (known || of_token()) && grant.is_valid(Timestamp::now())
     }
 
     /// Notifies of every change of the keys.

@@ -9,10 +9,16 @@ use life_agent_engine::domain::governance::principal::Scopes;
 use serde::{Deserialize, Serialize};
 
 use super::grant::Grant;
+use super::jwt::PREFIX;
 use super::scope::all_named;
 
-/// Names that no key may have.
-pub const RESERVED: [&str; 3] = ["system", "local", "anonymous"];
+/// Names that the service uses.
+const RESERVED: [&str; 3] = ["system", "local", "anonymous"];
+/// Whether no key may have a name: the service uses it, or tokens do.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with(PREFIX)
+}
+
 /// How a digest starts.
 pub const SHA256: &str = "sha256:";
 
@@ -105,7 +111,7 @@ impl Entry {
                 "a name has 1 to 64 characters out of `A-Z a-z 0-9 . _ : -`".to_owned(),
             ));
         }
-        if RESERVED.contains(&self.name.as_str()) {
+        if is_reserved(&self.name) {
             return Err(fault("this name is reserved".to_owned()));
         }
         let mut digest = [0; 32];
@@ -180,6 +186,7 @@ mod tests {
             (vec![good.clone(), entry("a", 'b', "roles: [agent]")], "two keys with the name"),
             (vec![good.clone(), entry("b", 'a', "roles: [agent]")], "two keys with the digest"),
             (vec![entry("system", 'a', "roles: [agent]")], "reserved"),
+            (vec![entry("'jwt:ann'", 'a', "roles: [agent]")], "reserved"),
             (vec![entry("a", 'a', "roles: [admin]")], "unknown role or scope `admin`"),
             (vec![entry("a", 'a', "person: x")], "give `roles` or `scopes`"),
             (vec![entry("a", 'g', "roles: [agent]")], "hexadecimal"),

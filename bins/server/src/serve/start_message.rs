@@ -62,11 +62,18 @@ pub fn text(
         }
         None => {
             let names: Vec<_> = settings.keys.iter().map(|key| key.name.as_str()).collect();
+            if !names.is_empty() {
+                text += &format!(
+                    "send the value of a configured key as X-API-Key; the keys are named: {}\n",
+                    names.join(", ")
+                );
+            }
+            if let Some(jwt) = &settings.jwt {
+                text += &format!("send tokens of {} as Authorization: Bearer\n", jwt.issuer);
+            }
             text += &format!(
-                "send the value of a configured key as X-API-Key; the keys are named: {}\n\
-                 try it:\n  curl -s {base}/readyz\n\
+                "try it:\n  curl -s {base}/readyz\n\
                  dashboard: {base}/ui\n",
-                names.join(", ")
             );
         }
     }

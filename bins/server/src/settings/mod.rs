@@ -16,6 +16,8 @@ use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
+use crate::auth::jwt::JwtSettings;
+
 pub use sources::{Found, Inputs, SettingError, read, unknown};
 pub use unknown::Unknown;
 pub use validate::settings;
@@ -63,12 +65,18 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 41] = [
+pub const ALL: [Setting; 47] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
     secret("API_TOKENS", "KEYS", "more keys, comma separated, each `key`, `name=key` or `name[role+role]=key`"),
     plain("KEYS_FILE", None, "FILE", "keys by digest, with scopes, agents and expiry; reloaded when it changes"),
+    plain("JWT_ISSUER", None, "TEXT", "accepts signed tokens with this `iss`, sent as `Authorization: Bearer`"),
+    plain("JWT_AUDIENCE", None, "TEXTS", "the accepted `aud` of tokens, comma separated"),
+    plain("JWT_JWKS", None, "URL|FILE", "the issuer's public keys: an https URL or a file"),
+    plain("JWT_SCOPE_CLAIM", Some("scope"), "CLAIM", "the claim with the scopes and roles of a token"),
+    plain("JWT_PERSON_CLAIM", Some("sub"), "CLAIM", "the claim with the person accountable for a token"),
+    plain("JWT_AGENTS_CLAIM", None, "CLAIM", "the claim with the agent globs of a token; unset, a token reaches every agent"),
     plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
     plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
@@ -121,6 +129,8 @@ pub struct Settings {
     pub keys: Vec<NamedKey>,
     /// `KEYS_FILE`
     pub keys_file: Option<PathBuf>,
+    /// `JWT_ISSUER` and what belongs to it.
+    pub jwt: Option<JwtSettings>,
     /// `DB_PATH`
     pub db_path: PathBuf,
     /// `WORKSPACE_DIR`

@@ -13,7 +13,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::sources::DEFAULT;
 use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
-use crate::auth::keys_file::RESERVED;
+use crate::auth::jwt::{JwksSource, JwtSettings};
+use crate::auth::keys_file::is_reserved;
 use crate::auth::scope::all_named;
 
 const SWITCH: &str = "`on` or `off`";
@@ -31,6 +32,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         port: read.one("PORT", "a number from 0 to 65535", number)?,
         keys: keys(read)?,
         keys_file: read.optional("KEYS_FILE", "a path", path)?,
+        jwt: jwt(read)?,
         db_path: read.one("DB_PATH", "a path", path)?,
         workspace_dir: read.one("WORKSPACE_DIR", "a path", path)?,
         policy_path: read.one("POLICY_PATH", "a path", path)?,
@@ -303,6 +305,36 @@ fn keys(read: Reader<'_>) -> Result<Vec<NamedKey>, SettingError> {
     Ok(keys)
 }
 
+/// The settings of signed tokens; none without an issuer.
+fn jwt(read: Reader<'_>) -> Result<Option<JwtSettings>, SettingError> {
+    let claim = "the name of a claim, or a JSON pointer to it";
+    let source =
+        "a file, an `https://` URL, or an `http://` URL of this machine, without credentials";
+    let jwks = read.optional("JWT_JWKS", source, JwksSource::of)?;
+    let audience = read.optional("JWT_AUDIENCE", "audiences, comma separated", list)?;
+    let scope_claim = read.one("JWT_SCOPE_CLAIM", claim, nonempty)?;
+    let person_claim = read.one("JWT_PERSON_CLAIM", claim, nonempty)?;
+    let agents_claim = read.optional("JWT_AGENTS_CLAIM", claim, nonempty)?;
+    let Some(issuer) = read.optional("JWT_ISSUER", "the `iss` of the tokens", nonempty)? else {
+        return Ok(None);
+    };
+    let missing = |name: &str| {
+        SettingError::Sentence(format!("JWT_ISSUER is set and {name} is not; set both, or neither"))
+    };
+    Ok(Some(JwtSettings {
+        issuer,
+        audience: audience.ok_or_else(|| missing("JWT_AUDIENCE"))?,
+        jwks: jwks.ok_or_else(|| missing("JWT_JWKS"))?,
+        scope_claim,
+        person_claim,
+        agents_claim,
+    }))
+}
+
+fn nonempty(text: &str) -> Option<String> {
+    (!text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
 fn tokens(text: &str) -> Option<Vec<NamedKey>> {
     items(text).map(token).collect()
 }
@@ -323,8 +355,7 @@ fn token(text: &str) -> Option<NamedKey> {
     let guessable = key.chars().all(|c| c == '=');
     let good =
         life_agent_engine::domain::governance::ids::AgentId::new(&name).is_ok() && is_key(key);
-    let reserved = RESERVED.contains(&name.as_str());
-    (good && !guessable && !reserved).then(|| NamedKey { name, key: key.into(), scopes })
+    (good && !guessable && !is_reserved(&name)).then(|| NamedKey { name, key: key.into(), scopes })
 }
 
 /// The name and the scopes of `name[role+role]`; all scopes without brackets.

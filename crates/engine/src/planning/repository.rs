@@ -40,6 +40,9 @@ pub struct PlanSummary {
     pub event_id: u64,
     /// The name of the author.
     pub author: String,
+    /// The person accountable for the author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_person: Option<String>,
     /// The size of the change.
     pub stats: Stats,
 }
@@ -275,6 +278,7 @@ impl StoredPlan {
             created: self.record.ts.clone(),
             event_id: self.record.event_id,
             author: self.kept.author.clone(),
+            author_person: self.kept.author_person.clone(),
             stats: self.kept.stats,
         }
     }

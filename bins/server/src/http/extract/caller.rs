@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use life_agent_engine::{Mark, RequestContext};
@@ -54,7 +54,19 @@ pub(crate) fn grant_of(request: &HttpRequest) -> Result<Arc<Grant>, ApiError> {
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
     let key = presented(request.headers())?.ok_or_else(missing)?;
-    state.keys.grant(key).ok_or_else(invalid)
+    state.keys.grant(key).ok_or_else(|| match state.keys.token_fault(key) {
+        Some(fault) => refused(fault.to_string()),
+        None => invalid(),
+    })
+}
+
+/// Waits until the keys that the caller's token may need are there.
+pub(crate) async fn prepare(request: &ServiceRequest) {
+    let state = request.app_data::<web::Data<AppState>>();
+    let Some(state) = state.filter(|state| state.keys.tokens().is_some()) else { return };
+    if let Ok(Some(key)) = presented(request.headers()) {
+        state.keys.prepare(key).await;
+    }
 }
 
 /// The presented key. Several different keys are invalid: which one counts must not depend on the reader.
@@ -91,10 +103,13 @@ fn missing() -> ApiError {
 }
 
 fn invalid() -> ApiError {
+    refused("unknown key; send exactly one configured key".to_owned())
+}
+
+fn refused(message: String) -> ApiError {
     let challenge =
         HeaderValue::from_static("Bearer realm=\"life-agent\", error=\"invalid_token\"");
-    ApiError::new(Code::InvalidApiKey, "unknown key; send exactly one configured key")
-        .with_header(header::WWW_AUTHENTICATE, challenge)
+    ApiError::new(Code::InvalidApiKey, message).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 #[cfg(test)]

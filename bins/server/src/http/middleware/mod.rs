@@ -19,6 +19,7 @@ use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 
+use crate::http::extract;
 use crate::telemetry::logging;
 
 /// Assigns the request ID, and adds the error envelope, the headers, the metrics and the log line to the response.
@@ -30,6 +31,7 @@ pub async fn request_context<B: MessageBody + 'static>(
     let started = Instant::now();
     aliases::apply(&mut request);
     let id = request_id::assign(&request);
+    extract::prepare(&request).await;
     let mut response = match probation::refusal(&request) {
         None => {
             let response = logging::within(Rc::clone(&id), next.call(request)).await?;

@@ -33,6 +33,9 @@ pub struct PlanCreatedRecord {
     pub id: String,
     /// The name of the caller.
     pub author: String,
+    /// The person accountable for the caller, who may not approve the plan either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_person: Option<String>,
     /// The artifact's path.
     pub artifact: String,
     /// The digest of the artifact: only this artifact may be approved and branched.
