@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 use actix_web_lab::middleware::CatchPanic;
 
+use crate::auth::request_limit::{RATELIMIT, RATELIMIT_POLICY};
 use crate::endpoints;
 use crate::http::accept::PREFERENCE_APPLIED;
 use crate::http::middleware::cors::WithOrigin;
@@ -50,6 +51,8 @@ fn cors(origins: &[String]) -> Cors {
             X_REQUEST_ID,
             header::RETRY_AFTER,
             header::LOCATION,
+            RATELIMIT,
+            RATELIMIT_POLICY,
             PREFERENCE_APPLIED,
             IDEMPOTENCY_REPLAYED,
             CHANGED,

@@ -2,6 +2,7 @@
 
 mod files;
 mod issuer_watch;
+mod journal_size;
 mod keys_watch;
 pub mod policy_watch;
 mod retention;
@@ -111,6 +112,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         engine: engine.clone(),
         keys: Arc::clone(&keys),
         rate_limit_rps: settings.rate_limit_rps,
+        new_agents_per_minute: settings.new_agents_per_minute,
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
         allowed_origins: settings.allowed_origins.clone(),
@@ -132,6 +134,11 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         tracing::warn!(
             "every key may do everything; restrict keys with `name[role]=key` in API_TOKENS, or with KEYS_FILE"
         );
+    }
+    if let Some(max) = settings.journal_max_bytes {
+        let size = journal_size::JournalSize::of(&settings.db_path, max);
+        size.check(&engine);
+        actix_web::rt::spawn(size.watch(engine.clone(), stopping.clone()));
     }
     let server = listener::listen(listener, settings.workers, max_connections, state)?;
     shutdown::on_signal(stopping.clone())?;
@@ -179,6 +186,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         whitelist_dirs: settings.whitelist_dirs.clone(),
         seed: settings.seed,
         rate_limit_rps: settings.rate_limit_rps,
+        new_agents_per_minute: settings.new_agents_per_minute,
         kill_switch: settings.kill_switch,
         opa,
         llm: settings.groq_api_key.clone().map(|api_key| LlmConfig {

@@ -20,6 +20,8 @@ pub struct AppState {
     pub keys: Arc<Keys>,
     /// `RATE_LIMIT_RPS`, for `/whoami`.
     pub rate_limit_rps: u32,
+    /// `NEW_AGENTS_PER_MINUTE`, for `/whoami`.
+    pub new_agents_per_minute: u32,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The OpenAPI documents.

@@ -152,10 +152,14 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         max_model_body: 1 << 20,
         engine: Engine::open(config, Sqlite::at(dir.join("agent.db"))).await.unwrap(),
         keys: Arc::new(
-            Keys::new(&[NamedKey { name: "k".to_owned(), key: "k".into(), scopes: Scopes::all() }])
-                .unwrap(),
+            Keys::new(
+                &[NamedKey { name: "k".to_owned(), key: "k".into(), scopes: Scopes::all() }],
+                0,
+            )
+            .unwrap(),
         ),
         rate_limit_rps: 0,
+        new_agents_per_minute: 0,
         metrics: metrics::start(&stopping),
         openapi: openapi::documents(None),
         allowed_origins: Vec::new(),

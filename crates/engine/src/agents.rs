@@ -4,25 +4,46 @@ mod cache;
 mod facts;
 mod step;
 
+use std::sync::Arc;
+
 use life_agent_domain::agent::memory::Note;
-use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::gate::Rate;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{AgentRecord, Journal};
 
 pub(crate) use cache::AgentCache;
 pub(crate) use step::{ModelAct, NarratedTurn, StepRules};
 
 use crate::error::EngineError;
+use crate::govern::Limiter;
 use crate::views::{AgentSummary, Present};
 
 /// Loads agents and commits their steps.
 pub(crate) struct AgentService {
     pub(crate) cache: AgentCache,
     journal: Journal,
+    limiter: Arc<Limiter>,
 }
 
 impl AgentService {
-    pub(crate) fn new(cache: AgentCache, journal: Journal) -> Self {
-        Self { cache, journal }
+    pub(crate) fn new(cache: AgentCache, journal: Journal, limiter: Arc<Limiter>) -> Self {
+        Self { cache, journal, limiter }
+    }
+
+    /// Fails if this step is the first of its agent and its caller has started too many agents.
+    pub(crate) fn admit(
+        &self,
+        principal: &Principal,
+        state: &AgentState,
+    ) -> Result<(), EngineError> {
+        if state.version > 0 {
+            return Ok(());
+        }
+        match self.limiter.take_new_agent(principal) {
+            Rate::Within => Ok(()),
+            Rate::Exceeded { retry_after, .. } => Err(EngineError::NewAgentLimit { retry_after }),
+        }
     }
 
     /// The current state. An agent without steps has its initial state.

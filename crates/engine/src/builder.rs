@@ -1,6 +1,7 @@
 //! Builds an engine out of its services.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use life_agent_domain::governance::event::{KillSwitchRecord, ServiceStartedRecord};
 use life_agent_domain::governance::gate::Gate;
@@ -18,7 +19,8 @@ use crate::evidence;
 use crate::facade::{Engine, Services};
 use crate::gateway::GatewayService;
 use crate::govern::{
-    AccessDenials, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING, Switch,
+    AccessDenials, AuthFailures, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING,
+    Switch,
 };
 use crate::idempotency::Idempotency;
 use crate::jobs::JobService;
@@ -114,8 +116,13 @@ impl EngineBuilder {
             config.public_url.as_deref(),
         )
         .await?;
-        let live =
-            Live { switch: Arc::clone(&switch), limiter: Limiter::new(config.rate_limit_rps) };
+        let limiter = Arc::new(Limiter::new(config.rate_limit_rps, config.new_agents_per_minute));
+        let journal_full = Arc::new(AtomicBool::new(false));
+        let live = Live {
+            switch: Arc::clone(&switch),
+            limiter: Arc::clone(&limiter),
+            journal_full: Arc::clone(&journal_full),
+        };
         let governor = Arc::new(Governor::new(
             Arc::clone(&cell),
             live,
@@ -131,7 +138,7 @@ impl EngineBuilder {
             config.max_agents_in_memory,
             config.agent_wait,
         );
-        let agents = Arc::new(AgentService::new(cache, journal.clone()));
+        let agents = Arc::new(AgentService::new(cache, journal.clone(), limiter));
         let calls = Arc::new(ModelCalls::new(
             provider,
             Arc::clone(&governor),
@@ -222,6 +229,8 @@ impl EngineBuilder {
                 (!config.prune_all).then_some(opened_at),
             ),
             access: Arc::new(AccessDenials::new(Arc::clone(&cell), recorder.clone())),
+            auth_failures: Arc::new(AuthFailures::new(Arc::clone(&cell), recorder.clone())),
+            journal_full,
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             approvals,

@@ -27,6 +27,8 @@ pub struct Config {
     pub seed: u64,
     /// Requests per second for each pair of caller and agent; 0 disables the limit.
     pub rate_limit_rps: u32,
+    /// First steps of agents per minute and caller; 0 disables the limit.
+    pub new_agents_per_minute: u32,
     /// Keeps the kill switch on; no call can turn it off.
     pub kill_switch: bool,
     /// The policy engine behind the OPA gate.
@@ -160,6 +162,7 @@ impl Config {
             whitelist_dirs: vec!["plans".to_owned()],
             seed: 42,
             rate_limit_rps: 5,
+            new_agents_per_minute: 0,
             kill_switch: false,
             opa: OpaMode::Off,
             llm: None,

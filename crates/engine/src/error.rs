@@ -99,6 +99,17 @@ pub enum EngineError {
         "the service stopped while the turn was being taken; nothing was changed, queue it again"
     )]
     Interrupted,
+    /// The journal has reached `JOURNAL_MAX_BYTES`. Reads go on.
+    #[error(
+        "the journal has reached JOURNAL_MAX_BYTES; nothing was changed, the operator must archive it or raise the limit"
+    )]
+    JournalFull,
+    /// The caller starts more new agents than it may. The service denies the request for it.
+    #[error("too many new agents; try again in {retry_after} s")]
+    NewAgentLimit {
+        /// Seconds after which a retry may pass.
+        retry_after: u64,
+    },
     /// The journal cannot be written or read; nothing was changed.
     #[error("the journal cannot be used right now; nothing was changed, try again later")]
     Unavailable,
@@ -121,6 +132,9 @@ pub struct DenialReport {
     /// Seconds after which a retry may pass.
     #[serde(skip)]
     pub retry_after: Option<u64>,
+    /// The rate limit that the request exceeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitReport>,
     /// The row that records it.
     pub event_id: u64,
     /// 0 to 1, computed from the findings.
@@ -144,6 +158,7 @@ impl DenialReport {
             rule: refusal.rule.clone(),
             message: refusal.message.clone(),
             retry_after: refusal.retry_after,
+            limit: None,
             event_id,
             score: notes.score,
             findings: notes.findings,
@@ -151,6 +166,21 @@ impl DenialReport {
             approval: None,
         }
     }
+}
+
+/// The limit of a refused request, for the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LimitReport {
+    /// Its name in response headers.
+    pub name: &'static str,
+    /// Whose requests it counts together.
+    pub scope: &'static str,
+    /// The setting that configures it.
+    pub setting: &'static str,
+    /// Requests per window.
+    pub quota: u64,
+    /// The window.
+    pub window_seconds: u64,
 }
 
 impl From<JournalError> for EngineError {

@@ -1,7 +1,10 @@
 //! The facade: holds the services and forwards calls to them.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::governance::approval::Status as ApprovalStatus;
@@ -22,7 +25,7 @@ use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
-use crate::govern::{AccessDenial, AccessDenials, Governor, KillSwitchService};
+use crate::govern::{AccessDenial, AccessDenials, AuthFailures, Governor, KillSwitchService};
 use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
 use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
@@ -86,6 +89,8 @@ pub(crate) struct Services {
     pub(crate) gateway: GatewayService,
     pub(crate) retention: RetentionService,
     pub(crate) access: Arc<AccessDenials>,
+    pub(crate) auth_failures: Arc<AuthFailures>,
+    pub(crate) journal_full: Arc<AtomicBool>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
 }
@@ -116,6 +121,7 @@ impl Engine {
         self.0.calls.in_flight.ended().await;
         self.0.access.flush_all().await;
         self.0.approvals.close().await;
+        self.0.auth_failures.flush_all().await;
         let (context, policy) = (RequestContext::system(), self.0.cell.active());
         let (hash, stopped) = (&policy.snapshot.hash, ServiceStoppedRecord {});
         self.0.recorder.record(&context, hash, None, &stopped, Vec::new()).await?;
@@ -137,6 +143,11 @@ impl Engine {
     /// The journal, for reading and following.
     pub fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    /// Refuses everything that acts with [`EngineError::JournalFull`], or no longer. Queued turns still run.
+    pub fn set_journal_full(&self, full: bool) {
+        self.0.journal_full.store(full, Ordering::Relaxed);
     }
 
     /// Redacts a text of a caller before it is logged or returned.
@@ -359,6 +370,12 @@ impl Engine {
     /// caller and reason, and one row for the rest of that second.
     pub async fn deny_access(&self, context: &RequestContext, denial: AccessDenial<'_>) {
         self.0.access.deny(context, denial).await;
+    }
+
+    /// Counts and records a request without a known key, and returns how long its response should wait. A
+    /// `guess` is a request with an unknown key. A peer gets at most one row per minute.
+    pub fn auth_failed(&self, peer: Option<IpAddr>, guess: bool) -> Duration {
+        self.0.auth_failures.failed(peer, guess)
     }
 
     /// Decides which callers queued turns may still act for. Without an authority, all of them. The first

@@ -3,6 +3,7 @@
 //! and replays all take it.
 
 mod access;
+mod auth_failures;
 mod inputs;
 mod kill_switch;
 mod limiter;
@@ -10,22 +11,25 @@ mod opa_server;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Chat, Command, Gated};
+use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
 use life_agent_domain::governance::event::DeniedRecord;
 use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateNotes, GateObserver, KillSwitch, NoopObserver, OpaAnswer, Permit, Rate,
-    Reason, evaluate,
+    RateLimit, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
+use life_agent_gates::limits;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub(crate) use access::AccessDenials;
 pub use access::{AccessDenial, AccessReason};
+pub(crate) use auth_failures::AuthFailures;
 pub(crate) use inputs::Metered;
 pub(crate) use kill_switch::{KillSwitchService, SETTING, Switch};
 pub(crate) use limiter::Limiter;
@@ -34,7 +38,7 @@ pub(crate) use opa_server::OpaServer;
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
 use crate::context::RequestContext;
-use crate::error::{DenialReport, EngineError};
+use crate::error::{DenialReport, EngineError, LimitReport};
 use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::{Batch, Recorder};
@@ -75,7 +79,9 @@ const MAX_HEAVY: usize = 4;
 /// The service's own inputs.
 pub(crate) struct Live {
     pub(crate) switch: Arc<Switch>,
-    pub(crate) limiter: Limiter,
+    pub(crate) limiter: Arc<Limiter>,
+    /// Whether the journal has reached its configured size.
+    pub(crate) journal_full: Arc<AtomicBool>,
 }
 
 impl InputSource for Live {
@@ -311,6 +317,27 @@ impl Governor {
         }
     }
 
+    /// Counts and records the denial of a new agent over the limit. Other errors stay.
+    pub(crate) async fn deny_new_agent<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: Permit<C>,
+        error: EngineError,
+    ) -> EngineError {
+        let EngineError::NewAgentLimit { retry_after } = error else { return error };
+        let denial = permit.refuse("rate", limits::refusal(RateLimit::NewAgents, retry_after));
+        self.deny(context, policy, *denial, Vec::new()).await
+    }
+
+    /// The rate limit that a denied request exceeds, if that is the cause.
+    pub(crate) fn exceeded_limit<C: Gated>(&self, denial: &Denial<C>) -> Option<LimitReport> {
+        let setting = denial.refusal.rule.as_deref()?;
+        let of_model = denial.command.view().kind() == Kind::Chat;
+        let limited = denial.refusal.reason == Reason::RateLimited;
+        self.live.limiter.report(setting, of_model).filter(|_| limited)
+    }
+
     /// Counts and records a denial. Returns the journal's error if the denial cannot be recorded.
     pub(crate) async fn deny<C: Gated>(
         &self,
@@ -320,12 +347,14 @@ impl Governor {
         side: Vec<SideWrite>,
     ) -> EngineError {
         self.meters.denied(denial.refusal.reason);
+        let limit = self.exceeded_limit(&denial);
         let notes = GateNotes::from(&denial.trace);
         let record = denied(&denial, &denial.refusal.message, &notes);
         let (hash, agent) = (&policy.snapshot.hash, denial.command.view().agent());
         match self.recorder.record(context, hash, agent, &record, side).await {
             Ok(event_id) => {
-                EngineError::Denied(Box::new(DenialReport::of(&denial, event_id, notes.clone())))
+                let report = DenialReport::of(&denial, event_id, notes.clone());
+                EngineError::Denied(Box::new(DenialReport { limit, ..report }))
             }
             Err(error) => error,
         }
@@ -379,6 +408,9 @@ impl Governor {
         command: C,
         metered: Metered,
     ) -> Result<(Decided<C>, GateInputs), EngineError> {
+        if metered == Metered::Yes && self.live.journal_full.load(Ordering::Relaxed) {
+            return Err(EngineError::JournalFull);
+        }
         let view = command.view();
         let view_weight = view.weight();
         let targets = if view.targets().is_empty() {

@@ -43,7 +43,7 @@ pub use chat::{ChatEvent, ChatEvents, ChatOutcome, ChatRequest, LlmStatus};
 pub use clock::{Clock, SystemClock};
 pub use config::{CallLimits, Config, KeySource, LlmConfig, OpaMode, ReadKey};
 pub use context::RequestContext;
-pub use error::{BadOpaUrl, DenialReport, EngineError, OpenError};
+pub use error::{BadOpaUrl, DenialReport, EngineError, LimitReport, OpenError};
 pub use evidence::{PlanEvidence, TableFault, check_tables};
 pub use facade::Engine;
 pub use gateway::{GatewayBody, GatewayReply, GatewayRequest, mcp_definitions, suspicious_texts};

@@ -87,9 +87,13 @@ impl StepService {
         let started = Instant::now();
         let policy = self.governor.policy();
         let permit = self.governor.permit(context, &policy, act, Metered::Yes).await?;
-        let outcome = self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await?;
-        self.meters.done(Kind::Act, started);
-        Ok(outcome)
+        match self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await {
+            Ok(outcome) => {
+                self.meters.done(Kind::Act, started);
+                Ok(outcome)
+            }
+            Err(error) => Err(self.governor.deny_new_agent(context, &policy, permit, error).await),
+        }
     }
 
     /// Takes a turn and streams it. Returns the errors that occur before the first event.
@@ -129,8 +133,14 @@ impl StepService {
         if self.calls.provider.is_some() {
             return self.narrator.run(context, policy, permit, options, started).await;
         }
-        let outcome =
-            self.agents.commit_step(context, &policy, &permit, &TURN, options.side).await?;
+        let committed =
+            self.agents.commit_step(context, &policy, &permit, &TURN, options.side).await;
+        let outcome = match committed {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                return Err(self.governor.deny_new_agent(context, &policy, permit, error).await);
+            }
+        };
         self.meters.done(Kind::Turn, started);
         let StepOutcome { step, event_id, state_version, state_hash, notes } = outcome;
         Ok(TurnOutcome {

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::approvals::{ApprovalUse, Requested};
 use crate::context::RequestContext;
-use crate::error::EngineError;
+use crate::error::{DenialReport, EngineError};
 use crate::govern::{Governor, Metered, nothing_else};
 use crate::idempotency::{Claim, Effect, Idempotency, KeyedCall};
 use crate::meters::Meters;
@@ -184,7 +184,14 @@ impl ToolService {
             };
             return match written {
                 Ok(written) => {
-                    denied(&refused(denial, &refusal.message), written.id, None, notes.clone())
+                    let refused = refused(denial, &refusal.message);
+                    let limit = self.governor.exceeded_limit(denial);
+                    match denied(&refused, written.id, None, notes.clone()) {
+                        EngineError::Denied(report) => {
+                            EngineError::Denied(Box::new(DenialReport { limit, ..*report }))
+                        }
+                        error => error,
+                    }
                 }
                 Err(error) => error,
             };

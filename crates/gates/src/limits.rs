@@ -1,7 +1,9 @@
 //! The rate gate: a caller over its limit is told when to come back.
 
 use life_agent_domain::governance::command::Subject;
-use life_agent_domain::governance::gate::{Gate, GateInputs, Rate, Reason, Refusal, Verdict};
+use life_agent_domain::governance::gate::{
+    Gate, GateInputs, Rate, RateLimit, Reason, Refusal, Verdict,
+};
 
 /// Refuses what comes too often. The counting is done by whoever has a clock.
 #[derive(Debug, Clone, Copy)]
@@ -13,20 +15,27 @@ impl Gate for RateGate {
     }
 
     fn check(&self, _subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
-        let retry_after = match facts.rate {
-            Some(Rate::Within) => return Verdict::pass(),
-            Some(Rate::Exceeded { retry_after }) => retry_after.max(1),
+        match facts.rate {
+            Some(Rate::Within) => Verdict::pass(),
+            Some(Rate::Exceeded { limit, retry_after }) => {
+                Verdict::refuse(refusal(limit, retry_after))
+            }
             None => {
                 let message = "the rate of the caller is unknown; contact the operator";
-                return Verdict::refuse(Refusal::new(Reason::GateUnavailable, message));
+                Verdict::refuse(Refusal::new(Reason::GateUnavailable, message))
             }
-        };
-        Verdict::refuse(Refusal {
-            reason: Reason::RateLimited,
-            rule: None,
-            message: format!("too many requests; try again in {retry_after} s"),
-            retry_after: Some(retry_after),
-        })
+        }
+    }
+}
+
+/// The refusal of a request over a limit. Its rule is the setting.
+pub fn refusal(limit: RateLimit, retry_after: u64) -> Refusal {
+    let (retry_after, setting) = (retry_after.max(1), limit.setting());
+    Refusal {
+        reason: Reason::RateLimited,
+        rule: Some(setting.to_owned()),
+        message: format!("too many {} ({setting}); try again in {retry_after} s", limit.counts()),
+        retry_after: Some(retry_after),
     }
 }
 
@@ -35,17 +44,23 @@ mod tests {
     use super::*;
     use crate::chain::testing::{subject, turn};
 
+    fn exceeded(retry_after: u64) -> Rate {
+        Rate::Exceeded { limit: RateLimit::Agent, retry_after }
+    }
+
     #[test]
     fn a_refused_caller_learns_when_to_come_back() {
-        for (rate, expected) in [
-            (Some(Rate::Within), None),
-            (Some(Rate::Exceeded { retry_after: 7 }), Some(7)),
-            (Some(Rate::Exceeded { retry_after: 0 }), Some(1)),
-        ] {
+        for (rate, expected) in
+            [(Some(Rate::Within), None), (Some(exceeded(7)), Some(7)), (Some(exceeded(0)), Some(1))]
+        {
             let facts = GateInputs { rate, ..GateInputs::default() };
             let refusal = RateGate.check(&subject(&turn("hello")), &facts).refusal;
             assert_eq!(refusal.as_ref().and_then(|refusal| refusal.retry_after), expected);
-            assert!(refusal.is_none_or(|refusal| refusal.reason == Reason::RateLimited));
+            assert!(refusal.is_none_or(|refusal| {
+                refusal.reason == Reason::RateLimited
+                    && refusal.rule.as_deref() == Some("RATE_LIMIT_RPS")
+                    && refusal.message.contains("RATE_LIMIT_RPS")
+            }));
         }
         let refusal = RateGate.check(&subject(&turn("hello")), &GateInputs::default()).refusal;
         assert!(refusal.is_some_and(|refusal| refusal.reason == Reason::GateUnavailable));

@@ -1,11 +1,14 @@
 //! What a key grants: its principal, scopes and agents, until it expires.
 
+use std::sync::Arc;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
 use life_agent_engine::domain::governance::ids::{AgentId, Principal};
 use life_agent_engine::domain::governance::principal::{Scope, Scopes};
 use serde_json::json;
 
+use super::request_limit::RequestLimit;
 use super::scope::{Access, names};
 use crate::http::endpoint::Endpoint;
 use crate::http::errors::{ApiError, Code};
@@ -17,6 +20,8 @@ pub struct Grant {
     pub principal: Principal,
     /// When the key stops working.
     pub expires: Option<Timestamp>,
+    /// The limit on the principal's requests, shared by all its grants; none without one.
+    pub limit: Option<Arc<RequestLimit>>,
     /// The compiled agent globs of the principal; none for all agents.
     agents: Option<GlobSet>,
 }
@@ -25,13 +30,23 @@ impl Grant {
     /// The permissions of this principal, until `expires`. Fails on an invalid agent glob.
     pub fn new(principal: Principal, expires: Option<Timestamp>) -> Result<Self, globset::Error> {
         let agents = principal.agents().map(compiled).transpose()?;
-        Ok(Self { principal, expires, agents })
+        Ok(Self { principal, expires, limit: None, agents })
     }
 
     /// The permissions of a key from the settings: these scopes, every agent, forever.
     pub fn configured(name: &str, scopes: Scopes, digest: [u8; 32]) -> Self {
         let principal = Principal::new(name).with_scopes(scopes).with_digest(digest);
-        Self { principal, expires: None, agents: None }
+        Self { principal, expires: None, limit: None, agents: None }
+    }
+
+    /// Sets the limit: that of an earlier grant of the same principal if it is as large, so that its count goes on.
+    pub fn limit_to(&mut self, own: Option<u32>, rps: u32, earlier: Option<&Grant>) {
+        let limit = RequestLimit::new(own, rps).map(Arc::new);
+        let earlier = earlier.and_then(|grant| grant.limit.clone());
+        self.limit = match (limit, earlier) {
+            (Some(limit), Some(earlier)) if limit.report() == earlier.report() => Some(earlier),
+            (limit, _) => limit,
+        };
     }
 
     /// Whether another grant is the same key with the same permissions.

@@ -43,6 +43,8 @@ type Digested = [u8; 32];
 /// The accepted tokens of an issuer.
 pub struct Tokens {
     settings: JwtSettings,
+    /// Requests per second of a principal; 0 for no limit.
+    rps: u32,
     keys: RwLock<Arc<KeySet>>,
     accepted: RwLock<HashMap<Digested, Accepted>>,
     /// When an unknown key last caused a fetch. Held during it, so that one fetch runs at a time.
@@ -56,11 +58,11 @@ struct Accepted {
 }
 
 impl Tokens {
-    /// Tokens of these settings. Reads the key set if it is a file; [`Tokens::refresh`] fetches the others.
+    /// Tokens of these settings, with this many requests per second for each principal. Reads the key set if it is a file; [`Tokens::refresh`] fetches the others.
     ///
     /// # Errors
     /// A sentence for the operator if the file cannot be used.
-    pub fn new(settings: JwtSettings) -> Result<Self, String> {
+    pub fn new(settings: JwtSettings, rps: u32) -> Result<Self, String> {
         algorithms::install();
         let keys = match &settings.jwks {
             JwksSource::File(path) => {
@@ -73,6 +75,7 @@ impl Tokens {
         };
         Ok(Self {
             settings,
+            rps,
             keys: RwLock::new(Arc::new(keys)),
             accepted: RwLock::default(),
             fetched: Mutex::default(),
@@ -102,10 +105,13 @@ impl Tokens {
             return if grant.is_valid(now) { Ok(grant) } else { Err(TokenFault::Expired) };
         }
         let keys = self.key_set();
-        let (grant, key) = self.verified(token, &keys)?;
+        let (mut grant, key) = self.verified(token, &keys)?;
         if !grant.is_valid(now) {
             return Err(TokenFault::Expired);
         }
+        // All tokens of a principal count together.
+        let earlier = self.named(grant.principal.as_str());
+        grant.limit_to(None, self.rps, earlier.as_deref());
         let grant = Arc::new(grant);
         let mut accepted = self.accepted.write().unwrap_or_else(PoisonError::into_inner);
         // The set may have changed since; its change has removed the tokens of removed keys.

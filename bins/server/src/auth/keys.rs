@@ -35,6 +35,8 @@ pub struct Keys {
     table: RwLock<Arc<Table>>,
     /// Signed tokens, if an issuer is configured.
     tokens: Option<Tokens>,
+    /// Requests per second of a principal without a limit of its own; 0 for no limit.
+    rps: u32,
     /// Counts changes of the table and of the issuer's keys.
     changes: watch::Sender<u64>,
 }
@@ -82,10 +84,15 @@ impl Keys {
                 return Err(KeysError::Short(key.name.clone()));
             }
         }
-        let tokens =
-            settings.jwt.clone().map(Tokens::new).transpose().map_err(KeysError::Tokens)?;
+        let rps = settings.rate_limit_principal_rps;
+        let tokens = settings
+            .jwt
+            .clone()
+            .map(|jwt| Tokens::new(jwt, rps))
+            .transpose()
+            .map_err(KeysError::Tokens)?;
         if !settings.keys.is_empty() || !granted.is_empty() || tokens.is_some() {
-            let keys = Self { tokens, ..Self::new(&settings.keys)? };
+            let keys = Self { tokens, ..Self::new(&settings.keys, rps)? };
             keys.replace_file(granted)?;
             return Ok((keys, None));
         }
@@ -95,25 +102,32 @@ impl Keys {
         let generated = SecretString::from(random_key());
         let key =
             NamedKey { name: LOCAL.to_owned(), key: generated.clone(), scopes: Scopes::all() };
-        Ok((Self::new(&[key])?, Some(generated)))
+        Ok((Self::new(&[key], rps)?, Some(generated)))
     }
 
-    /// Exactly these keys.
-    pub fn new(keys: &[NamedKey]) -> Result<Self, KeysError> {
+    /// Exactly these keys, with this many requests per second each; 0 for no limit.
+    pub fn new(keys: &[NamedKey], rps: u32) -> Result<Self, KeysError> {
         let grant = |key: &NamedKey| {
             let digest = digest(key.key.expose_secret().as_bytes());
-            (digest, Arc::new(Grant::configured(&key.name, key.scopes, digest)))
+            let mut grant = Grant::configured(&key.name, key.scopes, digest);
+            grant.limit_to(None, rps, None);
+            (digest, Arc::new(grant))
         };
         let configured: Table = keys.iter().map(grant).collect();
         unique(&configured)?;
         let table = RwLock::new(Arc::new(configured.clone()));
-        Ok(Self { configured, table, tokens: None, changes: watch::Sender::new(0) })
+        Ok(Self { configured, table, tokens: None, rps, changes: watch::Sender::new(0) })
     }
 
     /// Replaces the keys of `KEYS_FILE`. On an error the previous keys stay.
     pub fn replace_file(&self, granted: Vec<Granted>) -> Result<(), KeysError> {
-        let mut all = self.configured.clone();
-        all.extend(granted.into_iter().map(|(digest, grant)| (digest, Arc::new(grant))));
+        let (mut all, before) = (self.configured.clone(), self.table());
+        let earlier = |digest: &Digested| before.iter().find(|(known, _)| known == digest);
+        all.extend(granted.into_iter().map(|(digest, mut grant, rate)| {
+            let earlier = earlier(&digest).map(|(_, grant)| grant.as_ref());
+            grant.limit_to(rate, self.rps, earlier);
+            (digest, Arc::new(grant))
+        }));
         unique(&all)?;
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
         self.note_change();
@@ -260,7 +274,7 @@ mod tests {
 
     fn with_scopes(name: &str, key: &str, scopes: Scopes) -> Granted {
         let digest = digest(key.as_bytes());
-        (digest, Grant::configured(name, scopes, digest))
+        (digest, Grant::configured(name, scopes, digest), None)
     }
 
     fn name(keys: &Keys, key: &str) -> Option<String> {
@@ -269,26 +283,26 @@ mod tests {
 
     #[test]
     fn a_known_key_has_its_name_and_no_other_key_is_known() {
-        let keys = Keys::new(&[named("default", "one"), named("ci", "two")]).unwrap();
+        let keys = Keys::new(&[named("default", "one"), named("ci", "two")], 0).unwrap();
         assert_eq!(name(&keys, "one").as_deref(), Some("default"));
         assert_eq!(name(&keys, "two").as_deref(), Some("ci"));
         for wrong in ["", "on", "onee", "ONE", "one,two", "default"] {
             assert_eq!(name(&keys, wrong), None, "{wrong}");
         }
-        assert!(Keys::new(&[]).unwrap().grant(b"").is_none());
+        assert!(Keys::new(&[], 0).unwrap().grant(b"").is_none());
     }
 
     #[test]
     fn names_and_keys_are_unique() {
         assert!(matches!(
-            Keys::new(&[named("a", "1"), named("a", "2")]),
+            Keys::new(&[named("a", "1"), named("a", "2")], 0),
             Err(KeysError::SameName(_))
         ));
         assert!(matches!(
-            Keys::new(&[named("a", "1"), named("b", "1")]),
+            Keys::new(&[named("a", "1"), named("b", "1")], 0),
             Err(KeysError::SameKey(..))
         ));
-        let keys = Keys::new(&[named("a", "1")]).unwrap();
+        let keys = Keys::new(&[named("a", "1")], 0).unwrap();
         assert!(keys.replace_file(vec![granted("a", "2")]).is_err());
         assert!(keys.replace_file(vec![granted("b", "1")]).is_err());
         assert_eq!(name(&keys, "1").as_deref(), Some("a"), "the previous keys stay");
@@ -296,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_replaced_file_revokes_and_an_unchanged_key_stays() {
-        let keys = Keys::new(&[]).unwrap();
+        let keys = Keys::new(&[], 0).unwrap();
         keys.replace_file(vec![granted("a", "1"), granted("b", "2")]).unwrap();
         let (a, b) = (keys.grant(b"1").unwrap(), keys.grant(b"2").unwrap());
         let changes = keys.subscribe();
@@ -311,7 +325,7 @@ mod tests {
 
     #[test]
     fn queued_turns_run_for_keys_that_may_still_act() {
-        let keys = Keys::new(&[named("a", "1")]).unwrap();
+        let keys = Keys::new(&[named("a", "1")], 0).unwrap();
         keys.replace_file(vec![with_scopes("b", "2", role("observer").unwrap())]).unwrap();
         let agent = AgentId::new("hero").unwrap();
         assert!(keys.actor("a", &agent).is_some());
@@ -320,7 +334,7 @@ mod tests {
 
     #[test]
     fn an_expired_key_is_unknown() {
-        let keys = Keys::new(&[]).unwrap();
+        let keys = Keys::new(&[], 0).unwrap();
         let mut expired = granted("a", "1");
         expired.1.expires = Some(Timestamp::from_second(1).unwrap());
         keys.replace_file(vec![expired]).unwrap();

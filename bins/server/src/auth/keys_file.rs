@@ -54,6 +54,9 @@ pub struct Entry {
     /// When the key stops working: RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Requests per second, reads included, instead of `RATE_LIMIT_PRINCIPAL_RPS`; 0 for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
 }
 
 /// A file that cannot be used, as a sentence for the operator.
@@ -61,8 +64,8 @@ pub struct Entry {
 #[error("{0}")]
 pub struct KeysFileError(String);
 
-/// A digest of a key and what the key grants.
-pub type Granted = ([u8; 32], Grant);
+/// A digest of a key, what the key grants, and its own limit of requests per second.
+pub type Granted = ([u8; 32], Grant, Option<u32>);
 
 impl KeysFile {
     /// Reads a file.
@@ -87,7 +90,7 @@ impl KeysFile {
         let (mut names, mut digests) = (BTreeSet::new(), BTreeSet::new());
         let mut grants = Vec::new();
         for entry in &self.keys {
-            let (digest, grant) = entry.grant()?;
+            let (digest, grant, rate) = entry.grant()?;
             let twice = |what: &str| {
                 KeysFileError(format!("KEYS_FILE has two keys with the {what} of `{}`", entry.name))
             };
@@ -97,7 +100,7 @@ impl KeysFile {
             if !digests.insert(digest) {
                 return Err(twice("digest"));
             }
-            grants.push((digest, grant));
+            grants.push((digest, grant, rate));
         }
         Ok(grants)
     }
@@ -137,7 +140,7 @@ impl Entry {
         }
         let grant =
             Grant::new(principal, expires).map_err(|error| fault(format!("`agents`: {error}")))?;
-        Ok((digest, grant))
+        Ok((digest, grant, self.rate))
     }
 }
 
@@ -159,10 +162,11 @@ mod tests {
         let text = entry(
             "gpt",
             'a',
-            "roles: [agent], scopes: [read], agents: ['gpt-*'], person: Ann, expires: '2027-01-31T00:00:00Z'",
+            "roles: [agent], scopes: [read], agents: ['gpt-*'], person: Ann, expires: '2027-01-31T00:00:00Z', rate: 7",
         );
         let granted = grants(&[text]).unwrap();
-        let (digest, grant) = &granted[0];
+        let (digest, grant, rate) = &granted[0];
+        assert_eq!(*rate, Some(7));
         assert_eq!(digest, &[0xaa; 32]);
         let principal = &grant.principal;
         assert_eq!((principal.as_str(), principal.person()), ("gpt", Some("Ann")));
@@ -192,6 +196,7 @@ mod tests {
             (vec![entry("a", 'g', "roles: [agent]")], "hexadecimal"),
             (vec![entry("a", 'a', "roles: [agent], expires: soon")], "`expires`"),
             (vec![entry("a", 'a', "roles: [agent], agents: ['[']")], "`agents`"),
+            (vec![entry("a", 'a', "roles: [agent], rate: -1")], "not valid"),
             (vec![entry("a", 'a', "role: agent")], "unknown field"),
         ] {
             let error = grants(&entries).unwrap_err().to_string();

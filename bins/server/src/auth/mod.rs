@@ -4,4 +4,5 @@ pub mod grant;
 pub mod jwt;
 pub mod keys;
 pub mod keys_file;
+pub mod request_limit;
 pub mod scope;

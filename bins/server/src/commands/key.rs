@@ -44,6 +44,9 @@ pub struct New {
     /// When the key stops working, such as 2027-01-31T00:00:00Z.
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
+    /// Requests per second, reads included, instead of RATE_LIMIT_PRINCIPAL_RPS; 0 for no limit.
+    #[arg(long, value_name = "NUMBER")]
+    rate: Option<u32>,
 }
 
 /// Options of `key list`.
@@ -90,6 +93,7 @@ fn create(new: &New, path: &Path) -> CommandResult {
         person: new.person.clone(),
         agents: (!new.agents.is_empty()).then(|| new.agents.clone()),
         expires: new.expires.clone(),
+        rate: new.rate,
     });
     write(path, &file)?;
     say!("{key}");

@@ -6,12 +6,14 @@ mod engine;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
+use life_agent_engine::LimitReport;
 use life_agent_engine::domain::governance::fault::Fault;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use self::codes::Code;
+use crate::auth::request_limit;
 
 /// An error on its way to the caller. [`crate::http::middleware::envelope`] knows the request ID and wraps it.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,18 @@ impl ApiError {
     /// Adds `Retry-After`.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// Adds `Retry-After` and the headers of a limit that the request exceeds.
+    pub fn over_limit(self, limit: &LimitReport, retry_after: u64) -> Self {
+        let headers = request_limit::exceeded(limit, retry_after);
+        headers.into_iter().fold(
+            self.retry_after(retry_after),
+            |error, (name, value)| match value {
+                Some(value) => error.with_header(name, value),
+                None => error,
+            },
+        )
     }
 
     /// Redacts every text: messages may repeat the caller's input, in the name of a field for instance.

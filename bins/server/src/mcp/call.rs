@@ -14,6 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::http::endpoint::{Endpoint, PathEndpoints, Verb};
 use crate::http::errors::{ApiError, Code};
+use crate::http::extract;
 use crate::http::middleware::envelope::{Enveloped, body_of};
 use crate::http::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, once};
 use crate::http::middleware::{denials, request_id};
@@ -60,6 +61,7 @@ impl Call<'_> {
         };
         let request = self.request(outer, state)?.to_srv_request();
         request_id::carry(outer, &request);
+        extract::carry_count(outer, &request);
         let route = (endpoint.route)();
         let response = if endpoint.idempotent {
             let service = apply(from_fn(once), route).new_service(()).await;

@@ -35,6 +35,10 @@ struct WhoamiAnswer {
 struct Limits {
     /// Requests per second and agent; 0 for no limit.
     rate_limit_rps: u32,
+    /// Requests per second in all, reads and checks included; 0 for no limit.
+    rate_limit_principal_rps: u32,
+    /// First steps of agents per minute; 0 for no limit.
+    new_agents_per_minute: u32,
 }
 
 /// `GET /whoami`.
@@ -50,7 +54,9 @@ fn describe() -> Description {
         "The principal and what its key grants.",
         Some(json!({
             "principal": "gpt", "person": null, "scopes": ["act"], "agents": ["gpt-*"],
-            "expires": "2027-01-31T00:00:00Z", "limits": {"rate_limit_rps": 5}, "budget": null
+            "expires": "2027-01-31T00:00:00Z", "limits": {
+                "rate_limit_rps": 5, "rate_limit_principal_rps": 50, "new_agents_per_minute": 60
+            }, "budget": null
         })),
     )
 }
@@ -66,7 +72,11 @@ async fn whoami(
         scopes: names(principal.scopes()),
         agents: principal.agents().map(<[String]>::to_vec),
         expires: grant.expires.map(|expires| expires.to_string()),
-        limits: Limits { rate_limit_rps: state.rate_limit_rps },
+        limits: Limits {
+            rate_limit_rps: state.rate_limit_rps,
+            rate_limit_principal_rps: grant.limit.as_ref().map_or(0, |limit| limit.rps),
+            new_agents_per_minute: state.new_agents_per_minute,
+        },
         budget: None,
     })
 }

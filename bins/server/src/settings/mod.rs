@@ -65,7 +65,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 47] = [
+pub const ALL: [Setting; 50] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -86,6 +86,8 @@ pub const ALL: [Setting; 47] = [
     plain("KILL_SWITCH", Some("off"), "on|off", "`on` refuses everything that acts"),
     plain("DETERMINISTIC_SEED", Some("42"), "NUMBER", "the seed of every random draw"),
     plain("RATE_LIMIT_RPS", Some("5"), "NUMBER", "requests a second for each agent and caller; 0 is no limit"),
+    plain("RATE_LIMIT_PRINCIPAL_RPS", None, "NUMBER", "requests a second of each principal, reads and checks included; 0 is no limit; unset, it is 50 or ten times RATE_LIMIT_RPS, whichever is more, and no limit if RATE_LIMIT_RPS is 0"),
+    plain("NEW_AGENTS_PER_MINUTE", None, "NUMBER", "first steps of agents a minute for each principal; 0 is no limit; unset, it is 60, and no limit if RATE_LIMIT_RPS is 0"),
     plain("OPA_ENABLE", Some("false"), "on|off", "the OPA gate"),
     plain("OPA_URL", None, "URL", "an OPA server; without it the embedded engine"),
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
@@ -111,6 +113,7 @@ pub const ALL: [Setting; 47] = [
     plain("TURN_WORKERS", Some("4"), "NUMBER", "queued turns that run concurrently; 1 to 64"),
     plain("TURN_QUEUE", Some("1000"), "NUMBER", "turns that may be queued; 1 to 1000000"),
     plain("JOURNAL_KEEP_ROWS", None, "NUMBER", "how many of the latest rows the journal keeps; unset keeps all"),
+    plain("JOURNAL_MAX_BYTES", Some("0"), "NUMBER", "largest journal, in bytes; beyond it everything that acts gets 503; 0 is no limit"),
     plain("JOURNAL_KEEP_DAYS", None, "NUMBER", "for how many days the journal keeps a row; unset keeps all"),
     plain("JOURNAL_PRUNE_ALL", Some("off"), "on|off", "whether retention by days may remove every row from before this start"),
 ];
@@ -149,6 +152,10 @@ pub struct Settings {
     pub seed: u64,
     /// `RATE_LIMIT_RPS`
     pub rate_limit_rps: u32,
+    /// `RATE_LIMIT_PRINCIPAL_RPS`, or its substitute; 0 for no limit.
+    pub rate_limit_principal_rps: u32,
+    /// `NEW_AGENTS_PER_MINUTE`, or its substitute; 0 for no limit.
+    pub new_agents_per_minute: u32,
     /// `OPA_ENABLE`
     pub opa_enable: bool,
     /// `OPA_URL`
@@ -197,6 +204,8 @@ pub struct Settings {
     pub turn_workers: usize,
     /// `TURN_QUEUE`
     pub turn_queue: usize,
+    /// `JOURNAL_MAX_BYTES`; none for no limit.
+    pub journal_max_bytes: Option<u64>,
     /// `JOURNAL_KEEP_ROWS` and `JOURNAL_KEEP_DAYS`: a row must be within each of them to stay.
     pub journal_keep: Vec<Retention>,
     /// `JOURNAL_PRUNE_ALL`

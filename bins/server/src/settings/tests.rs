@@ -45,6 +45,8 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(settings.db_path.to_str(), Some("agent.db"));
     assert_eq!(settings.whitelist_dirs, ["plans"]);
     assert_eq!((settings.seed, settings.rate_limit_rps), (42, 5));
+    assert_eq!((settings.rate_limit_principal_rps, settings.new_agents_per_minute), (50, 60));
+    assert_eq!(settings.journal_max_bytes, None);
     assert_eq!(settings.allowed_origins, ["https://chat.openai.com", "https://chatgpt.com"]);
     assert_eq!(settings.log_file.unwrap().to_str(), Some("logs/app.log"));
     assert!(settings.keys.is_empty() && !settings.kill_switch && !settings.opa_enable);
@@ -58,6 +60,25 @@ fn the_file_of_a_folder_cannot_send_a_key_of_the_environment_elsewhere() {
     assert!(outcome(&[both], &[], &[]).is_ok());
     let address = [("GROQ_BASE_URL", "https://elsewhere.example/v1"), ("GROQ_API_KEY", "gsk_x")];
     assert!(outcome(&[file], &address, &[]).is_ok(), "the environment wins for both");
+}
+
+#[test]
+fn limits_of_principals_follow_the_rate_limit_unless_they_are_set() {
+    for (rps, own, limits) in [
+        ("0", None, (0, 0)),
+        ("5", None, (50, 60)),
+        ("20", None, (200, 60)),
+        ("0", Some("7"), (7, 7)),
+        ("5", Some("0"), (0, 0)),
+    ] {
+        let mut env = vec![("RATE_LIMIT_RPS", rps)];
+        env.extend(own.map(|own| ("RATE_LIMIT_PRINCIPAL_RPS", own)));
+        env.extend(own.map(|own| ("NEW_AGENTS_PER_MINUTE", own)));
+        let settings = outcome(&[], &env, &[]).unwrap();
+        let found = (settings.rate_limit_principal_rps, settings.new_agents_per_minute);
+        assert_eq!(found, limits, "{rps} {own:?}");
+    }
+    refused(&[], &[("NEW_AGENTS_PER_MINUTE", "-1")], &["NEW_AGENTS_PER_MINUTE"]);
 }
 
 #[test]

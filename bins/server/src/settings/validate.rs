@@ -42,6 +42,10 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         kill_switch: read.one("KILL_SWITCH", SWITCH, switch)?,
         seed: read.one("DETERMINISTIC_SEED", "a whole number from 0", number)?,
         rate_limit_rps: read.one("RATE_LIMIT_RPS", "a whole number from 0", number)?,
+        rate_limit_principal_rps: of_principal(read, "RATE_LIMIT_PRINCIPAL_RPS", |rps| {
+            rps.saturating_mul(10).max(50)
+        })?,
+        new_agents_per_minute: of_principal(read, "NEW_AGENTS_PER_MINUTE", |_| 60)?,
         opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
         opa_url: read.optional("OPA_URL", URL, url)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
@@ -78,6 +82,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         agent_wait: read.one("AGENT_WAIT_SECONDS", "a number from 0 to 60", agent_wait)?,
         turn_workers: read.one("TURN_WORKERS", "a number from 1 to 64", turn_workers)?,
         turn_queue: read.one("TURN_QUEUE", "a number from 1 to 1000000", turn_queue)?,
+        journal_max_bytes: read.one("JOURNAL_MAX_BYTES", "a whole number from 0", or_none)?,
         journal_keep: journal_keep(read)?,
         journal_prune_all: read.one("JOURNAL_PRUNE_ALL", SWITCH, switch)?,
         required: required(found),
@@ -154,6 +159,19 @@ fn journal_keep(read: Reader<'_>) -> Result<Vec<Retention>, SettingError> {
     Ok(rows.into_iter().chain(days).collect())
 }
 
+/// A limit on a principal that is not set follows `RATE_LIMIT_RPS`: a service that runs without a rate limit, such
+/// as one under a load test, keeps running without one.
+fn of_principal(
+    read: Reader<'_>,
+    name: &'static str,
+    unset: fn(u32) -> u32,
+) -> Result<u32, SettingError> {
+    let expected = "a whole number from 0";
+    let rps: u32 = read.one("RATE_LIMIT_RPS", expected, number)?;
+    let own = read.optional(name, expected, number)?;
+    Ok(own.unwrap_or(if rps == 0 { 0 } else { unset(rps) }))
+}
+
 fn model_timeout(text: &str) -> Option<Duration> {
     number(text).filter(|seconds| (1..=600).contains(seconds)).map(Duration::from_secs)
 }
@@ -176,6 +194,11 @@ fn workers(text: &str) -> Option<Option<usize>> {
         n @ 1..=512 => Some(Some(n)),
         _ => None,
     }
+}
+
+/// 0 is no limit.
+fn or_none(text: &str) -> Option<Option<u64>> {
+    number(text).map(|n| (n > 0).then_some(n))
 }
 
 /// 0 leaves the choice to the service.

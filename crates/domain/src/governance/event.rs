@@ -8,6 +8,7 @@
 //! [`crate::agent::record`].
 
 mod approval;
+mod auth;
 mod chat;
 mod denied;
 mod kill_switch;
@@ -25,6 +26,7 @@ pub use approval::{
     ApprovalDecidedRecord, ApprovalDecision, ApprovalExpiredRecord, ApprovalRequestedRecord,
     ApprovalUsedRecord,
 };
+pub use auth::AuthFailedRecord;
 pub use chat::{CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest, TokenUsage};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;

@@ -8,7 +8,7 @@ mod reason;
 
 pub use chain::{Chain, GateObserver, NoopObserver};
 pub use finding::{Effect, Finding, GateNotes, Trace};
-pub use inputs::{GateInputs, KillSwitch, OpaAnswer, Rate, TargetFact};
+pub use inputs::{GateInputs, KillSwitch, OpaAnswer, Rate, RateLimit, TargetFact};
 pub use permit::{Denial, Permit, evaluate};
 pub use reason::{Reason, Refusal};
 

@@ -74,6 +74,8 @@ impl AgentService {
         let (pending, step, state_version, state_hash) = {
             let _shared = self.cache.lock_shared(&slot).await?;
             let mut held = self.cache.lock(agent, &slot).await?;
+            let state = held.as_ref().map(|loaded| &loaded.present.state);
+            state.map_or(Ok(()), |state| self.admit(&context.principal, state))?;
             // Reserved before anything changes: a full queue leaves the agent as it was. After any other
             // failure the slot is empty and the agent is loaded again.
             let place = self.journal.reserve()?;

@@ -27,16 +27,20 @@ pub enum AccessReason {
     ScopeMissing,
     /// The key may not access the agent.
     AgentForbidden,
+    /// The principal sends more requests than it may.
+    RateLimited,
 }
 
 impl AccessReason {
-    const ALL: [AccessReason; 2] = [AccessReason::ScopeMissing, AccessReason::AgentForbidden];
+    const ALL: [AccessReason; 3] =
+        [AccessReason::ScopeMissing, AccessReason::AgentForbidden, AccessReason::RateLimited];
 
     /// The error code, also the label of `policy_denied_total{reason}`.
     pub fn as_str(self) -> &'static str {
         match self {
             AccessReason::ScopeMissing => "scope_missing",
             AccessReason::AgentForbidden => "agent_forbidden",
+            AccessReason::RateLimited => "rate_limited",
         }
     }
 }
@@ -46,7 +50,7 @@ impl AccessReason {
 pub struct AccessDenial<'a> {
     /// The cause.
     pub reason: AccessReason,
-    /// The missing scope or the forbidden agent.
+    /// The missing scope, the forbidden agent or the setting of the limit.
     pub rule: Option<&'a str>,
     /// The message for the caller, redacted.
     pub message: &'a str,

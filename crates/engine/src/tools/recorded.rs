@@ -117,6 +117,7 @@ pub(super) fn denied(
         rule: refusal.rule.as_deref().map(str::to_owned),
         message: refusal.message.as_ref().to_owned(),
         retry_after: refusal.retry_after,
+        limit: None,
         event_id,
         score: notes.score,
         findings: notes.findings,

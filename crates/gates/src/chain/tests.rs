@@ -2,7 +2,7 @@
 
 use life_agent_domain::governance::command::Gated;
 use life_agent_domain::governance::gate::{
-    GateInputs, KillSwitch, NoopObserver, Rate, Reason, evaluate,
+    GateInputs, KillSwitch, NoopObserver, Rate, RateLimit, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 
@@ -25,7 +25,7 @@ fn of_several_reasons_the_first_in_the_order_is_given() {
     let good = || plan("tidy up", "nothing else", &["docs/a.md"]);
     let fine = facts(bad().view());
     let on = KillSwitch::On { reason: String::new() };
-    let exceeded = Some(Rate::Exceeded { retry_after: 1 });
+    let exceeded = Some(Rate::Exceeded { limit: RateLimit::Agent, retry_after: 1 });
     let cases = [
         (
             bad(),

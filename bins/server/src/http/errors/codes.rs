@@ -59,6 +59,7 @@ codes! {
     GateUnavailable = "gate_unavailable", SERVICE_UNAVAILABLE, "a gate did not run or lacked an input";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
+    JournalFull = "journal_full", SERVICE_UNAVAILABLE, "the journal has reached `JOURNAL_MAX_BYTES`; nothing was changed";
     Interrupted = "interrupted", SERVICE_UNAVAILABLE, "the service stopped while it ran a queued turn";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "too many requests are waiting; see `Retry-After`";
     Timeout = "timeout", GATEWAY_TIMEOUT, "the model did not respond in time";
@@ -83,6 +84,7 @@ impl Code {
         Code::RateLimited,
         Code::KillSwitch,
         Code::JournalUnavailable,
+        Code::JournalFull,
         Code::Overloaded,
     ];
 

@@ -30,9 +30,10 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::Denied(report) => {
                 let denied = Self::new(report.reason.into(), message).with_details(&report);
-                match report.retry_after {
-                    Some(seconds) => denied.retry_after(seconds),
-                    None => denied,
+                match (report.retry_after, &report.limit) {
+                    (Some(seconds), Some(limit)) => denied.over_limit(limit, seconds),
+                    (Some(seconds), None) => denied.retry_after(seconds),
+                    (None, _) => denied,
                 }
             }
             EngineError::PolicyInvalid(faults) => {
@@ -60,6 +61,7 @@ impl From<EngineError> for ApiError {
             EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::KeyRemoved => Self::new(Code::KeyRemoved, message),
             EngineError::Interrupted => Self::new(Code::Interrupted, message),
+            EngineError::JournalFull => Self::new(Code::JournalFull, message),
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
             _ => Self::new(Code::Internal, message),
         }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use life_agent_engine::domain::governance::event::AccessDeniedRecord;
 use life_agent_engine::{Mark, RequestContext};
+use serde_json::json;
 
 use crate::auth::grant::Grant;
+use crate::auth::request_limit::Standing;
 use crate::http::endpoint;
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
@@ -41,12 +44,46 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
     if let Some(Some(slot)) = request.conn_data::<Option<Arc<Slot>>>() {
         slot.prove();
     }
+    count(request, &grant)?;
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
     grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();
     let request_id = request_id::of(request).as_ref().to_owned();
     let caller = RequestContext::new(grant.principal.clone(), request_id);
     Ok(Authenticated { caller: caller.with_idempotency(idempotency), grant })
+}
+
+/// Counts a request against its principal's limit, once.
+fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
+    let Some(limit) = &grant.limit else { return Ok(()) };
+    if request.extensions().contains::<Standing>() {
+        return Ok(());
+    }
+    match limit.take() {
+        Ok(standing) => {
+            request.extensions_mut().insert(standing);
+            Ok(())
+        }
+        Err(retry_after) => {
+            let (report, name) = (limit.report(), grant.principal.as_str());
+            let message = format!(
+                "`{name}` may send {} requests per second, reads included ({}); try again in {retry_after} s",
+                report.quota, report.setting
+            );
+            let gate = AccessDeniedRecord::GATE;
+            let details = json!({"gate": gate, "rule": report.setting, "limit": report});
+            let error = ApiError::new(Code::RateLimited, message).with_details(&details);
+            Err(error.over_limit(&report, retry_after))
+        }
+    }
+}
+
+/// Counts a request within a request together with the outer one.
+pub(crate) fn carry_count(outer: &HttpRequest, inner: &ServiceRequest) {
+    let standing = outer.extensions().get::<Standing>().cloned();
+    if let Some(standing) = standing {
+        inner.extensions_mut().insert(standing);
+    }
 }
 
 /// What the key of a request grants.

@@ -14,11 +14,12 @@ pub mod request_id;
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
 
+use crate::auth::request_limit::Standing;
 use crate::http::extract;
 use crate::telemetry::logging;
 
@@ -44,7 +45,16 @@ pub async fn request_context<B: MessageBody + 'static>(
         }
     };
     headers::insert(response.headers_mut());
+    insert_standing(&mut response);
     request_id::insert(response.headers_mut(), &id);
     access::record(&response, &id, started.elapsed());
     Ok(response)
+}
+
+/// Adds the headers of the principal's limit, if it has one.
+fn insert_standing<B>(response: &mut ServiceResponse<B>) {
+    let standing = response.request().extensions().get::<Standing>().cloned();
+    if let Some(standing) = standing {
+        standing.insert(response.headers_mut());
+    }
 }

@@ -44,7 +44,7 @@ pub struct AccessDeniedRecord<'a> {
     pub reason: Cow<'a, str>,
     /// Always [`AccessDeniedRecord::GATE`].
     pub gate: Cow<'a, str>,
-    /// The missing scope or the forbidden agent; absent if the row stands for requests of several kinds.
+    /// The missing scope, the forbidden agent or the setting of the limit; absent if the row stands for requests of several kinds.
     pub rule: Option<Cow<'a, str>>,
     /// The message that the caller received.
     pub message: Cow<'a, str>,

@@ -55,11 +55,13 @@ pub enum EventKind {
     ApprovalUsed,
     /// An approval was not decided, or not used, in time.
     ApprovalExpired,
+    /// Requests came without a known key.
+    AuthFailed,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 26] = [
+    pub const ALL: [EventKind; 27] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -86,6 +88,7 @@ impl EventKind {
         EventKind::ApprovalDecided,
         EventKind::ApprovalUsed,
         EventKind::ApprovalExpired,
+        EventKind::AuthFailed,
     ];
 
     /// The name in the journal and on the stream.
@@ -117,6 +120,7 @@ impl EventKind {
             EventKind::ApprovalDecided => "approval.decided",
             EventKind::ApprovalUsed => "approval.used",
             EventKind::ApprovalExpired => "approval.expired",
+            EventKind::AuthFailed => "auth.failed",
         }
     }
 

@@ -34,9 +34,58 @@ pub enum Rate {
     Within,
     /// Over the limit.
     Exceeded {
+        /// The limit.
+        limit: RateLimit,
         /// Seconds after which a retry may pass, at least 1.
         retry_after: u64,
     },
+}
+
+/// A limit on the rate of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Requests of one caller for one agent.
+    Agent,
+    /// Model calls of one caller.
+    Model,
+    /// Agents that take their first step for one caller.
+    NewAgents,
+}
+
+impl RateLimit {
+    /// The name in response headers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Model => "model",
+            Self::NewAgents => "new-agents",
+        }
+    }
+
+    /// The setting that configures it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Agent | Self::Model => "RATE_LIMIT_RPS",
+            Self::NewAgents => "NEW_AGENTS_PER_MINUTE",
+        }
+    }
+
+    /// Whose requests it counts together.
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Agent => "principal and agent",
+            Self::Model | Self::NewAgents => "principal",
+        }
+    }
+
+    /// What it counts, for messages.
+    pub fn counts(self) -> &'static str {
+        match self {
+            Self::Agent => "requests of this caller for this agent",
+            Self::Model => "model calls of this caller",
+            Self::NewAgents => "new agents of this caller",
+        }
+    }
 }
 
 /// One target path on the real file system.
