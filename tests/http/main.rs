@@ -24,6 +24,7 @@ mod audit;
 mod auth;
 mod bounds;
 mod browser;
+mod budgets;
 mod chain_decides;
 mod check;
 mod completions;

@@ -52,6 +52,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::journal::JOURNAL_HEAD,
     &routes::meta::META,
     &routes::whoami::WHOAMI,
+    &routes::usage::USAGE,
     &routes::policy::POLICY,
     &routes::policy::VALIDATE,
     &routes::policy::RELOAD,

@@ -25,4 +25,5 @@ pub mod tool;
 pub mod turn;
 pub mod turns;
 pub mod ui;
+pub mod usage;
 pub mod whoami;

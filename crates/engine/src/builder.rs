@@ -10,6 +10,7 @@ use life_agent_observer::{Backend, Journal, JournalError, Options, SideWrite};
 
 use crate::agents::{AgentCache, AgentService};
 use crate::approvals::Approvals;
+use crate::budgets::Budgets;
 use crate::chat::{ChatService, ModelCalls, Provider};
 use crate::clock::{Clock, SystemClock, Timestamps};
 use crate::config::{Config, OpaMode};
@@ -139,9 +140,11 @@ impl EngineBuilder {
             config.agent_wait,
         );
         let agents = Arc::new(AgentService::new(cache, journal.clone(), limiter));
+        let budgets = Arc::new(Budgets::restored(&journal, recorder.clone()).await?);
         let calls = Arc::new(ModelCalls::new(
             provider,
             Arc::clone(&governor),
+            Arc::clone(&budgets),
             recorder.clone(),
             Arc::clone(&meters),
         ));
@@ -231,6 +234,7 @@ impl EngineBuilder {
             access: Arc::new(AccessDenials::new(Arc::clone(&cell), recorder.clone())),
             auth_failures: Arc::new(AuthFailures::new(Arc::clone(&cell), recorder.clone())),
             journal_full,
+            budgets,
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             approvals,

@@ -19,7 +19,7 @@ use life_agent_groq::{self as groq, BreakerState, ChatMessage, Limits, seed};
 use serde::Serialize;
 use serde_json::json;
 
-pub(crate) use call::{DEFAULT_PROVIDER, Deadline, ModelCall, Reply};
+pub(crate) use call::{DEFAULT_PROVIDER, Deadline, ModelCall, Reply, is_rejection, tokens};
 pub(crate) use failure::CallFailure;
 pub(crate) use model_calls::ModelCalls;
 pub(crate) use provider::{Both, OwnKey, Provider};

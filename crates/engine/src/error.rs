@@ -135,6 +135,9 @@ pub struct DenialReport {
     /// The rate limit that the request exceeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitReport>,
+    /// When the limit of a budget starts again: RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<String>,
     /// The row that records it.
     pub event_id: u64,
     /// 0 to 1, computed from the findings.
@@ -159,6 +162,7 @@ impl DenialReport {
             message: refusal.message.clone(),
             retry_after: refusal.retry_after,
             limit: None,
+            resets_at: None,
             event_id,
             score: notes.score,
             findings: notes.findings,

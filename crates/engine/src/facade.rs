@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::governance::approval::Status as ApprovalStatus;
 use life_agent_domain::governance::command::{Act, Tool, Turn};
 use life_agent_domain::governance::event::{ApprovalDecision, ServiceStoppedRecord};
-use life_agent_domain::governance::ids::AgentId;
+use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_domain::governance::request::Request;
-use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
+use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse, UsageBy};
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
 
 use crate::agents::AgentService;
 use crate::approvals::{ApprovalSummary, ApprovalView, Approvals};
+use crate::budgets::{BudgetStatus, Budgets, UsageReport};
 use crate::builder::EngineBuilder;
 use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, ModelCalls};
 use crate::config::Config;
@@ -91,6 +93,7 @@ pub(crate) struct Services {
     pub(crate) access: Arc<AccessDenials>,
     pub(crate) auth_failures: Arc<AuthFailures>,
     pub(crate) journal_full: Arc<AtomicBool>,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
 }
@@ -359,6 +362,23 @@ impl Engine {
     /// One model, as the first provider that has it describes it.
     pub async fn model(&self, id: &str) -> Option<Value> {
         self.0.proxy.model(id).await
+    }
+
+    /// The budgets that calls of a caller count against.
+    pub fn budgets(&self, principal: &Principal) -> Vec<BudgetStatus> {
+        self.0.budgets.of(&self.0.cell.active(), principal)
+    }
+
+    /// Token usage since a time, of one caller or of all, as providers reported it, with its cost at the
+    /// prices of the active policy.
+    pub async fn usage(
+        &self,
+        by: UsageBy,
+        since: Timestamp,
+        principal: Option<&str>,
+    ) -> Result<UsageReport, EngineError> {
+        let totals = self.0.journal.usage(by, &format!("{since:.6}"), principal).await?;
+        Ok(UsageReport::of(totals, &self.0.cell.active()))
     }
 
     /// The provider of the model and its state.

@@ -37,6 +37,7 @@ pub(crate) use opa_server::OpaServer;
 
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
+use crate::budgets::{self, NotReserved};
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError, LimitReport};
 use crate::meters::Meters;
@@ -328,6 +329,30 @@ impl Governor {
         let EngineError::NewAgentLimit { retry_after } = error else { return error };
         let denial = permit.refuse("rate", limits::refusal(RateLimit::NewAgents, retry_after));
         self.deny(context, policy, *denial, Vec::new()).await
+    }
+
+    /// Counts and records the denial of a permitted command that does not fit into a budget.
+    pub(crate) async fn deny_over_budget<C: Gated + Clone>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: &Permit<C>,
+        not: NotReserved,
+    ) -> EngineError {
+        let (refusal, resets_at) = match not {
+            NotReserved::Failed(error) => return error,
+            NotReserved::Refused { refusal, resets_at } => (refusal, resets_at),
+        };
+        let (command, trace) = (permit.command().clone(), permit.trace().clone());
+        let principal = context.principal.clone();
+        let denial = Denial::new(principal, command, budgets::GATE, refusal, trace);
+        match self.deny(context, policy, denial, Vec::new()).await {
+            EngineError::Denied(mut report) => {
+                report.resets_at = resets_at;
+                EngineError::Denied(report)
+            }
+            error => error,
+        }
     }
 
     /// The rate limit that a denied request exceeds, if that is the cause.

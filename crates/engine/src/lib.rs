@@ -12,6 +12,7 @@
 mod agents;
 mod approvals;
 mod blocking;
+mod budgets;
 mod builder;
 mod chat;
 mod clock;
@@ -38,6 +39,7 @@ mod views;
 mod workspace;
 
 pub use approvals::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
+pub use budgets::{BudgetStatus, UsageEntry, UsageReport};
 pub use builder::EngineBuilder;
 pub use chat::{ChatEvent, ChatEvents, ChatOutcome, ChatRequest, LlmStatus};
 pub use clock::{Clock, SystemClock};

@@ -8,7 +8,8 @@ use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
-    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot,
+    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot, UsageBy,
+    UsageTotal,
 };
 use parking_lot::{Mutex, MutexGuard};
 use r2d2_sqlite::SqliteConnectionManager;
@@ -287,6 +288,15 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
 
     fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError> {
         records::proposal(&self.0, id).map_err(read_error)
+    }
+
+    fn usage(
+        &self,
+        by: UsageBy,
+        since: &str,
+        principal: Option<&str>,
+    ) -> Result<Vec<UsageTotal>, JournalError> {
+        records::usage(&self.0, by, since, principal).map_err(read_error)
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, JournalError> {

@@ -2,7 +2,8 @@
 
 use life_agent_observer::store::MAX_RECORDS;
 use life_agent_observer::{
-    AgentRecord, Dangling, JournalError, Proposal, ProposalRecord, StoredSnapshot,
+    AgentRecord, Dangling, JournalError, MAX_COUNTED, Proposal, ProposalRecord, StoredSnapshot,
+    UsageBy, UsageTotal,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
@@ -67,6 +68,41 @@ pub(crate) fn proposals(
     let mut statement = connection.prepare_cached(&sql)?;
     let bounds = params![status, before, limit.min(MAX_RECORDS)];
     statement.query_map(bounds, proposal_record)?.collect()
+}
+
+pub(crate) fn usage(
+    connection: &Connection,
+    by: UsageBy,
+    since: &str,
+    principal: Option<&str>,
+) -> rusqlite::Result<Vec<UsageTotal>> {
+    let name = match by {
+        UsageBy::Principal => "principal",
+        UsageBy::Agent => "agent_id",
+        UsageBy::Model => "model",
+    };
+    // Times are texts of one form, so their order is that of the times.
+    let sql = format!(
+        "SELECT {name}, model, count(*), sum(min(prompt_tokens, {MAX_COUNTED})),
+         sum(min(completion_tokens, {MAX_COUNTED})), sum(min(total_tokens, {MAX_COUNTED}))
+         FROM llm_usage WHERE ts >= ?1 AND (?2 IS NULL OR principal = ?2)
+         GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?3"
+    );
+    let count = |row: &rusqlite::Row<'_>, at: usize| -> rusqlite::Result<u64> {
+        Ok(row.get::<_, i64>(at)?.unsigned_abs())
+    };
+    let total = |row: &rusqlite::Row<'_>| {
+        Ok(UsageTotal {
+            name: row.get(0)?,
+            model: row.get(1)?,
+            calls: count(row, 2)?,
+            prompt_tokens: count(row, 3)?,
+            completion_tokens: count(row, 4)?,
+            total_tokens: count(row, 5)?,
+        })
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params![since, principal, MAX_RECORDS], total)?.collect()
 }
 
 pub(crate) fn proposal(

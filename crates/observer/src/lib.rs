@@ -64,6 +64,7 @@ mod ring;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod usage;
 pub mod verify;
 mod writer;
 
@@ -85,4 +86,5 @@ pub use records::{
 };
 pub use retention::{PruneReport, Retention};
 pub use store::{Backend, Opened, Read, Readers, Store};
+pub use usage::{MAX_COUNTED, UsageBy, UsageTotal};
 pub use verify::{Broken, ChainFault, Verdict, Whole};

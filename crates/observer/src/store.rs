@@ -22,6 +22,7 @@ use crate::jobs::{JobRecord, OpenJob};
 use crate::page::Page;
 use crate::precondition::Rejection;
 use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
+use crate::usage::{UsageBy, UsageTotal};
 
 pub use crate::declared::declared_pruned;
 pub use crate::expiry::EXPIRY_CHUNK;
@@ -209,6 +210,14 @@ pub trait Read {
     ) -> Result<Vec<ProposalRecord>, JournalError>;
     /// One plan.
     fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError>;
+    /// Token usage since a time (RFC 3339, UTC, microseconds), of one caller or of all, by model within each
+    /// name. At most [`MAX_RECORDS`] totals, ordered by name and model.
+    fn usage(
+        &self,
+        by: UsageBy,
+        since: &str,
+        principal: Option<&str>,
+    ) -> Result<Vec<UsageTotal>, JournalError>;
     /// A setting.
     fn setting(&self, key: &str) -> Result<Option<String>, JournalError>;
     /// One job.

@@ -14,6 +14,7 @@ use crate::reading::Faults;
 use crate::snapshot::{CompiledPattern, CompiledRule, Snapshot, Workspace};
 
 mod actions;
+mod budgets;
 
 /// Most regular expressions in a policy: compiling takes up to 10 ms each.
 const MAX_EXPRESSIONS: usize = 128;
@@ -37,6 +38,8 @@ pub(crate) fn compile(
     compiler.patterns_off(&raw.risk.patterns_off, &patterns);
     let (tools, compiled_tools) = compiler.tools(raw.tools);
     let commands = compiler.commands(raw.commands);
+    let (budgets, compiled_budgets) = compiler.budgets(raw.budgets);
+    compiler.prices(&raw.prices);
     if compiler.expressions > MAX_EXPRESSIONS {
         let message = format!("must have at most {MAX_EXPRESSIONS} regular expressions in all");
         faults.add("", message);
@@ -65,6 +68,8 @@ pub(crate) fn compile(
         commands,
         approvals: raw.approvals,
         mcp: raw.mcp,
+        budgets,
+        prices: raw.prices,
     };
     Snapshot {
         policy,
@@ -73,6 +78,7 @@ pub(crate) fn compile(
         rules: compiled_rules,
         patterns: compiled_patterns,
         tools: compiled_tools,
+        budgets: compiled_budgets,
     }
 }
 

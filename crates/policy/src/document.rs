@@ -1,5 +1,7 @@
 //! The policy document once it is valid. It serialises to the shape that it is written in.
 
+use std::collections::BTreeMap;
+
 use life_agent_domain::governance::command::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,11 +10,13 @@ use crate::llm::{JudgeToolCalls, Media, Provider};
 use crate::mcp::Mcp;
 
 mod approvals;
+mod budgets;
 mod commands;
 pub mod risk;
 mod tools;
 
 pub use approvals::Approvals;
+pub use budgets::{Budget, BudgetLimits, BudgetMatch, Price};
 pub use commands::{CommandClass, CommandPattern, CommandRule, Commands, TargetClass};
 pub use risk::{Categories, Category, CategoryEffect, CustomPattern, KindEffects, Mode, Risk};
 pub use tools::{Access, ActionEffect, Meaning, Tool, Tools};
@@ -49,6 +53,12 @@ pub struct Policy {
     pub approvals: Approvals,
     /// The MCP servers behind the gateway.
     pub mcp: Mcp,
+    /// What calls to models may use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// Prices of models.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
 }
 
 /// How the model is asked.

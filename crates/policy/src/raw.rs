@@ -4,15 +4,18 @@
 //! JSON Schema state the required fields. `read_all` finds unknown keys, so `deny_unknown_fields` appears in the
 //! schema only.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::document::risk::KindOverrides;
 use crate::document::{
-    Approvals, Categories, Category, Llm, Match, Mode, Observer, Plans, RuleEffect,
+    Approvals, Categories, Category, Llm, Match, Mode, Observer, Plans, Price, RuleEffect,
 };
 use crate::mcp::Mcp;
 
+pub(crate) mod budgets;
 pub(crate) mod commands;
 pub(crate) mod tools;
 
@@ -68,6 +71,13 @@ pub(crate) struct Policy {
     /// The MCP servers behind the gateway.
     #[garde(dive)]
     pub(crate) mcp: Mcp,
+    /// What calls to models may use: tokens, requests, money. A call counts against every budget that
+    /// matches it.
+    #[garde(length(max = 64), dive)]
+    pub(crate) budgets: Vec<budgets::Budget>,
+    /// Prices of models by name, where `*` stands for any characters; the longest name that matches holds.
+    #[garde(dive)]
+    pub(crate) prices: BTreeMap<String, Price>,
 }
 
 impl Default for Policy {
@@ -86,6 +96,8 @@ impl Default for Policy {
             commands: commands::RawCommands::default(),
             approvals: Approvals::default(),
             mcp: Mcp::default(),
+            budgets: Vec::new(),
+            prices: BTreeMap::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A compiled policy. It is immutable; a reload creates another.
 
 use globset::GlobSet;
+use life_agent_domain::governance::budget::{Budget, Price};
 use life_agent_domain::governance::command::Kind;
 use life_agent_domain::governance::fault::Fault;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::document::{
     Access, ActionEffect, Category, CommandPattern, Meaning, Policy, RuleEffect,
 };
 pub use crate::globs::DenyGlobs;
+use crate::llm::matches;
 use crate::names::NameGlobs;
 use crate::pointer::Pointer;
 use crate::{compile, raw, reading};
@@ -52,6 +54,21 @@ pub struct Snapshot {
     pub patterns: Vec<CompiledPattern>,
     /// `tools`, compiled, in the order of the document; see [`Snapshot::tool`].
     pub tools: Vec<CompiledTool>,
+    /// `budgets`, compiled, in the order of the document.
+    pub budgets: Vec<Budget>,
+}
+
+impl Snapshot {
+    /// The price of a model: that of its name, or of the longest name with `*` that matches it.
+    pub fn price(&self, model: &str) -> Option<Price> {
+        let prices = &self.policy.prices;
+        let exact = prices.get(model);
+        let matching = || {
+            let named = prices.iter().filter(|(name, _)| matches(name, model));
+            named.max_by_key(|(name, _)| name.len()).map(|(_, price)| price)
+        };
+        exact.or_else(matching).map(|price| price.micros())
+    }
 }
 
 /// A compiled rule. An empty list matches everything; otherwise one entry must match.

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
+use life_agent_engine::domain::governance::budget::{Limits, picodollars};
 use life_agent_engine::domain::governance::ids::{AgentId, Principal};
 use life_agent_engine::domain::governance::principal::Scopes;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use super::grant::Grant;
@@ -22,28 +25,34 @@ pub fn is_reserved(name: &str) -> bool {
 /// How a digest starts.
 pub const SHA256: &str = "sha256:";
 
-/// The file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Keys by digest, with what each of them grants.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "life-agent keys")]
 pub struct KeysFile {
     /// The keys.
     #[serde(default)]
     pub keys: Vec<Entry>,
 }
 
-/// One key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One key. `roles`, `scopes` or both are required.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Key")]
 pub struct Entry {
     /// The principal.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._:-]{1,64}$"))]
     pub name: String,
     /// `sha256:` and the digest of the key in hex.
+    #[schemars(regex(pattern = "^sha256:[0-9a-fA-F]{64}$"))]
     pub digest: String,
     /// Shorthand for scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^(agent|observer|reviewer|author|operator)$")))]
     pub roles: Vec<String>,
     /// The scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^(act|read|approve|policy|operate)$")))]
     pub scopes: Vec<String>,
     /// The accountable person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,10 +62,49 @@ pub struct Entry {
     pub agents: Option<Vec<String>>,
     /// When the key stops working: RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub expires: Option<String>,
     /// Requests per second, reads included, instead of `RATE_LIMIT_PRINCIPAL_RPS`; 0 for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// What model calls of the key may use, in addition to the budgets of the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<KeyBudget>,
+}
+
+/// Limits on the model calls of one key; at least one of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyBudget {
+    /// Tokens of prompts and replies per day (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// The same per minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Calls per day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<u64>,
+    /// Dollars per day, at the prices of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_day: Option<f64>,
+}
+
+impl KeyBudget {
+    /// The limits; none if no limit is given, or one that is not positive.
+    fn limits(self) -> Option<Limits> {
+        let Self { tokens_per_day, tokens_per_minute, requests_per_day, cost_per_day } = self;
+        let counts = [tokens_per_day, tokens_per_minute, requests_per_day];
+        let positive = counts.iter().flatten().all(|count| *count > 0)
+            && cost_per_day.is_none_or(|cost| cost.is_finite() && cost > 0.0);
+        let limits = Limits {
+            tokens_per_day,
+            tokens_per_minute,
+            requests_per_day,
+            cost_per_day: cost_per_day.map(picodollars),
+        };
+        (positive && limits != Limits::default()).then_some(limits)
+    }
 }
 
 /// A file that cannot be used, as a sentence for the operator.
@@ -138,10 +186,21 @@ impl Entry {
         if let Some(globs) = &self.agents {
             principal = principal.with_agents(globs.clone());
         }
+        if let Some(budget) = self.budget {
+            let limits = budget.limits().ok_or_else(|| {
+                fault("`budget` needs a limit, and limits must be greater than 0".to_owned())
+            })?;
+            principal = principal.with_budget(limits);
+        }
         let grant =
             Grant::new(principal, expires).map_err(|error| fault(format!("`agents`: {error}")))?;
         Ok((digest, grant, self.rate))
     }
+}
+
+/// The JSON Schema of the file, draft-07, for editors.
+pub fn schema() -> serde_json::Value {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<KeysFile>().to_value()
 }
 
 #[cfg(test)]
@@ -162,7 +221,7 @@ mod tests {
         let text = entry(
             "gpt",
             'a',
-            "roles: [agent], scopes: [read], agents: ['gpt-*'], person: Ann, expires: '2027-01-31T00:00:00Z', rate: 7",
+            "roles: [agent], scopes: [read], agents: ['gpt-*'], person: Ann, expires: '2027-01-31T00:00:00Z', rate: 7, budget: {cost_per_day: 1.5}",
         );
         let granted = grants(&[text]).unwrap();
         let (digest, grant, rate) = &granted[0];
@@ -174,6 +233,8 @@ mod tests {
         assert_eq!(principal.digest(), Some(digest));
         assert!(grant.may_access("gpt-1") && !grant.may_access("hero"));
         assert!(grant.expires.is_some());
+        let cost = principal.budget().and_then(|limits| limits.cost_per_day);
+        assert_eq!(cost, Some(picodollars(1.5)));
     }
 
     #[test]
@@ -197,6 +258,9 @@ mod tests {
             (vec![entry("a", 'a', "roles: [agent], expires: soon")], "`expires`"),
             (vec![entry("a", 'a', "roles: [agent], agents: ['[']")], "`agents`"),
             (vec![entry("a", 'a', "roles: [agent], rate: -1")], "not valid"),
+            (vec![entry("a", 'a', "roles: [agent], budget: {}")], "`budget`"),
+            (vec![entry("a", 'a', "roles: [agent], budget: {tokens_per_day: 0}")], "`budget`"),
+            (vec![entry("a", 'a', "roles: [agent], budget: {tokens: 1}")], "not valid"),
             (vec![entry("a", 'a', "role: agent")], "unknown field"),
         ] {
             let error = grants(&entries).unwrap_err().to_string();

@@ -94,6 +94,7 @@ fn create(new: &New, path: &Path) -> CommandResult {
         agents: (!new.agents.is_empty()).then(|| new.agents.clone()),
         expires: new.expires.clone(),
         rate: new.rate,
+        budget: None,
     });
     write(path, &file)?;
     say!("{key}");

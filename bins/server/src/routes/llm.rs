@@ -115,7 +115,7 @@ pub static CHAT: Endpoint =
     })
     .bounded()
     .idempotent()
-    .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout])
+    .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout, Code::BudgetExceeded])
     .described(describe_chat);
 
 fn describe_chat() -> Description {

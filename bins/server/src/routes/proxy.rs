@@ -77,7 +77,7 @@ macro_rules! forwards {
             .bounded()
             .idempotent()
             .max_body(MAX_MODEL_BODY)
-            .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout])
+            .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout, Code::BudgetExceeded])
             .described(|| described($summary));
 
             async fn $handler(

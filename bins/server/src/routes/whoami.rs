@@ -1,8 +1,9 @@
 //! `GET /whoami`: the caller's own key.
 
 use actix_web::{HttpResponse, Responder, Route, web};
+use life_agent_engine::BudgetStatus;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::auth::scope::names;
@@ -25,9 +26,8 @@ struct WhoamiAnswer {
     expires: Option<String>,
     /// The limits on the key's requests.
     limits: Limits,
-    /// The budget of the key; `null` for none.
-    #[schema(value_type = Option<Object>)]
-    budget: Option<Value>,
+    /// The budgets that model calls of the key count against; `null` for none.
+    budget: Option<Vec<BudgetStatus>>,
 }
 
 /// Limits on requests.
@@ -77,6 +77,6 @@ async fn whoami(
             rate_limit_principal_rps: grant.limit.as_ref().map_or(0, |limit| limit.rps),
             new_agents_per_minute: state.new_agents_per_minute,
         },
-        budget: None,
+        budget: Some(state.engine.budgets(principal)).filter(|budgets| !budgets.is_empty()),
     })
 }

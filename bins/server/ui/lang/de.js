@@ -177,6 +177,7 @@ export default {
   "reason.opa_deny": "OPA",
   "reason.rule_deny": "Regel der Policy",
   "reason.rate_limited": "Ratenbegrenzung",
+  "reason.budget_exceeded": "Budget",
   "reason.kill_switch": "Not-Aus",
   "reason.plan_limit": "Plan zu groß",
   "gates.try": "Text prüfen",

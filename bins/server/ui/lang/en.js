@@ -177,6 +177,7 @@ export default {
   "reason.opa_deny": "OPA",
   "reason.rule_deny": "policy rule",
   "reason.rate_limited": "rate limit",
+  "reason.budget_exceeded": "budget",
   "reason.kill_switch": "kill switch",
   "reason.plan_limit": "plan too large",
   "gates.try": "Check a text",

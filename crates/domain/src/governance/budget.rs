@@ -20,6 +20,16 @@ pub type Picodollars = u128;
 /// Picodollars of one microdollar.
 pub const PICO_PER_MICRO: Picodollars = 1_000_000;
 
+/// Dollars as picodollars, rounded to a microdollar; negative amounts are none.
+pub fn picodollars(dollars: f64) -> Picodollars {
+    (dollars * 1e6).round().max(0.0) as Picodollars * PICO_PER_MICRO
+}
+
+/// Picodollars as dollars, for people.
+pub fn dollars(amount: Picodollars) -> f64 {
+    (amount / PICO_PER_MICRO) as f64 / 1e6 + (amount % PICO_PER_MICRO) as f64 / 1e12
+}
+
 /// The price of a model, in microdollars per million tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Price {
@@ -154,9 +164,24 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// A reservation that was recorded.
+    pub fn recorded(budgets: Vec<String>, tokens: Tokens, price: Price, at: u64) -> Self {
+        Self { budgets, tokens, cost: price.cost(tokens), price, at }
+    }
+
     /// A reservation that no budget applies to.
     pub fn is_free(&self) -> bool {
         self.budgets.is_empty()
+    }
+
+    /// The budgets that it is charged to.
+    pub fn budgets(&self) -> &[String] {
+        &self.budgets
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub fn at(&self) -> u64 {
+        self.at
     }
 }
 
@@ -252,7 +277,14 @@ impl Ledger {
         }
     }
 
-    /// Charges a call that the journal recorded, to rebuild the ledger at start.
+    /// Charges a recorded reservation again, to rebuild the ledger at start.
+    pub fn charge_again(&mut self, reservation: &Reservation) {
+        for id in &reservation.budgets {
+            self.charge(id, reservation.tokens.total(), reservation.cost, reservation.at);
+        }
+    }
+
+    /// Charges a call that the journal recorded.
     pub fn record(
         &mut self,
         budgets: &[Budget],

@@ -9,6 +9,7 @@
 
 mod approval;
 mod auth;
+mod budget;
 mod chat;
 mod denied;
 mod kill_switch;
@@ -27,6 +28,7 @@ pub use approval::{
     ApprovalUsedRecord,
 };
 pub use auth::AuthFailedRecord;
+pub use budget::{BudgetReservedRecord, BudgetSettledRecord};
 pub use chat::{CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest, TokenUsage};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::budget::Limits;
+
 /// A permission of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -86,6 +88,7 @@ struct Inner {
     scopes: Scopes,
     agents: Option<Vec<String>>,
     digest: Option<[u8; 32]>,
+    budget: Option<Limits>,
 }
 
 impl Principal {
@@ -97,6 +100,7 @@ impl Principal {
             scopes: Scopes::all(),
             agents: None,
             digest: None,
+            budget: None,
         }))
     }
 
@@ -127,6 +131,12 @@ impl Principal {
     #[must_use]
     pub fn with_digest(self, digest: [u8; 32]) -> Self {
         self.change(|inner| inner.digest = Some(digest))
+    }
+
+    /// The same principal with a budget of its own, in addition to those of the policy.
+    #[must_use]
+    pub fn with_budget(self, limits: Limits) -> Self {
+        self.change(|inner| inner.budget = Some(limits))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -162,6 +172,11 @@ impl Principal {
     /// The SHA-256 digest of the key, if the principal has one.
     pub fn digest(&self) -> Option<&[u8; 32]> {
         self.0.digest.as_ref()
+    }
+
+    /// What model calls of the principal may use, in addition to the budgets of the policy.
+    pub fn budget(&self) -> Option<Limits> {
+        self.0.budget
     }
 
     /// Whether two principals stand for one caller: the same name, person or key. The author of a

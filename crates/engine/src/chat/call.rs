@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use life_agent_domain::governance::budget::Tokens;
 use life_agent_domain::governance::command::{Chat, Kind, Message, Turn};
 use life_agent_domain::governance::event::{CallOutcome, ChatBegunRecord, ChatRecord};
 use life_agent_domain::governance::gate::{GateNotes, Permit, Trace};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::size::json_size;
-use life_agent_groq::{ChatReply, Clean, Exchange, Usage};
+use life_agent_groq::{ChatError, ChatReply, Clean, Exchange, Usage};
 use life_agent_observer::SideWrite;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::CallFailure;
 use super::model_calls::ModelCalls;
 use super::text_extraction::{clean, of_reply};
+use crate::budgets::{Asked, Held, most_of_body};
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
@@ -150,15 +152,54 @@ impl ModelCall {
 
     /// The raw reply. A failure is recorded.
     pub(crate) async fn ask(&self, calls: &ModelCalls) -> Result<Value, EngineError> {
-        let answer = calls.provider()?.model.chat_raw(Value::clone(&self.body));
+        let llm = calls.provider()?;
+        let held = self.reserve(calls).await?;
+        let answer = llm.model.chat_raw(Value::clone(&self.body));
         let asked = Instant::now();
         let answered = self.in_time(calls, answer).await;
         self.context.add_model_time(asked.elapsed());
         match answered {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(self.failed(calls, error.into()).await),
+            Ok(Ok(reply)) => {
+                held.settle(Usage::of(&reply).and_then(tokens));
+                Ok(reply)
+            }
+            Ok(Err(error)) => Err(self.failed_holding(calls, error, &held).await),
             Err(failure) => Err(self.failed(calls, failure).await),
         }
+    }
+
+    /// Reserves the most that the call can use of its budgets. A refusal is recorded.
+    pub(super) async fn reserve(&self, calls: &ModelCalls) -> Result<Held, EngineError> {
+        let usual = self.policy.snapshot.policy.llm.max_tokens;
+        let most = most_of_body(&self.body, usual);
+        let asked = Asked { agent: self.permit.agent(), model: self.model(), most };
+        let (context, policy) = (&self.context, &self.policy);
+        match calls.budgets.reserve(context, policy, asked).await {
+            Ok(held) => Ok(held),
+            Err(not) => Err(match &self.permit {
+                CallPermit::Chat(permit) => {
+                    calls.governor.deny_over_budget(context, policy, permit, not).await
+                }
+                CallPermit::Turn(permit) => {
+                    calls.governor.deny_over_budget(context, policy, permit, not).await
+                }
+            }),
+        }
+    }
+
+    /// Records a failure. A call that the provider did not carry out costs nothing.
+    pub(super) async fn failed_holding(
+        &self,
+        calls: &ModelCalls,
+        error: ChatError,
+        held: &Held,
+    ) -> EngineError {
+        let rejected = is_rejection(&error);
+        let failure = CallFailure::from(error);
+        if rejected || !failure.asked {
+            held.release();
+        }
+        self.failed(calls, failure).await
     }
 
     /// Waits for the model until the deadline, a cancellation or a stop.
@@ -298,6 +339,21 @@ impl ModelCall {
     /// The requested model.
     pub(crate) fn model(&self) -> &str {
         self.body.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// The tokens of a call as the provider reports them. No call uses none, so a report of none is not one.
+pub(crate) fn tokens(usage: Usage) -> Option<Tokens> {
+    let tokens = Tokens { prompt: usage.prompt_tokens, completion: usage.completion_tokens };
+    (tokens != Tokens::default()).then_some(tokens)
+}
+
+/// Whether the provider rejected a request instead of carrying it out.
+pub(crate) fn is_rejection(error: &ChatError) -> bool {
+    match error {
+        ChatError::Failed { status: Some(status), .. } => (400..500).contains(status),
+        ChatError::Overloaded { .. } => true,
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::call::{ModelCall, Reply};
 use super::in_flight_calls::InFlightCalls;
 use super::provider::Provider;
+use crate::budgets::Budgets;
 use crate::error::EngineError;
 use crate::govern::Governor;
 use crate::meters::Meters;
@@ -15,6 +16,7 @@ pub(crate) struct ModelCalls {
     pub(crate) provider: Option<Provider>,
     pub(crate) in_flight: InFlightCalls,
     pub(super) governor: Arc<Governor>,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) recorder: Recorder,
     pub(crate) meters: Arc<Meters>,
 }
@@ -23,10 +25,11 @@ impl ModelCalls {
     pub(crate) fn new(
         provider: Option<Provider>,
         governor: Arc<Governor>,
+        budgets: Arc<Budgets>,
         recorder: Recorder,
         meters: Arc<Meters>,
     ) -> Self {
-        Self { provider, in_flight: InFlightCalls::new(), governor, recorder, meters }
+        Self { provider, in_flight: InFlightCalls::new(), governor, budgets, recorder, meters }
     }
 
     /// The provider, if one is configured.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use life_agent_groq::Assembly;
+use life_agent_groq::{Assembly, Usage};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::call::{MAX_ANSWER, ModelCall, Reply, too_long};
+use super::call::{MAX_ANSWER, ModelCall, Reply, tokens, too_long};
 use super::model_calls::ModelCalls;
 use super::stream_guard::StreamGuard;
 use crate::error::EngineError;
@@ -111,13 +111,14 @@ impl ModelCall {
         hear: &mut (dyn FnMut(StreamItem) + Send),
     ) -> Result<Value, EngineError> {
         let llm = calls.provider()?;
+        let held = self.reserve(calls).await?;
         let redactor = llm.redactor(&self.policy);
         let asked = Instant::now();
         let opened = self.in_time(calls, llm.model.stream_raw(Value::clone(&self.body))).await;
         self.context.add_model_time(asked.elapsed());
         let mut chunks = match opened {
             Ok(Ok(chunks)) => chunks,
-            Ok(Err(error)) => return Err(self.failed(calls, error.into()).await),
+            Ok(Err(error)) => return Err(self.failed_holding(calls, error, &held).await),
             Err(failure) => return Err(self.failed(calls, failure).await),
         };
         let mut assembly = Assembly::default();
@@ -146,6 +147,7 @@ impl ModelCall {
             }
         }
         let mut reply = assembly.into_reply();
+        held.settle(Usage::of(&reply).and_then(tokens));
         for (name, text) in guard.others() {
             reply["choices"][0]["message"][name] = Value::from(text);
         }

@@ -27,7 +27,8 @@ use super::texts::{is_media_text, leaves, of_response};
 use super::tool_calls::{Observed, ToolCalls, is_judgment};
 use super::types::{ProxyBody, ProxyError, ProxyReply, ProxyRequest};
 use super::withheld;
-use crate::chat::{Both, CallFailure};
+use crate::budgets::{Asked, Held, most_of_texts};
+use crate::chat::{Both, CallFailure, is_rejection, tokens};
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::policy::ActivePolicy;
@@ -48,6 +49,8 @@ pub(super) struct Call {
     pub(super) stream: bool,
     pub(super) changed: Vec<&'static str>,
     pub(super) digest: String,
+    /// What the call holds of its budgets.
+    pub(super) held: Held,
     begun: Instant,
 }
 
@@ -72,6 +75,7 @@ impl ProxyService {
         self.check_model(context, &policy, &prepared).await?;
         let endpoint = request.endpoint;
         let upstream = self.upstream(&policy, endpoint.dialect(), &prepared.model)?;
+        let held = self.reserve(context, &policy, endpoint, &prepared).await?;
         let Prepared { permit, bytes, body, model, stream, changed } = prepared;
         let body = Redacted::of(body, policy.chain.redactor());
         let digest = Exchange::digest(&body);
@@ -88,6 +92,7 @@ impl ProxyService {
             stream,
             changed,
             digest,
+            held,
             begun,
         };
         let cancel = CancellationToken::new();
@@ -108,6 +113,31 @@ impl ProxyService {
                 Ok(reply)
             }
             Whole::Stream(forwarded) => Ok(self.pump(call, cancel, guard, forwarded)),
+        }
+    }
+
+    /// Reserves the most that a call can use of its budgets. Counting tokens uses none.
+    async fn reserve(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        endpoint: Endpoint,
+        prepared: &Prepared,
+    ) -> Result<Held, EngineError> {
+        let texts = &prepared.permit.command().messages;
+        let usual = policy.snapshot.policy.llm.max_tokens;
+        let most = match endpoint {
+            Endpoint::CountTokens => return Ok(self.calls.budgets.none()),
+            _ if endpoint.returns_numbers() => most_of_texts(texts, &Value::Null, 0),
+            _ => most_of_texts(texts, &prepared.body, usual),
+        };
+        let asked = Asked { agent: None, model: &prepared.model, most };
+        match self.calls.budgets.reserve(context, policy, asked).await {
+            Ok(held) => Ok(held),
+            Err(not) => {
+                let permit = &prepared.permit;
+                Err(self.governor.deny_over_budget(context, policy, permit, not).await)
+            }
         }
     }
 
@@ -219,6 +249,7 @@ impl Call {
             text = Cow::Owned(value.to_string());
         }
         let usage = Usage::of(&value);
+        self.held.settle(usage.and_then(tokens));
         let model = value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
         let redactor = self.redactor();
         let of_key = Redacted::of(value.clone(), self.upstream.key.as_ref());
@@ -322,9 +353,13 @@ impl Call {
     /// Records a failed call; returns the error of its caller.
     pub(super) async fn failed(&self, service: &ProxyService, failure: ForwardError) -> ProxyError {
         let ForwardError { error, rejection } = failure;
+        let rejected = is_rejection(&error);
         let CallFailure { label, asked, error } = CallFailure::from(error);
         // Errors of the caller keep the provider's status; the others are the service's to report.
         let rejection = rejection.filter(|r| (400..500).contains(&r.status) || r.status == 529);
+        if rejected || !asked {
+            self.held.release();
+        }
         if asked {
             let redactor = self.policy.chain.redactor();
             let words =
@@ -350,6 +385,7 @@ impl Call {
         texts: BTreeMap<String, String>,
         usage: Option<Usage>,
     ) -> ProxyError {
+        self.held.settle(usage.and_then(tokens));
         let extra = self.usage("", usage);
         let outcome = CallOutcome::Stopped { usage: usage.map(Into::into) };
         if let Err(error) = self.record(service, outcome, texts, extra).await {

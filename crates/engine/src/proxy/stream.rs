@@ -23,6 +23,7 @@ use super::service::ProxyService;
 use super::tool_calls::{Observed, ToolCalls};
 use super::types::{ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyStream};
 use super::withheld::{self, StreamState};
+use crate::chat::tokens;
 use crate::error::EngineError;
 
 /// How long the status of a reply waits for the provider. Then the reply begins, so that signs of life
@@ -203,6 +204,7 @@ impl Call {
         }
         let model = state.first.as_ref().and_then(model_of).unwrap_or_default();
         let usage = Used { model, tokens: frames.usage() };
+        self.held.settle(usage.tokens.and_then(tokens));
         let extra = self.usage(&usage.model, usage.tokens);
         let permit = match self.judge(service, guard.all(key), extra).await {
             Ok(permit) => permit,

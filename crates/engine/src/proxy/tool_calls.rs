@@ -325,9 +325,11 @@ pub(super) fn is_judgment(reason: Reason) -> bool {
         | Reason::ToolDenied
         | Reason::ToolChanged
         | Reason::ApprovalRequired => true,
-        Reason::RateLimited | Reason::KillSwitch | Reason::PlanLimit | Reason::GateUnavailable => {
-            false
-        }
+        Reason::RateLimited
+        | Reason::BudgetExceeded
+        | Reason::KillSwitch
+        | Reason::PlanLimit
+        | Reason::GateUnavailable => false,
     }
 }
 

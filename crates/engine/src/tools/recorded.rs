@@ -118,6 +118,7 @@ pub(super) fn denied(
         message: refusal.message.as_ref().to_owned(),
         retry_after: refusal.retry_after,
         limit: None,
+        resets_at: None,
         event_id,
         score: notes.score,
         findings: notes.findings,

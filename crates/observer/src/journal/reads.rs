@@ -15,6 +15,7 @@ use crate::page::Page;
 use crate::records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
 use crate::retention::{self, Retention};
 use crate::store::Read;
+use crate::usage::{UsageBy, UsageTotal};
 use crate::verify::{self, Verdict};
 
 /// Each method reads from one view that includes every row answered before, on a thread where blocking
@@ -29,6 +30,17 @@ impl Journal {
         filter: Filter,
     ) -> Result<Page, JournalError> {
         self.read(move |view| view.page(after, limit, &filter)).await
+    }
+
+    /// See [`Read::usage`].
+    pub async fn usage(
+        &self,
+        by: UsageBy,
+        since: &str,
+        principal: Option<&str>,
+    ) -> Result<Vec<UsageTotal>, JournalError> {
+        let (since, principal) = (since.to_owned(), principal.map(str::to_owned));
+        self.read(move |view| view.usage(by, &since, principal.as_deref())).await
     }
 
     /// See [`Read::agent`].

@@ -127,6 +127,7 @@ pub async fn run_where<F: Fixture>(new: impl Fn() -> F, wanted: impl Fn(&str) ->
         records::the_history_of_an_agent_starts_at_its_snapshot,
         records::recent_activity_is_the_latest,
         records::plans_and_settings_keep_their_last_value,
+        records::usage_is_added_up,
         records::notes_are_found_by_the_beginning_of_a_word,
         work::jobs_are_kept_in_order_and_never_change_after_their_end,
         work::a_call_keeps_its_first_effect_and_its_response,

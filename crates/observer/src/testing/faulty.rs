@@ -19,6 +19,7 @@ use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, Stored
 use crate::store::{
     Backend, BatchOutcome, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError,
 };
+use crate::usage::{UsageBy, UsageTotal};
 use crate::verify::RawRow;
 
 /// A broken promise.
@@ -297,6 +298,7 @@ impl Read for FaultyView<'_> {
         fn proposal(&self, id: &str) -> Option<ProposalRecord>;
         fn last_row(&self, kind: &str, about: Option<&str>) -> Option<Row>;
         fn dangling(&self) -> Vec<Dangling>;
+        fn usage(&self, by: UsageBy, since: &str, principal: Option<&str>) -> Vec<UsageTotal>;
         fn setting(&self, key: &str) -> Option<String>;
         fn job(&self, id: &str) -> Option<JobRecord>;
         fn open_jobs(&self) -> Vec<OpenJob>;

@@ -11,7 +11,7 @@ use life_agent_domain::governance::event::{EventKind, Row};
 use parking_lot::RwLock;
 
 use super::conformance::Fixture;
-use crate::batch::{StateHash, WriteBatch};
+use crate::batch::{StateHash, Usage, WriteBatch};
 use crate::chain::Tip;
 use crate::committed::Head;
 use crate::declared::declared_pruned;
@@ -52,6 +52,8 @@ struct Tables {
     jobs: BTreeMap<u64, Job>,
     calls: BTreeMap<u64, Call>,
     notes: BTreeMap<(String, u64), String>,
+    /// Usage with the row that it belongs to.
+    usage: Vec<(Row, Usage)>,
 }
 
 #[derive(Clone)]
@@ -93,6 +95,7 @@ impl Default for Tables {
             jobs: BTreeMap::new(),
             calls: BTreeMap::new(),
             notes: BTreeMap::new(),
+            usage: Vec::new(),
         }
     }
 }

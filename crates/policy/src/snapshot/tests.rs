@@ -319,3 +319,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn budgets_and_prices_are_compiled_and_their_faults_reported() {
+    let text = with(
+        "budgets:\n- {id: team, match: {principals: ['gpt-*'], models: ['a[1]']}, tokens_per_day: 5, cost_per_day: 1.5}\n\
+         prices: {'big': {input: 1, output: 2.5}, 'big-*': {input: 3, output: 4}, 'b*': {input: 5, output: 6}}\n",
+    );
+    let snapshot = valid(&text);
+    let budget = &snapshot.budgets[0];
+    let call = |principal, model| {
+        budget.applies_to(&life_agent_domain::governance::budget::Call {
+            principal,
+            agent: None,
+            model,
+        })
+    };
+    assert!(call("gpt-1", "a[1]") && !call("gpt-1", "a1") && !call("other", "a[1]"));
+    assert_eq!(budget.limits.cost_per_day, Some(1_500_000_000_000));
+    let input = |model| snapshot.price(model).map(|price| price.input_micros);
+    assert_eq!(input("big"), Some(1_000_000));
+    assert_eq!(input("big-1"), Some(3_000_000));
+    assert_eq!(input("bo"), Some(5_000_000));
+    assert_eq!(input("x"), None);
+    for (rest, path) in [
+        ("budgets: [{id: a}]", "budgets.0"),
+        ("budgets: [{tokens_per_day: 1}]", "budgets.0.id"),
+        ("budgets: [{id: A, tokens_per_day: 1}]", "budgets.0.id"),
+        ("budgets: [{id: a, tokens_per_day: 0}]", "budgets.0.tokens_per_day"),
+        ("budgets: [{id: a, cost_per_day: -1}]", "budgets.0.cost_per_day"),
+        ("budgets: [{id: a, tokens_per_hour: 1, tokens_per_day: 1}]", "budgets.0.tokens_per_hour"),
+        ("budgets: [{id: a, tokens_per_day: 1}, {id: a, tokens_per_day: 1}]", "budgets.1.id"),
+        (
+            "budgets: [{id: a, match: {agents: ['']}, tokens_per_day: 1}]",
+            "budgets.0.match.agents.0",
+        ),
+        ("prices: {m: {input: -1, output: 1}}", "prices.m.input"),
+        ("prices: {m: {input: .nan, output: 1}}", "prices.m"),
+    ] {
+        let found = faults(&with(rest));
+        assert!(found.iter().any(|(at, _)| at.starts_with(path)), "{rest}: {found:?}");
+    }
+}

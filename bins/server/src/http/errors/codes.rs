@@ -53,6 +53,7 @@ codes! {
     PolicyInvalid = "policy_invalid", UNPROCESSABLE_ENTITY, "the policy is invalid; `details` names each fault";
     PlanInvalid = "plan_invalid", UNPROCESSABLE_ENTITY, "the plan is invalid; `details` names each fault";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "too many requests; see `Retry-After`";
+    BudgetExceeded = "budget_exceeded", TOO_MANY_REQUESTS, "a budget of the policy is used up; see `Retry-After`";
     Internal = "internal", INTERNAL_SERVER_ERROR, "the server failed";
     LlmFailed = "llm_failed", BAD_GATEWAY, "the model provider failed";
     KillSwitch = "kill_switch", SERVICE_UNAVAILABLE, "the kill switch is on";
@@ -81,7 +82,6 @@ impl Code {
         Code::PathForbidden,
         Code::OpaDeny,
         Code::RuleDeny,
-        Code::RateLimited,
         Code::KillSwitch,
         Code::JournalUnavailable,
         Code::JournalFull,

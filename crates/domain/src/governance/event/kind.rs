@@ -57,11 +57,15 @@ pub enum EventKind {
     ApprovalExpired,
     /// Requests came without a known key.
     AuthFailed,
+    /// A model call holds its largest cost of budgets.
+    BudgetReserved,
+    /// The real cost replaced what a call held.
+    BudgetSettled,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 27] = [
+    pub const ALL: [EventKind; 29] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -89,6 +93,8 @@ impl EventKind {
         EventKind::ApprovalUsed,
         EventKind::ApprovalExpired,
         EventKind::AuthFailed,
+        EventKind::BudgetReserved,
+        EventKind::BudgetSettled,
     ];
 
     /// The name in the journal and on the stream.
@@ -121,6 +127,8 @@ impl EventKind {
             EventKind::ApprovalUsed => "approval.used",
             EventKind::ApprovalExpired => "approval.expired",
             EventKind::AuthFailed => "auth.failed",
+            EventKind::BudgetReserved => "budget.reserved",
+            EventKind::BudgetSettled => "budget.settled",
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Reason {
     RuleDeny,
     /// The caller exceeds its rate limit.
     RateLimited,
+    /// A model call does not fit into a budget.
+    BudgetExceeded,
     /// The kill switch is on.
     KillSwitch,
     /// A plan exceeds a limit of the policy.
@@ -35,12 +37,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, so that counters exist before the first denial.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::RiskPattern,
         Reason::PathForbidden,
         Reason::OpaDeny,
         Reason::RuleDeny,
         Reason::RateLimited,
+        Reason::BudgetExceeded,
         Reason::KillSwitch,
         Reason::PlanLimit,
         Reason::ToolDenied,
@@ -57,6 +60,7 @@ impl Reason {
             Reason::OpaDeny => "opa_deny",
             Reason::RuleDeny => "rule_deny",
             Reason::RateLimited => "rate_limited",
+            Reason::BudgetExceeded => "budget_exceeded",
             Reason::KillSwitch => "kill_switch",
             Reason::PlanLimit => "plan_limit",
             Reason::ToolDenied => "tool_denied",
@@ -85,12 +89,13 @@ impl Reason {
         }
     }
 
-    /// Whether the refusal depends on the moment of the request (rate, switch, state of a gate, files
+    /// Whether the refusal depends on the moment of the request (rate, budget, switch, state of a gate, files
     /// of the workspace) and not only on its content and the policy. A replay cannot repeat such a
     /// refusal, and a client may retry the same request later.
     pub fn is_transient(self) -> bool {
         match self {
             Reason::RateLimited
+            | Reason::BudgetExceeded
             | Reason::KillSwitch
             | Reason::PlanLimit
             | Reason::ToolChanged

@@ -82,6 +82,7 @@ fn a_tool_call_has_one_code_for_every_judgment() {
         "tool_denied",
         "tool_denied",
         "rate_limited",
+        "budget_exceeded",
         "kill_switch",
         "plan_invalid",
         "tool_denied",

@@ -4,8 +4,10 @@ use life_agent_domain::governance::event::EventKind;
 
 use super::build::{agent, entry, ids, json, side, snapshot, state, step, write};
 use super::{Fixture, Outcome, open, same};
-use crate::batch::{Proposal, SideWrite, WriteBatch};
+use crate::batch::{Proposal, SideWrite, Usage, WriteBatch};
+use crate::filter::Filter;
 use crate::notes::NoteChange;
+use crate::usage::{MAX_COUNTED, UsageBy, UsageTotal};
 
 pub(super) async fn agents_are_listed_in_order(fixture: impl Fixture) -> Outcome {
     let journal = open(&fixture)?;
@@ -113,6 +115,47 @@ pub(super) async fn plans_and_settings_keep_their_last_value(fixture: impl Fixtu
     same(plan, Some((2, "rejected".to_owned())), "a changed plan")?;
     same(journal.setting("last").await?.as_deref(), Some("4"), "a setting")?;
     same(journal.setting("other").await?, None, "an unknown setting")?;
+    Ok(journal.close().await?)
+}
+
+pub(super) async fn usage_is_added_up(fixture: impl Fixture) -> Outcome {
+    let journal = open(&fixture)?;
+    let used = |model: &str, prompt_tokens, completion_tokens| {
+        let model = model.to_owned();
+        let total_tokens = prompt_tokens + completion_tokens;
+        SideWrite::Usage(Usage { model, prompt_tokens, completion_tokens, total_tokens })
+    };
+    for (agent, model, prompt) in [(Some("a"), "m", 1), (Some("a"), "n", 2), (None, "m", 4)] {
+        let batch = WriteBatch::of(entry(EventKind::Chat, agent, "{}")?);
+        // A call may use several models: one row, several uses.
+        let side_writes = vec![used(model, prompt, 10), used("o", 1_000, u64::MAX / 2)];
+        write(&journal, WriteBatch { side_writes, ..batch }).await?;
+    }
+    journal.close().await?;
+    let journal = open(&fixture)?;
+    let names = async |by, since: &str, principal: Option<&str>| {
+        let totals = journal.usage(by, since, principal).await?;
+        let text = |total: UsageTotal| {
+            let name = total.name.unwrap_or_else(|| "-".to_owned());
+            format!(
+                "{name}/{}:{}x{}+{}",
+                total.model, total.calls, total.prompt_tokens, total.completion_tokens
+            )
+        };
+        Ok::<_, super::Violation>(totals.into_iter().map(text).collect::<Vec<_>>().join(" "))
+    };
+    let by_agent = names(UsageBy::Agent, "", None).await?;
+    let capped = MAX_COUNTED;
+    let expected =
+        format!("-/m:1x4+10 -/o:1x1000+{capped} a/m:1x1+10 a/n:1x2+10 a/o:2x2000+{}", 2 * capped);
+    same(by_agent, expected, "usage by agent and model")?;
+    let by_model = names(UsageBy::Model, "", None).await?;
+    let expected = format!("m/m:2x5+20 n/n:1x2+10 o/o:3x3000+{}", 3 * capped);
+    same(by_model.clone(), expected, "usage by model")?;
+    let principal = journal.page(0, 1, Filter::default()).await?.rows[0].principal.clone();
+    same(names(UsageBy::Model, "", Some(&principal)).await?, by_model, "usage of a caller")?;
+    same(names(UsageBy::Model, "", Some("stranger")).await?, String::new(), "of another")?;
+    same(names(UsageBy::Model, "9999", None).await?, String::new(), "usage of the future")?;
     Ok(journal.close().await?)
 }
 

@@ -152,8 +152,10 @@ impl Tables {
             }
             SideWrite::Setting { key, value } => drop(self.settings.insert(key, value)),
             SideWrite::AdvanceControl => self.control += 1,
-            // Nothing reads usage through the port.
-            SideWrite::Usage(_) => {}
+            SideWrite::Usage(usage) => {
+                let Some(row) = rows.first() else { return };
+                self.usage.push((row.clone(), usage));
+            }
             SideWrite::Snapshot(agent, snapshot) => self.snapshot(&agent, &snapshot),
             SideWrite::Notes(agent, change) => {
                 let key = |version| (agent.as_str().to_owned(), version);

@@ -1,5 +1,6 @@
 //! Reads the tables in memory.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use life_agent_domain::governance::event::{EventKind, Row};
@@ -18,6 +19,7 @@ use crate::records::{
     AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
 };
 use crate::store::Read;
+use crate::usage::{MAX_COUNTED, UsageBy, UsageTotal};
 use crate::verify::{RawLink, RawRow, RawText};
 
 /// A view: no commit completes while it is open.
@@ -170,6 +172,39 @@ impl Read for View<'_> {
         }
         found.sort_unstable_by(|a, b| b.cmp(a));
         Ok(found.into_iter().take(limit).map(|(_, version)| version).collect())
+    }
+
+    fn usage(
+        &self,
+        by: UsageBy,
+        since: &str,
+        principal: Option<&str>,
+    ) -> Result<Vec<UsageTotal>, JournalError> {
+        let mut totals: BTreeMap<(Option<String>, String), UsageTotal> = BTreeMap::new();
+        for (row, usage) in &self.0.usage {
+            if row.ts.as_str() < since || principal.is_some_and(|name| name != row.principal) {
+                continue;
+            }
+            let name = match by {
+                UsageBy::Principal => Some(row.principal.clone()),
+                UsageBy::Agent => row.agent_id.clone(),
+                UsageBy::Model => Some(usage.model.clone()),
+            };
+            let model = usage.model.clone();
+            let total = totals.entry((name.clone(), model.clone())).or_insert(UsageTotal {
+                name,
+                model,
+                calls: 0,
+                prompt_tokens: 0,
+                completion_tokens: 0,
+                total_tokens: 0,
+            });
+            total.calls += 1;
+            total.prompt_tokens += usage.prompt_tokens.min(MAX_COUNTED);
+            total.completion_tokens += usage.completion_tokens.min(MAX_COUNTED);
+            total.total_tokens += usage.total_tokens.min(MAX_COUNTED);
+        }
+        Ok(totals.into_values().take(MAX_RECORDS).collect())
     }
 
     fn proposals(

@@ -1,0 +1,259 @@
+//! Budgets of model calls: reserved before a call, settled after it, and rebuilt from the journal at start.
+
+mod estimate;
+mod restore;
+mod status;
+mod usage;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use life_agent_domain::governance::budget::{
+    Budget, Call, Exceeded, Ledger, Price, Reservation, Tokens,
+};
+use life_agent_domain::governance::event::{BudgetReservedRecord, BudgetSettledRecord};
+use life_agent_domain::governance::gate::{Reason, Refusal};
+use life_agent_domain::governance::ids::{AgentId, Principal};
+use parking_lot::Mutex;
+
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::policy::ActivePolicy;
+use crate::recorder::{Batch, Recorder};
+
+pub(crate) use estimate::{most_of_body, most_of_texts};
+pub use status::BudgetStatus;
+pub use usage::{UsageEntry, UsageReport};
+
+/// The gate of these refusals in rows and responses.
+pub(crate) const GATE: &str = "budget";
+
+/// Keeps the account of the budgets.
+pub(crate) struct Budgets {
+    ledger: Mutex<Ledger>,
+    recorder: Recorder,
+}
+
+/// A call that asks for a place in its budgets.
+pub(crate) struct Asked<'a> {
+    pub(crate) agent: Option<&'a AgentId>,
+    pub(crate) model: &'a str,
+    /// The most that it can use.
+    pub(crate) most: Tokens,
+}
+
+/// Why a call may not be made.
+pub(crate) enum NotReserved {
+    /// A budget is used up.
+    Refused {
+        refusal: Refusal,
+        /// When the limit's period ends: RFC 3339, UTC.
+        resets_at: Option<String>,
+    },
+    /// The reservation cannot be recorded.
+    Failed(EngineError),
+}
+
+/// What one call holds of its budgets. If it is dropped without a word, the call stays charged with that:
+/// its tokens may have been used.
+pub(crate) struct Held {
+    budgets: Arc<Budgets>,
+    call: Mutex<Option<HeldCall>>,
+}
+
+struct HeldCall {
+    reservation: Reservation,
+    row: u64,
+    agent: Option<AgentId>,
+    context: RequestContext,
+    policy_hash: String,
+}
+
+impl Budgets {
+    pub(crate) fn new(recorder: Recorder) -> Self {
+        Self { ledger: Mutex::default(), recorder }
+    }
+
+    /// Reserves the most that a call can use in every budget that applies, or in none. The reservation is
+    /// durable before the call, so that a crash cannot lose it.
+    pub(crate) async fn reserve(
+        self: &Arc<Self>,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        asked: Asked<'_>,
+    ) -> Result<Held, NotReserved> {
+        let budgets = applying(policy, &context.principal);
+        let held = |call| Held { budgets: Arc::clone(self), call: Mutex::new(call) };
+        if budgets.is_empty() {
+            return Ok(held(None));
+        }
+        let call = Call {
+            principal: context.principal.as_str(),
+            agent: asked.agent.map(AgentId::as_str),
+            model: asked.model,
+        };
+        let price = policy.snapshot.price(asked.model);
+        let unpriced = budgets.iter().find(|budget| {
+            price.is_none() && budget.limits.cost_per_day.is_some() && budget.applies_to(&call)
+        });
+        if let Some(budget) = unpriced {
+            return Err(without_price(&budget.id, asked.model));
+        }
+        let price = price.unwrap_or_default();
+        let reserved = self.ledger.lock().reserve(&budgets, &call, asked.most, price, now());
+        let reservation = reserved.map_err(|exceeded| refused(&exceeded))?;
+        if reservation.is_free() {
+            return Ok(held(None));
+        }
+        let record = reserved_record(&reservation, &asked, price);
+        let hash = &policy.snapshot.hash;
+        // The reservation is no effect of the request, so it claims no idempotency key.
+        let own = context.clone().with_idempotency(None);
+        match self.recorder.record(&own, hash, asked.agent, &record, Vec::new()).await {
+            Ok(row) => Ok(held(Some(HeldCall {
+                reservation,
+                row,
+                agent: asked.agent.cloned(),
+                context: own,
+                policy_hash: hash.clone(),
+            }))),
+            Err(error) => {
+                self.ledger.lock().release(&reservation, now());
+                Err(NotReserved::Failed(error))
+            }
+        }
+    }
+
+    /// A call that no budget applies to.
+    pub(crate) fn none(self: &Arc<Self>) -> Held {
+        Held { budgets: Arc::clone(self), call: Mutex::new(None) }
+    }
+
+    fn settle(&self, held: &HeldCall, real: Option<Tokens>) {
+        {
+            let mut ledger = self.ledger.lock();
+            match real {
+                Some(real) => ledger.settle(&held.reservation, Some(real), now()),
+                None => ledger.release(&held.reservation, now()),
+            }
+        }
+        let tokens = real.unwrap_or_default();
+        let record = BudgetSettledRecord {
+            reserved: held.row,
+            released: real.is_none(),
+            prompt_tokens: tokens.prompt,
+            completion_tokens: tokens.completion,
+        };
+        let mut batch = Batch::new(&held.context, &held.policy_hash);
+        let queued = batch
+            .push(held.agent.as_ref(), &record)
+            .and_then(|()| self.recorder.append(batch).map(drop));
+        if let Err(error) = queued {
+            // After a restart the call is charged with its reservation, which is more.
+            tracing::warn!(%error, "the use of a budget could not be recorded");
+        }
+    }
+}
+
+impl Held {
+    /// Replaces the reservation by the real use. Without a report of the provider, the reservation stays.
+    pub(crate) fn settle(&self, real: Option<Tokens>) {
+        if real.is_none() {
+            return;
+        }
+        if let Some(held) = self.call.lock().take() {
+            self.budgets.settle(&held, real);
+        }
+    }
+
+    /// Takes the reservation back: the provider was not called, or rejected the request.
+    pub(crate) fn release(&self) {
+        if let Some(held) = self.call.lock().take() {
+            self.budgets.settle(&held, None);
+        }
+    }
+}
+
+fn reserved_record<'a>(
+    reservation: &'a Reservation,
+    asked: &Asked<'a>,
+    price: Price,
+) -> BudgetReservedRecord<'a> {
+    BudgetReservedRecord {
+        budgets: Cow::Borrowed(reservation.budgets()),
+        model: asked.model.into(),
+        prompt_tokens: asked.most.prompt,
+        completion_tokens: asked.most.completion,
+        input_micros: price.input_micros,
+        output_micros: price.output_micros,
+        at_ms: reservation.at(),
+    }
+}
+
+fn refused(exceeded: &Exceeded) -> NotReserved {
+    let wait = exceeded.resets_at.saturating_sub(now()).div_ceil(1_000).max(1);
+    let resets_at = status::text(exceeded.resets_at);
+    let (budget, limit) = (&exceeded.budget, exceeded.limit.as_str());
+    let refusal = Refusal {
+        reason: Reason::BudgetExceeded,
+        rule: Some(format!("{budget}/{limit}")),
+        message: format!(
+            "the call does not fit into what is left of `{limit}` of the budget `{budget}` until {resets_at}; \
+             ask for fewer tokens, or again then"
+        ),
+        retry_after: Some(wait),
+    };
+    NotReserved::Refused { refusal, resets_at: Some(resets_at) }
+}
+
+/// A budget in money cannot count a model without a price, so it refuses it.
+fn without_price(budget: &str, model: &str) -> NotReserved {
+    let refusal = Refusal {
+        reason: Reason::BudgetExceeded,
+        rule: Some(format!("{budget}/cost_per_day")),
+        message: format!(
+            "the model `{model}` has no price in `prices` of the policy, which the budget `{budget}` requires; \
+             name another model"
+        ),
+        retry_after: None,
+    };
+    NotReserved::Refused { refusal, resets_at: None }
+}
+
+/// Milliseconds since 1970. Days and minutes are those of the system's clock, as are the times of rows.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Budgets {
+    /// The budgets that calls of a caller count against, whatever their agent and model.
+    pub(crate) fn of(&self, policy: &ActivePolicy, principal: &Principal) -> Vec<BudgetStatus> {
+        let now = now();
+        let mut ledger = self.ledger.lock();
+        let own = |budget: &&Budget| {
+            budget.principals.as_ref().is_none_or(|globs| globs.is_match(principal.as_str()))
+        };
+        applying(policy, principal)
+            .iter()
+            .filter(own)
+            .map(|budget| {
+                BudgetStatus::of(&budget.id, budget.limits, ledger.used(&budget.id, now), now)
+            })
+            .collect()
+    }
+}
+
+/// The budgets of the policy and that of the caller's key. Ids of the policy have no colon.
+fn applying<'p>(policy: &'p ActivePolicy, principal: &Principal) -> Cow<'p, [Budget]> {
+    let Some(limits) = principal.budget() else { return Cow::Borrowed(&policy.snapshot.budgets) };
+    let own = Budget {
+        id: format!("key:{}", principal.as_str()),
+        principals: None,
+        agents: None,
+        models: None,
+        limits,
+    };
+    Cow::Owned(policy.snapshot.budgets.iter().cloned().chain([own]).collect())
+}

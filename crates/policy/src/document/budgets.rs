@@ -1,0 +1,80 @@
+//! The `budgets` and `prices` sections of a policy.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A budget: the calls it is about, and what they may use together. Days and minutes are those of UTC.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Budget {
+    /// A name for responses and rows, unique among the budgets. A reload that keeps it keeps what was used.
+    pub id: String,
+    /// The calls it is about.
+    #[serde(rename = "match")]
+    pub matches: BudgetMatch,
+    /// What they may use.
+    #[serde(flatten)]
+    pub limits: BudgetLimits,
+}
+
+/// What a budget is about: every list given must match, and a list matches if one of its globs does.
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, garde::Validate,
+)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct BudgetMatch {
+    /// Globs for the name of the caller's key.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<String>,
+    /// Globs for the id of the agent. Calls without an agent do not match.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+    /// Globs for the name of the model.
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// What the calls of a budget may use together; at least one limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct BudgetLimits {
+    /// Tokens of prompts and replies per day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// The same per minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Calls per day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<u64>,
+    /// Dollars per day, at `prices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_day: Option<f64>,
+}
+
+/// The price of a model, in dollars per million tokens.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema, garde::Validate,
+)]
+#[schemars(deny_unknown_fields)]
+pub struct Price {
+    /// For tokens of prompts.
+    #[garde(range(min = 0.0, max = 1_000_000.0))]
+    pub input: f64,
+    /// For tokens of replies.
+    #[garde(range(min = 0.0, max = 1_000_000.0))]
+    pub output: f64,
+}
+
+impl Price {
+    /// The price in microdollars per million tokens.
+    pub fn micros(self) -> life_agent_domain::governance::budget::Price {
+        let micros = |dollars: f64| (dollars * 1e6).round().max(0.0) as u64;
+        life_agent_domain::governance::budget::Price {
+            input_micros: micros(self.input),
+            output_micros: micros(self.output),
+        }
+    }
+}
