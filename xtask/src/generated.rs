@@ -69,7 +69,7 @@ fn stated_server(path: &str) -> Option<String> {
     document["servers"][0]["url"].as_str().map(str::to_owned)
 }
 
-/// Writes `policy/policy.schema.json` and `policy/agent.schema.json`.
+/// Writes the JSON Schemas of the policy, the agent profile and the keys file.
 pub(crate) fn schemas(check: bool) -> anyhow::Result<()> {
     let pretty = |schema: Value| serde_json::to_string_pretty(&schema).map(|text| text + "\n");
     write(
@@ -77,7 +77,12 @@ pub(crate) fn schemas(check: bool) -> anyhow::Result<()> {
         &pretty(life_agent_policy::schema::policy_schema())?,
         check,
     )?;
-    write("policy/agent.schema.json", &pretty(life_agent_policy::schema::profile_schema())?, check)
+    write(
+        "policy/agent.schema.json",
+        &pretty(life_agent_policy::schema::profile_schema())?,
+        check,
+    )?;
+    write("policy/keys.schema.json", &pretty(life_agent_server::auth::keys_file::schema())?, check)
 }
 
 fn write(path: &str, text: &str, check: bool) -> anyhow::Result<()> {
