@@ -33,6 +33,8 @@ pub struct Keys {
     configured: Table,
     /// All keys.
     table: RwLock<Arc<Table>>,
+    /// The text of `KEYS_FILE` at the start.
+    file: Option<String>,
     /// Signed tokens, if an issuer is configured.
     tokens: Option<Tokens>,
     /// Requests per second of a principal without a limit of its own; 0 for no limit.
@@ -74,8 +76,9 @@ impl Keys {
     /// The configured keys. Without any, on a loopback address, a key generated for this run, which is also returned
     /// so that it can be shown once.
     pub fn of(settings: &Settings) -> Result<(Self, Option<SecretString>), KeysError> {
-        let granted = match &settings.keys_file {
-            Some(path) => KeysFile::read(path)?.grants()?,
+        let file = settings.keys_file.as_deref().map(KeysFile::text).transpose()?;
+        let granted = match &file {
+            Some(text) => KeysFile::parse(text)?.grants()?,
             None => Vec::new(),
         };
         if !settings.host.is_loopback() {
@@ -92,7 +95,7 @@ impl Keys {
             .transpose()
             .map_err(KeysError::Tokens)?;
         if !settings.keys.is_empty() || !granted.is_empty() || tokens.is_some() {
-            let keys = Self { tokens, ..Self::new(&settings.keys, rps)? };
+            let keys = Self { tokens, file, ..Self::new(&settings.keys, rps)? };
             keys.replace_file(granted)?;
             return Ok((keys, None));
         }
@@ -102,7 +105,7 @@ impl Keys {
         let generated = SecretString::from(random_key());
         let key =
             NamedKey { name: LOCAL.to_owned(), key: generated.clone(), scopes: Scopes::all() };
-        Ok((Self::new(&[key], rps)?, Some(generated)))
+        Ok((Self { file, ..Self::new(&[key], rps)? }, Some(generated)))
     }
 
     /// Exactly these keys, with this many requests per second each; 0 for no limit.
@@ -116,7 +119,14 @@ impl Keys {
         let configured: Table = keys.iter().map(grant).collect();
         unique(&configured)?;
         let table = RwLock::new(Arc::new(configured.clone()));
-        Ok(Self { configured, table, tokens: None, rps, changes: watch::Sender::new(0) })
+        Ok(Self {
+            configured,
+            table,
+            file: None,
+            tokens: None,
+            rps,
+            changes: watch::Sender::new(0),
+        })
     }
 
     /// Replaces the keys of `KEYS_FILE`. On an error the previous keys stay.
@@ -157,6 +167,11 @@ impl Keys {
         {
             self.note_change();
         }
+    }
+
+    /// The text of `KEYS_FILE` from which the first keys were read.
+    pub fn file_at_start(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// The accepted tokens, if an issuer is configured.

@@ -118,10 +118,14 @@ pub type Granted = ([u8; 32], Grant, Option<u32>);
 impl KeysFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, KeysFileError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::parse(&Self::text(path)?)
+    }
+
+    /// The text of a file.
+    pub fn text(path: &Path) -> Result<String, KeysFileError> {
+        std::fs::read_to_string(path).map_err(|error| {
             KeysFileError(format!("cannot read KEYS_FILE `{}`: {error}", path.display()))
-        })?;
-        Self::parse(&text)
+        })
     }
 
     /// Parses a file. An empty file has no keys.

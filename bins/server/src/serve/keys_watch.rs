@@ -13,7 +13,8 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Watches the file until `stopping`. The file is small, so its content is compared, not its time.
 pub(super) async fn watch(path: PathBuf, state: web::Data<AppState>, stopping: CancellationToken) {
-    let mut seen = tokio::fs::read_to_string(&path).await.ok();
+    // What the keys were read from: the file may have changed since.
+    let mut seen = state.keys.file_at_start().map(str::to_owned);
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
