@@ -87,6 +87,12 @@ test("requests that share a caller's request id stay apart, and a denial never h
   const chat = new Steps();
   const messages = [{ role: "user", content: "What is a portcullis?" }, { role: "request", content: "some-model" }];
   assert.equal(chat.add(row(1, "llm.chat", { messages, content: "A gate." }), 1, 10).request, "What is a portcullis?");
+  // What a call holds of its budgets is part of the call.
+  const budgeted = new Steps();
+  for (const [id, kind, data] of [[1, "budget.reserved", {}], [2, "budget.settled", {}], [3, "llm.chat", { messages, content: "A gate." }], [4, "obs.turn", { input: "hi", response: "yes" }]]) {
+    budgeted.add(row(id, kind, data), id, 10);
+  }
+  assert.deepEqual(budgeted.all.map((step) => [step.kind, step.outcome, step.rows.length]), [["turn", "allowed", 4]]);
 });
 
 test("events are read whatever way they are cut, and one that is too long keeps its number", async () => {

@@ -14,7 +14,9 @@ const KIND = {
   "plan.reviewed": "review", "llm.chat": "chat", "policy.reload": "policy", "policy.rejected": "policy",
   "approval.requested": "approval", "approval.decided": "approval", "approval.used": "approval", "approval.expired": "approval",
   "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
-  "service.stopped": "service", "journal.pruned": "service",
+  "service.stopped": "service", "journal.pruned": "service", "auth.failed": "service",
+  // What a model call holds of budgets belongs to the call.
+  "budget.reserved": "chat", "budget.settled": "chat",
 };
 
 /** Kinds of requests. */
@@ -132,7 +134,7 @@ function apply(step, row, id, size) {
   step.request ||= line(requestOf(row.kind, denied ? data.request ?? {} : data), TEXT);
   if (denied) Object.assign(step, { reason: line(data.reason, 64), gate: line(data.gate, 64), rule: line(data.rule ?? "", 80) });
   step.result.push(...resultOf(row.kind, data));
-  step.outcome = outcomeOf(step, row.kind, data);
+  step.outcome = row.kind.startsWith("budget.") ? step.outcome ?? "allowed" : outcomeOf(step, row.kind, data);
 }
 
 function kindOfDenied(kind) {
@@ -165,7 +167,9 @@ function resultOf(kind, data) {
   switch (kind) {
     case "obs.turn": return turned(data, said);
     case "obs.act": return [{ act: line(data.action, 64), byModel: data.by === "model", deltas: data.deltas ?? {} }];
-    case "obs.plan": return [];
+    case "obs.plan":
+    case "budget.reserved":
+    case "budget.settled": return [];
     case "plan.created": return [{ plan: line(data.id, 64), stats: data.stats }];
     case "approval.decided": return [{ event: `approval.${data.decision}` }];
     case "plan.reviewed": return [{ plan: line(data.id, 64), decision: data.decision }];

@@ -88,6 +88,7 @@ export default {
   "event.service.started": "gestartet",
   "event.service.stopped": "beendet",
   "event.journal.pruned": "älteste Ereignisse entfernt",
+  "event.auth.failed": "Anfragen ohne bekannten Schlüssel",
   "detail.when": "Wann",
   "detail.agent": "Agent",
   "detail.principal": "Aufrufer",

@@ -88,6 +88,7 @@ export default {
   "event.service.started": "started",
   "event.service.stopped": "stopped",
   "event.journal.pruned": "oldest events removed",
+  "event.auth.failed": "requests without a known key",
   "detail.when": "When",
   "detail.agent": "Agent",
   "detail.principal": "Caller",
