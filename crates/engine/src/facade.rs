@@ -1,33 +1,32 @@
 //! The facade: holds the services and forwards calls to them.
 
-use std::net::IpAddr;
+mod limits;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use jiff::Timestamp;
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::governance::approval::Status as ApprovalStatus;
 use life_agent_domain::governance::command::{Act, Tool, Turn};
 use life_agent_domain::governance::event::{ApprovalDecision, ServiceStoppedRecord};
-use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
-use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse, UsageBy};
+use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
 
 use crate::agents::AgentService;
 use crate::approvals::{ApprovalSummary, ApprovalView, Approvals};
-use crate::budgets::{BudgetStatus, Budgets, UsageReport};
+use crate::budgets::Budgets;
 use crate::builder::EngineBuilder;
 use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, ModelCalls};
 use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
-use crate::govern::{AccessDenial, AccessDenials, AuthFailures, Governor, KillSwitchService};
+use crate::govern::{AccessDenials, AuthFailures, Governor, KillSwitchService};
 use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
 use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
@@ -146,11 +145,6 @@ impl Engine {
     /// The journal, for reading and following.
     pub fn journal(&self) -> &Journal {
         &self.0.journal
-    }
-
-    /// Refuses everything that acts with [`EngineError::JournalFull`], or no longer. Queued turns still run.
-    pub fn set_journal_full(&self, full: bool) {
-        self.0.journal_full.store(full, Ordering::Relaxed);
     }
 
     /// Redacts a text of a caller before it is logged or returned.
@@ -364,38 +358,9 @@ impl Engine {
         self.0.proxy.model(id).await
     }
 
-    /// The budgets that calls of a caller count against.
-    pub fn budgets(&self, principal: &Principal) -> Vec<BudgetStatus> {
-        self.0.budgets.of(&self.0.cell.active(), principal)
-    }
-
-    /// Token usage since a time, of one caller or of all, as providers reported it, with its cost at the
-    /// prices of the active policy.
-    pub async fn usage(
-        &self,
-        by: UsageBy,
-        since: Timestamp,
-        principal: Option<&str>,
-    ) -> Result<UsageReport, EngineError> {
-        let totals = self.0.journal.usage(by, &format!("{since:.6}"), principal).await?;
-        Ok(UsageReport::of(totals, &self.0.cell.active()))
-    }
-
     /// The provider of the model and its state.
     pub fn llm_status(&self) -> LlmStatus {
         self.0.chats.status()
-    }
-
-    /// Counts and records a request that its caller's key does not permit: at most ten rows per second for one
-    /// caller and reason, and one row for the rest of that second.
-    pub async fn deny_access(&self, context: &RequestContext, denial: AccessDenial<'_>) {
-        self.0.access.deny(context, denial).await;
-    }
-
-    /// Counts and records a request without a known key, and returns how long its response should wait. A
-    /// `guess` is a request with an unknown key. A peer gets at most one row per minute.
-    pub fn auth_failed(&self, peer: Option<IpAddr>, guess: bool) -> Duration {
-        self.0.auth_failures.failed(peer, guess)
     }
 
     /// Decides which callers queued turns may still act for. Without an authority, all of them. The first

@@ -8,21 +8,21 @@ mod inputs;
 mod kill_switch;
 mod limiter;
 mod opa_server;
+mod over_limit;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
+use life_agent_domain::governance::command::{Chat, Command, Gated};
 use life_agent_domain::governance::event::DeniedRecord;
 use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateNotes, GateObserver, KillSwitch, NoopObserver, OpaAnswer, Permit, Rate,
-    RateLimit, Reason, evaluate,
+    Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
-use life_agent_gates::limits;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -37,9 +37,8 @@ pub(crate) use opa_server::OpaServer;
 
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
-use crate::budgets::{self, NotReserved};
 use crate::context::RequestContext;
-use crate::error::{DenialReport, EngineError, LimitReport};
+use crate::error::{DenialReport, EngineError};
 use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::{Batch, Recorder};
@@ -316,51 +315,6 @@ impl Governor {
             }
             Err(error) => error,
         }
-    }
-
-    /// Counts and records the denial of a new agent over the limit. Other errors stay.
-    pub(crate) async fn deny_new_agent<C: Gated>(
-        &self,
-        context: &RequestContext,
-        policy: &ActivePolicy,
-        permit: Permit<C>,
-        error: EngineError,
-    ) -> EngineError {
-        let EngineError::NewAgentLimit { retry_after } = error else { return error };
-        let denial = permit.refuse("rate", limits::refusal(RateLimit::NewAgents, retry_after));
-        self.deny(context, policy, *denial, Vec::new()).await
-    }
-
-    /// Counts and records the denial of a permitted command that does not fit into a budget.
-    pub(crate) async fn deny_over_budget<C: Gated + Clone>(
-        &self,
-        context: &RequestContext,
-        policy: &ActivePolicy,
-        permit: &Permit<C>,
-        not: NotReserved,
-    ) -> EngineError {
-        let (refusal, resets_at) = match not {
-            NotReserved::Failed(error) => return error,
-            NotReserved::Refused { refusal, resets_at } => (refusal, resets_at),
-        };
-        let (command, trace) = (permit.command().clone(), permit.trace().clone());
-        let principal = context.principal.clone();
-        let denial = Denial::new(principal, command, budgets::GATE, refusal, trace);
-        match self.deny(context, policy, denial, Vec::new()).await {
-            EngineError::Denied(mut report) => {
-                report.resets_at = resets_at;
-                EngineError::Denied(report)
-            }
-            error => error,
-        }
-    }
-
-    /// The rate limit that a denied request exceeds, if that is the cause.
-    pub(crate) fn exceeded_limit<C: Gated>(&self, denial: &Denial<C>) -> Option<LimitReport> {
-        let setting = denial.refusal.rule.as_deref()?;
-        let of_model = denial.command.view().kind() == Kind::Chat;
-        let limited = denial.refusal.reason == Reason::RateLimited;
-        self.live.limiter.report(setting, of_model).filter(|_| limited)
     }
 
     /// Counts and records a denial. Returns the journal's error if the denial cannot be recorded.
