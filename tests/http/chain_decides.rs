@@ -50,6 +50,29 @@ async fn a_kill_switch_that_was_turned_off_in_the_table_stays_on() {
 }
 
 #[tokio::test]
+async fn stops_that_were_removed_from_the_table_stop_everything() {
+    let mut app = TestApp::start().await;
+    let stop = json!({"agent": "a", "on": true, "reason": "it loops"});
+    app.post("/stops", &stop).await.ok();
+    app.restart().await;
+    app.act("b", "rest").await;
+    app.post("/act", &json!({"agent_id": "a", "action": "rest"})).await.error(503, "stopped");
+    app.stop().await;
+    write_into(
+        &app,
+        "UPDATE settings SET value = '{\"agents\":{},\"principals\":{}}' WHERE key = 'stops'",
+    );
+    app.start_again().await;
+    for agent in ["a", "b"] {
+        let act = json!({"agent_id": agent, "action": "rest"});
+        app.post("/act", &act).await.error(503, "stopped");
+    }
+    // An operator who has looked sets the stops again.
+    app.post("/stops", &stop).await.ok();
+    app.act("b", "rest").await;
+}
+
+#[tokio::test]
 async fn a_restored_backup_starts_with_the_kill_switch_on() {
     let mut app = TestApp::start().await;
     app.act("a", "rest").await;

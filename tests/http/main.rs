@@ -75,6 +75,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod state;
+mod stops;
 mod support;
 mod tool;
 mod turn;

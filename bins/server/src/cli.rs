@@ -68,6 +68,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
             commands::check::run(options, settings(), &unknown.unwrap_or_default())
         }
         Task::Hook(options) => commands::hook::run(options),
+        Task::Stop(options) => commands::stop::run(options),
         Task::Approvals(approvals) => commands::approvals::run(approvals),
         Task::Healthcheck(options) => Ok(commands::healthcheck::run(options, settings())),
         Task::Key(key) => commands::key::run(key, settings()?.keys_file.as_deref()),

@@ -59,6 +59,8 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::backtest::BACKTEST,
     &routes::kill_switch::KILL_SWITCH,
     &routes::kill_switch::SET_KILL_SWITCH,
+    &routes::stops::STOPS,
+    &routes::stops::SET_STOP,
     &routes::llm::CHAT,
     &routes::llm::STATUS,
     &routes::proxy::COMPLETIONS,

@@ -21,6 +21,7 @@ pub mod plans;
 pub mod policy;
 pub mod proxy;
 pub mod state;
+pub mod stops;
 pub mod tool;
 pub mod turn;
 pub mod turns;

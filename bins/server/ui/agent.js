@@ -7,6 +7,7 @@ import { lastRows } from "./history.js";
 import { number, t, word } from "./i18n.js";
 import { memoryPanel } from "./memory.js";
 import { stepForm } from "./next.js";
+import { stopButton } from "./stop.js";
 import { line } from "./text.js";
 
 const VITALS = ["energy", "focus", "knowledge", "stability"];
@@ -64,7 +65,7 @@ export function agentPanel(id) {
   const title = h("h2", {}, h("bdi", {}, line(id, 64)));
   return {
     element: h("div", { class: "stack" },
-      h("section", { class: "panel" }, title, trouble, meters, chart.element, about),
+      h("section", { class: "panel" }, h("div", { class: "row" }, title, stopButton(id, stop.signal)), trouble, meters, chart.element, about),
       h("section", { class: "panel" }, h("h2", {}, t("agent.act")), stepForm(id, () => later(), stop.signal)), memory.element),
     took(row) {
       if (rows.every((known) => known.id !== row.id)) rows = [...rows, row].slice(-STEPS);

@@ -13,6 +13,7 @@ const KIND = {
   "obs.turn": "turn", "obs.act": "act", "obs.plan": "plan", "plan.created": "plan",
   "plan.reviewed": "review", "llm.chat": "chat", "policy.reload": "policy", "policy.rejected": "policy",
   "approval.requested": "approval", "approval.decided": "approval", "approval.used": "approval", "approval.expired": "approval",
+  "stop.on": "switch", "stop.off": "switch",
   "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
   "service.stopped": "service", "journal.pruned": "service", "auth.failed": "service",
   // What a model call holds of budgets belongs to the call.
@@ -147,7 +148,7 @@ function texts(list) {
 
 function requestOf(kind, data) {
   if (kind === "policy.reload" || kind === "policy.rejected") return data.path ?? "";
-  if (kind.startsWith("kill_switch")) return data.reason ?? "";
+  if (kind.startsWith("kill_switch") || kind.startsWith("stop.")) return data.reason ?? "";
   if (kind === "plan.reviewed") return data.note ?? "";
   if (kind === "approval.requested") return data.summary ?? "";
   if (kind === "approval.decided") return data.note ?? "";

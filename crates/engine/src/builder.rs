@@ -21,7 +21,7 @@ use crate::facade::{Engine, Services};
 use crate::gateway::GatewayService;
 use crate::govern::{
     AccessDenials, AuthFailures, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING,
-    Switch,
+    StopService, Stops, Switch,
 };
 use crate::idempotency::Idempotency;
 use crate::jobs::JobService;
@@ -104,6 +104,7 @@ impl EngineBuilder {
         let journal = Journal::open(backend, Options::default())?;
         let opened_at = journal.head().id;
         let decided = evidence::kill_switch(&journal).await?;
+        let stops = Arc::new(Stops::open(&journal).await?);
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
         let switch = Arc::new(Switch::new(decided.record.clone(), config.kill_switch));
 
@@ -123,6 +124,7 @@ impl EngineBuilder {
             switch: Arc::clone(&switch),
             limiter: Arc::clone(&limiter),
             journal_full: Arc::clone(&journal_full),
+            stops: Arc::clone(&stops),
         };
         let governor = Arc::new(Governor::new(
             Arc::clone(&cell),
@@ -207,6 +209,7 @@ impl EngineBuilder {
                 recorder.clone(),
                 timestamps.clone(),
             ),
+            stops: StopService::new(stops, Arc::clone(&cell), recorder.clone(), timestamps.clone()),
             policy: PolicyService::new(Arc::clone(&cell), files.clone(), recorder.clone()),
             reviews: PlanReviews::new(
                 repository,

@@ -30,6 +30,9 @@ pub enum EngineError {
         /// All faults of the plan.
         faults: Vec<PlanFault>,
     },
+    /// The agent or the principal was stopped during the request.
+    #[error("{0}")]
+    Stopped(String),
     /// The request names a path that it must not name.
     #[error("{0}")]
     PathForbidden(String),

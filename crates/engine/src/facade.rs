@@ -1,15 +1,15 @@
 //! The facade: holds the services and forwards calls to them.
 
 mod limits;
+mod oversight;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use life_agent_domain::agent::memory::Note;
-use life_agent_domain::governance::approval::Status as ApprovalStatus;
 use life_agent_domain::governance::command::{Act, Tool, Turn};
-use life_agent_domain::governance::event::{ApprovalDecision, ServiceStoppedRecord};
+use life_agent_domain::governance::event::ServiceStoppedRecord;
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
 use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
@@ -18,7 +18,7 @@ use life_agent_policy::document::Policy;
 use serde_json::Value;
 
 use crate::agents::AgentService;
-use crate::approvals::{ApprovalSummary, ApprovalView, Approvals};
+use crate::approvals::Approvals;
 use crate::budgets::Budgets;
 use crate::builder::EngineBuilder;
 use crate::chat::{ChatEvents, ChatOutcome, ChatRequest, ChatService, LlmStatus, ModelCalls};
@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
-use crate::govern::{AccessDenials, AuthFailures, Governor, KillSwitchService};
+use crate::govern::{AccessDenials, AuthFailures, Governor, KillSwitchService, StopService};
 use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
 use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
@@ -40,8 +40,8 @@ use crate::retention::RetentionService;
 use crate::steps::{StepService, TurnEvents};
 use crate::tools::{ResultOutcome, ToolOutcome, ToolResult, ToolService};
 use crate::views::{
-    ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
-    PolicySource, Present, TurnOutcome,
+    ActOutcome, AgentSummary, CheckOutcome, Meta, PolicyInForce, PolicyReport, PolicySource,
+    Present, TurnOutcome,
 };
 
 /// A governed agent service without HTTP. Clones share everything.
@@ -76,6 +76,7 @@ pub(crate) struct Services {
     pub(crate) governor: Arc<Governor>,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) kill_switch: KillSwitchService,
+    pub(crate) stops: StopService,
     pub(crate) policy: PolicyService,
     pub(crate) agents: Arc<AgentService>,
     pub(crate) steps: Arc<StepService>,
@@ -212,37 +213,6 @@ impl Engine {
         call_id: &str,
     ) -> Result<Option<u64>, EngineError> {
         self.0.tools.call(context, call_id).await
-    }
-
-    /// Approvals of one status or of all, newest first, older than `before`: the open ones, and those that
-    /// were closed last.
-    pub fn approvals(
-        &self,
-        status: Option<ApprovalStatus>,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Vec<ApprovalSummary> {
-        self.0.approvals.list(status, before, limit)
-    }
-
-    /// An approval with the request that waits for it.
-    pub async fn approval(
-        &self,
-        context: &RequestContext,
-        id: u64,
-    ) -> Result<ApprovalView, EngineError> {
-        self.0.approvals.view(&context.principal, id).await
-    }
-
-    /// Approves or denies a request. The decision is durable and final.
-    pub async fn decide_approval(
-        &self,
-        context: &RequestContext,
-        id: u64,
-        decision: ApprovalDecision,
-        note: &str,
-    ) -> Result<ApprovalView, EngineError> {
-        self.0.approvals.decide(context, id, decision, note).await
     }
 
     /// The decision that a request would get, without any effect.
@@ -406,22 +376,6 @@ impl Engine {
         id: &str,
     ) -> Result<QueuedTurn, EngineError> {
         self.0.jobs.cancel(context, id).await
-    }
-
-    /// The state of the kill switch.
-    pub fn kill_switch(&self) -> KillSwitchStatus {
-        self.0.kill_switch.status()
-    }
-
-    /// Changes the kill switch. Off takes effect once its row is durable, on takes effect immediately: if the
-    /// journal fails, the call fails and the switch is on nevertheless.
-    pub async fn set_kill_switch(
-        &self,
-        context: &RequestContext,
-        on: bool,
-        reason: &str,
-    ) -> Result<(KillSwitchStatus, u64), EngineError> {
-        self.0.kill_switch.set(context, on, reason).await
     }
 
     /// The active policy and its document.

@@ -7,19 +7,20 @@ mod auth_failures;
 mod inputs;
 mod kill_switch;
 mod limiter;
+mod live;
 mod opa_server;
 mod over_limit;
+mod stops;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Command, Gated};
 use life_agent_domain::governance::event::DeniedRecord;
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, KillSwitch, NoopObserver, OpaAnswer, Permit, Rate,
-    Reason, evaluate,
+    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::{Request, RequestBody};
@@ -33,7 +34,10 @@ pub(crate) use auth_failures::AuthFailures;
 pub(crate) use inputs::Metered;
 pub(crate) use kill_switch::{KillSwitchService, SETTING, Switch};
 pub(crate) use limiter::Limiter;
+pub(crate) use live::Live;
 pub(crate) use opa_server::OpaServer;
+pub use stops::StopTarget;
+pub(crate) use stops::{StopService, Stops};
 
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
@@ -44,7 +48,7 @@ use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::{Batch, Recorder};
 use crate::views::CheckOutcome;
 use crate::workspace::Workspace;
-use inputs::{InputSource, ReplayInputs, gather};
+use inputs::{ReplayInputs, gather};
 
 /// Decides about requests.
 pub(crate) struct Governor {
@@ -76,27 +80,6 @@ const MAX_ON_WORKER: usize = 64 * 1024;
 /// Long texts that are judged at the same time.
 const MAX_HEAVY: usize = 4;
 
-/// The service's own inputs.
-pub(crate) struct Live {
-    pub(crate) switch: Arc<Switch>,
-    pub(crate) limiter: Arc<Limiter>,
-    /// Whether the journal has reached its configured size.
-    pub(crate) journal_full: Arc<AtomicBool>,
-}
-
-impl InputSource for Live {
-    fn kill_switch(&self) -> KillSwitch {
-        self.switch.state()
-    }
-
-    fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate {
-        match command {
-            Command::Chat(_) => self.limiter.take_model(principal),
-            other => self.limiter.take(principal, other.agent()),
-        }
-    }
-}
-
 impl Governor {
     pub(crate) fn new(
         policy: Arc<PolicyCell>,
@@ -109,6 +92,11 @@ impl Governor {
     ) -> Self {
         let heavy = Semaphore::new(MAX_HEAVY);
         Self { policy, live, workspace, opa, recorder, meters, approvals, heavy }
+    }
+
+    /// The stops of agents and principals.
+    pub(crate) fn stops(&self) -> &Stops {
+        &self.live.stops
     }
 
     /// The active policy. One request uses one policy from its permit to its row.

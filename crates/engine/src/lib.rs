@@ -49,7 +49,7 @@ pub use error::{BadOpaUrl, DenialReport, EngineError, LimitReport, OpenError};
 pub use evidence::{PlanEvidence, TableFault, check_tables};
 pub use facade::Engine;
 pub use gateway::{GatewayBody, GatewayReply, GatewayRequest, mcp_definitions, suspicious_texts};
-pub use govern::{AccessDenial, AccessReason};
+pub use govern::{AccessDenial, AccessReason, StopTarget};
 pub use idempotency::{Claim, Effect, KeyedCall, Mark};
 pub use jobs::{Authority, QueuedTurn, ResultRenderer};
 pub use life_agent_domain as domain;
@@ -76,5 +76,5 @@ pub use steps::TurnEvents;
 pub use tools::{ResultOutcome, ToolOutcome, ToolResult};
 pub use views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
-    PolicySource, Present, StepOutcome, TurnEvent, TurnOutcome,
+    PolicySource, Present, StepOutcome, StopStatus, TurnEvent, TurnOutcome,
 };

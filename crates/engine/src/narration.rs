@@ -286,9 +286,12 @@ impl NarrationRun<'_> {
     /// A denied text is replaced by the rules' sentence. If the kill switch is on, the turn fails.
     async fn withhold(&mut self, error: EngineError) -> Result<Option<String>, EngineError> {
         match error {
-            EngineError::Denied(report) if report.reason == Reason::KillSwitch => {
+            EngineError::Denied(report)
+                if matches!(report.reason, Reason::KillSwitch | Reason::Stopped) =>
+            {
+                let label = report.reason.as_str();
                 let error = EngineError::Denied(report);
-                let failure = CallFailure { label: "kill_switch", asked: true, error };
+                let failure = CallFailure { label, asked: true, error };
                 Err(self.call.failed(&self.narrator.calls, failure).await)
             }
             EngineError::Denied(report) => {

@@ -112,6 +112,22 @@ pub struct KillSwitchStatus {
     pub since: Option<String>,
 }
 
+/// A stopped agent or principal.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StopStatus {
+    /// The agent, if an agent is stopped.
+    pub agent: Option<String>,
+    /// The principal, if a principal is stopped.
+    pub principal: Option<String>,
+    /// The operator's reason.
+    pub reason: String,
+    /// The time of the stop: RFC 3339, UTC.
+    pub since: String,
+    /// The principal that set the stop.
+    pub by: String,
+}
+
 /// An agent in a list.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -13,26 +13,16 @@ impl Gate for KillSwitchGate {
     }
 
     fn check(&self, _subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
-        let message = match &facts.kill_switch {
+        let (reason, message) = match &facts.kill_switch {
             Some(KillSwitch::Off) => return Verdict::pass(),
-            Some(KillSwitch::On { reason }) if reason.is_empty() => {
-                "the kill switch is on; reading still works, acting does again once it is off"
-                    .to_owned()
-            }
-            Some(KillSwitch::On { reason }) => format!(
-                "the kill switch is on ({reason}); reading still works, acting does again once it is off"
+            Some(on @ KillSwitch::On { .. }) => (Reason::KillSwitch, on.message()),
+            Some(stop @ KillSwitch::Stopped { .. }) => (Reason::Stopped, stop.message()),
+            None => (
+                Reason::GateUnavailable,
+                "the state of the kill switch is unknown; contact the operator".to_owned(),
             ),
-            None => {
-                let message = "the state of the kill switch is unknown; contact the operator";
-                return Verdict::refuse(Refusal::new(Reason::GateUnavailable, message));
-            }
         };
-        Verdict::refuse(Refusal {
-            reason: Reason::KillSwitch,
-            rule: None,
-            message,
-            retry_after: None,
-        })
+        Verdict::refuse(Refusal { reason, rule: None, message, retry_after: None })
     }
 }
 
@@ -44,10 +34,15 @@ mod tests {
     #[test]
     fn only_a_switch_known_to_be_off_lets_anything_pass() {
         let on = |reason: &str| Some(KillSwitch::On { reason: reason.to_owned() });
+        let stopped = |reason: &str| {
+            let what = "the agent `a`".to_owned();
+            Some(KillSwitch::Stopped { what, reason: reason.to_owned() })
+        };
         for (kill_switch, said) in [
             (Some(KillSwitch::Off), None),
             (on(""), Some("the kill switch is on;")),
             (on("drill"), Some("the kill switch is on (drill)")),
+            (stopped("drill"), Some("the agent `a` is stopped (drill)")),
             (None, Some("is unknown")),
         ] {
             let facts = GateInputs { kill_switch: kill_switch.clone(), ..GateInputs::default() };
@@ -55,10 +50,10 @@ mod tests {
             match (refusal, said) {
                 (None, None) => {}
                 (Some(refusal), Some(said)) => {
-                    let reason = if kill_switch.is_some() {
-                        Reason::KillSwitch
-                    } else {
-                        Reason::GateUnavailable
+                    let reason = match kill_switch {
+                        Some(KillSwitch::Stopped { .. }) => Reason::Stopped,
+                        Some(_) => Reason::KillSwitch,
+                        None => Reason::GateUnavailable,
                     };
                     assert_eq!(refusal.reason, reason);
                     assert!(refusal.message.contains(said), "{}", refusal.message);

@@ -23,6 +23,7 @@ pub mod mcp;
 pub mod plan;
 pub mod policy;
 pub mod replay;
+pub mod stop;
 mod terminal;
 pub mod wrap;
 
@@ -56,6 +57,8 @@ pub enum Task {
     /// List, show and decide the requests that wait for a person.
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Stop or release an agent or a principal of the running service.
+    Stop(stop::Stop),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Create, list and revoke the keys of KEYS_FILE.

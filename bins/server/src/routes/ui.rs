@@ -44,6 +44,7 @@ files![
     "policy.js",
     "prometheus.js",
     "steps.js",
+    "stop.js",
     "switch.js",
     "text.js",
     "vendor/uplot/LICENSE",

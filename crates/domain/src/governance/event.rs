@@ -21,6 +21,7 @@ mod policy;
 mod row;
 mod service;
 mod step;
+mod stop;
 mod tool;
 
 pub use approval::{
@@ -44,6 +45,7 @@ pub use policy::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
 pub use row::{Entry, Envelope, Record, Row, Timing, UnreadableRow, VERSION};
 pub use service::{ServiceStartedRecord, ServiceStoppedRecord};
 pub use step::{ActRecord, Actor, StateMark, TurnRecord};
+pub use stop::StopRecord;
 pub use tool::{CallDecision, RefusedCall, ToolFinishedRecord, ToolRequestedRecord};
 
 #[cfg(test)]

@@ -211,6 +211,9 @@ impl ModelCall {
         tokio::select! {
             biased;
             () = calls.in_flight.stopped() => Err(CallFailure::stopping()),
+            stop = calls.governor.stops().stopped(&self.context.principal, self.permit.agent()) => {
+                Err(CallFailure::cut_off(stop))
+            }
             failure = self.deadline.elapsed() => Err(failure),
             answer = answer => Ok(answer),
         }

@@ -33,6 +33,11 @@ impl CallFailure {
         Self { label: "cancelled", asked: true, error }
     }
 
+    /// The agent or the principal was stopped.
+    pub(crate) fn cut_off(error: EngineError) -> Self {
+        Self { label: "cut_off", asked: true, error }
+    }
+
     pub(crate) fn unusable(message: &str) -> Self {
         let error = EngineError::LlmFailed { message: message.to_owned() };
         Self { label: "failed", asked: true, error }

@@ -15,7 +15,8 @@ pub(crate) enum Metered {
 
 /// The facts that depend on the moment.
 pub(crate) trait InputSource {
-    fn kill_switch(&self) -> KillSwitch;
+    /// The kill switch, or the stop of the request's principal or agent.
+    fn kill_switch(&self, principal: &Principal, command: Command<'_>) -> KillSwitch;
     /// Counts a request against its caller's rate limit.
     fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate;
 }
@@ -24,7 +25,7 @@ pub(crate) trait InputSource {
 pub(crate) struct ReplayInputs;
 
 impl InputSource for ReplayInputs {
-    fn kill_switch(&self) -> KillSwitch {
+    fn kill_switch(&self, _: &Principal, _: Command<'_>) -> KillSwitch {
         KillSwitch::Off
     }
 
@@ -52,7 +53,7 @@ pub(crate) fn gather(
         _ => None,
     };
     GateInputs {
-        kill_switch: Some(source.kill_switch()),
+        kill_switch: Some(source.kill_switch(principal, command)),
         rate: Some(rate),
         targets: Some(targets),
         opa: None,

@@ -65,7 +65,7 @@ impl KillSwitchService {
         let forced = self.switch.forced;
         let reason = match self.switch.state() {
             KillSwitch::On { reason } => reason,
-            KillSwitch::Off => changed.reason.clone(),
+            KillSwitch::Off | KillSwitch::Stopped { .. } => changed.reason.clone(),
         };
         KillSwitchStatus { on: changed.on || forced, reason, forced, since: changed.since.clone() }
     }

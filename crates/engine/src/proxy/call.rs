@@ -60,6 +60,8 @@ pub(super) enum Ended {
     Caller,
     /// The service stops.
     Service,
+    /// The caller was stopped.
+    Stop(EngineError),
 }
 
 impl ProxyService {
@@ -222,6 +224,9 @@ impl Call {
         tokio::select! {
             biased;
             () = service.calls.in_flight.stopped() => Err(Ended::Service),
+            stop = service.governor.stops().stopped(&self.context.principal, None) => {
+                Err(Ended::Stop(stop))
+            }
             () = cancel.cancelled() => Err(Ended::Caller),
             done = work => Ok(done),
         }
@@ -393,6 +398,7 @@ impl Call {
         }
         match ended {
             Ended::Service => ProxyError::Engine(CallFailure::stopping().error),
+            Ended::Stop(error) => ProxyError::Engine(error),
             Ended::Caller => {
                 ProxyError::Engine(EngineError::Conflict("the caller disconnected".to_owned()))
             }

@@ -328,6 +328,7 @@ pub(super) fn is_judgment(reason: Reason) -> bool {
         Reason::RateLimited
         | Reason::BudgetExceeded
         | Reason::KillSwitch
+        | Reason::Stopped
         | Reason::PlanLimit
         | Reason::GateUnavailable => false,
     }

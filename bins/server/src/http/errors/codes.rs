@@ -57,6 +57,7 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "the server failed";
     LlmFailed = "llm_failed", BAD_GATEWAY, "the model provider failed";
     KillSwitch = "kill_switch", SERVICE_UNAVAILABLE, "the kill switch is on";
+    Stopped = "stopped", SERVICE_UNAVAILABLE, "the agent or the principal is stopped";
     GateUnavailable = "gate_unavailable", SERVICE_UNAVAILABLE, "a gate did not run or lacked an input";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
@@ -83,6 +84,7 @@ impl Code {
         Code::OpaDeny,
         Code::RuleDeny,
         Code::KillSwitch,
+        Code::Stopped,
         Code::JournalUnavailable,
         Code::JournalFull,
         Code::Overloaded,

@@ -16,6 +16,7 @@ impl From<Reason> for Code {
             Reason::RateLimited => Code::RateLimited,
             Reason::BudgetExceeded => Code::BudgetExceeded,
             Reason::KillSwitch => Code::KillSwitch,
+            Reason::Stopped => Code::Stopped,
             Reason::PlanLimit => Code::PlanInvalid,
             Reason::ToolDenied => Code::ToolDenied,
             Reason::ApprovalRequired => Code::ApprovalRequired,
@@ -44,6 +45,7 @@ impl From<EngineError> for ApiError {
                 Self::new(plan_code(rounds, &faults), message).with_details(&faults)
             }
             EngineError::PathForbidden(_) => Self::new(Code::PathForbidden, message),
+            EngineError::Stopped(_) => Self::new(Code::Stopped, message),
             EngineError::OwnRequest(_) => Self::new(Code::OwnRequest, message),
             EngineError::NotFound(_) => Self::new(Code::NotFound, message),
             EngineError::Conflict(_) => Self::new(Code::Conflict, message),
@@ -100,6 +102,7 @@ mod tests {
             (Reason::RateLimited, 429),
             (Reason::BudgetExceeded, 429),
             (Reason::KillSwitch, 503),
+            (Reason::Stopped, 503),
             (Reason::PlanLimit, 422),
             (Reason::ToolDenied, 403),
             (Reason::ApprovalRequired, 403),

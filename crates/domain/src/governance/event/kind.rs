@@ -61,11 +61,15 @@ pub enum EventKind {
     BudgetReserved,
     /// The real cost replaced what a call held.
     BudgetSettled,
+    /// An agent or a principal was stopped.
+    StopOn,
+    /// A stop was released.
+    StopOff,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 29] = [
+    pub const ALL: [EventKind; 31] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -95,6 +99,8 @@ impl EventKind {
         EventKind::AuthFailed,
         EventKind::BudgetReserved,
         EventKind::BudgetSettled,
+        EventKind::StopOn,
+        EventKind::StopOff,
     ];
 
     /// The name in the journal and on the stream.
@@ -129,6 +135,8 @@ impl EventKind {
             EventKind::AuthFailed => "auth.failed",
             EventKind::BudgetReserved => "budget.reserved",
             EventKind::BudgetSettled => "budget.settled",
+            EventKind::StopOn => "stop.on",
+            EventKind::StopOff => "stop.off",
         }
     }
 

@@ -25,6 +25,27 @@ pub enum KillSwitch {
         /// The operator's reason; may be empty.
         reason: String,
     },
+    /// The request's agent or principal is stopped.
+    Stopped {
+        /// The agent or the principal, as in `the agent "a"`.
+        what: String,
+        /// The operator's reason; may be empty.
+        reason: String,
+    },
+}
+
+impl KillSwitch {
+    /// What a refused caller reads; empty while the switch is off.
+    pub fn message(&self) -> String {
+        let (what, state, reason) = match self {
+            KillSwitch::Off => return String::new(),
+            KillSwitch::On { reason } => ("the kill switch", "on", reason),
+            KillSwitch::Stopped { what, reason } => (what.as_str(), "stopped", reason),
+        };
+        let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        let until = if state == "on" { "once it is off" } else { "once it is released" };
+        format!("{what} is {state}{why}; reading still works, acting does again {until}")
+    }
 }
 
 /// The limiter's answer for one request.

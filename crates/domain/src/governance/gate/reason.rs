@@ -23,6 +23,8 @@ pub enum Reason {
     BudgetExceeded,
     /// The kill switch is on.
     KillSwitch,
+    /// The agent or the principal is stopped.
+    Stopped,
     /// A plan exceeds a limit of the policy.
     PlanLimit,
     /// The policy denies this tool call.
@@ -37,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, so that counters exist before the first denial.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::RiskPattern,
         Reason::PathForbidden,
         Reason::OpaDeny,
@@ -45,6 +47,7 @@ impl Reason {
         Reason::RateLimited,
         Reason::BudgetExceeded,
         Reason::KillSwitch,
+        Reason::Stopped,
         Reason::PlanLimit,
         Reason::ToolDenied,
         Reason::ApprovalRequired,
@@ -62,6 +65,7 @@ impl Reason {
             Reason::RateLimited => "rate_limited",
             Reason::BudgetExceeded => "budget_exceeded",
             Reason::KillSwitch => "kill_switch",
+            Reason::Stopped => "stopped",
             Reason::PlanLimit => "plan_limit",
             Reason::ToolDenied => "tool_denied",
             Reason::ApprovalRequired => "approval_required",
@@ -97,6 +101,7 @@ impl Reason {
             Reason::RateLimited
             | Reason::BudgetExceeded
             | Reason::KillSwitch
+            | Reason::Stopped
             | Reason::PlanLimit
             | Reason::ToolChanged
             | Reason::GateUnavailable => true,

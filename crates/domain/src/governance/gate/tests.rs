@@ -84,6 +84,7 @@ fn a_tool_call_has_one_code_for_every_judgment() {
         "rate_limited",
         "budget_exceeded",
         "kill_switch",
+        "stopped",
         "plan_invalid",
         "tool_denied",
         "approval_required",

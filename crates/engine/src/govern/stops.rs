@@ -1,0 +1,280 @@
+//! Stops: kill switches of one agent or one principal, which survive a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use life_agent_domain::governance::event::{Record, Row, StopRecord};
+use life_agent_domain::governance::gate::KillSwitch;
+use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_observer::{Journal, JournalError, SideWrite};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::clock::Timestamps;
+use crate::context::RequestContext;
+use crate::error::EngineError;
+use crate::policy::PolicyCell;
+use crate::recorder::{Recorder, raw_json};
+use crate::views::StopStatus;
+
+/// The journal's setting that stores the stops.
+const STOPS: &str = "stops";
+/// Most stops.
+const MAX_STOPS: usize = 1000;
+
+/// The agent or the principal that a stop is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopTarget {
+    /// An agent.
+    Agent(AgentId),
+    /// The name of a principal.
+    Principal(String),
+}
+
+/// The stops, shared with the governor.
+pub(crate) struct Stops {
+    /// Whether there is any, so that a request without stops costs one load.
+    any: AtomicBool,
+    table: ArcSwap<Table>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Table {
+    agents: BTreeMap<String, Stop>,
+    principals: BTreeMap<String, Stop>,
+    /// The stored stops could not be read, so that everything counts as stopped.
+    #[serde(skip)]
+    unreadable: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stop {
+    reason: String,
+    since: String,
+    by: String,
+}
+
+impl Stops {
+    /// The stored stops (`kept`, the text of the journal's setting).
+    pub(crate) fn new(kept: Option<&str>) -> Self {
+        let unreadable = |_| Table { unreadable: true, ..Table::default() };
+        let table: Table = kept
+            .map(|text| serde_json::from_str(text).unwrap_or_else(unreadable))
+            .unwrap_or_default();
+        Self::of_table(table)
+    }
+
+    fn of_table(table: Table) -> Self {
+        let stops = Self {
+            any: AtomicBool::default(),
+            table: ArcSwap::default(),
+            changed: watch::Sender::new(()),
+        };
+        stops.replace(table);
+        stops
+    }
+
+    /// The stops of a journal. Without a stored table that its last row vouches for, everything is stopped until an
+    /// operator sets the stops again.
+    pub(crate) async fn open(journal: &Journal) -> Result<Self, JournalError> {
+        let kept = journal.setting(STOPS).await?;
+        let mut last: Option<Row> = None;
+        for kind in StopRecord::KINDS {
+            let row = journal.last_row(kind.as_str(), None).await?;
+            last = [last, row].into_iter().flatten().max_by_key(|row| row.id);
+        }
+        let stored = last.as_ref().map(|row| row.read::<StopRecord>().map(|record| record.stored));
+        let vouched = match (&kept, stored) {
+            (None, None) => true,
+            (Some(text), Some(Ok(stored))) => stored == digest(text),
+            // Retention removes rows, and the table stays.
+            (Some(_), None) => journal.pruned().await?.is_some(),
+            (None, Some(_)) | (_, Some(Err(_))) => false,
+        };
+        if !vouched {
+            tracing::error!("the stored stops do not match the journal; everything is stopped");
+            return Ok(Self::of_table(Table { unreadable: true, ..Table::default() }));
+        }
+        Ok(Self::new(kept.as_deref()))
+    }
+
+    fn replace(&self, table: Table) {
+        let any = table.unreadable || !table.agents.is_empty() || !table.principals.is_empty();
+        self.table.store(Arc::new(table));
+        self.any.store(any, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// The stop of a request of this principal for this agent.
+    pub(crate) fn of(&self, principal: &Principal, agent: Option<&AgentId>) -> Option<KillSwitch> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let table = self.table.load();
+        if table.unreadable {
+            let reason = "the stored stops do not match the journal".to_owned();
+            return Some(KillSwitch::On { reason });
+        }
+        let agent = agent.map(AgentId::as_str);
+        let of_agent = agent.and_then(|agent| Some(("agent", agent, table.agents.get(agent)?)));
+        let name = principal.as_str();
+        let of_principal = || Some(("principal", name, table.principals.get(name)?));
+        let (what, name, stop) = of_agent.or_else(of_principal)?;
+        let what = format!("the {what} `{name}`");
+        Some(KillSwitch::Stopped { what, reason: stop.reason.clone() })
+    }
+
+    /// Returns once a request of this principal for this agent is stopped.
+    pub(crate) async fn stopped(
+        &self,
+        principal: &Principal,
+        agent: Option<&AgentId>,
+    ) -> EngineError {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let Some(stop) = self.of(principal, agent) {
+                return EngineError::Stopped(stop.message());
+            }
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// All stops.
+    pub(crate) fn list(&self) -> Vec<StopStatus> {
+        let table = self.table.load();
+        let status = |agent: Option<&String>, principal: Option<&String>, stop: &Stop| StopStatus {
+            agent: agent.cloned(),
+            principal: principal.cloned(),
+            reason: stop.reason.clone(),
+            since: stop.since.clone(),
+            by: stop.by.clone(),
+        };
+        let agents = table.agents.iter().map(|(name, stop)| status(Some(name), None, stop));
+        let principals = table.principals.iter().map(|(name, stop)| status(None, Some(name), stop));
+        agents.chain(principals).collect()
+    }
+}
+
+/// What a row states about the stored stops.
+fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// Changes the stops.
+pub(crate) struct StopService {
+    pub(crate) stops: Arc<Stops>,
+    policy: Arc<PolicyCell>,
+    recorder: Recorder,
+    timestamps: Timestamps,
+    /// Held while a stop changes.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl StopService {
+    pub(crate) fn new(
+        stops: Arc<Stops>,
+        policy: Arc<PolicyCell>,
+        recorder: Recorder,
+        timestamps: Timestamps,
+    ) -> Self {
+        Self { stops, policy, recorder, timestamps, changing: tokio::sync::Mutex::default() }
+    }
+
+    /// Stops or releases an agent or a principal. A stop takes effect immediately, even if the journal fails;
+    /// a release takes effect once its row is durable.
+    pub(crate) async fn set(
+        &self,
+        context: &RequestContext,
+        target: &StopTarget,
+        on: bool,
+        reason: &str,
+    ) -> Result<u64, EngineError> {
+        let policy = self.policy.active();
+        let reason = self.policy.redact(reason);
+        let _order = self.changing.lock().await;
+        let mut table = Table::clone(&self.stops.table.load());
+        // An operator who sets a stop has seen that the stored ones are lost.
+        table.unreadable = false;
+        let count = table.agents.len() + table.principals.len();
+        let (stops, name) = match target {
+            StopTarget::Agent(agent) => (&mut table.agents, agent.as_str()),
+            StopTarget::Principal(principal) => (&mut table.principals, principal.as_str()),
+        };
+        let is_new = !stops.contains_key(name);
+        if on {
+            if is_new && count >= MAX_STOPS {
+                let message = format!("{MAX_STOPS} stops are set; release some of them first");
+                return Err(EngineError::Conflict(message));
+            }
+            let by = context.principal.as_str().to_owned();
+            let stop = Stop { reason: reason.clone(), since: self.timestamps.text(), by };
+            stops.insert(name.to_owned(), stop);
+        } else if stops.remove(name).is_none() {
+            return Err(EngineError::Conflict("it is not stopped".to_owned()));
+        }
+        let value = raw_json(&table)?.get().to_owned();
+        let stored = digest(&value);
+        if on {
+            self.stops.replace(table.clone());
+        }
+        let (agent, principal) = match target {
+            StopTarget::Agent(agent) => (Some(agent), None),
+            StopTarget::Principal(principal) => (None, Some(principal.clone())),
+        };
+        let record = StopRecord {
+            on,
+            agent: agent.map(|a| a.as_str().to_owned()),
+            principal,
+            reason,
+            stored,
+        };
+        let side =
+            vec![SideWrite::Setting { key: STOPS.to_owned(), value }, SideWrite::AdvanceControl];
+        let hash = &policy.snapshot.hash;
+        let event_id = self.recorder.record(context, hash, agent, &record, side).await?;
+        self.stops.replace(table);
+        Ok(event_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_stopped(kept: Option<&str>, principal: &str, agent: Option<&str>) -> bool {
+        let agent = agent.map(|agent| AgentId::new(agent).unwrap());
+        Stops::new(kept).of(&Principal::new(principal), agent.as_ref()).is_some()
+    }
+
+    #[test]
+    fn a_stop_concerns_its_agent_or_principal_only() {
+        let stop = r#"{"reason":"r","since":"","by":"b"}"#;
+        let kept = format!(r#"{{"agents":{{"a":{stop}}},"principals":{{"p":{stop}}}}}"#);
+        let kept = Some(kept.as_str());
+        assert!(is_stopped(kept, "q", Some("a")) && is_stopped(kept, "p", None));
+        assert!(is_stopped(kept, "p", Some("b")));
+        assert!(!is_stopped(kept, "q", Some("b")) && !is_stopped(kept, "q", None));
+        assert!(!is_stopped(None, "p", Some("a")));
+    }
+
+    #[test]
+    fn stops_that_cannot_be_read_stop_everything() {
+        assert!(is_stopped(Some("{"), "q", None) && is_stopped(Some("{}"), "q", Some("b")));
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_the_stop_comes() {
+        let stops = Stops::new(None);
+        let principal = Principal::new("p");
+        let mut wait = Box::pin(stops.stopped(&principal, None));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        stops.replace(Table { unreadable: true, ..Table::default() });
+        assert!(matches!(wait.await, EngineError::Stopped(_)));
+    }
+}
