@@ -54,7 +54,7 @@ test("the page for the key has nothing serious either", async () => {
 });
 
 test("German browsers get German, others English, and no key of a dictionary is shown", async () => {
-  const titles = { "de-AT": "Live Agenten Prüfung Pläne Zustand", "en-GB": "Live Agents Gates Plans Health", "fr-FR": "Live Agents Gates Plans Health" };
+  const titles = { "de-AT": "Live Agenten Prüfung Pläne Freigaben Zustand", "en-GB": "Live Agents Gates Plans Approvals Health", "fr-FR": "Live Agents Gates Plans Approvals Health" };
   for (const [locale, wanted] of Object.entries(titles)) {
     const page = await open(browser, server, { locale });
     assert.equal((await page.locator("nav").innerText()).split(/\s+/).join(" "), wanted);
