@@ -65,7 +65,8 @@ async fn stops_that_were_removed_from_the_table_stop_everything() {
     app.start_again().await;
     for agent in ["a", "b"] {
         let act = json!({"agent_id": agent, "action": "rest"});
-        app.post("/act", &act).await.error(503, "stopped");
+        let error = app.post("/act", &act).await.error(503, "kill_switch");
+        assert!(error["message"].as_str().unwrap().contains("do not match"), "{error}");
     }
     // An operator who has looked sets the stops again.
     app.post("/stops", &stop).await.ok();

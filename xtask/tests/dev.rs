@@ -71,6 +71,6 @@ fn it_starts_nothing_that_does_not_build() {
     let dir = tempfile::tempdir().unwrap();
     let output = dev(&dir, "exit 101", &[]).wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("does not build"), "{said}");
+    assert!(!output.status.success() && said.contains("the build failed"), "{said}");
     assert_eq!(output.stdout, b"", "nothing was started");
 }
