@@ -8,6 +8,8 @@ import schemathesis
 IN_WORDS = {"act", "journal", "check", "plan", "validate_policy", "backtest_policy"}
 IN_WORDS |= {"chat_completions", "responses", "messages", "count_tokens", "embeddings", "text_completions"}
 IN_WORDS |= {"moderations", "rerank", "transcriptions"}
+# A stop names an agent or a principal; `since` is a time.
+IN_WORDS |= {"set_stop", "usage"}
 
 
 @schemathesis.check
