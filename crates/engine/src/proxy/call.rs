@@ -265,8 +265,8 @@ impl Call {
         };
         let mut observed = Observed::default();
         if self.judges_calls() {
-            let (calls, spent) = (ToolCalls::of(&of_key).take(), self.usage(&model, usage));
-            if let Err(error) = self.judge_calls(service, calls, &mut observed, spent).await {
+            let (mut calls, used) = (ToolCalls::of(&of_key), (model.as_str(), usage));
+            if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
                 return self.withhold(error, headers, &of_key);
             }
         }

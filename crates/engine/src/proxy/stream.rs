@@ -190,16 +190,16 @@ impl Call {
                     }
                 }
             }
-            let (complete, spent) = (calls.take(), self.usage("", frames.usage()));
-            if let Err(error) = self.judge_calls(service, complete, &mut observed, spent).await {
+            let used = ("", frames.usage());
+            if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
                 return self.withhold_rest(error, &state, out);
             }
             send(out, guard.release(&redactor, false));
         }
         guard.finish();
         calls.finish();
-        let (complete, spent) = (calls.take(), self.usage("", frames.usage()));
-        if let Err(error) = self.judge_calls(service, complete, &mut observed, spent).await {
+        let used = ("", frames.usage());
+        if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
             return self.withhold_rest(error, &state, out);
         }
         let model = state.first.as_ref().and_then(model_of).unwrap_or_default();

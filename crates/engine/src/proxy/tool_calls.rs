@@ -7,7 +7,7 @@ use life_agent_domain::governance::gate::{Denial, GateNotes, Reason};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::payload::Arguments;
 use life_agent_domain::governance::redaction::Redact;
-use life_agent_observer::SideWrite;
+use life_agent_groq::Usage;
 use life_agent_policy::llm::JudgeToolCalls;
 use serde_json::{Map, Value, json};
 
@@ -244,15 +244,21 @@ impl Call {
         self.policy.snapshot.policy.llm.judge_tool_calls != JudgeToolCalls::Off
     }
 
-    /// Judges calls. With `llm.judge_tool_calls: deny`, the first refused call refuses the response and is recorded
-    /// together with `spent`; with `observe`, refusals are added to `observed`.
+    /// Judges the calls that were completed since the last time. With `llm.judge_tool_calls: deny`, the first refused
+    /// call refuses the response and is recorded together with the model and the usage in `used`; with `observe`,
+    /// refusals are added to `observed`.
     pub(super) async fn judge_calls(
         &self,
         service: &ProxyService,
-        calls: Vec<ToolCall>,
+        calls: &mut ToolCalls,
         observed: &mut Observed,
-        spent: Vec<SideWrite>,
+        used: (&str, Option<Usage>),
     ) -> Result<(), EngineError> {
+        let calls = calls.take();
+        // Most frames of a stream complete no call.
+        if calls.is_empty() {
+            return Ok(());
+        }
         let mode = self.policy.snapshot.policy.llm.judge_tool_calls;
         // Calls of a model have no agent of their own; rules can match the caller's name.
         let agent =
@@ -285,6 +291,7 @@ impl Call {
                 "the model's tool call was refused and is withheld: {}",
                 denial.refusal.message
             );
+            let spent = self.usage(used.0, used.1);
             return Err(service.governor.deny(&self.context, &self.policy, *denial, spent).await);
         }
         Ok(())
