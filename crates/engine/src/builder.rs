@@ -86,18 +86,16 @@ impl EngineBuilder {
         let extensions = Extensions { gates, timestamps: timestamps.clone() };
         let files = PolicyFiles::new(&config, workspace.clone(), extensions);
         let policy = ActivePolicy::first(&files, ActivePolicy::compile_first)?;
+        let cell = Arc::new(PolicyCell::new(policy));
         let opa = match &config.opa {
             OpaMode::Server(url) => Some(OpaServer::new(url)?),
             OpaMode::Off | OpaMode::Embedded => None,
         };
         let provider = match (model, &config.llm) {
             (Some(model), _) => Some(Provider::custom(model, config.seed)),
-            (None, Some(llm)) => Some(Provider::open(
-                llm,
-                &config.call_limits,
-                &policy.snapshot.policy,
-                config.seed,
-            )?),
+            (None, Some(llm)) => {
+                Some(Provider::open(llm, &config.call_limits, cell.known_models(), config.seed)?)
+            }
             (None, None) => None,
         };
         let repository = PlanRepository::open(&config)?;
@@ -108,7 +106,7 @@ impl EngineBuilder {
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
         let switch = Arc::new(Switch::new(decided.record.clone(), config.kill_switch));
 
-        let (cell, meters) = (Arc::new(PolicyCell::new(policy)), Arc::new(Meters::new()));
+        let meters = Arc::new(Meters::new());
         let recorder = Recorder::new(journal.clone());
         let approvals = Approvals::open(
             journal.clone(),
@@ -222,6 +220,7 @@ impl EngineBuilder {
                 Arc::clone(&calls),
                 Arc::clone(&governor),
                 config.call_limits.clone(),
+                cell.known_models(),
             ),
             chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
             tools,

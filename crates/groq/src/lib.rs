@@ -63,7 +63,9 @@ pub use redacting::{Redacted, redacted_text};
 pub use rejection::Rejection;
 pub use replay::Replayer;
 pub use seed::seed;
-pub use settings::{BreakerSettings, GROQ_BASE_URL, KeyHeader, Retries, Settings, Timeouts};
+pub use settings::{
+    BreakerSettings, GROQ_BASE_URL, KeyHeader, KnownModels, Retries, Settings, Timeouts,
+};
 pub use sse::{Frame, FrameReader};
 pub use tape::{Exchange, MemoryTape, Outcome, Recorder, Tape};
 pub use wire::{ChatMessage, ChatReply, ChatRequest, FunctionCall, ToolCall, Usage};

@@ -1,14 +1,50 @@
 //! The metrics of each call: the contract's names, and OpenTelemetry's for generative models
 //! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>).
 
+use std::fmt;
+use std::sync::Arc;
+
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 
 use crate::error::ChatError;
 use crate::wire::Usage;
 
-/// The label of every model that is not in the settings.
+/// The label of every model that is not known.
 const OTHER: &str = "other";
+
+/// Which models metrics may name. Every other model would be a series of its own, and callers choose models.
+#[derive(Clone)]
+pub struct KnownModels(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl KnownModels {
+    /// Asks `is_known` at each call, so that the answer may change.
+    pub fn new(is_known: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_known))
+    }
+
+    fn contain(&self, model: &str) -> bool {
+        (self.0)(model)
+    }
+}
+
+impl Default for KnownModels {
+    fn default() -> Self {
+        Self::new(|_| false)
+    }
+}
+
+impl From<Vec<String>> for KnownModels {
+    fn from(models: Vec<String>) -> Self {
+        Self::new(move |model| models.iter().any(|known| known == model))
+    }
+}
+
+impl fmt::Debug for KnownModels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownModels")
+    }
+}
 
 /// The metrics of one call, from its start.
 #[derive(Debug)]
@@ -19,9 +55,8 @@ pub(crate) struct Call {
 
 impl Call {
     /// Counts the start of a call to this model.
-    pub(crate) fn begin(model: &str, known_models: &[String]) -> Self {
-        let known = known_models.iter().find(|known| known.as_str() == model);
-        let model = known.map_or_else(|| OTHER.to_owned(), String::clone);
+    pub(crate) fn begin(model: &str, known_models: &KnownModels) -> Self {
+        let model = if known_models.contain(model) { model } else { OTHER }.to_owned();
         counter!("llm_requests_total", "model" => model.clone()).increment(1);
         Self { model, started: Instant::now() }
     }

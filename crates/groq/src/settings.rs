@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::ChatError;
+pub use crate::meters::KnownModels;
 
 /// Groq's OpenAI-compatible address.
 pub const GROQ_BASE_URL: &str = "https://api.groq.com/openai/v1";
@@ -32,7 +33,7 @@ pub struct Settings {
     /// Longest answer read, in bytes; streams count in whole.
     pub max_answer_bytes: usize,
     /// Models that metrics may name; all others count as `other`.
-    pub known_models: Vec<String>,
+    pub known_models: KnownModels,
     /// The header that carries the key.
     pub key_header: KeyHeader,
     /// Certificates in PEM that are trusted in addition to those of the system.
@@ -121,7 +122,7 @@ impl Settings {
             max_concurrent: 256,
             queue_wait: Duration::from_secs(2),
             max_answer_bytes: 2 * 1024 * 1024,
-            known_models: Vec::new(),
+            known_models: KnownModels::default(),
             key_header: KeyHeader::default(),
             extra_ca: None,
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bounded::BoundedRegex;
 use crate::document::{
-    Access, ActionEffect, Category, CommandPattern, Meaning, Policy, RuleEffect,
+    Access, ActionEffect, Category, CommandPattern, Llm, Meaning, Policy, RuleEffect,
 };
 pub use crate::globs::DenyGlobs;
 use crate::llm::matches;
@@ -68,6 +68,14 @@ impl Snapshot {
             named.max_by_key(|(name, _)| name.len()).map(|(_, price)| price)
         };
         exact.or_else(matching).map(|price| price.micros())
+    }
+
+    /// Whether the policy names this model, apart from names with `*` that match it.
+    pub fn names_model(&self, model: &str) -> bool {
+        let Llm { model: default, models, providers, .. } = &self.policy.llm;
+        let provided = providers.iter().flat_map(|provider| &provider.models);
+        let mut names = models.iter().chain(provided).chain(self.policy.prices.keys());
+        default == model || names.any(|name| name == model)
     }
 }
 

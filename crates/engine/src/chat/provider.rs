@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_gates::SecretRedactor;
-use life_agent_groq::{Client, ClientStatus, GROQ_BASE_URL, Model, Settings};
-use life_agent_policy::document::{Llm as Defaults, Policy};
+use life_agent_groq::{Client, ClientStatus, GROQ_BASE_URL, KnownModels, Model, Settings};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{CallLimits, LlmConfig};
@@ -35,7 +34,7 @@ impl Provider {
     pub(crate) fn open(
         config: &LlmConfig,
         limits: &CallLimits,
-        policy: &Policy,
+        known_models: KnownModels,
         seed: u64,
     ) -> Result<Self, OpenError> {
         let base_url = config.base_url.clone().unwrap_or_else(|| GROQ_BASE_URL.to_owned());
@@ -47,7 +46,7 @@ impl Provider {
             // A reasoning model may need nearly all of the time before its first byte.
             timeouts.first_byte = timeout.mul_f64(5.0 / 6.0);
         }
-        settings.known_models = vec![policy.llm.model.clone(), Defaults::default().model];
+        settings.known_models = known_models;
         settings.base_url = base_url;
         let host = reqwest::Url::parse(settings.base_url.trim()).ok().and_then(|url| {
             let host = url.host_str()?.to_owned();

@@ -8,6 +8,8 @@ use life_agent_domain::governance::fault::Fault;
 use life_agent_domain::governance::gate::{Chain, Gate};
 use life_agent_gates::ChainOptions;
 use life_agent_gates::opa::Opa;
+use life_agent_groq::KnownModels;
+use life_agent_policy::document::Llm;
 use life_agent_policy::snapshot::Snapshot;
 
 use super::embedded;
@@ -142,6 +144,12 @@ impl PolicyCell {
 
     pub(crate) fn replace(&self, policy: Arc<ActivePolicy>) {
         self.0.store(policy);
+    }
+
+    /// The models that metrics may name: those of the active policy and the default.
+    pub(crate) fn known_models(self: &Arc<Self>) -> KnownModels {
+        let (cell, default) = (Arc::clone(self), Llm::default().model);
+        KnownModels::new(move |model| model == default || cell.0.load().snapshot.names_model(model))
     }
 
     /// Removes the secrets of a text with the active policy's redactor.

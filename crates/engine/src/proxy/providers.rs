@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use life_agent_gates::SecretRedactor;
-use life_agent_groq::{Client, ForwardError, ForwardRequest, Forwarded, KeyHeader, Settings};
+use life_agent_groq::{
+    Client, ForwardError, ForwardRequest, Forwarded, KeyHeader, KnownModels, Settings,
+};
 use life_agent_policy::llm::{Dialect, Provider};
 use parking_lot::Mutex;
 
@@ -40,12 +42,13 @@ impl Upstream {
 /// The clients of the policy's providers, which outlive reloads that do not change them.
 pub(crate) struct Providers {
     limits: CallLimits,
+    known_models: KnownModels,
     clients: Mutex<HashMap<Provider, Upstream>>,
 }
 
 impl Providers {
-    pub(crate) fn new(limits: CallLimits) -> Self {
-        Self { limits, clients: Mutex::default() }
+    pub(crate) fn new(limits: CallLimits, known_models: KnownModels) -> Self {
+        Self { limits, known_models, clients: Mutex::default() }
     }
 
     fn upstream(&self, provider: &Provider) -> Result<Upstream, EngineError> {
@@ -72,6 +75,7 @@ impl Providers {
         let mut settings = Settings::new(key);
         settings.base_url = base_url(provider);
         self.limits.apply(&mut settings);
+        settings.known_models = self.known_models.clone();
         if provider.dialect == Dialect::Anthropic {
             settings.key_header = KeyHeader::XApiKey;
         }

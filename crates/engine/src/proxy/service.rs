@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use life_agent_groq::KnownModels;
+
 use super::memory::RefusedTexts;
 use super::providers::Providers;
 use crate::chat::ModelCalls;
@@ -29,9 +31,15 @@ impl std::ops::Deref for ProxyService {
 }
 
 impl ProxyService {
-    pub(crate) fn new(calls: Arc<ModelCalls>, governor: Arc<Governor>, limits: CallLimits) -> Self {
+    pub(crate) fn new(
+        calls: Arc<ModelCalls>,
+        governor: Arc<Governor>,
+        limits: CallLimits,
+        known_models: KnownModels,
+    ) -> Self {
         let max_messages = limits.max_messages;
-        let (providers, refused_texts) = (Providers::new(limits), RefusedTexts::new());
+        let providers = Providers::new(limits, known_models);
+        let refused_texts = RefusedTexts::new();
         Self(Arc::new(Parts { calls, governor, providers, refused_texts, max_messages }))
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn settings(provider: &StandIn) -> Settings {
         base_url: provider.base_url().to_owned(),
         timeouts: Timeouts { connect: long, first_byte: long, between_bytes: long, whole: long },
         retries: Retries { base: Duration::from_millis(1), ..defaults.retries },
-        known_models: vec!["openai/gpt-oss-120b".to_owned()],
+        known_models: vec!["openai/gpt-oss-120b".to_owned()].into(),
         queue_wait: Duration::ZERO,
         ..defaults
     }
