@@ -103,8 +103,8 @@ async fn a_response_is_recorded_with_its_cost() {
 
     let text = app.metrics().await;
     for line in [
-        r#"actions_total{kind="chat"} 1"#,
-        r#"act_seconds_count{kind="chat"} 1"#,
+        r#"actions_total{kind="chat",outcome="allowed"} 1"#,
+        r#"act_seconds_count{kind="chat",outcome="allowed"} 1"#,
         r#"llm_requests_total{model="openai/gpt-oss-120b"} 1"#,
         r#"llm_tokens_total{type="completion"} 7"#,
     ] {
@@ -184,7 +184,7 @@ async fn a_provider_failure_is_reported_and_recorded() {
         let data = row.json();
         assert_eq!((&data["outcome"], &data["error"]), (&json!("failed"), &json!("failed")));
         assert_eq!(data["message"], told["message"]);
-        assert_eq!(app.metric(r#"actions_total{kind="chat"}"#).await, Some(0.0));
+        assert_eq!(app.metric(r#"actions_total{kind="chat",outcome="allowed"}"#).await, Some(0.0));
     }
 }
 

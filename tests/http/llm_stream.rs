@@ -65,7 +65,7 @@ async fn a_long_response_is_streamed_in_deltas_and_ends_with_the_result() {
     assert_eq!(rows.len(), 1);
     assert_eq!(done["event_id"], rows[0].id);
     assert_eq!(rows[0].json()["content"], words.concat());
-    assert_eq!(app.metric(r#"actions_total{kind="chat"}"#).await, Some(1.0));
+    assert_eq!(app.metric(r#"actions_total{kind="chat",outcome="allowed"}"#).await, Some(1.0));
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ mod container;
 mod corpus;
 mod errors;
 mod events;
+mod fallback;
 mod first_ten_minutes;
 mod full_disk;
 mod gone_readers;

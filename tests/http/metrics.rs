@@ -1,9 +1,10 @@
 //! `GET /metrics`
 
+use life_agent_groq::testing::Answer as Reply;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Setup, TestApp, chat, with_model};
 
 #[tokio::test]
 async fn it_is_prometheus_text() {
@@ -38,11 +39,17 @@ async fn steps_denials_and_requests_are_counted_and_timed() {
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no `{series}` in\n{text}")).parse().unwrap()
     };
-    assert_eq!(value(r#"actions_total{kind="act"}"#), 2.0);
-    assert_eq!(value(r#"actions_total{kind="turn"}"#), 1.0);
+    assert_eq!(value(r#"actions_total{kind="act",outcome="allowed"}"#), 2.0);
+    assert_eq!(value(r#"actions_total{kind="turn",outcome="allowed"}"#), 1.0);
+    for kind in ["turn", "plan"] {
+        let denied = format!(r#"{{kind="{kind}",outcome="denied"}}"#);
+        assert_eq!(value(&format!("actions_total{denied}")), 1.0);
+        assert_eq!(value(&format!("act_seconds_count{denied}")), 1.0);
+    }
+    assert_eq!(value(r#"actions_total{kind="act",outcome="denied"}"#), 0.0);
     assert_eq!(value(r#"policy_denied_total{reason="risk_pattern"}"#), 1.0);
     assert_eq!(value(r#"policy_denied_total{reason="path_forbidden"}"#), 1.0);
-    assert_eq!(value(r#"act_seconds_count{kind="act"}"#), 2.0);
+    assert_eq!(value(r#"act_seconds_count{kind="act",outcome="allowed"}"#), 2.0);
     assert!(value("plan_seconds_count") >= 1.0);
     assert!(value("journal_commit_seconds_count") >= 6.0);
     assert!(value("journal_batch_rows_sum") >= 7.0);
@@ -50,7 +57,7 @@ async fn steps_denials_and_requests_are_counted_and_timed() {
     assert_eq!(value(r#"http_requests_total{method="POST",route="/act",status="200"}"#), 2.0);
     assert_eq!(value(r#"http_request_seconds_count{route="/act"}"#), 2.0);
     // Histograms, not summaries.
-    assert!(text.contains(r#"act_seconds_bucket{kind="act",le="#), "{text}");
+    assert!(text.contains(r#"act_seconds_bucket{kind="act",outcome="allowed",le="#), "{text}");
     assert!(text.contains("journal_commit_seconds_bucket{le="), "{text}");
     assert!(text.contains("process_resident_memory_bytes "), "{text}");
 }
@@ -70,6 +77,40 @@ async fn every_reason_exists_before_the_first_denial() {
         let series = format!(r#"policy_denied_total{{reason="{reason}"}}"#);
         assert_eq!(app.metric(&series).await, Some(0.0), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn denied_tool_calls_and_requests_for_approvals_are_counted_as_denied() {
+    let policy = "version: '1'\nallowed_dirs: [plans]\nrules: [{id: ask, match: {actions: [x]}, \
+                  effect: ask}]\ntools: [{names: [Bash], effect: deny}]\n";
+    let app = Setup::new().policy(policy).start().await;
+    app.post("/act", &json!({"agent_id": "a", "action": "x"}))
+        .await
+        .error(403, "approval_required");
+    let tool = json!({"agent_id": "a", "tool": "Bash", "arguments": {"command": "ls"}});
+    app.post("/tool", &tool).await.error(403, "tool_denied");
+    for kind in ["act", "tool"] {
+        for (outcome, count) in [("denied", 1.0), ("allowed", 0.0)] {
+            let series = format!(r#"actions_total{{kind="{kind}",outcome="{outcome}"}}"#);
+            assert_eq!(app.metric(&series).await, Some(count), "{series}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_of_a_reloaded_policy_is_named() {
+    let (_provider, app) = with_model(vec![Reply::text("Hello.")]).await;
+    let requests = |model: &str| format!(r#"llm_requests_total{{model="{model}"}}"#);
+    let mut ask = chat("hello");
+    ask["model"] = json!("new/model");
+    app.post("/llm/chat", &ask).await.ok();
+    assert_eq!(app.metric(&requests("other")).await, Some(1.0));
+    let policy = "version: '1'\nallowed_dirs: [plans]\nllm: {model: new/model}\n";
+    std::fs::write(app.folder().join("policy/policy.yaml"), policy).unwrap();
+    app.post_nothing("/policy/reload").await.ok();
+    app.post("/llm/chat", &ask).await.ok();
+    assert_eq!(app.metric(&requests("new/model")).await, Some(1.0));
+    assert_eq!(app.metric(&requests("other")).await, Some(1.0));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use life_agent_groq::testing::{Answer, StandIn};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ENFORCING, LENIENT, Setup, TestApp, credentials, fingerprint, model_setup, with_model,
+    ENFORCING, FAILING, LENIENT, Setup, TestApp, credentials, fingerprint, model_setup, with_model,
 };
 
 const FILE: &str = "plans/harbour.md";
@@ -32,8 +32,13 @@ fn faulty() -> Answer {
 /// A server with the file and a model that answers like this.
 async fn with_drafts(script: Vec<Answer>) -> (StandIn, TestApp) {
     let provider = StandIn::start(script).await.unwrap();
-    let app = model_setup(&provider).policy(ENFORCING).file(FILE, BEFORE).start().await;
+    let app = model_setup(&provider).policy(&failing(ENFORCING)).file(FILE, BEFORE).start().await;
     (provider, app)
+}
+
+/// A policy under which a plan fails with its model.
+fn failing(policy: &str) -> String {
+    format!("{policy}llm: {{on_failure: fail}}\n")
 }
 
 /// What the model was told in a round, from 0: the contents of the messages.
@@ -177,8 +182,7 @@ async fn a_draft_keeps_within_the_limits_of_the_policy() {
     let long = "line\n".repeat(40);
     let edit = json!([{"op": "replace", "path": FILE, "content": long}]);
     let provider = StandIn::start(vec![edits(edit)]).await.unwrap();
-    let policy =
-        "version: '1'\nallowed_dirs: [plans]\nmax_diff_lines: 20\nllm: {max_tokens: 100}\n";
+    let policy = "version: '1'\nallowed_dirs: [plans]\nmax_diff_lines: 20\nllm: {max_tokens: 100, on_failure: fail}\n";
     let app = model_setup(&provider).policy(policy).file(FILE, BEFORE).start().await;
     let error = app.post("/plan", &asked()).await.error(422, "plan_invalid");
     assert_eq!(fault_codes(&error), ["too_many_lines"]);
@@ -273,7 +277,7 @@ async fn a_credential_that_the_model_writes_is_in_no_plan() {
     let answer = strict.post("/plan", &asked()).await;
     answer.error(422, "prompt_risky");
     let provider = StandIn::start(vec![fenced]).await.unwrap();
-    let lenient = model_setup(&provider).policy(LENIENT).file(FILE, BEFORE).start().await;
+    let lenient = model_setup(&provider).policy(&failing(LENIENT)).file(FILE, BEFORE).start().await;
     let other = lenient.post("/plan", &asked()).await;
     // Redaction covers the escape, too, and may take the quotation mark behind it: then the draft is no JSON.
     let error = other.error(422, "plan_invalid");
@@ -349,8 +353,8 @@ async fn all_rounds_together_have_one_deadline() {
     })
     .await
     .unwrap();
-    let app =
-        model_setup(&provider).set("GROQ_TIMEOUT_SECONDS", "1").file(FILE, BEFORE).start().await;
+    let setup = model_setup(&provider).policy(FAILING).file(FILE, BEFORE);
+    let app = setup.set("GROQ_TIMEOUT_SECONDS", "1").start().await;
     app.post("/plan", &asked()).await.error(504, "timeout");
     assert_eq!(artifacts(&app), 0);
     let rows = app.journal_of("&kind=llm.chat").await;

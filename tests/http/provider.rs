@@ -6,7 +6,7 @@ use std::time::Duration;
 use life_agent_groq::testing::{Answer, StandIn, chunk};
 use serde_json::{Value, json};
 
-use crate::support::{Answer as Told, LENIENT, PROVIDER_KEY, TestApp, chat, model_setup};
+use crate::support::{Answer as Told, FAILING, LENIENT, PROVIDER_KEY, TestApp, chat, model_setup};
 
 /// Words of the provider that nobody may see.
 const INDISCREET: &str = "internal host db7.example";
@@ -49,15 +49,12 @@ async fn called(
     policy: Option<&str>,
 ) -> (StandIn, TestApp, Told) {
     let provider = StandIn::start(script).await.unwrap();
-    let mut setup = model_setup(&provider)
+    let setup = model_setup(&provider)
         .set("GROQ_TIMEOUT_SECONDS", "2")
         .set("LOG_LEVEL", "TRACE")
         .set("LLM_IDLE_SECONDS", "2")
         .set("LLM_MAX_RESPONSE_BYTES", "2097152");
-    if let Some(policy) = policy {
-        setup = setup.policy(policy);
-    }
-    let app = setup.start().await;
+    let app = setup.policy(policy.unwrap_or(FAILING)).start().await;
     let told = app.post(path, &body(path, stream)).await;
     (provider, app, told)
 }
@@ -260,6 +257,7 @@ async fn broken_arguments_of_a_tool_call_are_passed_on_and_are_no_draft() {
 #[tokio::test]
 async fn an_answer_that_repeats_the_key_is_told_without_it() {
     let said = format!("your key is {PROVIDER_KEY}");
+    let lenient = format!("{LENIENT}llm: {{on_failure: fail}}\n");
     for (path, stream) in WAYS {
         let (head, tail) = said.split_at(said.len() - 9);
         let answer = match (path, stream) {
@@ -270,7 +268,7 @@ async fn an_answer_that_repeats_the_key_is_told_without_it() {
             (_, true) => Answer::stream(&[head, tail]),
             _ => Answer::text(&said),
         };
-        let (_provider, app, told) = called((path, stream), vec![answer], Some(LENIENT)).await;
+        let (_provider, app, told) = called((path, stream), vec![answer], Some(&lenient)).await;
         // A plan does not write the sign for a key into a file.
         let expected = (path == "/plan").then_some("plan_invalid");
         assert_eq!(code_of(&told).as_deref(), expected, "{path}: {told:?}");

@@ -64,7 +64,7 @@ async fn the_model_narrates_the_decision_of_the_rules() {
     assert_eq!(data["telling"]["exchanges"].as_array().unwrap().len(), 1);
     assert!(data["timing"]["model_us"].as_u64().unwrap() > 0, "{data}");
     assert_eq!(total_tokens(&app).await, 18);
-    assert_eq!(app.metric(r#"actions_total{kind="turn"}"#).await, Some(1.0));
+    assert_eq!(app.metric(r#"actions_total{kind="turn",outcome="allowed"}"#).await, Some(1.0));
     assert_eq!(provider.seen().len(), 1);
 }
 
@@ -177,7 +177,7 @@ async fn the_models_acts_are_ordinary_steps() {
     let id = steps[2]["result"]["id"].as_str().unwrap();
     assert_eq!(app.get(&format!("/plans/{id}")).await.ok()["status"], "created");
     assert!(!app.folder().join("plans/inn.md").exists());
-    assert_eq!(app.metric(r#"actions_total{kind="turn"}"#).await, Some(1.0));
+    assert_eq!(app.metric(r#"actions_total{kind="turn",outcome="allowed"}"#).await, Some(1.0));
 
     let seen = provider.seen();
     let told = results(&seen[3].body);

@@ -82,7 +82,7 @@ async fn a_recall_finds_a_fact_of_the_same_turn_and_replay_agrees() {
     let facts = &turned["steps"][1]["result"]["facts"];
     assert_eq!(facts, &json!([{"from_turn": 1, "text": "the bridge is out"}]), "{turned}");
     assert_eq!(app.state("hero").await["facts"][0]["uses"], 1);
-    assert_eq!(app.metric(r#"actions_total{kind="act"}"#).await, Some(2.0));
+    assert_eq!(app.metric(r#"actions_total{kind="act",outcome="allowed"}"#).await, Some(2.0));
     app.stop().await;
     let report = run_json(&app, 0, &["replay"]);
     assert_eq!(report["divergence_count"], 0, "{report}");

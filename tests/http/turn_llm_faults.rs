@@ -1,4 +1,4 @@
-//! `POST /turn` with a model that fails: the right code, the state as before, nothing done twice
+//! `POST /turn` with a model that fails, under `on_failure: fail`: the right code, the state as before, nothing done twice
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Answer as Told, TestApp, model_setup, with_model};
+use crate::support::{Answer as Told, TestApp, model_setup, with_model, with_model_failing};
 
-const SHORT: &str = "version: '1'\nallowed_dirs: [plans]\nllm: {turn_seconds: 1}\n";
+const SHORT: &str =
+    "version: '1'\nallowed_dirs: [plans]\nllm: {turn_seconds: 1, on_failure: fail}\n";
 
 fn body() -> Value {
     json!({"agent_id": "hero", "input": "explore the keep"})
@@ -25,7 +26,7 @@ async fn left_as_it_was(app: &TestApp, label: &str) {
     assert_eq!(data["messages"][0]["content"], "explore the keep");
     let state = app.state("hero").await;
     assert_eq!((&state["version"], &state["turns"]), (&json!(0), &json!(0)));
-    assert_eq!(app.metric(r#"actions_total{kind="turn"}"#).await, Some(0.0));
+    assert_eq!(app.metric(r#"actions_total{kind="turn",outcome="allowed"}"#).await, Some(0.0));
 }
 
 #[tokio::test]
@@ -45,7 +46,7 @@ async fn a_provider_that_fails_costs_the_turn_and_nothing_else() {
         (Answer::text("The gate").cut_off(), 502, "llm_failed", "cut"),
         (Answer::hang_up(), 502, "llm_failed", "failed"),
     ] {
-        let (_provider, app) = with_model(vec![bad]).await;
+        let (_provider, app) = with_model_failing(vec![bad]).await;
         app.post("/turn", &body()).await.error(status, code);
         left_as_it_was(&app, label).await;
     }
@@ -67,7 +68,7 @@ async fn a_provider_that_fails_for_a_moment_costs_nothing() {
 
 #[tokio::test]
 async fn what_the_model_did_before_it_failed_is_not_done() {
-    let (_provider, app) = with_model(vec![
+    let (_provider, app) = with_model_failing(vec![
         Answer::tool_call("act", r#"{"action": "rest"}"#),
         Answer::tool_call("remember", r#"{"text": "the gate is shut"}"#),
         Answer::error(404, "model_not_found", "no such model"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::audit::run_json;
 use super::turn_llm::data_of;
-use crate::support::{TestApp, assert_chained, hash_of_state, model_setup};
+use crate::support::{TestApp, assert_chained, hash_of_state, model_setup, with_model_failing};
 
 const TURNS: usize = 50;
 const INPUTS: [&str; 4] = ["explore the keep", "rest a while", "learn to read", "build a bridge"];
@@ -132,8 +132,7 @@ async fn failed_turns_and_chats_do_not_disturb_a_replay_or_a_backtest() {
         Answer::error(404, "model_not_found", "no such model"),
         Answer::text("Hello."),
     ];
-    let provider = StandIn::start(script).await.unwrap();
-    let app = model_setup(&provider).start().await;
+    let (_provider, app) = with_model_failing(script).await;
     let body = json!({"agent_id": "hero", "input": "explore"});
     app.post("/turn", &body).await.error(502, "llm_failed");
     app.post("/llm/chat", &crate::support::chat("hello")).await.ok();

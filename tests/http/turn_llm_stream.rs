@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Event, Events, LENIENT, TestApp, credentials, model_setup, with_model, with_model_enforcing,
+    with_model_failing,
 };
 
 fn request(app: &TestApp) -> RequestBuilder {
@@ -134,7 +135,7 @@ async fn a_failure_before_the_first_text_is_an_ordinary_error() {
         Answer::events(std::slice::from_ref(&begun)).cut_off(),
         Answer::events(&[begun.clone(), json!({"x_groq": {"error": "over capacity"}})]),
     ] {
-        let (_provider, app) = with_model(vec![broken]).await;
+        let (_provider, app) = with_model_failing(vec![broken]).await;
         let answer = crate::support::Answer::of(request(&app)).await;
         answer.error(502, "llm_failed");
         assert_eq!(app.state("hero").await["version"], 0);
@@ -148,7 +149,7 @@ async fn a_failure_during_the_stream_is_its_last_event_without_effects() {
         words(300).iter().map(|word| chunk(&json!({ "content": word }), &Value::Null)).collect();
     let script =
         vec![calling(&[], "act", r#"{"action": "rest"}"#), Answer::events(&chunks).cut_off()];
-    let (_provider, app) = with_model(script).await;
+    let (_provider, app) = with_model_failing(script).await;
     let events = told(&app).await;
     let last = events.last().unwrap();
     assert_eq!(

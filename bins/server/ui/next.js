@@ -116,6 +116,7 @@ function answered(answer) {
     h("p", { class: "prose" }, source, h("bdi", {}, short(answer.response ?? t("agent.acted"), 8192))),
     h("p", { class: "muted" }, notes.filter(Boolean).join(" · ")),
     answer.withheld ? h("p", { class: "alert warn" }, t("agent.withheld"), " ", h("code", {}, line(answer.withheld.code, 40)), " ", line(answer.withheld.message, 600)) : null,
+    answer.fallback ? h("p", { class: "alert warn" }, t("agent.fallback"), " ", h("code", {}, line(answer.fallback.code, 40)), " ", line(answer.fallback.message, 600)) : null,
     answer.would_deny?.length > 0 ? h("p", { class: "alert warn" }, t("agent.would_deny", { rules: answer.would_deny.join(", ") })) : null,
     answer.steps?.length > 0 ? [h("h3", {}, t("agent.by_model_done")), h("ol", { class: "plain calls" }, answer.steps.map(call))] : null,
   ];

@@ -2,6 +2,7 @@
 
 mod call;
 mod failure;
+mod fallback;
 mod in_flight_calls;
 mod model_calls;
 mod provider;
@@ -21,6 +22,7 @@ use serde_json::json;
 
 pub(crate) use call::{DEFAULT_PROVIDER, Deadline, ModelCall, Reply, is_rejection, tokens};
 pub(crate) use failure::CallFailure;
+pub(crate) use fallback::{fallback, goes_on};
 pub(crate) use model_calls::ModelCalls;
 pub(crate) use provider::{Both, OwnKey, Provider};
 pub(crate) use stream::StreamItem;

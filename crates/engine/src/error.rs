@@ -77,6 +77,9 @@ pub enum EngineError {
         /// Seconds after which a retry may pass.
         retry_after: u64,
     },
+    /// The service stops, so it does not wait for the model any longer.
+    #[error("the service is stopping; ask again in a moment")]
+    Stopping,
     /// No provider would accept the request; nothing was sent.
     #[error("{message}")]
     LlmRefused {
@@ -116,6 +119,21 @@ pub enum EngineError {
     /// The journal cannot be written or read; nothing was changed.
     #[error("the journal cannot be used right now; nothing was changed, try again later")]
     Unavailable,
+}
+
+impl EngineError {
+    /// The label of a failure of the model, without which a turn or a plan can go on; `None` for other
+    /// errors. Stops, denials and the caller's own limits are no failures of the model.
+    pub(crate) fn model_failure(&self) -> Option<&'static str> {
+        match self {
+            EngineError::LlmFailed { .. }
+            | EngineError::LlmUnsuited { .. }
+            | EngineError::LlmRefused { .. } => Some("llm_failed"),
+            EngineError::LlmTimeout { .. } => Some("timeout"),
+            EngineError::LlmBusy { .. } => Some("overloaded"),
+            _ => None,
+        }
+    }
 }
 
 /// A denial, as the caller sees it.

@@ -294,6 +294,7 @@ impl Governor {
         let (rest, approvals) = (rest(), &self.approvals);
         match approvals.request(context, policy, &denial, &rest, None, &record).await {
             Ok(requested) => {
+                self.meters.refused(denial.command.view().kind(), context.started);
                 let report = DenialReport::of(&denial, requested.event_id, notes.clone());
                 EngineError::Denied(Box::new(DenialReport {
                     message: requested.message,
@@ -320,6 +321,7 @@ impl Governor {
         let (hash, agent) = (&policy.snapshot.hash, denial.command.view().agent());
         match self.recorder.record(context, hash, agent, &record, side).await {
             Ok(event_id) => {
+                self.meters.refused(denial.command.view().kind(), context.started);
                 let report = DenialReport::of(&denial, event_id, notes.clone());
                 EngineError::Denied(Box::new(DenialReport { limit, ..report }))
             }

@@ -54,7 +54,7 @@ pub use idempotency::{Claim, Effect, KeyedCall, Mark};
 pub use jobs::{Authority, QueuedTurn, ResultRenderer};
 pub use life_agent_domain as domain;
 pub use life_agent_domain::governance::event::{
-    Review, Source, TokenUsage as Usage, ToolDecision, ToolStep, Withheld,
+    Fallback, Review, Source, TokenUsage as Usage, ToolDecision, ToolStep, Withheld,
 };
 pub use life_agent_domain::governance::gate::GateNotes;
 pub use life_agent_domain::governance::request::Request as CheckRequest;

@@ -3,24 +3,60 @@
 use std::time::Instant;
 
 use life_agent_domain::governance::command::Kind;
+use life_agent_domain::governance::event::Fallback;
 use life_agent_domain::governance::gate::{Effect, GateObserver, Reason, Trace};
 use metrics::{Counter, Histogram, counter, histogram};
 
+/// The reasons for which requests go on without the model, for the series that exist from the start.
+const FALLBACKS: [(Kind, &str); 7] = [
+    (Kind::Turn, "llm_failed"),
+    (Kind::Turn, "timeout"),
+    (Kind::Turn, "overloaded"),
+    (Kind::Plan, "llm_failed"),
+    (Kind::Plan, "timeout"),
+    (Kind::Plan, "overloaded"),
+    (Kind::Plan, "plan_invalid"),
+];
+
 /// The metrics of every request.
 pub(crate) struct Meters {
-    actions: [Counter; Kind::ALL.len()],
-    seconds: [Histogram; Kind::ALL.len()],
+    allowed: [Requests; Kind::ALL.len()],
+    refused: [Requests; Kind::ALL.len()],
     denied: [Counter; Reason::ALL.len()],
     would_deny: [Counter; Reason::ALL.len()],
     /// Duration of plan requests.
     pub(crate) plan_seconds: Histogram,
 }
 
+/// The requests of one kind with one outcome.
+struct Requests {
+    count: Counter,
+    seconds: Histogram,
+}
+
+impl Requests {
+    fn new(kind: Kind, outcome: &'static str) -> Self {
+        let kind = kind.as_str();
+        Self {
+            count: counter!("actions_total", "kind" => kind, "outcome" => outcome),
+            seconds: histogram!("act_seconds", "kind" => kind, "outcome" => outcome),
+        }
+    }
+
+    fn add(&self, started: Instant) {
+        self.count.increment(1);
+        self.seconds.record(started.elapsed());
+    }
+}
+
 impl Meters {
     pub(crate) fn new() -> Self {
+        for (kind, code) in FALLBACKS {
+            fallbacks(kind, code).increment(0);
+        }
         Self {
-            actions: Kind::ALL.map(|kind| counter!("actions_total", "kind" => kind.as_str())),
-            seconds: Kind::ALL.map(|kind| histogram!("act_seconds", "kind" => kind.as_str())),
+            allowed: Kind::ALL.map(|kind| Requests::new(kind, "allowed")),
+            refused: Kind::ALL.map(|kind| Requests::new(kind, "denied")),
             denied: Reason::ALL
                 .map(|reason| counter!("policy_denied_total", "reason" => reason.as_str())),
             would_deny: Reason::ALL
@@ -31,13 +67,22 @@ impl Meters {
 
     /// Counts a completed request of this kind that started at `started`.
     pub(crate) fn done(&self, kind: Kind, started: Instant) {
-        self.actions[kind as usize].increment(1);
-        self.seconds[kind as usize].record(started.elapsed());
+        self.allowed[kind as usize].add(started);
+    }
+
+    /// Counts a request of this kind that arrived at `started` and whose denial is recorded.
+    pub(crate) fn refused(&self, kind: Kind, started: Instant) {
+        self.refused[kind as usize].add(started);
+    }
+
+    /// Counts a request that was carried out without the model.
+    pub(crate) fn fell_back(&self, kind: Kind, fallback: &Fallback) {
+        fallbacks(kind, &fallback.code).increment(1);
     }
 
     /// Counts the acts of the model in a turn. The turn is timed as a whole.
     pub(crate) fn acts_in_turn(&self, acts: usize) {
-        self.actions[Kind::Act as usize].increment(acts as u64);
+        self.allowed[Kind::Act as usize].count.increment(acts as u64);
     }
 
     /// Counts a request that passed the gates.
@@ -47,10 +92,14 @@ impl Meters {
         }
     }
 
-    /// Counts a refused request.
+    /// Counts a refusal, whether or not it can be recorded.
     pub(crate) fn denied(&self, reason: Reason) {
         self.denied[reason as usize].increment(1);
     }
+}
+
+fn fallbacks(kind: Kind, code: &str) -> Counter {
+    counter!("llm_fallbacks_total", "kind" => kind.as_str(), "reason" => code.to_owned())
 }
 
 /// The reason for which a permitted request would be refused if all observed findings were enforced. The

@@ -1,12 +1,13 @@
 //! Narration: the model narrates a turn that the rules have decided, and may call tools on the way.
 //!
-//! The turn and the acts of the model are committed together at the end. A turn whose narration fails
-//! leaves the agent as it was.
+//! The turn and the acts of the model are committed together at the end. If the model fails, the rules answer,
+//! or the turn fails and leaves the agent as it was, as the policy says.
 
 mod conversation;
 mod options;
 mod prompt;
 pub(crate) mod replay;
+mod tool_calls;
 mod tools;
 mod turn_in_progress;
 
@@ -16,42 +17,32 @@ use std::time::{Duration, Instant};
 use life_agent_domain::agent::rules::{TurnStep, decide_turn};
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::command::{Kind, Message, Turn};
-use life_agent_domain::governance::event::{
-    ModelReply, NarrationRecord, RecordedToolStep, Source, ToolStep, Withheld,
-};
+use life_agent_domain::governance::event::{ModelReply, NarrationRecord, Source, Withheld};
 use life_agent_domain::governance::gate::{GateNotes, Permit, Reason};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::size::json_size;
-use life_agent_groq::{ChatReply, ChatRequest, Clean, Exchange, FunctionCall, ToolCall, seed};
+use life_agent_groq::{ChatReply, ChatRequest, Clean, Exchange, seed};
 use life_agent_observer::Journal;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) use conversation::MAX_CALLS;
-use conversation::{Conversation, Next, joined, no_calls_left};
+use conversation::{Conversation, Next, joined};
 pub(crate) use options::TurnOptions;
 use prompt::{HISTORY_ROWS, RECORD_ROWS, Scene, history, own_record};
-use tools::ToolRequest;
-use turn_in_progress::{
-    MAX_REPLIES, TurnInProgress, called, denied, done, failed, is_momentary, kept, stuck, sum,
-};
+use turn_in_progress::{MAX_REPLIES, TurnInProgress, kept, stuck, sum};
 
 use crate::agents::{AgentService, NarratedTurn};
 use crate::chat::stream_guard::StreamGuard;
 use crate::chat::text_extraction::{body_of, clean};
-use crate::chat::{CallFailure, Deadline, ModelCall, ModelCalls, StreamItem};
+use crate::chat::{CallFailure, Deadline, ModelCall, ModelCalls, StreamItem, fallback};
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
-use crate::govern::{Governor, Metered};
+use crate::govern::Governor;
 use crate::meters::Meters;
-use crate::planning::{NewPlan, PlanService};
+use crate::planning::PlanService;
 use crate::policy::ActivePolicy;
 use crate::views::{TurnEvent, TurnOutcome};
-
-/// Most facts that a recall returns.
-const MAX_RECALLED: usize = 8;
-/// Most faults of a plan that the model receives.
-const MAX_FAULTS: usize = 5;
 
 /// Narrates turns.
 pub(crate) struct Narrator {
@@ -113,7 +104,11 @@ impl Narrator {
         let working = TurnInProgress::after(&before, &turn, &policy.profile);
         let settled = (working.state().version, working.state().hash());
 
-        let request = self.first_request(policy, &agent, &turn, working.state()).await?;
+        let first = self.first_request(policy, &agent, &turn, working.state()).await;
+        let (request, unsent) = match first {
+            Ok(request) => (request, None),
+            Err(error) => (Map::new(), Some(fallback(policy, error)?)),
+        };
         let whole = Duration::from_secs(policy.snapshot.policy.llm.turn_seconds.into());
         let limit = Some((whole, tokio::time::Instant::now() + whole));
         let (policy_of, body) = (Arc::clone(policy), Clean::default());
@@ -135,11 +130,12 @@ impl Narrator {
                 exchanges: Vec::new(),
                 steps: Vec::new(),
                 withheld: None,
+                fallback: unsent,
                 usage: None,
                 latency_ms: 0,
             },
         };
-        let text = run.converse().await?;
+        let text = run.narration().await?;
         run.record.latency_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         let NarrationRun { call, working, guard, events, record, .. } = run;
         let source = if text.is_some() { Source::Llm } else { Source::Offline };
@@ -153,6 +149,9 @@ impl Narrator {
         context.adopt_times(&call.context);
         let turned =
             self.agents.commit_narrated(context, policy, &agent, &slot, narrated, notes).await?;
+        if let Some(fallback) = &turned.fallback {
+            self.meters.fell_back(Kind::Turn, fallback);
+        }
         self.meters.done(Kind::Turn, begun);
         self.meters.acts_in_turn(acts);
         if let (Some(guard), Some(events), Source::Llm) = (guard, events, source) {
@@ -196,6 +195,20 @@ impl Narrator {
 }
 
 impl NarrationRun<'_> {
+    /// The narration; `None` if it is withheld or the turn goes on without the model, as the record then
+    /// states.
+    async fn narration(&mut self) -> Result<Option<String>, EngineError> {
+        if self.record.fallback.is_none() {
+            match self.converse().await {
+                Ok(text) => return Ok(text),
+                Err(error) => self.record.fallback = Some(fallback(&self.call.policy, error)?),
+            }
+        }
+        // The model took its time, and no gate has judged a reply of it since.
+        self.call.deny_if_stopped(&self.narrator.governor).await?;
+        Ok(None)
+    }
+
     /// The narration; `None` if it is withheld, as the record then states. Failures are recorded.
     async fn converse(&mut self) -> Result<Option<String>, EngineError> {
         loop {
@@ -301,99 +314,6 @@ impl NarrationRun<'_> {
             other => Err(other),
         }
     }
-
-    /// Carries out a tool call, or returns the reason to the model.
-    async fn run_tool(&mut self, call: &ToolCall, raw: &ToolCall) -> Result<(), EngineError> {
-        if !self.conversation.admits_call() {
-            self.conversation.answer(call, &no_calls_left());
-            return Ok(());
-        }
-        if let Err(failure) = self.call.in_time(&self.narrator.calls, std::future::ready(())).await
-        {
-            return Err(self.call.failed(&self.narrator.calls, failure).await);
-        }
-        let mut kept = self.carry_out(&call.function, &raw.function).await?;
-        let redactor = self.call.policy.chain.redactor();
-        let result = clean(kept.step.result.take().unwrap_or_default(), redactor);
-        self.conversation.answer(call, &result);
-        kept.step.result = Some(result);
-        if let Some(events) = &self.events {
-            let _ = events.send(TurnEvent::Tool(Box::new(kept.step.clone())));
-        }
-        self.record.steps.push(kept);
-        Ok(())
-    }
-
-    async fn carry_out(
-        &mut self,
-        clean: &FunctionCall,
-        raw: &FunctionCall,
-    ) -> Result<RecordedToolStep, EngineError> {
-        let (narrator, call) = (self.narrator, &self.call);
-        let mut step = called(clean);
-        let (mut found, mut momentary) = (Vec::new(), false);
-        let asked = tools::read(&self.agent, raw);
-        let (act, query) = match asked {
-            Ok(ToolRequest::Act(act)) => (act, None),
-            Ok(ToolRequest::Recall(act, query)) => (act, Some(query)),
-            Ok(ToolRequest::Plan(asked)) => {
-                step = self.plan(step, *asked).await?;
-                return Ok(RecordedToolStep { step, found, momentary: true });
-            }
-            Err(message) => {
-                step = failed(step, "validation_error", &message);
-                return Ok(RecordedToolStep { step, found, momentary });
-            }
-        };
-        match narrator.governor.permit(&call.context, &call.policy, act, Metered::Yes).await {
-            Ok(permit) => {
-                // An approval is not among the inputs of a replay.
-                momentary = permit.trace().approval_id.is_some();
-                if let Some(query) = &query {
-                    let agent = &permit.command().agent;
-                    found = self.working.new_facts(query);
-                    found.extend(narrator.agents.find_facts(agent, query, MAX_RECALLED).await?);
-                    found.truncate(MAX_RECALLED);
-                }
-                let found = query.is_some().then_some(found.as_slice());
-                step = done(step, self.working.act(&permit, found, self.record.steps.len()));
-            }
-            Err(EngineError::Denied(report)) => {
-                momentary = is_momentary(&report);
-                step = refused(step, &report);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(RecordedToolStep { step, found, momentary })
-    }
-
-    /// Makes a plan of the model, which people review. It is durable before the turn is.
-    async fn plan(&self, step: ToolStep, asked: NewPlan) -> Result<ToolStep, EngineError> {
-        match self.narrator.plans.plan(&self.call.context, asked).await {
-            Ok(planned) => {
-                let told = serde_json::json!({"status": "created", "id": planned.id,
-                    "review": "people decide about it; nothing has been changed"});
-                Ok(ToolStep { event_id: Some(planned.event_id), ..done(step, told) })
-            }
-            Err(EngineError::Denied(report)) => Ok(refused(step, &report)),
-            Err(EngineError::PlanInvalid { code, faults, .. }) => {
-                let told: Vec<_> =
-                    faults.iter().take(MAX_FAULTS).map(|fault| fault.message.as_str()).collect();
-                Ok(failed(step, code, &told.join("; ")))
-            }
-            Err(EngineError::PathForbidden(message)) => {
-                Ok(failed(step, "path_forbidden", &message))
-            }
-            Err(EngineError::NotFound(message)) => Ok(failed(step, "not_found", &message)),
-            Err(EngineError::Conflict(message)) => Ok(failed(step, "conflict", &message)),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn refused(step: ToolStep, report: &DenialReport) -> ToolStep {
-    let step = denied(step, report.reason.code(), &report.message);
-    ToolStep { event_id: Some(report.event_id), ..step }
 }
 
 fn withheld(report: &DenialReport) -> Withheld {

@@ -2,6 +2,7 @@
 
 mod draft_prompt;
 mod drafting;
+mod origin;
 mod repository;
 mod review;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use life_agent_domain::governance::command::{Kind, Plan};
-use life_agent_domain::governance::event::{PlanCreatedRecord, PlanRecord};
+use life_agent_domain::governance::event::{Fallback, PlanCreatedRecord, PlanRecord};
 use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
 use life_agent_gates::change_policy::SnapshotChangePolicy;
 use life_agent_observer::{Proposal, SideWrite};
@@ -25,11 +26,13 @@ use serde_json::{Value, json};
 
 pub(crate) use drafting::Drafter;
 use drafting::{Drafted, Undrafted};
+use origin::{Origin, no_valid_draft};
 pub use repository::{PlanList, PlanRepository, PlanSummary, PlanView, StoredPlan};
 pub(crate) use review::PlanReviews;
 
 use crate::approvals::ApprovalUse;
 use crate::blocking::blocking;
+use crate::chat::fallback;
 use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::error::{EngineError, counted};
@@ -65,6 +68,8 @@ pub struct PlanOutcome {
     pub stats: Stats,
     /// The model that wrote the edits, if the caller did not.
     pub drafted_by: Option<DraftedBy>,
+    /// Why there is no draft although a model should have written one.
+    pub fallback: Option<Fallback>,
     /// The row of its creation.
     pub event_id: u64,
     /// The findings of the gates.
@@ -106,15 +111,13 @@ impl PlanService {
         let begun = Instant::now();
         let policy = self.governor.policy();
         let planned = if self.needs_draft(&asked) {
-            let (drafted, used) = self.draft_edits(context, &policy, &asked).await?;
-            let Drafted { edits, by } = drafted;
-            asked.request.edits = edits;
+            let (origin, used) = self.draft_edits(context, &policy, &mut asked).await?;
             // The draft took time: policy, kill switch and files are checked again.
             let policy = self.governor.policy();
             let proposal = asked.request.read();
             let plan = command(asked.intent, asked.context, &proposal);
             let permit = self.governor.permit_again(context, &policy, plan, used.as_ref()).await?;
-            self.check_and_store(context, &policy, permit, proposal, Some(by)).await?
+            self.check_and_store(context, &policy, permit, proposal, origin).await?
         } else {
             let rest = rest(&asked);
             let proposal = asked.request.read();
@@ -122,8 +125,12 @@ impl PlanService {
             let (governor, metered) = (&self.governor, Metered::Yes);
             let permit =
                 governor.permit_with(context, &policy, plan, metered, &|| rest.clone()).await?;
-            self.check_and_store(context, &policy, permit, proposal, None).await?
+            let origin = Origin::default();
+            self.check_and_store(context, &policy, permit, proposal, origin).await?
         };
+        if let Some(fallback) = &planned.fallback {
+            self.meters.fell_back(Kind::Plan, fallback);
+        }
         self.meters.plan_seconds.record(begun.elapsed());
         self.meters.done(Kind::Plan, begun);
         Ok(planned)
@@ -135,26 +142,33 @@ impl PlanService {
         open && asked.draft && self.drafter.is_available()
     }
 
-    /// Lets the model write the edits. Faults that it cannot fix are recorded like a caller's.
+    /// Lets the model write the edits. If it fails, the plan has none, or the request fails, as the policy
+    /// says. Faults that the model cannot fix are recorded like a caller's.
     async fn draft_edits(
         &self,
         context: &RequestContext,
         policy: &Arc<ActivePolicy>,
-        asked: &NewPlan,
-    ) -> Result<(Drafted, Option<ApprovalUse>), EngineError> {
+        asked: &mut NewPlan,
+    ) -> Result<(Origin, Option<ApprovalUse>), EngineError> {
         let proposal = asked.request.clone().read();
         let plan = command(asked.intent.clone(), asked.context.clone(), &proposal);
         let targets = plan.targets.clone();
         let (governor, metered) = (&self.governor, Metered::Yes);
         let (permit, used) =
             governor.permit_and_use(context, policy, plan, metered, &|| rest(asked)).await?;
-        match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
-            Ok(drafted) => Ok((drafted, used)),
-            Err(Undrafted::Failed(error)) => Err(error),
-            Err(Undrafted::Faulty { faults, rounds }) => {
-                Err(self.report_faults(context, policy, permit, faults, rounds).await)
-            }
-        }
+        let origin =
+            match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
+                Ok(Drafted { edits, by }) => {
+                    asked.request.edits = edits;
+                    Origin { drafted_by: Some(by), fallback: None }
+                }
+                Err(Undrafted::Failed(error)) => Origin::without(fallback(policy, error)?),
+                Err(Undrafted::Faulty { faults, rounds }) => {
+                    let error = self.report_faults(context, policy, &permit, faults, rounds).await;
+                    Origin::without(no_valid_draft(policy, error)?)
+                }
+            };
+        Ok((origin, used))
     }
 
     /// Checks the edits of a permitted plan and stores it.
@@ -164,7 +178,7 @@ impl PlanService {
         policy: &ActivePolicy,
         permit: Permit<Plan>,
         proposal: Proposed,
-        drafted_by: Option<DraftedBy>,
+        origin: Origin,
     ) -> Result<PlanOutcome, EngineError> {
         let (tree, admission) = (
             Arc::clone(&self.drafter.tree),
@@ -175,11 +189,11 @@ impl PlanService {
         let draft = match drafted {
             Ok(draft) => draft,
             Err(faults) => {
-                let rounds = drafted_by.map_or(0, |by| by.rounds);
-                return Err(self.report_faults(context, policy, permit, faults, rounds).await);
+                let rounds = origin.drafted_by.map_or(0, |by| by.rounds);
+                return Err(self.report_faults(context, policy, &permit, faults, rounds).await);
             }
         };
-        self.store(context, policy, permit, draft, drafted_by).await
+        self.store(context, policy, permit, draft, origin).await
     }
 
     /// Writes the artifact, then its rows. If the rows cannot be written, the artifact is removed.
@@ -189,7 +203,7 @@ impl PlanService {
         policy: &ActivePolicy,
         permit: Permit<Plan>,
         draft: Draft,
-        drafted_by: Option<DraftedBy>,
+        origin: Origin,
     ) -> Result<PlanOutcome, EngineError> {
         let notes = GateNotes::from(permit.trace());
         let patch = draft.diff().map(|diff| redact(policy, diff));
@@ -208,7 +222,8 @@ impl PlanService {
             created: self.timestamps.now(),
             request_id: context.request.clone(),
             policy_hash: policy.snapshot.hash.clone(),
-            drafted_by,
+            drafted_by: origin.drafted_by,
+            fallback: origin.fallback,
         };
         let store = self.store.clone();
         let artifact =
@@ -226,6 +241,7 @@ impl PlanService {
                     patch,
                     stats: artifact.record.stats,
                     drafted_by: artifact.record.drafted_by,
+                    fallback: artifact.record.fallback,
                     event_id,
                     notes,
                 })
@@ -255,6 +271,7 @@ impl PlanService {
             seal: artifact.seal.clone(),
             stats: artifact.record.stats,
             drafted_by: artifact.record.drafted_by.clone(),
+            fallback: artifact.record.fallback.clone(),
             review: None,
         };
         batch.push(None, &created)?;
@@ -273,7 +290,7 @@ impl PlanService {
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
-        permit: Permit<Plan>,
+        permit: &Permit<Plan>,
         mut faults: Vec<PlanFault>,
         rounds: usize,
     ) -> EngineError {

@@ -152,6 +152,7 @@ impl StepService {
             source: Source::Offline,
             usage: None,
             withheld: None,
+            fallback: None,
             steps: Vec::new(),
         })
     }

@@ -135,7 +135,13 @@ impl ToolService {
                 self.meters.done(Kind::Tool, started);
                 Ok(outcome)
             }
-            Err(denial) => Err(self.refuse(context, &policy, &denial).await),
+            Err(denial) => {
+                let error = self.refuse(context, &policy, &denial).await;
+                if matches!(error, EngineError::Denied(_)) {
+                    self.meters.refused(Kind::Tool, started);
+                }
+                Err(error)
+            }
         }
     }
 

@@ -3,27 +3,35 @@
 use life_agent_domain::governance::command::Subject;
 use life_agent_domain::governance::gate::{Gate, GateInputs, KillSwitch, Reason, Refusal, Verdict};
 
+/// The name of the gate.
+pub const NAME: &str = "kill_switch";
+
 /// Refuses everything while the kill switch is on, or when nobody knows whether it is.
 #[derive(Debug, Clone, Copy)]
 pub struct KillSwitchGate;
 
 impl Gate for KillSwitchGate {
     fn name(&self) -> &'static str {
-        "kill_switch"
+        NAME
     }
 
     fn check(&self, _subject: &Subject<'_>, facts: &GateInputs) -> Verdict {
-        let (reason, message) = match &facts.kill_switch {
-            Some(KillSwitch::Off) => return Verdict::pass(),
-            Some(on @ KillSwitch::On { .. }) => (Reason::KillSwitch, on.message()),
-            Some(stop @ KillSwitch::Stopped { .. }) => (Reason::Stopped, stop.message()),
-            None => (
-                Reason::GateUnavailable,
-                "the state of the kill switch is unknown; contact the operator".to_owned(),
-            ),
+        let Some(state) = &facts.kill_switch else {
+            let message = "the state of the kill switch is unknown; contact the operator";
+            return Verdict::refuse(Refusal::new(Reason::GateUnavailable, message));
         };
-        Verdict::refuse(Refusal { reason, rule: None, message, retry_after: None })
+        refusal(state).map_or_else(Verdict::pass, Verdict::refuse)
     }
+}
+
+/// The refusal of a request in this state of the switch; `None` if it is off.
+pub fn refusal(state: &KillSwitch) -> Option<Refusal> {
+    let reason = match state {
+        KillSwitch::Off => return None,
+        KillSwitch::On { .. } => Reason::KillSwitch,
+        KillSwitch::Stopped { .. } => Reason::Stopped,
+    };
+    Some(Refusal { reason, rule: None, message: state.message(), retry_after: None })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use life_agent_domain::governance::command::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::llm::{JudgeToolCalls, Media, Provider};
+use crate::llm::{JudgeToolCalls, Media, OnFailure, Provider};
 use crate::mcp::Mcp;
 
 mod approvals;
@@ -81,6 +81,9 @@ pub struct Llm {
     /// How much of an agent's past exchanges goes with a turn, in tokens of about four bytes.
     #[garde(range(max = 8192))]
     pub history_tokens: u32,
+    /// Whether turns and plans go on without a model that fails.
+    #[garde(skip)]
+    pub on_failure: OnFailure,
     /// The models that forwarded requests may name, where `*` stands for any characters; all models
     /// without it.
     #[garde(length(max = 256))]
@@ -105,6 +108,7 @@ impl Default for Llm {
             max_tokens: 2048,
             turn_seconds: 30,
             history_tokens: 1024,
+            on_failure: OnFailure::default(),
             models: Vec::new(),
             media: Media::default(),
             judge_tool_calls: JudgeToolCalls::default(),

@@ -37,6 +37,19 @@ pub enum Media {
     Deny,
 }
 
+/// What happens to a turn or a plan whose model fails: its provider cannot be reached, refuses the key, takes
+/// too long or sends nothing usable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// A turn is answered by the rules, and a plan becomes a statement of intent. Both state the cause in
+    /// `fallback`.
+    #[default]
+    Offline,
+    /// The request fails.
+    Fail,
+}
+
 /// What happens to tool calls in responses under `/v1` that `/tool` would refuse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

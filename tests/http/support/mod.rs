@@ -21,7 +21,8 @@ pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
 pub(crate) use mcp_server::{Behavior, McpServer};
 pub(crate) use model::{
-    ENFORCING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
+    ENFORCING, FAILING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
+    with_model_failing,
 };
 pub(crate) use raw::RawConnection;
 pub(crate) use setup::{KEY, Refused, Setup};

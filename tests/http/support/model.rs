@@ -17,6 +17,9 @@ pub(crate) const LENIENT: &str =
 pub(crate) const ENFORCING: &str = "version: '1'\nallowed_dirs: [plans]\n\
     risk: {kinds: {chat: {command_exec: deny, url: deny, path_traversal: deny}}}\n";
 
+/// A policy under which turns and plans fail with their model.
+pub(crate) const FAILING: &str = "version: '1'\nallowed_dirs: [plans]\nllm: {on_failure: fail}\n";
+
 /// The setup of a server whose provider is this one.
 pub(crate) fn model_setup(provider: &StandIn) -> Setup {
     Setup::new().set("GROQ_API_KEY", PROVIDER_KEY).set("GROQ_BASE_URL", provider.base_url())
@@ -33,6 +36,13 @@ pub(crate) async fn with_model(script: Vec<Answer>) -> (StandIn, TestApp) {
 pub(crate) async fn with_model_enforcing(script: Vec<Answer>) -> (StandIn, TestApp) {
     let provider = StandIn::start(script).await.unwrap();
     let app = model_setup(&provider).policy(ENFORCING).start().await;
+    (provider, app)
+}
+
+/// The same under [`FAILING`].
+pub(crate) async fn with_model_failing(script: Vec<Answer>) -> (StandIn, TestApp) {
+    let provider = StandIn::start(script).await.unwrap();
+    let app = model_setup(&provider).policy(FAILING).start().await;
     (provider, app)
 }
 

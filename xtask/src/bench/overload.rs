@@ -51,7 +51,8 @@ pub(super) fn measure(scale: Scale) -> anyhow::Result<Section> {
         Ok(Served { measured, taken: turns(&server)?.since(&before), well_after })
     };
     let served = CROWDS.iter().map(serve).collect::<anyhow::Result<Vec<_>>>()?;
-    let (answered, rows) = (server.counted("actions_total{kind=\"turn\"}")?, server.rows()?);
+    let (answered, rows) =
+        (server.counted("actions_total{kind=\"turn\",outcome=\"allowed\"}")?, server.rows()?);
     // One row is the start, one per crowd is the first act after it, and all others are turns. wrk disconnects at
     // the end of a run, so its last turns can be recorded without a response.
     let lost = answered + 1.0 + CROWDS.len() as f64 - rows as f64;
@@ -98,7 +99,7 @@ fn row(crowd: &Crowd, served: &Served, usual_p99: f64, scale: Scale) -> Vec<Stri
 }
 
 fn turns(server: &Server) -> anyhow::Result<Histogram> {
-    Histogram::with_label(&server.metrics()?, "act_seconds", "kind=\"turn\"")
+    Histogram::with_label(&server.metrics()?, "act_seconds", "kind=\"turn\",outcome=\"allowed\"")
 }
 
 /// Milliseconds until an act succeeds.

@@ -20,7 +20,7 @@ fn describe() -> Description {
     Description::new(Tag::Service, "Metrics for Prometheus").text(
         "text/plain; version=0.0.4",
         "The text format, version 0.0.4.",
-        json!("# TYPE actions_total counter\nactions_total{kind=\"turn\"} 3\n"),
+        json!("# TYPE actions_total counter\nactions_total{kind=\"turn\",outcome=\"allowed\"} 3\n"),
     )
 }
 async fn metrics(state: web::Data<AppState>) -> impl Responder {

@@ -6,7 +6,7 @@ use life_agent_engine::plans::record::{DraftedBy, Stats};
 use life_agent_engine::plans::request::{
     MAX_CONTEXT, MAX_INTENT, MAX_PATH, MAX_TARGETS, PlanRequest,
 };
-use life_agent_engine::{GateNotes, NewPlan};
+use life_agent_engine::{Fallback, GateNotes, NewPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -137,6 +137,10 @@ struct PlanAnswer {
     patch: Option<String>,
     /// The model that wrote the edits; `null` if the caller wrote them.
     drafted_by: Option<DraftedBy>,
+    /// Why there is no draft although a model should have written one.
+    #[schema(required = false, nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<Fallback>,
     /// The size of the change.
     stats: Stats,
     /// The row that records the plan.
@@ -164,7 +168,8 @@ fn describe() -> Description {
         .details(
             "Nothing in the workspace changes: the plan becomes an artifact that people review and apply. Without \
              edits and without a patch, a model writes the edits if one is configured and `draft` is not `false`; \
-             otherwise the plan is a statement of intent. The response to an invalid plan lists every fault.",
+             otherwise the plan is a statement of intent. It is one as well if the model fails: `fallback` then states \
+             the cause, unless the policy says `llm.on_failure: fail`. The response to an invalid plan lists every fault.",
         )
         .body::<PlanBody>(json!({
             "intent": "greet in German too", "context": "The page is read in Austria.",
@@ -189,6 +194,7 @@ async fn plan(
         artifact: planned.artifact,
         patch: planned.patch,
         drafted_by: planned.drafted_by,
+        fallback: planned.fallback,
         stats: planned.stats,
         event_id: planned.event_id,
         notes: planned.notes,

@@ -5,7 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, Route};
 use life_agent_engine::domain::agent::rules;
 use life_agent_engine::domain::governance::command::Turn;
 use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::{GateNotes, Source, ToolStep, TurnEvent, TurnOutcome, Usage, Withheld};
+use life_agent_engine::{
+    Fallback, GateNotes, Source, ToolStep, TurnEvent, TurnOutcome, Usage, Withheld,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -72,6 +74,10 @@ pub struct TurnAnswer {
     #[schema(required = false, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     withheld: Option<Withheld>,
+    /// Why the turn went on without the model.
+    #[schema(required = false, nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<Fallback>,
     /// The model's tool calls, in order.
     #[schema(required = false)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -102,6 +108,7 @@ impl TurnAnswer {
             source: turned.source,
             usage: turned.usage,
             withheld: turned.withheld,
+            fallback: turned.fallback,
             steps: turned.steps,
             notes,
         }
@@ -128,7 +135,8 @@ fn describe() -> Description {
         .details(
             "Finds the intent of the input, draws a d20 from the seeded generator and decides the outcome. If a model \
              is configured, it narrates the outcome, which it cannot change, and may call tools on the way; each tool \
-             call passes the gates like a call of yours. The response means that the turn is recorded. With \
+             call passes the gates like a call of yours. If the model fails, the rules answer: `source` is `offline`, \
+             and `fallback` states the cause, unless the policy says `llm.on_failure: fail`. The response means that the turn is recorded. With \
              `Accept: text/event-stream` the response is streamed: `delta` with more of the text in `content`, `tool` \
              for each tool call, then `done` with the whole response, or `error` with the error envelope. Only `done` \
              means that the turn has happened.",

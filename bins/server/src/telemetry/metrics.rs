@@ -18,20 +18,21 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 10] = [
-    ("actions_total", "requests carried out, by kind"),
+const COUNTERS: [(&str, &str); 11] = [
+    ("actions_total", "requests carried out or denied, by kind and outcome"),
     ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
     ("auth_failures_total", "requests without a known key, by reason"),
     ("policy_reload_total", "policies activated or rejected"),
     ("llm_requests_total", "calls of the model, by model"),
     ("llm_tokens_total", "tokens that the model read and wrote"),
     ("llm_retries_total", "retries of model calls"),
+    ("llm_fallbacks_total", "turns and plans carried out without the model, by reason"),
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
     ("overload_refused_total", "connections and requests that there was no room for, by reason"),
 ];
 const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
-    ("act_seconds", "from the call to its durable answer, by kind"),
+    ("act_seconds", "from the call to its durable answer, by kind and outcome"),
     ("plan_seconds", "from the call of `/plan` to its durable answer"),
     ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
     ("gen_ai_client_operation_duration_seconds", "duration of model calls"),

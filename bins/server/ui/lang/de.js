@@ -142,6 +142,7 @@ export default {
   "agent.do_act": "Aktion senden",
   "agent.acted": "Die Aktion wurde protokolliert.",
   "agent.by_model": "vom Modell erzählt",
+  "agent.fallback": "Das Modell ist ausgefallen; dies ist die Offline-Antwort.",
   "agent.withheld": "Die Antwort des Modells wurde zurückgehalten; dies ist die Offline-Antwort.",
   "agent.would_deny": "Regeln im Beobachtungsmodus hätten dies abgelehnt: {rules}",
   "agent.bad_json": "Die Nutzlast ist kein JSON-Objekt.",

@@ -142,6 +142,7 @@ export default {
   "agent.do_act": "Send action",
   "agent.acted": "The action was recorded.",
   "agent.by_model": "narrated by the model",
+  "agent.fallback": "The model failed; this is the offline response.",
   "agent.withheld": "The gates withheld the model's response; this is the offline response.",
   "agent.would_deny": "Rules in observe mode would have denied this: {rules}",
   "agent.bad_json": "The payload is not a JSON object.",

@@ -30,7 +30,9 @@ pub use approval::{
 };
 pub use auth::AuthFailedRecord;
 pub use budget::{BudgetReservedRecord, BudgetSettledRecord};
-pub use chat::{CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest, TokenUsage};
+pub use chat::{
+    CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, TextDigest, TokenUsage,
+};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;
 pub use kind::EventKind;

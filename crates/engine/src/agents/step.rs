@@ -196,6 +196,7 @@ impl AgentService {
             source,
             usage: narration.usage,
             withheld: narration.withheld,
+            fallback: narration.fallback,
             steps: narration.steps.into_iter().map(|call| call.step).collect(),
         })
     }

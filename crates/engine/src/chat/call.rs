@@ -21,6 +21,7 @@ use super::text_extraction::{clean, of_reply};
 use crate::budgets::{Asked, Held, most_of_body};
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::govern::Governor;
 use crate::policy::ActivePolicy;
 
 /// Longest reply in JSON, in bytes: a row has room for the request and the reply.
@@ -43,6 +44,8 @@ pub(crate) struct ModelCall {
     pub(crate) deadline: Deadline,
     /// The cost of earlier calls of the same request.
     pub(crate) spent: Vec<(String, Usage)>,
+    /// Whether a row states that the call begins, so that a row must state its end.
+    is_announced: bool,
 }
 
 /// The permit of a model call.
@@ -142,16 +145,17 @@ impl ModelCall {
     ) -> Self {
         let (context, permit) = (context.clone(), permit.into());
         let (deadline, spent) = (Deadline::default(), Vec::new());
-        Self { context, policy, permit, body, endpoint, begun, deadline, spent }
+        let is_announced = false;
+        Self { context, policy, permit, body, endpoint, begun, deadline, spent, is_announced }
     }
 
-    pub(super) async fn run(self, calls: &ModelCalls) -> Result<Reply, EngineError> {
+    pub(super) async fn run(mut self, calls: &ModelCalls) -> Result<Reply, EngineError> {
         let reply = self.ask(calls).await?;
         self.admit(calls, reply).await
     }
 
     /// The raw reply. A failure is recorded.
-    pub(crate) async fn ask(&self, calls: &ModelCalls) -> Result<Value, EngineError> {
+    pub(crate) async fn ask(&mut self, calls: &ModelCalls) -> Result<Value, EngineError> {
         let llm = calls.provider()?;
         let held = self.reserve(calls).await?;
         let answer = llm.model.chat_raw(Value::clone(&self.body));
@@ -189,7 +193,7 @@ impl ModelCall {
 
     /// Records a failure. A call that the provider did not carry out costs nothing.
     pub(super) async fn failed_holding(
-        &self,
+        &mut self,
         calls: &ModelCalls,
         error: ChatError,
         held: &Held,
@@ -200,6 +204,18 @@ impl ModelCall {
             held.release();
         }
         self.failed(calls, failure).await
+    }
+
+    /// Denies a turn whose agent or principal, or everything, was stopped since its permit.
+    pub(crate) async fn deny_if_stopped(&self, governor: &Governor) -> Result<(), EngineError> {
+        match &self.permit {
+            CallPermit::Chat(permit) => {
+                governor.deny_if_stopped(&self.context, &self.policy, permit).await
+            }
+            CallPermit::Turn(permit) => {
+                governor.deny_if_stopped(&self.context, &self.policy, permit).await
+            }
+        }
     }
 
     /// Waits for the model until the deadline, a cancellation or a stop.
@@ -220,7 +236,7 @@ impl ModelCall {
     }
 
     /// Records that a streamed call begins, before the provider is called and anything is released.
-    pub(crate) async fn record_begun(&self, calls: &ModelCalls) -> Result<u64, EngineError> {
+    pub(crate) async fn record_begun(&mut self, calls: &ModelCalls) -> Result<(), EngineError> {
         let record = ChatBegunRecord {
             endpoint: self.endpoint.into(),
             model: self.policy.chain.redactor().redact(self.model()),
@@ -229,12 +245,14 @@ impl ModelCall {
             digest: Exchange::digest(&self.body).into(),
         };
         let (hash, agent) = (&self.policy.snapshot.hash, self.permit.agent());
-        calls.recorder.record(&self.context, hash, agent, &record, Vec::new()).await
+        calls.recorder.record(&self.context, hash, agent, &record, Vec::new()).await?;
+        self.is_announced = true;
+        Ok(())
     }
 
     /// Sends a reply through the chain like any untrusted input, and records it before anyone sees it.
     pub(crate) async fn admit(
-        &self,
+        &mut self,
         calls: &ModelCalls,
         reply: Value,
     ) -> Result<Reply, EngineError> {
@@ -280,16 +298,19 @@ impl ModelCall {
         calls.governor.permit_reply(&self.context, &self.policy, reply, extra).await
     }
 
-    /// Records a failure if a request was sent, and returns the error for the caller.
-    pub(crate) async fn failed(&self, calls: &ModelCalls, failure: CallFailure) -> EngineError {
-        if !failure.asked {
+    /// Records a failure if a request was sent or announced, together with the cost of earlier calls, and returns the
+    /// error for the caller.
+    pub(crate) async fn failed(&mut self, calls: &ModelCalls, failure: CallFailure) -> EngineError {
+        if !failure.asked && !self.is_announced {
             return failure.error;
         }
         let redactor = self.policy.chain.redactor();
         let message = redactor.redact(&failure.error.to_string()).into_owned();
         let told = CallOutcome::Failed { error: failure.label.into(), message: message.into() };
         let digest = Exchange::digest(&self.body);
-        let spent = self.spent.iter().flat_map(|(model, usage)| self.usage(model, Some(*usage)));
+        // A request that goes on without the model must not record the same cost again.
+        let spent = std::mem::take(&mut self.spent);
+        let spent = spent.iter().flat_map(|(model, usage)| self.usage(model, Some(*usage)));
         match self.record(calls, told, &digest, spent.collect()).await {
             Ok(_) => failure.error,
             Err(error) => error,

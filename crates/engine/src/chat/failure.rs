@@ -17,9 +17,7 @@ pub(crate) struct CallFailure {
 
 impl CallFailure {
     pub(crate) fn stopping() -> Self {
-        let message = "the service is stopping; ask again in a moment".to_owned();
-        let error = EngineError::LlmBusy { message, retry_after: 1 };
-        Self { label: "stopped", asked: true, error }
+        Self { label: "stopped", asked: true, error: EngineError::Stopping }
     }
 
     pub(crate) fn late(whole: Duration) -> Self {

@@ -48,7 +48,10 @@ impl Pieces {
 
 impl ModelCalls {
     /// Starts a streamed call. Returns the errors that occur before the reply begins.
-    pub(crate) async fn stream(self: &Arc<Self>, call: ModelCall) -> Result<Pieces, EngineError> {
+    pub(crate) async fn stream(
+        self: &Arc<Self>,
+        mut call: ModelCall,
+    ) -> Result<Pieces, EngineError> {
         // The call is an effect, and text leaves before its end is recorded.
         call.record_begun(self).await?;
         let (out, mut pieces) = unbounded_channel();
@@ -71,7 +74,7 @@ impl ModelCalls {
 
 impl ModelCall {
     async fn streamed(
-        self,
+        mut self,
         calls: &ModelCalls,
         out: &UnboundedSender<Piece>,
     ) -> Result<Reply, EngineError> {
@@ -105,14 +108,15 @@ impl ModelCall {
     /// Reads the reply to its end and releases its text on the way. The guard may contain the text of
     /// earlier replies.
     pub(crate) async fn ask_streamed(
-        &self,
+        &mut self,
         calls: &ModelCalls,
         guard: &mut StreamGuard,
         hear: &mut (dyn FnMut(StreamItem) + Send),
     ) -> Result<Value, EngineError> {
         let llm = calls.provider()?;
         let held = self.reserve(calls).await?;
-        let redactor = llm.redactor(&self.policy);
+        let policy = Arc::clone(&self.policy);
+        let redactor = llm.redactor(&policy);
         let asked = Instant::now();
         let opened = self.in_time(calls, llm.model.stream_raw(Value::clone(&self.body))).await;
         self.context.add_model_time(asked.elapsed());

@@ -1,10 +1,11 @@
-//! Denials of permitted requests that do not fit into a limit or a budget.
+//! Denials of permitted requests: those that do not fit into a limit or a budget, and those that were stopped since.
 
 use life_agent_domain::governance::command::{Gated, Kind};
 use life_agent_domain::governance::gate::{Denial, Permit, RateLimit, Reason};
-use life_agent_gates::limits;
+use life_agent_gates::{kill_switch, limits};
 
 use super::Governor;
+use super::inputs::InputSource;
 use crate::budgets::{self, NotReserved};
 use crate::context::RequestContext;
 use crate::error::{EngineError, LimitReport};
@@ -46,6 +47,22 @@ impl Governor {
             }
             error => error,
         }
+    }
+
+    /// Counts and records the denial of a permitted command if everything, its agent or its principal was
+    /// stopped since its permit.
+    pub(crate) async fn deny_if_stopped<C: Gated + Clone>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        permit: &Permit<C>,
+    ) -> Result<(), EngineError> {
+        let (principal, command) = (&context.principal, permit.command());
+        let state = self.live.kill_switch(principal, command.view());
+        let Some(refusal) = kill_switch::refusal(&state) else { return Ok(()) };
+        let (command, trace) = (command.clone(), permit.trace().clone());
+        let denial = Denial::new(principal.clone(), command, kill_switch::NAME, refusal, trace);
+        Err(self.deny(context, policy, denial, Vec::new()).await)
     }
 
     /// The rate limit that a denied request exceeds, if that is the cause.

@@ -61,33 +61,57 @@ pub(crate) fn needed_approvals(record: &NarrationRecord) -> bool {
     })
 }
 
+/// The end of a replayed conversation.
+enum Ending {
+    /// The model's text, redacted.
+    Narrated(String),
+    /// The text is withheld.
+    Withheld(Withheld),
+    /// The turn went on without the model from here on.
+    WithoutModel,
+}
+
+impl Ending {
+    /// The end that the row states, without the text.
+    fn recorded(record: &NarrationRecord) -> Self {
+        match (&record.withheld, &record.fallback) {
+            (Some(withheld), _) => Ending::Withheld(withheld.clone()),
+            (None, Some(_)) => Ending::WithoutModel,
+            (None, None) => Ending::Narrated(String::new()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Ending::Narrated(_) => "told".to_owned(),
+            Ending::Withheld(Withheld { gate, rule, .. }) => {
+                format!("withheld by {gate}/{}", rule.as_deref().unwrap_or_default())
+            }
+            Ending::WithoutModel => "without the model".to_owned(),
+        }
+    }
+}
+
 /// The response that the recorded replies lead to.
 pub(crate) fn replay(
     recorded_turn: &RecordedTurn<'_>,
     record: &NarrationRecord,
 ) -> Result<String, Difference> {
-    let told = of_tape(recorded_turn, record)?;
-    let (now, text) = match told {
-        Ok(text) => (None, text),
-        Err(withheld) => (Some(withheld), recorded_turn.turn.response.clone()),
-    };
-    let by = |withheld: &Option<Withheld>| match withheld {
-        Some(Withheld { gate, rule, .. }) => {
-            format!("withheld by {gate}/{}", rule.as_deref().unwrap_or_default())
-        }
-        None => "told".to_owned(),
-    };
-    let (recorded, now) = (by(&record.withheld), by(&now));
+    let ending = of_tape(recorded_turn, record)?;
+    let (recorded, now) = (Ending::recorded(record).shown(), ending.shown());
     if recorded != now {
         return Err(Difference::new("telling", recorded, now));
     }
-    Ok(text)
+    Ok(match ending {
+        Ending::Narrated(text) => text,
+        Ending::Withheld(_) | Ending::WithoutModel => recorded_turn.turn.response.clone(),
+    })
 }
 
 fn of_tape(
     recorded_turn: &RecordedTurn<'_>,
     record: &NarrationRecord,
-) -> Result<Result<String, Withheld>, Difference> {
+) -> Result<Ending, Difference> {
     let tape = Arc::new(MemoryTape::default());
     for heard in &record.exchanges {
         let outcome = Outcome::Reply(heard.reply.clone());
@@ -110,8 +134,10 @@ fn of_tape(
             (Some(Ok(reply)), Some(_)) => ChatReply::from_raw(reply),
             // A refused reply is not recorded; its denial has a row of its own.
             (_, None) if let Some(withheld) = &record.withheld => {
-                return Ok(Err(withheld.clone()));
+                return Ok(Ending::Withheld(withheld.clone()));
             }
+            // The request failed, or was never sent.
+            (_, None) if record.fallback.is_some() => return Ok(Ending::WithoutModel),
             _ => {
                 let recorded = expected.map_or("none", |heard| heard.digest.as_str());
                 let now = Exchange::digest(&Clean::of(body, &SecretRedactor));
@@ -121,16 +147,19 @@ fn of_tape(
         let reply = reply.map_err(|error| Difference::new("reply", "an answer", error))?;
         match conversation.add_reply(&reply) {
             Next::Narrated => return Ok(recorded_turn.judge(conversation.text())),
-            Next::Stuck(why) => return Ok(Err(stuck(why))),
+            Next::Stuck(why) => return Ok(Ending::Withheld(stuck(why))),
             Next::Calls(calls) => {
                 for call in calls {
                     if !conversation.admits_call() {
                         conversation.answer(&call, &no_calls_left());
                         continue;
                     }
-                    let recorded = steps
-                        .next()
-                        .ok_or_else(|| Difference::new("tool", "none", &call.function.name))?;
+                    let recorded = match steps.next() {
+                        Some(recorded) => recorded,
+                        // The time was up between two calls.
+                        None if record.fallback.is_some() => return Ok(Ending::WithoutModel),
+                        None => return Err(Difference::new("tool", "none", &call.function.name)),
+                    };
                     let result = recorded_turn.call(&mut working, recorded, &call.function)?;
                     conversation.answer(&call, &result);
                 }
@@ -140,12 +169,12 @@ fn of_tape(
 }
 
 impl RecordedTurn<'_> {
-    fn judge(&self, text: &str) -> Result<String, Withheld> {
+    fn judge(&self, text: &str) -> Ending {
         let said = Message { role: "assistant".to_owned(), content: text.to_owned() };
         let chat = Chat { messages: vec![said] };
         match rejudge(self.policy, self.workspace, self.principal.clone(), chat) {
-            Ok(_) => Ok(self.policy.chain.redactor().redact(text).into_owned()),
-            Err(denial) => Err(Withheld {
+            Ok(_) => Ending::Narrated(self.policy.chain.redactor().redact(text).into_owned()),
+            Err(denial) => Ending::Withheld(Withheld {
                 gate: denial.gate.to_owned(),
                 rule: denial.refusal.rule,
                 code: denial.refusal.reason.code().to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use life_agent_domain::governance::event::{PlanCreatedRecord, Review};
+use life_agent_domain::governance::event::{Fallback, PlanCreatedRecord, Review};
 use life_agent_observer::{Journal, ProposalRecord};
 use life_agent_plans::branch::{self, Branch, BranchError};
 use life_agent_plans::life::Status;
@@ -76,6 +76,9 @@ pub struct PlanView {
     pub artifact: String,
     /// The model that wrote the edits, if the author did not.
     pub drafted_by: Option<DraftedBy>,
+    /// Why there is no draft although a model should have written one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// The review.
     pub review: Option<Review>,
 }
@@ -165,6 +168,7 @@ impl PlanRepository {
             base_commit: record.base_commit,
             artifact: found.kept.artifact.clone(),
             drafted_by: record.drafted_by,
+            fallback: record.fallback,
             review: found.kept.review.clone(),
         })
     }

@@ -45,7 +45,10 @@ impl ToolService {
         };
         let (hash, agent) = (&policy.snapshot.hash, Some(&tool.agent));
         match self.recorder.record(context, hash, agent, &record, Vec::new()).await {
-            Ok(event_id) => denied(&refused, event_id, None, notes.clone()),
+            Ok(event_id) => {
+                self.meters.refused(Kind::Tool, context.started);
+                denied(&refused, event_id, None, notes.clone())
+            }
             Err(error) => error,
         }
     }

@@ -3,7 +3,8 @@
 use life_agent_domain::agent::record::{ActRecord, TurnRecord};
 use life_agent_domain::agent::rules::TurnStep;
 use life_agent_domain::governance::event::{
-    Actor, EventKind, Row, Source, TokenUsage, ToolDecision, ToolStep, UnreadableRow, Withheld,
+    Actor, EventKind, Fallback, Row, Source, TokenUsage, ToolDecision, ToolStep, UnreadableRow,
+    Withheld,
 };
 use life_agent_domain::governance::gate::GateNotes;
 
@@ -28,6 +29,8 @@ pub struct TurnOutcome {
     pub usage: Option<TokenUsage>,
     /// Why the model's text is not the response.
     pub withheld: Option<Withheld>,
+    /// Why the turn went on without the model.
+    pub fallback: Option<Fallback>,
     /// The model's tool calls, in order.
     pub steps: Vec<ToolStep>,
 }
@@ -40,13 +43,13 @@ impl TurnOutcome {
             return Ok(None);
         };
         let turn: TurnRecord = row.read()?;
-        let (usage, withheld, mut steps) = match turn.narration {
+        let (usage, withheld, fallback, mut steps) = match turn.narration {
             Some(narration) => {
                 let narration = narration.into_owned();
                 let steps = narration.steps.into_iter().map(|step| step.step).collect();
-                (narration.usage, narration.withheld, steps)
+                (narration.usage, narration.withheld, narration.fallback, steps)
             }
-            None => (None, None, Vec::new()),
+            None => (None, None, None, Vec::new()),
         };
         // The calls that were acts and the rows of the acts are in the same order.
         let mut calls = steps.iter_mut().filter(|step: &&mut ToolStep| {
@@ -72,6 +75,7 @@ impl TurnOutcome {
             source: turn.source.unwrap_or(Source::Offline),
             usage,
             withheld,
+            fallback,
             steps,
         }))
     }

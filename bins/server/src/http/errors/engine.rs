@@ -59,7 +59,9 @@ impl From<EngineError> for ApiError {
                 Self::new(Code::Overloaded, message).retry_after(retry_after)
             }
             EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
-            EngineError::Overloaded => Self::new(Code::Overloaded, message).retry_after(1),
+            EngineError::Overloaded | EngineError::Stopping => {
+                Self::new(Code::Overloaded, message).retry_after(1)
+            }
             EngineError::Busy => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::QueueFull => Self::new(Code::Overloaded, message).retry_after(5),
             EngineError::KeyRemoved => Self::new(Code::KeyRemoved, message),

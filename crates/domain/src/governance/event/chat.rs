@@ -25,6 +25,16 @@ pub struct TokenUsage {
     pub total_tokens: u64,
 }
 
+/// Why a request was carried out without the model that should have taken part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Fallback {
+    /// `llm_failed`, `timeout`, `overloaded`, or `plan_invalid` if no draft of the model was valid.
+    pub code: String,
+    /// The cause, in a sentence. Texts of the provider are redacted.
+    pub message: String,
+}
+
 /// The payload of `llm.chat`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChatRecord<'a> {

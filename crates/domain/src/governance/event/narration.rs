@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::chat::TokenUsage;
+use super::chat::{Fallback, TokenUsage};
 
 /// The author of a turn's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct NarrationRecord {
     /// Set if the model's text is not the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Withheld>,
+    /// Set if the model failed and the turn went on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// The cost of all replies, if the provider reports it.
     pub usage: Option<TokenUsage>,
     /// The duration of the turn in milliseconds.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::chat::Fallback;
 use super::kind::EventKind;
 use super::row::Record;
 use crate::governance::gate::GateNotes;
@@ -45,6 +46,9 @@ pub struct PlanCreatedRecord {
     /// The model that wrote the edits, if the author did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drafted_by: Option<DraftedBy>,
+    /// Why there is no draft although a model should have written one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// The review; only in the plans table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,

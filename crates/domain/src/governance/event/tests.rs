@@ -70,6 +70,7 @@ fn a_turn_is_read_back_with_its_narration() {
         exchanges: vec![ModelReply { digest: "d".to_owned(), reply: json!({"x": 1.5}) }],
         steps: Vec::new(),
         withheld: None,
+        fallback: None,
         usage: Some(TokenUsage { prompt_tokens: u64::MAX, ..TokenUsage::default() }),
         latency_ms: 7,
     };
