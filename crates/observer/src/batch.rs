@@ -172,6 +172,10 @@ impl WriteBatch {
                 );
             }
         }
+        // SQLite could store it; a store that cannot must not fail with a whole group.
+        if self.side_writes.iter().any(SideWrite::has_nul) {
+            return invalid("a stored text holds a NUL character");
+        }
         let stepless = self.stepping_agent().is_none();
         if stepless && (self.step.is_some() || self.snapshot.is_some()) {
             return invalid("a step or its snapshot needs the entry of that step");
@@ -194,6 +198,23 @@ impl WriteBatch {
     pub fn stepping_agent(&self) -> Option<&AgentId> {
         let mut entries = self.entries.iter().rev();
         entries.find_map(|entry| entry.agent.as_ref().filter(|_| entry.kind.is_step()))
+    }
+}
+
+impl SideWrite {
+    /// Whether a column of its own would hold a NUL character. JSON escapes it.
+    fn has_nul(&self) -> bool {
+        let has_nul = |text: &String| memchr::memchr(0, text.as_bytes()).is_some();
+        match self {
+            SideWrite::Setting { key, value } => [key, value].into_iter().any(has_nul),
+            SideWrite::Proposal(Proposal { id, status, intent, artifact, data: _ }) => {
+                [id, status, intent, artifact].into_iter().any(has_nul)
+            }
+            SideWrite::Job(JobChange::Queued(job)) => {
+                [&job.id, &job.principal, &job.request_id, &job.input].into_iter().any(has_nul)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub use follower::Follower;
 pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
 pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};
 pub use journal::{CommitHandle, Journal, Options, QueueSlot};
-pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words};
+pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words, rank_notes};
 pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows};
 pub use precondition::{AgentVersion, Precondition, Rejection};
 pub use records::{

@@ -13,7 +13,7 @@ use crate::expiry::{Expired, ExpiryLimits};
 use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
-use crate::notes::query_words;
+use crate::notes::rank_notes;
 use crate::page::{Page, PageRows};
 use crate::records::{
     AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
@@ -159,19 +159,9 @@ impl Read for View<'_> {
         query: &str,
         limit: usize,
     ) -> Result<Vec<u64>, JournalError> {
-        let query: Vec<_> = query_words(query).iter().map(|word| word.to_lowercase()).collect();
-        let mut found: Vec<(usize, u64)> = Vec::new();
-        for ((owner, version), text) in &self.0.notes {
-            let text = text.to_lowercase();
-            let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
-            let matches = |word: &&String| words.iter().any(|own| own.starts_with(word.as_str()));
-            let hits = query.iter().filter(matches).count();
-            if owner == agent_id && hits > 0 {
-                found.push((hits, *version));
-            }
-        }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found.into_iter().take(limit).map(|(_, version)| version).collect())
+        let own = self.0.notes.iter().filter(|((owner, _), _)| owner == agent_id);
+        let own = own.map(|((_, version), text)| (*version, text.as_str()));
+        Ok(rank_notes(query, own, limit))
     }
 
     fn usage(

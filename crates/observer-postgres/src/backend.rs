@@ -1,0 +1,232 @@
+//! Opens a database as a journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use life_agent_observer::chain::Tip;
+use life_agent_observer::{Backend, JournalError, Opened, Read, Readers};
+use tokio_postgres::types::Type;
+
+use crate::address::Address;
+use crate::net::Net;
+use crate::owner::{OnReplaced, Ownership};
+use crate::pg_error::PgError;
+use crate::schema;
+use crate::session::{Role, Session, pipelined};
+use crate::store::PostgresStore;
+use crate::stored::{LOCK_HEAD, StoredHead, stored_head};
+use crate::view::{Pool, View};
+
+const ROUND_TRIP: Duration = Duration::from_secs(10);
+
+/// The default schema of the tables.
+const SCHEMA: &str = "life_agent";
+
+/// Limits of a PostgreSQL journal. The defaults suit a service.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Connections that read at the same time. Three more are open: one writes, one holds the lock, and one is
+    /// spare for a reconnection.
+    pub readers: usize,
+    /// How long a start waits while another instance has the database open.
+    pub wait: Duration,
+    /// The schema of the tables: lower-case letters, digits and `_`.
+    pub schema: String,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { readers: 8, wait: Duration::from_secs(5), schema: SCHEMA.to_owned() }
+    }
+}
+
+/// A journal in a PostgreSQL database that is not opened yet.
+pub struct Postgres {
+    address: Address,
+    direct: Option<Address>,
+    options: PostgresOptions,
+    on_replaced: Option<OnReplaced>,
+}
+
+impl Postgres {
+    /// The journal in the database at `address`, created if there is none.
+    pub fn at(address: Address) -> Self {
+        Self { address, direct: None, options: PostgresOptions::default(), on_replaced: None }
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn with(self, options: PostgresOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Names the server itself, if `address` leads through a pooler that gives each transaction another session.
+    #[must_use]
+    pub fn direct(self, direct: Option<Address>) -> Self {
+        Self { direct, ..self }
+    }
+
+    /// Calls `stop` once if another instance takes over. Nothing can be written from then on, and what is in memory
+    /// may be out of date.
+    #[must_use]
+    pub fn on_replaced(self, stop: impl FnOnce() + Send + 'static) -> Self {
+        Self { on_replaced: Some(Box::new(stop)), ..self }
+    }
+
+    /// The two ways to the server: through the pooler if there is one, and past it.
+    fn nets(
+        address: Address,
+        direct: Option<Address>,
+        schema: &str,
+    ) -> Result<[Arc<Net>; 2], String> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if schema.is_empty()
+            || schema.len() > 63
+            || !schema.chars().all(fits)
+            || schema.starts_with("pg_")
+        {
+            return Err("the schema's name may hold lower-case letters, digits and `_`".to_owned());
+        }
+        let net = Arc::new(Net::new(address, schema.to_owned(), direct.is_some())?);
+        let direct = match direct {
+            Some(direct) => Arc::new(Net::new(direct, schema.to_owned(), false)?),
+            None => Arc::clone(&net),
+        };
+        Ok([net, direct])
+    }
+}
+
+impl Backend for Postgres {
+    fn open(self) -> Result<Opened, JournalError> {
+        let Self { address, direct, options, on_replaced } = self;
+        let name = address.to_string();
+        let failed = |error: PgError| JournalError::open(&name, error.cause());
+        let nets = Self::nets(address, direct, &options.schema);
+        let [net, direct] = nets.map_err(|why| JournalError::open(&name, why))?;
+        let ownership = Ownership::acquire(&direct, options.wait, on_replaced).map_err(failed)?;
+        let opened = prepare(&direct).and_then(|()| {
+            let session = PostgresStore::connect(&net)?;
+            let end = net.wait(ROUND_TRIP, take_over(&session, ownership.id()))?;
+            Ok((session, end))
+        });
+        let (session, end) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                ownership.release(&direct);
+                return Err(failed(error));
+            }
+        };
+        let tip = Tip { head: end.head, ts: end.ts };
+        let store = PostgresStore {
+            net: Arc::clone(&net),
+            direct: Arc::clone(&direct),
+            ownership: Arc::clone(&ownership),
+            session: Some(session),
+            tip: tip.clone(),
+            control: end.control,
+            unresolved: None,
+        };
+        let pool = Pool::new(net, options.readers.max(1));
+        let checked = check_end(&pool).and_then(|()| ownership.watch(&direct).map_err(failed));
+        if let Err(error) = checked {
+            ownership.release(&direct);
+            return Err(error);
+        }
+        Ok(Opened {
+            name,
+            tip,
+            control: end.control,
+            set_back: None,
+            store: Box::new(store),
+            readers: Arc::new(pool),
+        })
+    }
+}
+
+/// Checks the server and migrates the tables.
+fn prepare(direct: &Net) -> Result<(), PgError> {
+    let session = direct.connect(Role::Owner)?;
+    schema::check_server(direct, &session)?;
+    schema::migrate(direct, &session)?;
+    match schema::foreign_code(direct, &session)? {
+        None => Ok(()),
+        Some(name) => Err(PgError::Other(format!(
+            "its tables have a trigger or rule that this service did not create (`{name}`), which could change rows; \
+             drop it after an inspection, or name another database"
+        ))),
+    }
+}
+
+/// Writes this instance's id into the head: no earlier instance can append from here on.
+async fn take_over(session: &Session, id: &str) -> Result<StoredHead, PgError> {
+    let own = "UPDATE head SET owner = $1 WHERE one";
+    let requests = vec![
+        session.begin(),
+        session.query(LOCK_HEAD, vec![]),
+        session.query(own, vec![(&id, Type::TEXT)]),
+        session.batch("COMMIT"),
+    ];
+    let rows = pipelined(requests).await?;
+    let row = rows.get(1).and_then(|rows| rows.first());
+    stored_head(row.ok_or_else(|| PgError::Other("the table `head` is empty".to_owned()))?)
+}
+
+/// Compares the last row with the head: rows may have been removed behind the service's back.
+fn check_end(pool: &Pool) -> Result<(), JournalError> {
+    let view = View::begin(pool)?;
+    let head = view.head()?;
+    let rows = view.query("SELECT id, hash FROM events ORDER BY id DESC LIMIT 1", vec![])?;
+    let id: Option<i64> = view.column(&rows, 0)?;
+    let hash: Option<String> = view.column(&rows, 1)?;
+    let matches = match (id, hash) {
+        (Some(id), Some(hash)) => u64::try_from(id) == Ok(head.id) && hash == head.hash,
+        _ => head.id == 0,
+    };
+    if matches {
+        return Ok(());
+    }
+    Err(JournalError::damaged(format!(
+        "the last row is not row {}, with which the journal ends: rows were added, removed or changed by another \
+         program; restore a backup",
+        head.id
+    )))
+}
+
+/// A journal in a database, opened for reading only, whether or not a service has it open.
+pub struct PostgresReader(Pool);
+
+impl PostgresReader {
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// [`JournalError::Open`] if the database cannot be read or holds no journal of this version.
+    pub fn open(address: Address) -> Result<Self, JournalError> {
+        Self::in_schema(address, SCHEMA)
+    }
+
+    /// The same with another schema than the default.
+    ///
+    /// # Errors
+    /// See [`PostgresReader::open`].
+    pub fn in_schema(address: Address, schema: &str) -> Result<Self, JournalError> {
+        let name = address.to_string();
+        let nets = Postgres::nets(address, None, schema);
+        let [net, _] = nets.map_err(|why| JournalError::open(&name, why))?;
+        let checked =
+            net.connect(Role::Owner).and_then(|session| schema::require_current(&net, &session));
+        checked.map_err(|error| JournalError::open(&name, error.cause()))?;
+        let pool = Pool::new(net, 2);
+        check_end(&pool)?;
+        Ok(Self(pool))
+    }
+}
+
+impl Readers for PostgresReader {
+    fn limit(&self) -> usize {
+        self.0.limit()
+    }
+
+    fn view(&self) -> Result<Box<dyn Read + '_>, JournalError> {
+        self.0.view()
+    }
+}

@@ -1,0 +1,178 @@
+//! What a group needs to know of the stored state, read in one round trip after the head is locked.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use life_agent_observer::{AgentStep, Head, Precondition, SideWrite, StateHash, WriteBatch};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::pg_error::PgError;
+use crate::session::{Request, Session, pipelined};
+
+/// Locks the end of the chain: whoever commits first comes first.
+pub(crate) const LOCK_HEAD: &str =
+    "SELECT id, hash, ts, control, owner FROM head WHERE one FOR UPDATE";
+/// A statement of its own: the time after the wait for the lock.
+pub(crate) const NOW: &str =
+    r#"SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
+pub(crate) const AGENTS: &str =
+    "SELECT agent_id, state_version, turns, last_seen, last_event, first_open, state_hash
+    FROM agents WHERE agent_id = ANY($1)";
+const PLANS: &str = "SELECT id, status FROM proposals WHERE id = ANY($1)";
+const KEYS: &str = "SELECT id FROM idempotency_records WHERE id = ANY($1)";
+const JOBS: &str = "SELECT id, status, owner, lease_until FROM jobs WHERE id = ANY($1)";
+
+/// The stored end of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredHead {
+    pub(crate) head: Head,
+    pub(crate) ts: String,
+    pub(crate) control: u64,
+    pub(crate) owner: String,
+}
+
+/// The position of one agent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentHead {
+    pub(crate) version: u64,
+    pub(crate) turns: u64,
+    /// `None` for an agent whose last step was stored by a version that kept no hash.
+    pub(crate) state_hash: Option<StateHash>,
+    pub(crate) last_seen: String,
+    pub(crate) last_event: u64,
+    pub(crate) first_open: Option<u64>,
+}
+
+/// The state of a job, as far as its lease is concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredJob {
+    pub(crate) status: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) until: Option<String>,
+}
+
+/// The stored state that a group depends on.
+pub(crate) struct Stored {
+    pub(crate) end: StoredHead,
+    /// The server's time.
+    pub(crate) now: String,
+    pub(crate) agents: HashMap<String, AgentHead>,
+    pub(crate) plans: HashMap<String, String>,
+    pub(crate) keys: HashSet<String>,
+    pub(crate) jobs: HashMap<String, StoredJob>,
+}
+
+/// The records that a group depends on.
+#[derive(Default)]
+pub(crate) struct Needed {
+    agents: Vec<String>,
+    plans: Vec<String>,
+    keys: Vec<String>,
+    jobs: Vec<String>,
+}
+
+impl Needed {
+    pub(crate) fn of(group: &[WriteBatch]) -> Self {
+        let (mut agents, mut plans) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut jobs) = (BTreeSet::new(), BTreeSet::new());
+        for batch in group {
+            if let Some(AgentStep { .. }) = batch.step {
+                agents.extend(batch.stepping_agent().map(|agent| agent.as_str()));
+            }
+            for condition in &batch.preconditions {
+                match condition {
+                    Precondition::Agent { agent, .. } => drop(agents.insert(agent.as_str())),
+                    Precondition::Plan { id, .. } => drop(plans.insert(id.as_str())),
+                    Precondition::KeyUnclaimed { key } => drop(keys.insert(key.as_str())),
+                    Precondition::JobLease { id, .. } => drop(jobs.insert(id.as_str())),
+                    _ => {}
+                }
+            }
+            for write in &batch.side_writes {
+                if let SideWrite::Snapshot(agent, _) = write {
+                    agents.insert(agent.as_str());
+                }
+            }
+        }
+        let owned = |ids: BTreeSet<&str>| ids.into_iter().map(str::to_owned).collect();
+        Self { agents: owned(agents), plans: owned(plans), keys: owned(keys), jobs: owned(jobs) }
+    }
+
+    /// Begins a transaction, locks the head and reads the records.
+    pub(crate) async fn read(&self, session: &Session) -> Result<Stored, PgError> {
+        let mut requests =
+            vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.query(NOW, vec![])];
+        let lists =
+            [(AGENTS, &self.agents), (PLANS, &self.plans), (KEYS, &self.keys), (JOBS, &self.jobs)];
+        for (sql, ids) in lists {
+            if !ids.is_empty() {
+                requests.push(lookup(session, sql, ids));
+            }
+        }
+        let mut responses = pipelined(requests).await?.into_iter().skip(1);
+        let mut next = || responses.next().unwrap_or_default();
+        let (head, now) = (next(), next());
+        let missing = || PgError::Other("the journal's tables are missing".to_owned());
+        let end = stored_head(head.first().ok_or_else(missing)?)?;
+        let mut stored = Stored {
+            end,
+            now: now.first().ok_or_else(missing)?.try_get(0)?,
+            agents: HashMap::new(),
+            plans: HashMap::new(),
+            keys: HashSet::new(),
+            jobs: HashMap::new(),
+        };
+        let mut rows = |ids: &Vec<String>| if ids.is_empty() { Vec::new() } else { next() };
+        for row in rows(&self.agents) {
+            stored.agents.insert(row.try_get(0)?, agent_head(&row)?);
+        }
+        for row in rows(&self.plans) {
+            stored.plans.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        for row in rows(&self.keys) {
+            stored.keys.insert(row.try_get(0)?);
+        }
+        for row in rows(&self.jobs) {
+            let (status, owner, until) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            stored.jobs.insert(row.try_get(0)?, StoredJob { status, owner, until });
+        }
+        Ok(stored)
+    }
+}
+
+fn lookup<'a>(session: &'a Session, sql: &'static str, ids: &'a Vec<String>) -> Request<'a> {
+    session.query(sql, vec![(ids, Type::TEXT_ARRAY)])
+}
+
+/// The row of the table `head`.
+pub(crate) fn stored_head(row: &Row) -> Result<StoredHead, PgError> {
+    Ok(StoredHead {
+        head: Head { id: number(row, 0)?, hash: row.try_get(1)? },
+        ts: row.try_get(2)?,
+        control: number(row, 3)?,
+        owner: row.try_get(4)?,
+    })
+}
+
+fn agent_head(row: &Row) -> Result<AgentHead, PgError> {
+    let hash: Option<&[u8]> = row.try_get(6)?;
+    Ok(AgentHead {
+        version: number(row, 1)?,
+        turns: number(row, 2)?,
+        last_seen: row.try_get(3)?,
+        last_event: number(row, 4)?,
+        first_open: row.try_get::<_, Option<i64>>(5)?.and_then(|id| u64::try_from(id).ok()),
+        state_hash: hash.and_then(|hash| hash.try_into().ok()).map(StateHash::from_bytes),
+    })
+}
+
+/// A column that is never negative.
+pub(crate) fn number(row: &Row, column: usize) -> Result<u64, PgError> {
+    let value: i64 = row.try_get(column)?;
+    u64::try_from(value).map_err(|_| PgError::Other("a stored number is negative".to_owned()))
+}
+
+/// An id as the database stores it.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

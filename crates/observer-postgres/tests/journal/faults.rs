@@ -1,0 +1,146 @@
+//! Faults of the server and of the network: what was answered is stored once, and the journal continues.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use life_agent_observer::{Filter, JournalError};
+use life_agent_observer_postgres::testing::Cluster;
+use tokio::sync::mpsc;
+
+use super::proxy::Proxy;
+use super::support::{assert_whole, backend, open, texts, write};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_response_to_a_commit_is_resolved() {
+    let Some(cluster) = Cluster::start() else { return };
+    let proxy = Proxy::to(cluster.port());
+    let address = cluster.database().replace(&cluster.port().to_string(), &proxy.port.to_string());
+    let journal = open(&address).unwrap();
+    assert_eq!(write(&journal, "first").await, Ok(1));
+    let mut follower = journal.follow(Some(0), Filter::default());
+    for n in 2..=4 {
+        proxy.lose_commits(1);
+        assert_eq!(write(&journal, &format!("lose-me {n}")).await, Ok(n));
+        assert_eq!(proxy.left(), 0, "the response was not lost");
+    }
+    assert_eq!(write(&journal, "last").await, Ok(5));
+    assert_eq!(texts(&journal).await, ["first", "lose-me 2", "lose-me 3", "lose-me 4", "last"]);
+    assert_eq!(journal.epoch(), 0, "no group has failed");
+    let mut followed = Vec::new();
+    while followed.len() < 5 {
+        followed.extend(follower.next_batch(9).await.unwrap().iter().map(|row| row.id));
+    }
+    assert_eq!(followed, [1, 2, 3, 4, 5]);
+    assert_whole(&journal).await;
+    journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_crashes_under_load_loses_no_answered_row() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let journal = open(&address).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (answered, mut progress) = mpsc::unbounded_channel();
+    let mut writers = Vec::new();
+    for writer in 0..4 {
+        let (journal, stop, answered) = (journal.clone(), Arc::clone(&stop), answered.clone());
+        writers.push(tokio::spawn(async move {
+            let (mut stored, mut failed) = (Vec::new(), 0);
+            for n in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let text = format!("{writer}-{n}");
+                match write(&journal, &text).await {
+                    Ok(id) => {
+                        stored.push((id, text));
+                        let _ = answered.send(());
+                    }
+                    Err(JournalError::Unavailable(_) | JournalError::Unknown(_)) => failed += 1,
+                    Err(other) => panic!("{other}"),
+                }
+                tokio::task::yield_now().await;
+            }
+            (stored, failed)
+        }));
+    }
+    let more = async |progress: &mut mpsc::UnboundedReceiver<()>, count| {
+        for _ in 0..count {
+            progress.recv().await.unwrap();
+        }
+    };
+    for _ in 0..3 {
+        more(&mut progress, 50).await;
+        tokio::task::block_in_place(|| {
+            cluster.stop_immediately();
+            cluster.start_again();
+        });
+        // Responses from before the crash may still be queued; these are from after it.
+        while progress.try_recv().is_ok() {}
+    }
+    more(&mut progress, 50).await;
+    stop.store(true, Ordering::SeqCst);
+    let mut stored = Vec::new();
+    for writer in writers {
+        stored.extend(writer.await.unwrap().0);
+    }
+    let found = texts(&journal).await;
+    for (id, text) in &stored {
+        assert_eq!(&found[usize::try_from(*id).unwrap() - 1], text, "row {id}");
+    }
+    let mut once = found.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), found.len(), "a row was stored twice");
+    assert_eq!(journal.health().await, Ok(()));
+    assert_whole(&journal).await;
+    journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_server_ends_are_replaced() {
+    let Some(cluster) = Cluster::start() else { return };
+    let journal = open(&cluster.database()).unwrap();
+    for n in 1..=3 {
+        assert_eq!(write(&journal, "row").await, Ok(n));
+        let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = 'life-agent'";
+        cluster.sql("postgres", terminate);
+    }
+    assert_eq!(write(&journal, "row").await, Ok(4));
+    assert_eq!(texts(&journal).await.len(), 4);
+    assert_eq!(journal.health().await, Ok(()));
+    journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_was_replaced_cannot_write() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let (replaced, mut told) = mpsc::unbounded_channel();
+    let first = backend(&address).on_replaced(move || replaced.send(()).unwrap());
+    let first = life_agent_observer::Journal::open(first, <_>::default()).unwrap();
+    assert_eq!(write(&first, "by the first").await, Ok(1));
+    let error = open(&address).err().unwrap().to_string();
+    assert!(error.contains("another instance has the database open"), "{error}");
+    // The server ends the session that holds the lock, and a second instance is faster than the first.
+    let lock = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'";
+    let second = loop {
+        cluster.sql("postgres", lock);
+        if let Ok(second) = open(&address) {
+            break second;
+        }
+    };
+    let refused = write(&first, "by the first").await.unwrap_err().to_string();
+    assert!(refused.contains("another instance has taken over"), "{refused}");
+    told.recv().await.unwrap();
+    assert!(first.health().await.is_err());
+    assert_eq!(write(&second, "by the second").await, Ok(2));
+    assert_eq!(texts(&second).await, ["by the first", "by the second"]);
+    first.close().await.unwrap();
+    assert_eq!(write(&second, "after the end of the first").await, Ok(3));
+    assert_whole(&second).await;
+    second.close().await.unwrap();
+    open(&address).unwrap().close().await.unwrap();
+}
