@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use life_agent_engine::domain::governance::budget::{Limits, picodollars};
 use life_agent_engine::domain::governance::ids::{AgentId, Principal};
 use life_agent_engine::domain::governance::principal::Scopes;
+use life_agent_engine::policy_document::document::BudgetLimits;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
@@ -69,42 +69,7 @@ pub struct Entry {
     pub rate: Option<u32>,
     /// What model calls of the key may use, in addition to the budgets of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<KeyBudget>,
-}
-
-/// Limits on the model calls of one key; at least one of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct KeyBudget {
-    /// Tokens of prompts and replies per day (UTC).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_day: Option<u64>,
-    /// The same per minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_minute: Option<u64>,
-    /// Calls per day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_day: Option<u64>,
-    /// Dollars per day, at the prices of the policy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_per_day: Option<f64>,
-}
-
-impl KeyBudget {
-    /// The limits; none if no limit is given, or one that is not positive.
-    fn limits(self) -> Option<Limits> {
-        let Self { tokens_per_day, tokens_per_minute, requests_per_day, cost_per_day } = self;
-        let counts = [tokens_per_day, tokens_per_minute, requests_per_day];
-        let positive = counts.iter().flatten().all(|count| *count > 0)
-            && cost_per_day.is_none_or(|cost| cost.is_finite() && cost > 0.0);
-        let limits = Limits {
-            tokens_per_day,
-            tokens_per_minute,
-            requests_per_day,
-            cost_per_day: cost_per_day.map(picodollars),
-        };
-        (positive && limits != Limits::default()).then_some(limits)
-    }
+    pub budget: Option<BudgetLimits>,
 }
 
 /// A file that cannot be used, as a sentence for the operator.
@@ -191,7 +156,7 @@ impl Entry {
             principal = principal.with_agents(globs.clone());
         }
         if let Some(budget) = self.budget {
-            let limits = budget.limits().ok_or_else(|| {
+            let limits = budget.checked().ok_or_else(|| {
                 fault("`budget` needs a limit, and limits must be greater than 0".to_owned())
             })?;
             principal = principal.with_budget(limits);
@@ -209,6 +174,8 @@ pub fn schema() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use life_agent_engine::domain::governance::budget::picodollars;
+
     use super::*;
 
     fn entry(name: &str, digit: char, rest: &str) -> String {

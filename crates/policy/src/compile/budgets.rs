@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use life_agent_domain::governance::budget::{self, picodollars};
+use life_agent_domain::governance::budget;
 
 use super::Compiler;
 use crate::document::{Budget, BudgetLimits, Price};
@@ -57,12 +57,7 @@ impl Compiler<'_> {
             principals: globs("principals", &matches.principals),
             agents: globs("agents", &matches.agents),
             models: globs("models", &matches.models),
-            limits: budget::Limits {
-                tokens_per_day: limits.tokens_per_day,
-                tokens_per_minute: limits.tokens_per_minute,
-                requests_per_day: limits.requests_per_day,
-                cost_per_day: limits.cost_per_day.map(picodollars),
-            },
+            limits: limits.counted(),
         };
         (Budget { id: raw.id.unwrap_or_default(), matches, limits }, compiled)
     }

@@ -1,5 +1,6 @@
 //! The `budgets` and `prices` sections of a policy.
 
+use life_agent_domain::governance::budget::{self, Limits, picodollars};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +39,10 @@ pub struct BudgetMatch {
 }
 
 /// What the calls of a budget may use together; at least one limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct BudgetLimits {
-    /// Tokens of prompts and replies per day.
+    /// Tokens of prompts and replies per day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
     /// The same per minute.
@@ -49,9 +51,30 @@ pub struct BudgetLimits {
     /// Calls per day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
-    /// Dollars per day, at `prices`.
+    /// Dollars per day, at the prices of the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_per_day: Option<f64>,
+}
+
+impl BudgetLimits {
+    /// The limits as budgets count them.
+    pub fn counted(self) -> Limits {
+        Limits {
+            tokens_per_day: self.tokens_per_day,
+            tokens_per_minute: self.tokens_per_minute,
+            requests_per_day: self.requests_per_day,
+            cost_per_day: self.cost_per_day.map(picodollars),
+        }
+    }
+
+    /// The same; `None` if no limit is given, or one that is not positive.
+    pub fn checked(self) -> Option<Limits> {
+        let counts = [self.tokens_per_day, self.tokens_per_minute, self.requests_per_day];
+        let positive = counts.iter().flatten().all(|count| *count > 0)
+            && self.cost_per_day.is_none_or(|cost| cost.is_finite() && cost > 0.0);
+        let limits = self.counted();
+        (positive && limits != Limits::default()).then_some(limits)
+    }
 }
 
 /// The price of a model, in dollars per million tokens.
@@ -70,11 +93,8 @@ pub struct Price {
 
 impl Price {
     /// The price in microdollars per million tokens.
-    pub fn micros(self) -> life_agent_domain::governance::budget::Price {
+    pub fn micros(self) -> budget::Price {
         let micros = |dollars: f64| (dollars * 1e6).round().max(0.0) as u64;
-        life_agent_domain::governance::budget::Price {
-            input_micros: micros(self.input),
-            output_micros: micros(self.output),
-        }
+        budget::Price { input_micros: micros(self.input), output_micros: micros(self.output) }
     }
 }
