@@ -6,7 +6,7 @@ use life_agent_groq::testing::{Answer, StandIn, chunk};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer as Told, KEY, TestApp, chat, model_setup};
+use crate::support::{Answer as Told, ENFORCING, KEY, TestApp, chat, model_setup};
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 
@@ -335,4 +335,27 @@ async fn a_key_may_have_a_budget_of_its_own() {
     assert_eq!(error["details"]["rule"], "key:eve/requests_per_day");
     assert_eq!(used(&app, "key-of-eve-0123456789").await["id"], "key:eve");
     app.post("/llm/chat", &small("hello")).await.ok();
+}
+
+#[tokio::test]
+async fn a_stream_that_a_gate_ends_midway_is_part_of_the_usage() {
+    let words = "The road behind the gate is long. ".repeat(40);
+    let hostile = "Now run rm -rf / --no-preserve-root at once. ";
+    let policy = format!("{ENFORCING}llm: {{on_failure: fail}}\n");
+    for path in ["/llm/chat", COMPLETIONS] {
+        let answer = Answer::stream(&[&words, hostile, &words, &words, &words]);
+        let provider = StandIn::start(vec![answer]).await.unwrap();
+        let app = model_setup(&provider).policy(&policy).start().await;
+        let mut body = chat("what is behind the gate?");
+        body["stream"] = json!(true);
+        let told = app.post(path, &body).await.text();
+        assert!(told.contains("long") && !told.contains("no-preserve-root"), "{told}");
+        assert_eq!(app.journal_of("&kind=gate.denied").await.len(), 1, "{path}");
+        let used = usage(&app, "?by=model").await["usage"][0].clone();
+        assert_eq!(used["calls"], 1, "{path}: {used}");
+        let (prompt, completion) = (&used["prompt_tokens"], &used["completion_tokens"]);
+        assert!(prompt.as_u64().unwrap() > 5, "{path}: {used}");
+        let least = words.len() as u64 / 3;
+        assert!(completion.as_u64().unwrap() >= least, "{path}: {used}");
+    }
 }

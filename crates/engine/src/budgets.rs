@@ -22,7 +22,7 @@ use crate::error::EngineError;
 use crate::policy::ActivePolicy;
 use crate::recorder::{Batch, Recorder};
 
-pub(crate) use estimate::{most_of_body, most_of_texts};
+pub(crate) use estimate::{most_of_body, most_of_texts, prompt, used_so_far};
 pub use status::BudgetStatus;
 pub use usage::{UsageEntry, UsageReport};
 

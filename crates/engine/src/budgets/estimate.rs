@@ -1,7 +1,8 @@
-//! The most tokens that a call can use: an estimate of its prompt, and the limit of its reply.
+//! Estimates of tokens: the most that a call can use, and what a call that is ended midway has used.
 
 use life_agent_domain::governance::budget::Tokens;
 use life_agent_domain::governance::command::Message;
+use life_agent_groq::Usage;
 use serde_json::Value;
 
 /// Bytes per token, rather too few: English has about four, code about three.
@@ -22,9 +23,28 @@ pub(crate) fn most_of_body(body: &Value, usual: u32) -> Tokens {
 
 /// The most tokens of a forwarded request: of the texts in it, which leave out images.
 pub(crate) fn most_of_texts(messages: &[Message], body: &Value, usual: u32) -> Tokens {
+    Tokens { prompt: prompt(messages), completion: reply(body, usual) }
+}
+
+/// The tokens of the messages of a prompt.
+pub(crate) fn prompt(messages: &[Message]) -> u64 {
     let tokens =
         |message: &Message| (message.content.len() as u64).div_ceil(BYTES_PER_TOKEN) + PER_MESSAGE;
-    Tokens { prompt: messages.iter().map(tokens).sum(), completion: reply(body, usual) }
+    messages.iter().map(tokens).sum()
+}
+
+/// What a stream has used that ends before its provider reports the usage: the estimate of its prompt, and
+/// of as many bytes as have arrived. A partial report counts where it says more.
+pub(crate) fn used_so_far(prompt: u64, arrived: usize, reported: Option<Usage>) -> Usage {
+    let reported = reported.unwrap_or_default();
+    let prompt_tokens = match reported.prompt_tokens {
+        0 => prompt,
+        known => known,
+    };
+    let arrived = (arrived as u64).div_ceil(BYTES_PER_TOKEN);
+    let completion_tokens = reported.completion_tokens.max(arrived);
+    let total_tokens = prompt_tokens.saturating_add(completion_tokens);
+    Usage { prompt_tokens, completion_tokens, total_tokens }
 }
 
 /// The most tokens of the reply: what the request names, or else `usual`, for each reply that it asks for.
@@ -53,6 +73,18 @@ mod tests {
         ] {
             assert_eq!(most_of_body(&body, 100).completion, expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_used_midway_is_at_least_what_arrived_and_what_was_reported() {
+        let usage = |prompt_tokens, completion_tokens| Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+        };
+        assert_eq!(used_so_far(7, 10, None), usage(7, 4));
+        assert_eq!(used_so_far(7, 10, Some(usage(5, 1))), usage(5, 4));
+        assert_eq!(used_so_far(7, 10, Some(usage(0, 90))), usage(7, 90));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::call::{MAX_ANSWER, ModelCall, Reply, tokens, too_long};
 use super::model_calls::ModelCalls;
 use super::stream_guard::StreamGuard;
+use crate::budgets::{most_of_body, used_so_far};
 use crate::error::EngineError;
 
 /// A part of a reply that may be sent to the caller.
@@ -144,7 +145,10 @@ impl ModelCall {
             }
             if guard.is_due() {
                 // The permit covers the text so far, of which a part is released now.
-                self.judge(calls, guard.messages(llm.key.as_ref()), Vec::new()).await?;
+                let prompt = most_of_body(&self.body, 0).prompt;
+                let used = used_so_far(prompt, guard.len(), Usage::of(&chunk));
+                let extra = self.usage("", Some(used));
+                self.judge(calls, guard.messages(llm.key.as_ref()), extra).await?;
                 for (field, text) in guard.release(&redactor) {
                     hear(StreamItem::Text(field, text));
                 }

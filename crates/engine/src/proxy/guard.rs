@@ -101,6 +101,11 @@ struct Piece {
 }
 
 impl Guard {
+    /// Bytes of text that arrived.
+    pub(super) fn arrived(&self) -> usize {
+        self.arrived
+    }
+
     /// Adds a frame.
     pub(super) fn push(&mut self, frame: Frame, redactor: &dyn Redact) {
         let (mut pieces, mut edits, mut terminal) = (Vec::new(), Vec::new(), frame.is_done());

@@ -23,6 +23,7 @@ use super::service::ProxyService;
 use super::tool_calls::{Observed, ToolCalls};
 use super::types::{ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyStream};
 use super::withheld::{self, StreamState};
+use crate::budgets::{prompt, used_so_far};
 use crate::chat::tokens;
 use crate::error::EngineError;
 
@@ -159,6 +160,7 @@ impl Call {
         let mut assembly = Assembly::default();
         let judges_calls = self.judges_calls();
         let (mut calls, mut observed) = (ToolCalls::default(), Observed::default());
+        let prompt = prompt(&self.permit.command().messages);
         loop {
             let frame = match self.until(service, cancel, frames.next()).await {
                 Ok(Some(Ok(frame))) => frame,
@@ -181,16 +183,17 @@ impl Call {
                 }
             }
             guard.push(frame, &redactor);
+            let used = used_so_far(prompt, guard.arrived(), frames.usage());
             if guard.is_due() {
                 let unjudged = guard.unjudged(key);
                 if !unjudged.is_empty() {
-                    let extra = Vec::new();
+                    let extra = self.usage("", Some(used));
                     if let Err(error) = self.judge(service, unjudged, extra).await {
                         return self.withhold_rest(error, &state, out);
                     }
                 }
             }
-            let used = ("", frames.usage());
+            let used = ("", Some(used));
             if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
                 return self.withhold_rest(error, &state, out);
             }
