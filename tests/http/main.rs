@@ -85,4 +85,5 @@ mod turn_llm_busy;
 mod turn_llm_faults;
 mod turn_llm_replay;
 mod turn_llm_stream;
+mod webhook;
 mod wrap;

@@ -200,6 +200,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         turn_workers: settings.turn_workers,
         turn_queue: settings.turn_queue,
         public_url: settings.public_server_url.clone(),
+        webhook_secrets: settings.webhook_secrets.clone(),
         prune_all: settings.journal_prune_all,
     }
 }

@@ -14,6 +14,7 @@ const KIND = {
   "plan.reviewed": "review", "llm.chat": "chat", "policy.reload": "policy", "policy.rejected": "policy",
   "approval.requested": "approval", "approval.decided": "approval", "approval.used": "approval", "approval.expired": "approval",
   "stop.on": "switch", "stop.off": "switch",
+  "webhook.delivered": "service", "webhook.failed": "service",
   "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
   "service.stopped": "service", "journal.pruned": "service", "auth.failed": "service",
   // What a model call holds of budgets belongs to the call.
@@ -152,6 +153,7 @@ function requestOf(kind, data) {
   if (kind === "plan.reviewed") return data.note ?? "";
   if (kind === "approval.requested") return data.summary ?? "";
   if (kind === "approval.decided") return data.note ?? "";
+  if (kind.startsWith("webhook.")) return [data.to, data.error].filter(Boolean).join(": ");
   return data.input ?? data.intent ?? question(data.messages) ?? data.action ?? "";
 }
 
@@ -195,7 +197,7 @@ function outcomeOf(step, kind, data) {
   if (kind === "gate.denied" && !step.rows.some((row) => row.kind.startsWith("obs."))) return "denied";
   // What a request for an approval belongs to was refused or allowed before it.
   if (kind.startsWith("approval.")) return step.outcome ?? "note";
-  if (kind === "policy.rejected" || (kind === "llm.chat" && data.error)) return "failed";
+  if (kind === "policy.rejected" || kind === "webhook.failed" || (kind === "llm.chat" && data.error)) return "failed";
   if (["policy", "switch", "service", "note"].includes(step.kind)) return "note";
   return step.wouldDeny.length > 0 ? "observed" : "allowed";
 }

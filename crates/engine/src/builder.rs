@@ -35,6 +35,7 @@ use crate::replay::Backtests;
 use crate::retention::RetentionService;
 use crate::steps::StepService;
 use crate::tools::ToolService;
+use crate::webhook::Webhook;
 use crate::workspace::Workspace;
 
 /// Builds an [`Engine`]. Everything but the configuration has a default.
@@ -237,6 +238,14 @@ impl EngineBuilder {
             auth_failures: Arc::new(AuthFailures::new(Arc::clone(&cell), recorder.clone())),
             journal_full,
             budgets,
+            webhook: Webhook::start(
+                config.webhook_secrets.clone(),
+                journal.clone(),
+                recorder.clone(),
+                Arc::clone(&cell),
+                timestamps.clone(),
+                config.public_url.as_deref(),
+            ),
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             approvals,

@@ -8,6 +8,8 @@ use std::time::Duration;
 use life_agent_groq::Settings;
 use secrecy::SecretString;
 
+use crate::webhook::WebhookSecrets;
+
 /// The files and limits of an engine. Paths may be relative to the working directory.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -49,6 +51,8 @@ pub struct Config {
     pub turn_queue: usize,
     /// The service's address for people; approvals are decided at `/ui` below it.
     pub public_url: Option<String>,
+    /// Sign the messages to the policy's webhook, which receives nothing without them.
+    pub webhook_secrets: Option<WebhookSecrets>,
     /// Whether retention by days may remove every row from before the start. Otherwise it waits until the
     /// process has run for as many days: a clock that jumped must not empty the journal.
     pub prune_all: bool,
@@ -172,6 +176,7 @@ impl Config {
             turn_workers: 4,
             turn_queue: 1000,
             public_url: None,
+            webhook_secrets: None,
             prune_all: false,
         }
     }

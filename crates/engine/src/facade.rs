@@ -43,6 +43,7 @@ use crate::views::{
     ActOutcome, AgentSummary, CheckOutcome, Meta, PolicyInForce, PolicyReport, PolicySource,
     Present, TurnOutcome,
 };
+use crate::webhook::Webhook;
 
 /// A governed agent service without HTTP. Clones share everything.
 ///
@@ -75,6 +76,7 @@ pub(crate) struct Services {
     pub(crate) cell: Arc<PolicyCell>,
     pub(crate) governor: Arc<Governor>,
     pub(crate) approvals: Arc<Approvals>,
+    pub(crate) webhook: Webhook,
     pub(crate) kill_switch: KillSwitchService,
     pub(crate) stops: StopService,
     pub(crate) policy: PolicyService,
@@ -122,6 +124,7 @@ impl Engine {
         self.stop_exchanges();
         self.0.jobs.ended().await;
         self.0.calls.in_flight.ended().await;
+        self.0.webhook.close().await;
         self.0.access.flush_all().await;
         self.0.approvals.close().await;
         self.0.auth_failures.flush_all().await;

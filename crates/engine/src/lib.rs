@@ -36,6 +36,7 @@ mod retention;
 mod steps;
 mod tools;
 mod views;
+mod webhook;
 mod workspace;
 
 pub use approvals::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
@@ -78,3 +79,4 @@ pub use views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
     PolicySource, Present, StepOutcome, StopStatus, TurnEvent, TurnOutcome,
 };
+pub use webhook::WebhookSecrets;

@@ -34,6 +34,12 @@ impl Filter {
         Ok(Self { kinds, agent })
     }
 
+    /// Rows of these kinds.
+    pub fn of_kinds(kinds: impl IntoIterator<Item = EventKind>) -> Self {
+        let kinds = kinds.into_iter().map(EventKind::as_str).collect();
+        Self { kinds: Some(kinds), ..Self::default() }
+    }
+
     /// Whether the filter selects the row.
     pub fn matches(&self, row: &Row) -> bool {
         let kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&row.kind.as_str()));

@@ -15,7 +15,7 @@ mod commands;
 pub mod risk;
 mod tools;
 
-pub use approvals::Approvals;
+pub use approvals::{Approvals, webhook_origin};
 pub use budgets::{Budget, BudgetLimits, BudgetMatch, Price};
 pub use commands::{CommandClass, CommandPattern, CommandRule, Commands, TargetClass};
 pub use risk::{Categories, Category, CategoryEffect, CustomPattern, KindEffects, Mode, Risk};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use life_agent_engine::WebhookSecrets;
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
 use secrecy::SecretString;
@@ -19,6 +20,7 @@ use crate::auth::scope::all_named;
 
 const SWITCH: &str = "`on` or `off`";
 const URL: &str = "an address that begins with `https://` or `http://`";
+const WEBHOOK_SECRET: &str = "`whsec_` and 24 to 64 bytes in base64";
 const KEYS: &str = "keys of visible ASCII characters without commas, each `key`, `name=key` or \
                     `name[role+role]=key`, with a name of 1 to 64 characters out of `A-Z a-z 0-9 . _ : -` and \
                     roles out of `agent`, `observer`, `reviewer`, `author`, `operator`";
@@ -48,6 +50,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         new_agents_per_minute: of_principal(read, "NEW_AGENTS_PER_MINUTE", |_| 60)?,
         opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
         opa_url: read.optional("OPA_URL", URL, url)?,
+        webhook_secrets: read.optional("WEBHOOK_SECRET", WEBHOOK_SECRET, WebhookSecrets::parse)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
         groq_timeout: read.one("GROQ_TIMEOUT_SECONDS", "a number from 1 to 600", model_timeout)?,

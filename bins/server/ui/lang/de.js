@@ -88,6 +88,8 @@ export default {
   "event.service.started": "gestartet",
   "event.service.stopped": "beendet",
   "event.journal.pruned": "älteste Ereignisse entfernt",
+  "event.webhook.delivered": "Nachricht an den Webhook",
+  "event.webhook.failed": "Nachricht an den Webhook fehlgeschlagen",
   "event.auth.failed": "Anfragen ohne bekannten Schlüssel",
   "detail.when": "Wann",
   "detail.agent": "Agent",

@@ -88,6 +88,8 @@ export default {
   "event.service.started": "started",
   "event.service.stopped": "stopped",
   "event.journal.pruned": "oldest events removed",
+  "event.webhook.delivered": "message to the webhook",
+  "event.webhook.failed": "message to the webhook failed",
   "event.auth.failed": "requests without a known key",
   "detail.when": "When",
   "detail.agent": "Agent",

@@ -23,6 +23,7 @@ mod service;
 mod step;
 mod stop;
 mod tool;
+mod webhook;
 
 pub use approval::{
     ApprovalDecidedRecord, ApprovalDecision, ApprovalExpiredRecord, ApprovalRequestedRecord,
@@ -49,6 +50,7 @@ pub use service::{ServiceStartedRecord, ServiceStoppedRecord};
 pub use step::{ActRecord, Actor, StateMark, TurnRecord};
 pub use stop::StopRecord;
 pub use tool::{CallDecision, RefusedCall, ToolFinishedRecord, ToolRequestedRecord};
+pub use webhook::WebhookRecord;
 
 #[cfg(test)]
 mod tests;

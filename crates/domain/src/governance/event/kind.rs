@@ -65,11 +65,15 @@ pub enum EventKind {
     StopOn,
     /// A stop was released.
     StopOff,
+    /// The webhook accepted a message.
+    WebhookDelivered,
+    /// The webhook did not accept a message.
+    WebhookFailed,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [EventKind; 31] = [
+    pub const ALL: [EventKind; 33] = [
         EventKind::Act,
         EventKind::Turn,
         EventKind::Plan,
@@ -101,6 +105,8 @@ impl EventKind {
         EventKind::BudgetSettled,
         EventKind::StopOn,
         EventKind::StopOff,
+        EventKind::WebhookDelivered,
+        EventKind::WebhookFailed,
     ];
 
     /// The name in the journal and on the stream.
@@ -137,6 +143,8 @@ impl EventKind {
             EventKind::BudgetSettled => "budget.settled",
             EventKind::StopOn => "stop.on",
             EventKind::StopOff => "stop.off",
+            EventKind::WebhookDelivered => "webhook.delivered",
+            EventKind::WebhookFailed => "webhook.failed",
         }
     }
 

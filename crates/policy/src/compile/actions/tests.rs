@@ -166,7 +166,9 @@ fn each_fault_is_found_in_its_place() {
             "1 to 64",
         ),
         ("approvals: {expire_seconds: 0}", "approvals.expire_seconds", "lower than 1"),
-        ("approvals: {webhook: http://x.example/}", "approvals.webhook", "https"),
+        ("approvals: {webhook: http://x.example/}", "approvals.webhook", "this machine"),
+        ("approvals: {webhook: http://localhost.x.example/}", "approvals.webhook", "this machine"),
+        ("approvals: {webhook: http://10.0.0.1/}", "approvals.webhook", "this machine"),
         ("approvals: {webhook: 'https://u:p@x.example/'}", "approvals.webhook", "password"),
         ("approvals: {webhook: https://}", "approvals.webhook", "no host"),
         (
