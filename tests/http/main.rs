@@ -83,6 +83,7 @@ mod turn;
 mod turn_llm;
 mod turn_llm_busy;
 mod turn_llm_faults;
+mod turn_llm_policy;
 mod turn_llm_replay;
 mod turn_llm_stream;
 mod webhook;

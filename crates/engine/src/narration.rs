@@ -5,6 +5,7 @@
 
 mod conversation;
 mod options;
+mod policy_change;
 mod prompt;
 pub(crate) mod replay;
 mod tool_calls;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(crate) use conversation::MAX_CALLS;
 use conversation::{Conversation, Next, joined};
 pub(crate) use options::TurnOptions;
+use policy_change::Outcome;
 use prompt::{HISTORY_ROWS, RECORD_ROWS, Scene, history, own_record};
 use turn_in_progress::{MAX_REPLIES, TurnInProgress, kept, stuck, sum};
 
@@ -141,6 +143,9 @@ impl Narrator {
         let source = if text.is_some() { Source::Llm } else { Source::Offline };
         let step = TurnStep { response: text.unwrap_or(turn.response), ..turn };
         let (state, acts) = working.into_parts();
+        let text = (source == Source::Llm).then_some(step.response.as_str());
+        let outcome = Outcome { agent: &agent, turn: &step, acts: &acts, text };
+        self.recheck(&call, &outcome).await?;
         let mut side = options.side;
         side.extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
         let narrated =
