@@ -200,14 +200,19 @@ async fn a_silent_provider_times_out() {
 async fn a_refused_response_is_withheld() {
     let (_provider, app) = with_model_enforcing(vec![Answer::text(HOSTILE)]).await;
     let answer = app.post("/llm/chat", &chat("How do I tidy up?")).await;
-    let error = answer.error(422, "prompt_risky");
+    let error = answer.error(422, "response_withheld");
     assert!(error["message"].as_str().unwrap().contains("the model's answer"), "{error}");
     assert!(!answer.text().contains("no-preserve-root"), "{answer:?}");
     let rows = app.journal().await;
-    assert!(rows.iter().all(|row| row.kind != "llm.chat"), "{rows:?}");
     let denied = rows.iter().find(|row| row.kind == "gate.denied").unwrap();
     assert_eq!(error["details"]["event_id"], denied.id);
+    assert_eq!(denied.json()["code"], "response_withheld");
     assert_eq!(denied.json()["request"]["messages"][0]["role"], "assistant");
+    // The record says what was asked.
+    let asked = rows.iter().find(|row| row.kind == "llm.chat").unwrap().json();
+    assert_eq!((&asked["outcome"], &asked["denied_by"]), (&json!("withheld"), &json!(denied.id)));
+    assert_eq!(asked["messages"][0]["content"], "How do I tidy up?", "{asked}");
+    assert_eq!(asked["request_id"], denied.json()["request_id"]);
     // The call was paid for anyway.
     assert_eq!(rows_of(&app, "select model, 1, 1, total_tokens from llm_usage")[0].3, 18);
 }

@@ -116,14 +116,14 @@ async fn a_hostile_response_ends_the_stream() {
     let last = events.last().unwrap();
     assert_eq!(last.name.as_deref(), Some("error"));
     let error = &last.json()["error"];
-    assert_eq!(error["code"], "prompt_risky");
+    assert_eq!(error["code"], "response_withheld");
     assert!(error["message"].as_str().unwrap().contains("the model's answer"), "{error}");
     assert!(error["request_id"].is_string());
     assert_eq!(events.iter().filter(|event| event.name.as_deref() != Some("delta")).count(), 1);
     let text = text_of(&events);
     assert!(text.starts_with("The road ") && !text.contains("rm "), "{text}");
     let kinds: Vec<_> = app.journal().await.into_iter().map(|row| row.kind).collect();
-    assert_eq!(kinds, ["service.started", "llm.begun", "gate.denied"]);
+    assert_eq!(kinds, ["service.started", "llm.begun", "gate.denied", "llm.chat"]);
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn a_model_touches_nothing_but_the_targets() {
         assert_eq!(artifacts(&app), 0);
     }
     let (provider, app) = with_drafts(vec![edits(json!([edit("../outside.md")]))]).await;
-    app.post("/plan", &asked()).await.error(422, "prompt_risky");
+    app.post("/plan", &asked()).await.error(422, "response_withheld");
     assert_eq!((provider.seen().len(), artifacts(&app)), (1, 0));
 }
 
@@ -275,7 +275,7 @@ async fn a_credential_that_the_model_writes_is_in_no_plan() {
     let fenced = Answer::text(&format!("```json\n{escaped}\n```"));
     let (_provider, strict) = with_drafts(vec![fenced.clone()]).await;
     let answer = strict.post("/plan", &asked()).await;
-    answer.error(422, "prompt_risky");
+    answer.error(422, "response_withheld");
     let provider = StandIn::start(vec![fenced]).await.unwrap();
     let lenient = model_setup(&provider).policy(&failing(LENIENT)).file(FILE, BEFORE).start().await;
     let other = lenient.post("/plan", &asked()).await;
@@ -299,7 +299,7 @@ async fn a_draft_that_the_gates_refuse_is_withheld() {
     for answer in [plain, Answer::text(&hidden)] {
         let (provider, app) = with_drafts(vec![answer]).await;
         let answer = app.post("/plan", &asked()).await;
-        let error = answer.error(422, "prompt_risky");
+        let error = answer.error(422, "response_withheld");
         assert!(error["message"].as_str().unwrap().contains("the model's"), "{error}");
         assert!(!answer.text().contains("no-preserve-root"), "{answer:?}");
         assert!(kinds(&app).await.contains(&"gate.denied".to_owned()));

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use life_agent_domain::governance::event::CallOutcome;
 use life_agent_domain::governance::fault::Fault;
-use life_agent_domain::governance::gate::{Denial, GateNotes, Reason};
+use life_agent_domain::governance::gate::{Denial, GateNotes, RESPONSE_WITHHELD, Reason};
 use life_agent_observer::{JournalError, Rejection};
 use life_agent_plans::fault::PlanFault;
 use serde::Serialize;
@@ -159,6 +160,9 @@ pub struct DenialReport {
     /// When the limit of a budget starts again: RFC 3339, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<String>,
+    /// Whether the model's response was refused, and not the request.
+    #[serde(skip)]
+    pub withheld: bool,
     /// The row that records it.
     pub event_id: u64,
     /// 0 to 1, computed from the findings.
@@ -173,6 +177,25 @@ pub struct DenialReport {
 }
 
 impl DenialReport {
+    /// The error code for the caller. A refusal that depends on the moment (the kill switch, a gate that
+    /// did not run) has the same code whether it concerns the request or the response.
+    pub fn code(&self) -> &'static str {
+        if self.withheld && !self.reason.is_transient() {
+            RESPONSE_WITHHELD
+        } else {
+            self.reason.code()
+        }
+    }
+
+    /// The outcome of the model call whose response was refused; `None` if the request was.
+    pub(crate) fn withheld_call(&self) -> Option<CallOutcome<'_>> {
+        self.withheld.then(|| CallOutcome::Withheld {
+            denied_by: self.event_id,
+            gate: self.gate.into(),
+            rule: self.rule.as_deref().map(Into::into),
+        })
+    }
+
     /// The report of a denial with its row.
     pub(crate) fn of<C>(denial: &Denial<C>, event_id: u64, notes: GateNotes) -> Self {
         let refusal = &denial.refusal;
@@ -184,6 +207,7 @@ impl DenialReport {
             retry_after: refusal.retry_after,
             limit: None,
             resets_at: None,
+            withheld: false,
             event_id,
             score: notes.score,
             findings: notes.findings,

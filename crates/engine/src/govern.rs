@@ -4,6 +4,7 @@
 
 mod access;
 mod auth_failures;
+mod denials;
 mod inputs;
 mod kill_switch;
 mod limiter;
@@ -12,18 +13,16 @@ mod opa_server;
 mod over_limit;
 mod stops;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Command, Gated};
-use life_agent_domain::governance::event::DeniedRecord;
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Reason, evaluate,
+    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
-use life_agent_domain::governance::request::{Request, RequestBody};
+use life_agent_domain::governance::request::Request;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -42,12 +41,13 @@ pub(crate) use stops::{StopService, Stops};
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
 use crate::context::RequestContext;
-use crate::error::{DenialReport, EngineError};
+use crate::error::EngineError;
 use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
-use crate::recorder::{Batch, Recorder};
+use crate::recorder::Recorder;
 use crate::views::CheckOutcome;
 use crate::workspace::Workspace;
+use denials::deny_instead_of_asking;
 use inputs::{ReplayInputs, gather};
 
 /// Decides about requests.
@@ -219,7 +219,7 @@ impl Governor {
                     "the model's answer was refused and is withheld: {}",
                     denial.refusal.message
                 );
-                Err(self.deny(context, policy, *denial, spent).await)
+                Err(self.deny_response(context, policy, *denial, spent).await)
             }
         }
     }
@@ -272,61 +272,6 @@ impl Governor {
     /// Whether the command is the whole request and a person has approved it.
     fn is_approved<C: Gated>(&self, policy: &ActivePolicy, denial: &Denial<C>) -> bool {
         self.approvals.is_approved(&policy.snapshot.hash, denial, &Value::Null)
-    }
-
-    /// Counts and records a denial, together with a request for an approval if one would permit the command.
-    /// Returns the journal's error if they cannot be recorded.
-    async fn refuse<C: Gated>(
-        &self,
-        context: &RequestContext,
-        policy: &ActivePolicy,
-        denial: Denial<C>,
-        rest: Rest<'_>,
-    ) -> EngineError {
-        if denial.approvable().is_none() {
-            return self.deny(context, policy, denial, Vec::new()).await;
-        }
-        self.meters.denied(denial.refusal.reason);
-        let notes = GateNotes::from(&denial.trace);
-        let record = |batch: &mut Batch<'_>, message: &str| {
-            batch.push(denial.command.view().agent(), &denied(&denial, message, &notes))
-        };
-        let (rest, approvals) = (rest(), &self.approvals);
-        match approvals.request(context, policy, &denial, &rest, None, &record).await {
-            Ok(requested) => {
-                self.meters.refused(denial.command.view().kind(), context.started);
-                let report = DenialReport::of(&denial, requested.event_id, notes.clone());
-                EngineError::Denied(Box::new(DenialReport {
-                    message: requested.message,
-                    approval: requested.approval,
-                    ..report
-                }))
-            }
-            Err(error) => error,
-        }
-    }
-
-    /// Counts and records a denial. Returns the journal's error if the denial cannot be recorded.
-    pub(crate) async fn deny<C: Gated>(
-        &self,
-        context: &RequestContext,
-        policy: &ActivePolicy,
-        denial: Denial<C>,
-        side: Vec<SideWrite>,
-    ) -> EngineError {
-        self.meters.denied(denial.refusal.reason);
-        let limit = self.exceeded_limit(&denial);
-        let notes = GateNotes::from(&denial.trace);
-        let record = denied(&denial, &denial.refusal.message, &notes);
-        let (hash, agent) = (&policy.snapshot.hash, denial.command.view().agent());
-        match self.recorder.record(context, hash, agent, &record, side).await {
-            Ok(event_id) => {
-                self.meters.refused(denial.command.view().kind(), context.started);
-                let report = DenialReport::of(&denial, event_id, notes.clone());
-                EngineError::Denied(Box::new(DenialReport { limit, ..report }))
-            }
-            Err(error) => error,
-        }
     }
 
     /// Sends a command through the chain. The caller counts and records the decision.
@@ -428,35 +373,6 @@ pub(crate) fn pass<C>(decided: Decided<C>, used: Option<&ApprovalUse>) -> Decide
     match (decided, used.and_then(ApprovalUse::granted)) {
         (Err(denial), Some(granted)) => denial.approve(granted),
         (decided, _) => decided,
-    }
-}
-
-/// Turns the refusal of a command about which nobody can be asked into one by the rule that asks.
-fn deny_instead_of_asking<C>(denial: &mut Denial<C>) {
-    let refusal = &mut denial.refusal;
-    if refusal.reason == Reason::ApprovalRequired {
-        refusal.reason = Reason::RuleDeny;
-        refusal.message =
-            format!("{}; nobody can be asked about this text, so it is denied", refusal.message);
-    }
-}
-
-/// The record of a denial.
-fn denied<'a, C: Gated>(
-    denial: &'a Denial<C>,
-    message: &'a str,
-    notes: &'a GateNotes,
-) -> DeniedRecord<'a, RequestBody<'a>> {
-    let (command, refusal) = (denial.command.view(), &denial.refusal);
-    DeniedRecord {
-        kind: command.kind(),
-        code: refusal.reason.code_for(command.kind()).into(),
-        reason: refusal.reason,
-        gate: denial.gate.into(),
-        rule: refusal.rule.as_deref().map(Into::into),
-        message: message.into(),
-        request: RequestBody::from(command),
-        notes: Cow::Borrowed(notes),
     }
 }
 

@@ -139,13 +139,13 @@ impl Narrator {
         };
         let text = run.narration().await?;
         run.record.latency_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        let NarrationRun { call, working, guard, events, record, .. } = run;
+        let NarrationRun { mut call, working, guard, events, record, .. } = run;
         let source = if text.is_some() { Source::Llm } else { Source::Offline };
         let step = TurnStep { response: text.unwrap_or(turn.response), ..turn };
         let (state, acts) = working.into_parts();
         let text = (source == Source::Llm).then_some(step.response.as_str());
         let outcome = Outcome { agent: &agent, turn: &step, acts: &acts, text };
-        self.recheck(&call, &outcome).await?;
+        self.recheck(&mut call, &outcome).await?;
         let mut side = options.side;
         side.extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
         let narrated =

@@ -115,7 +115,13 @@ pub static CHAT: Endpoint =
     })
     .bounded()
     .idempotent()
-    .errors(&[Code::LlmUnconfigured, Code::LlmFailed, Code::Timeout, Code::BudgetExceeded])
+    .errors(&[
+        Code::LlmUnconfigured,
+        Code::LlmFailed,
+        Code::Timeout,
+        Code::BudgetExceeded,
+        Code::ResponseWithheld,
+    ])
     .described(describe_chat);
 
 fn describe_chat() -> Description {

@@ -10,7 +10,7 @@ pub use chain::{Chain, GateObserver, NoopObserver};
 pub use finding::{Effect, Finding, GateNotes, Trace};
 pub use inputs::{GateInputs, KillSwitch, OpaAnswer, Rate, RateLimit, TargetFact};
 pub use permit::{Denial, Permit, evaluate};
-pub use reason::{Reason, Refusal};
+pub use reason::{RESPONSE_WITHHELD, Reason, Refusal};
 
 use crate::governance::command::Subject;
 

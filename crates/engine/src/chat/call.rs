@@ -264,7 +264,10 @@ impl ModelCall {
             Err(error) => return Err(self.failed(calls, error.into()).await),
         };
         let extra = self.usage(&readable.model, readable.usage);
-        let permit = self.judge(calls, of_reply(&readable.raw), extra).await?;
+        let permit = match self.judge(calls, of_reply(&readable.raw), extra).await {
+            Ok(permit) => permit,
+            Err(error) => return Err(self.withheld(calls, error).await),
+        };
         let reply = clean(readable.raw, self.policy.chain.redactor());
         let reply = match ChatReply::from_raw(reply) {
             Ok(reply) => reply,
@@ -296,6 +299,16 @@ impl ModelCall {
     ) -> Result<Permit<Chat>, EngineError> {
         let reply = Chat { messages };
         calls.governor.permit_reply(&self.context, &self.policy, reply, extra).await
+    }
+
+    /// Records the request of a response that the gates refused: the denial states only the response.
+    pub(super) async fn withheld(&self, calls: &ModelCalls, error: EngineError) -> EngineError {
+        let EngineError::Denied(report) = &error else { return error };
+        let Some(outcome) = report.withheld_call() else { return error };
+        match self.record(calls, outcome, &Exchange::digest(&self.body), Vec::new()).await {
+            Ok(_) => error,
+            Err(error) => error,
+        }
     }
 
     /// Records a failure if a request was sent or announced, together with the cost of earlier calls, and returns the

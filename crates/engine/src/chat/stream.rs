@@ -92,7 +92,10 @@ impl ModelCall {
             // Fails if the caller disconnected. The row exists regardless.
             let _ = out.send(piece);
         };
-        let reply = self.ask_streamed(calls, &mut guard, &mut hear).await?;
+        let reply = match self.ask_streamed(calls, &mut guard, &mut hear).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.withheld(calls, error).await),
+        };
         let answered = self.admit(calls, reply).await?;
         let message = answered.reply.raw.pointer("/choices/0/message").unwrap_or(&Value::Null);
         let Some(rest) = guard.rest(message) else {

@@ -29,7 +29,7 @@ impl Narrator {
     /// with the cost of the model's calls.
     pub(super) async fn recheck(
         &self,
-        call: &ModelCall,
+        call: &mut ModelCall,
         outcome: &Outcome<'_>,
     ) -> Result<(), EngineError> {
         let active = self.governor.policy();

@@ -261,13 +261,13 @@ impl Call {
         let judged = self.judge(service, of_response(&of_key), self.usage(&model, usage)).await;
         let mut notes = match judged {
             Ok(permit) => GateNotes::from(permit.trace()),
-            Err(error) => return self.withhold(error, headers, &of_key),
+            Err(error) => return self.withhold(service, error, headers, &of_key).await,
         };
         let mut observed = Observed::default();
         if self.judges_calls() {
             let (mut calls, used) = (ToolCalls::of(&of_key), (model.as_str(), usage));
             if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
-                return self.withhold(error, headers, &of_key);
+                return self.withhold(service, error, headers, &of_key).await;
             }
         }
         observed.add_to(&mut notes);
@@ -328,13 +328,14 @@ impl Call {
     }
 
     /// The reply in place of a refused response; other denials (a kill switch) are errors.
-    fn withhold(
+    async fn withhold(
         &self,
+        service: &ProxyService,
         error: EngineError,
         headers: Vec<(String, String)>,
         original: &Value,
     ) -> Result<ProxyReply, ProxyError> {
-        let report = withheld_by(error)?;
+        let report = withheld_by(self.record_withheld(service, error).await)?;
         let body = withheld::whole(self.endpoint, original, &withheld::words(&report)).to_string();
         Ok(ProxyReply {
             headers,

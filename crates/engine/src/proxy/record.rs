@@ -73,6 +73,20 @@ impl Call {
         service.calls.recorder.record(&self.context, hash, None, &record, extra).await
     }
 
+    /// Records the request of a response that the gates refused: the denial states only the response.
+    pub(super) async fn record_withheld(
+        &self,
+        service: &ProxyService,
+        error: EngineError,
+    ) -> EngineError {
+        let EngineError::Denied(report) = &error else { return error };
+        let Some(outcome) = report.withheld_call() else { return error };
+        match self.record(service, outcome, BTreeMap::new(), Vec::new()).await {
+            Ok(_) => error,
+            Err(error) => error,
+        }
+    }
+
     /// The usage that is kept next to a row.
     pub(super) fn usage(&self, model: &str, usage: Option<Usage>) -> Vec<SideWrite> {
         let model = if model.is_empty() { &self.model } else { model };

@@ -189,13 +189,13 @@ impl Call {
                 if !unjudged.is_empty() {
                     let extra = self.usage("", Some(used));
                     if let Err(error) = self.judge(service, unjudged, extra).await {
-                        return self.withhold_rest(error, &state, out);
+                        return self.withhold_rest(service, error, &state, out).await;
                     }
                 }
             }
             let used = ("", Some(used));
             if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
-                return self.withhold_rest(error, &state, out);
+                return self.withhold_rest(service, error, &state, out).await;
             }
             send(out, guard.release(&redactor, false));
         }
@@ -203,7 +203,7 @@ impl Call {
         calls.finish();
         let used = ("", frames.usage());
         if let Err(error) = self.judge_calls(service, &mut calls, &mut observed, used).await {
-            return self.withhold_rest(error, &state, out);
+            return self.withhold_rest(service, error, &state, out).await;
         }
         let model = state.first.as_ref().and_then(model_of).unwrap_or_default();
         let usage = Used { model, tokens: frames.usage() };
@@ -211,7 +211,7 @@ impl Call {
         let extra = self.usage(&usage.model, usage.tokens);
         let permit = match self.judge(service, guard.all(key), extra).await {
             Ok(permit) => permit,
-            Err(error) => return self.withhold_rest(error, &state, out),
+            Err(error) => return self.withhold_rest(service, error, &state, out).await,
         };
         let mut notes = GateNotes::from(permit.trace());
         observed.add_to(&mut notes);
@@ -249,13 +249,14 @@ impl Call {
     }
 
     /// Ends a stream whose rest the gates refused, in the client's protocol.
-    fn withhold_rest(
+    async fn withhold_rest(
         &self,
+        service: &ProxyService,
         error: EngineError,
         state: &StreamState,
         out: &UnboundedSender<ProxyEvent>,
     ) -> Result<(), ProxyError> {
-        let report = withheld_by(error)?;
+        let report = withheld_by(self.record_withheld(service, error).await)?;
         let words = withheld::words(&report);
         let frames = withheld::ending(self.endpoint, state, &words);
         send(out, frames.into_iter().flat_map(|frame| frame.raw).collect());

@@ -292,7 +292,8 @@ impl Call {
                 denial.refusal.message
             );
             let spent = self.usage(used.0, used.1);
-            return Err(service.governor.deny(&self.context, &self.policy, *denial, spent).await);
+            let (context, policy) = (&self.context, &self.policy);
+            return Err(service.governor.deny_response(context, policy, *denial, spent).await);
         }
         Ok(())
     }

@@ -119,6 +119,7 @@ pub(super) fn denied(
         retry_after: refusal.retry_after,
         limit: None,
         resets_at: None,
+        withheld: false,
         event_id,
         score: notes.score,
         findings: notes.findings,

@@ -49,6 +49,7 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`";
     ValidationError = "validation_error", UNPROCESSABLE_ENTITY, "fields are invalid; `details` names each";
     PromptRisky = "prompt_risky", UNPROCESSABLE_ENTITY, "a risk pattern matched";
+    ResponseWithheld = "response_withheld", UNPROCESSABLE_ENTITY, "the gates refused the model's response";
     IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, "the `Idempotency-Key` was used before with another body";
     PolicyInvalid = "policy_invalid", UNPROCESSABLE_ENTITY, "the policy is invalid; `details` names each fault";
     PlanInvalid = "plan_invalid", UNPROCESSABLE_ENTITY, "the plan is invalid; `details` names each fault";

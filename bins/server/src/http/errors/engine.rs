@@ -1,8 +1,8 @@
 //! The one mapping from engine errors and denial reasons to codes.
 
-use life_agent_engine::EngineError;
-use life_agent_engine::domain::governance::gate::Reason;
+use life_agent_engine::domain::governance::gate::{RESPONSE_WITHHELD, Reason};
 use life_agent_engine::plans::fault::PlanFault;
+use life_agent_engine::{DenialReport, EngineError};
 
 use super::{ApiError, Code};
 
@@ -31,7 +31,7 @@ impl From<EngineError> for ApiError {
         let message = error.to_string();
         match error {
             EngineError::Denied(report) => {
-                let denied = Self::new(report.reason.into(), message).with_details(&report);
+                let denied = Self::new(code_of(&report), message).with_details(&report);
                 match (report.retry_after, &report.limit) {
                     (Some(seconds), Some(limit)) => denied.over_limit(limit, seconds),
                     (Some(seconds), None) => denied.retry_after(seconds),
@@ -71,6 +71,11 @@ impl From<EngineError> for ApiError {
             _ => Self::new(Code::Internal, message),
         }
     }
+}
+
+/// A refused response has a code of its own: the caller's request was permitted.
+fn code_of(report: &DenialReport) -> Code {
+    if report.code() == RESPONSE_WITHHELD { Code::ResponseWithheld } else { report.reason.into() }
 }
 
 /// A forbidden path outranks other faults, unless a model chose it: then the caller did nothing forbidden.

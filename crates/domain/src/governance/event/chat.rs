@@ -147,6 +147,16 @@ pub enum CallOutcome<'a> {
         /// The cost so far, if the provider reports it.
         usage: Option<TokenUsage>,
     },
+    /// The gates refused the response, and the caller did not receive it.
+    Withheld {
+        /// The `gate.denied` row with the refused texts.
+        denied_by: u64,
+        /// The gate that refused.
+        gate: Cow<'a, str>,
+        /// The rule or pattern that decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<Cow<'a, str>>,
+    },
 }
 
 impl Record for ChatRecord<'_> {

@@ -37,6 +37,9 @@ pub enum Reason {
     GateUnavailable,
 }
 
+/// The error code of a request whose response the gates refused: the request itself was permitted.
+pub const RESPONSE_WITHHELD: &str = "response_withheld";
+
 impl Reason {
     /// All reasons, so that counters exist before the first denial.
     pub const ALL: [Reason; 13] = [
