@@ -1,8 +1,8 @@
-// Turns that a model tells, and turns that are taken later.
+// Turns that a model narrates, turns in the background, and chats.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { KEYS, Provider, Server, assertClean, calls, go, launch, open, says, seriousFaults } from "./support.mjs";
+import { KEYS, Provider, Server, assertClean, calls, go, launch, open, says, axeFaults } from "./support.mjs";
 
 let [browser, provider, server] = [];
 before(async () => {
@@ -16,8 +16,8 @@ after(async () => {
   provider?.end();
 });
 
-test("a turn that the model tells is one step, with all that it did on the way", async () => {
-  const page = await open(browser, server, { view: "agents" });
+test("a turn that the model narrates is one request, with all that it did on the way", async () => {
+  const page = await open(browser, server, { view: "send" });
   provider.script = [
     calls("plan", { intent: "note the inn", target_paths: ["plans/inn.md"], edits: [{ op: "create", path: "plans/inn.md", content: "warm\n" }] }),
     calls("plan", { intent: "another", target_paths: ["plans/b.md"], edits: [{ op: "create", path: "plans/b.md", content: "b\n" }] }),
@@ -26,9 +26,7 @@ test("a turn that the model tells is one step, with all that it did on the way",
     calls("remember", { text: "the inn is warm" }),
     says("You sleep well."),
   ];
-  await page.getByLabel("Find or create an agent").fill("teller");
-  await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "teller" }).waitFor();
+  await page.getByLabel("Agent", { exact: true }).fill("teller");
   await page.getByLabel("Input for the agent").fill("explore the town");
   await page.getByRole("button", { name: "Send turn" }).click();
   const answer = page.locator(".answer", { hasText: "You sleep well." }).first();
@@ -38,41 +36,42 @@ test("a turn that the model tells is one step, with all that it did on the way",
   assert.equal(made.length, 5);
   assert.match(made[2], /denied[\s\S]*plan[\s\S]*the keys to it all[\s\S]*path_forbidden/);
   assert.match(made[3], /allowed[\s\S]*act[\s\S]*"rest"[\s\S]*#\d+/);
+  assert.deepEqual(await axeFaults(page), []);
+  await page.goto(`${server.address}/ui#/agents/teller`);
   await page.locator(".memory").nth(1).getByText("the inn is warm").waitFor();
-  assert.deepEqual(await seriousFaults(page), []);
-  await go(page, "live");
-  const row = page.locator(".feed li", { hasText: "teller" });
-  await row.getByText("the inn is warm").or(row.getByText("You sleep well.")).first().waitFor();
-  assert.match(await row.innerText(), /Turn[\s\S]*explore the town[\s\S]*allowed[\s\S]*1 tool call of the model denied/);
-  assert.equal(await page.locator(".feed li").count(), 2, "the turn, and the start of the service");
-  await row.locator("button").click();
-  await page.locator("dialog .raw").nth(7).waitFor();
-  const kinds = (await page.locator("dialog .raw h3").allInnerTexts()).map((head) => head.split(" ")[1]);
+  await go(page, "activity");
+  const row = page.locator(".feed > li:not(.day)", { hasText: "teller" });
+  await row.waitFor();
+  assert.match(await row.innerText(), /Turn[\s\S]*explore the town[\s\S]*1 tool call of the model denied/);
+  assert.equal(await page.locator(".feed > li:not(.day)").count(), 2, "the turn, and the start of the service");
+  await row.locator("a.line").click();
+  await page.locator(".raw").nth(7).waitFor();
+  const kinds = (await page.locator(".raw summary code").allInnerTexts()).map((head) => head.split(" ")[1]);
   assert.deepEqual(kinds, ["obs.plan", "plan.created", "obs.plan", "plan.created", "gate.denied", "obs.turn", "obs.act", "obs.act"]);
+  assert.match(await page.locator(".request").innerText(), /explore the town[\s\S]*You sleep well\.[\s\S]*5 tool calls of the model[\s\S]*Tokens\s+108/);
   assertClean(page, server);
 });
 
-test("a text of the model that is withheld is said to be, and the turn still counts", async () => {
-  const page = await open(browser, server, { view: "agents" });
+test("a response of the model that is withheld says so, and the turn still counts", async () => {
+  const page = await open(browser, server, { view: "send" });
   provider.script = [says("First run rm -rf / --no-preserve-root and all is well.")];
-  await page.goto(`${server.address}/ui#/agents/silenced`);
+  await page.getByLabel("Agent", { exact: true }).fill("silenced");
   await page.getByLabel("Input for the agent").fill("explore");
   await page.getByRole("button", { name: "Send turn" }).click();
   await page.locator(".answer .alert.warn", { hasText: "prompt_risky" }).waitFor();
   assert.match(await page.locator(".answer").first().innerText(), /Processed turn 1/);
-  await go(page, "live");
-  const row = page.locator(".feed li", { hasText: "silenced" });
+  await go(page, "activity");
+  const row = page.locator(".feed > li:not(.day)", { hasText: "silenced" });
   await row.getByText("the model's response was withheld").waitFor();
   assert.equal(await row.count(), 1);
-  assert.equal(await page.locator(".feed li.denied").count(), 0);
   assertClean(page, server);
 });
 
 test("a background turn shows its result and can be canceled while it is queued", async () => {
   let release;
   provider.script = [new Promise((resolve) => { release = () => resolve(says("At last.")); })];
-  const page = await open(browser, server, { view: "agents" });
-  await page.goto(`${server.address}/ui#/agents/patient`);
+  const page = await open(browser, server, { view: "send" });
+  await page.getByLabel("Agent", { exact: true }).fill("patient");
   for (const input of ["explore first", "explore second"]) {
     await page.getByLabel("Input for the agent").fill(input);
     await page.getByRole("button", { name: "Send in the background" }).click();
@@ -92,17 +91,23 @@ test("a background turn shows its result and can be canceled while it is queued"
   assertClean(page, server);
 });
 
-test("a request id that comes again is a step each time", async () => {
-  const page = await open(browser, server);
-  provider.script = [says("One."), says("Two.")];
+test("a request id that comes again is a request each time, and a chat shows its conversation", async () => {
+  const page = await open(browser, server, { view: "activity" });
+  provider.script = [says("One."), says("Two."), says("A gate that drops.")];
+  const key = KEYS.API_TOKENS.split(/[=,]/)[1];
   for (const input of ["rest", "rest again"]) {
     await fetch(`${server.address}/turn`, {
       method: "POST", body: JSON.stringify({ agent_id: "twice", input }),
-      headers: { "X-API-Key": KEYS.API_TOKENS.split(/[=,]/)[1], "Content-Type": "application/json", "X-Request-Id": "the-same" },
+      headers: { "X-API-Key": key, "Content-Type": "application/json", "X-Request-Id": "the-same" },
     });
   }
-  await page.locator(".feed li", { hasText: "Two." }).waitFor();
-  await page.locator(".feed li", { hasText: "One." }).waitFor();
-  assert.equal(await page.locator(".feed li", { hasText: "twice" }).count(), 2);
+  const rows = page.locator(".feed > li:not(.day)", { hasText: "twice" });
+  await rows.filter({ hasText: "rest again" }).waitFor();
+  assert.equal(await rows.count(), 2);
+  await server.call("/llm/chat", { messages: [{ role: "user", content: "What is a portcullis?" }] });
+  await page.locator(".feed > li:not(.day)", { hasText: "What is a portcullis?" }).locator("a.line").click();
+  await page.locator(".message.assistant", { hasText: "A gate that drops." }).waitFor();
+  assert.match(await page.locator(".message.user").innerText(), /What is a portcullis\?/);
+  assert.match(await page.locator(".request").innerText(), /Tokens\s+18/);
   assertClean(page, server);
 });

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { ROOT, launch, seriousFaults } from "./support.mjs";
+import { ROOT, launch, axeFaults } from "./support.mjs";
 
 // `cargo xtask site` builds it.
 const DOCS = join(ROOT, "target/site");
@@ -55,7 +55,7 @@ for (const colorScheme of ["light", "dark"]) {
         assert.equal(await page.locator("h1").count(), 1, path);
         assert.equal(await page.evaluate(() => document.styleSheets.length), 1, path);
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${path} is too wide`);
-        assert.deepEqual(await seriousFaults(page), [], path);
+        assert.deepEqual(await axeFaults(page), [], path);
         if (!path.startsWith("guides/")) {
           const name = path.replace(".html", "") || "index";
           await page.screenshot({ path: join(pictures, `site-${name}-${colorScheme}-${width}.png`) });

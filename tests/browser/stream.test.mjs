@@ -43,7 +43,7 @@ test("the link that a start without keys prints opens the dashboard, and leaves 
     await page.goto("about:blank");
     await page.goto(link);
     await page.locator('[data-state="live"]').waitFor();
-    assert.equal(page.url(), `${keyless.address}/ui#/live`);
+    assert.equal(page.url(), `${keyless.address}/ui#/home`);
     const key = link.split("#key=")[1];
     assert.ok(key.length >= 32);
     assert.deepEqual(page.asked.filter((url) => url.includes(key) && !url.includes("#")), []);
@@ -55,7 +55,7 @@ test("the link that a start without keys prints opens the dashboard, and leaves 
 });
 
 test("after a restart the stream goes on by itself, says so, and has lost nothing", async () => {
-  const page = await open(browser, server);
+  const page = await open(browser, server, { view: "activity" });
   await server.call("/turn", { agent_id: "before", input: "rest" });
   await page.locator(".feed li", { hasText: "before" }).waitFor();
   await server.restart(() => page.locator('[data-state="waiting"]').waitFor());
@@ -64,8 +64,8 @@ test("after a restart the stream goes on by itself, says so, and has lost nothin
   await page.getByText(/Live again after .*; no events were lost/).waitFor();
   // The stop and the start are rows too: every number is there, and each once.
   const { id } = await server.call("/journal/head");
-  const ids = await page.locator(".row-id").allInnerTexts();
-  assert.deepEqual(ids.map((text) => Number(text.slice(1))), Array.from({ length: id }, (_, n) => id - n));
+  const ids = await page.locator("a.line").evaluateAll((lines) => lines.map((line) => Number(line.dataset.request)));
+  assert.deepEqual(ids, Array.from({ length: id }, (_, n) => id - n));
 });
 
 test("markup, turned text and huge rows in the journal are shown as what they are", async () => {
@@ -78,7 +78,10 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
   const body = ["retry: 5000\nid: 900000\n\nevent: ready\ndata: {\"after\":900000}\n\n",
     ...rows.map((each) => `id: ${each.id}\nevent: obs.turn\ndata: ${JSON.stringify(each)}\n\n`), "id: 900006\nevent: x\ndata: {broken\n\n"].join("");
   const page = await open(browser, server, { key: null });
-  await page.route("**/events", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.goto(`${server.address}/ui#/activity`);
+  await page.getByLabel("API key").waitFor();
+  let streams = 0;
+  await page.route("**/events", (route) => (streams++ === 0 ? route.fulfill({ contentType: "text/event-stream", body }) : new Promise(() => {})));
   await page.getByLabel("API key").fill(KEY);
   await page.keyboard.press("Enter");
   await page.locator(".feed li", { hasText: "still alive" }).waitFor();
@@ -87,18 +90,51 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
   assert.match(feed, /⟨U\+202E⟩/);
   assert.match(feed, /an event of 4 MB, too long to show here/);
   assert.ok(feed.length < 20_000, `${feed.length} characters on the page`);
+  // The same row on its own page.
+  await page.route("**/journal?*", (route) => route.fulfill({ json: { events: [rows[0]], next: null } }));
+  await page.goto(`${server.address}/ui#/requests/900001`);
+  await page.locator(".message", { hasText: "<img src=x" }).first().waitFor();
   assert.equal(await page.evaluate(() => window.harmed), undefined);
   assert.equal(await page.locator("#app img:not(.brand img), #app script").count(), 0);
-  assert.deepEqual(page.faults, []);
+  assertClean(page, server);
 });
 
-test("the page keeps five hundred steps, however many come", async () => {
-  const page = await open(browser, server);
-  await Promise.all(Array.from({ length: 8 }, async (_, worker) => {
-    for (let n = 0; n < 75; n++) await server.call("/act", { agent_id: `many-${worker}`, action: "rest" });
+test("the page keeps a bounded number of requests, however many come, and does not jump while they are read", async () => {
+  const page = await open(browser, server, { view: "activity" });
+  await page.locator(".feed a.line").first().waitFor();
+  const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
+    for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
   }));
+  await many(1600, "many");
   const { id } = await server.call("/journal/head");
-  await page.locator(".row-id", { hasText: `#${id}` }).waitFor();
-  assert.equal(await page.locator(".feed li").count(), 500);
+  await page.locator(`a.line[data-request="${id}"]`).waitFor();
+  const kept = await page.locator(".feed a.line").count();
+  assert.ok(kept > 300 && kept <= 1200, `${kept} lines`);
+  await page.locator(".feed a.line").nth(60).scrollIntoViewIfNeeded();
+  await page.evaluate(() => scrollTo(0, 1500));
+  const top = () => page.evaluate(() => [...document.querySelectorAll("a.line")].find((line) => line.getBoundingClientRect().top > 0).dataset.request);
+  await page.waitForFunction(() => scrollY > 1000);
+  const before = await top();
+  await many(80, "later");
+  await page.getByRole("button", { name: "80 new requests" }).waitFor();
+  assert.equal(await top(), before);
+  await page.getByRole("button", { name: "80 new requests" }).click();
+  const { id: last } = await server.call("/journal/head");
+  await page.locator(`a.line[data-request="${last}"]`).waitFor();
+  assert.equal(await page.evaluate(() => scrollY), 0);
+  assertClean(page, server);
+});
+
+test("older requests load on demand, back to the first", async () => {
+  const page = await open(browser, server, { view: "activity" });
+  await page.locator(".feed a.line").first().waitFor();
+  for (let n = 0; n < 40 && await page.locator('a.line[data-request="1"]').count() === 0; n++) {
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+    await page.waitForTimeout(150);
+  }
+  await page.locator('a.line[data-request="1"]').waitFor();
+  const ids = await page.locator("a.line").evaluateAll((lines) => lines.map((line) => Number(line.dataset.request)));
+  assert.equal(new Set(ids).size, ids.length);
+  assert.deepEqual(ids, ids.toSorted((a, b) => b - a));
   assertClean(page, server);
 });

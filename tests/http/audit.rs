@@ -36,6 +36,27 @@ async fn the_head_is_the_last_row_and_needs_a_key() {
 }
 
 #[tokio::test]
+async fn the_running_service_verifies_its_own_chain() {
+    let app = TestApp::start().await;
+    app.act("a", "mark-to-change").await;
+    app.act("a", "rest").await;
+    let head = app.get("/journal/head").await.ok();
+    let verified = app.post_nothing("/audit/verify").await.ok();
+    assert_eq!((&verified["intact"], &verified["head"]), (&json!(true), &head));
+    assert_eq!(verified["rows"], head["id"]);
+    Answer::of(app.bare(Method::POST, "/audit/verify")).await.error(401, "missing_api_key");
+    // A start would refuse the file, so the change is made meanwhile.
+    let database = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
+    let changed =
+        "UPDATE events SET data = replace(data, 'mark-to-change', 'mark-as-changed') WHERE id = 2";
+    assert_eq!(database.execute(changed, []).unwrap(), 1);
+    drop(database);
+    let verified = app.post_nothing("/audit/verify").await.ok();
+    assert_eq!((&verified["intact"], &verified["broken_row"]), (&json!(false), &json!(2)));
+    assert!(verified["fault"].as_str().unwrap().contains("row 2 was changed"), "{verified}");
+}
+
+#[tokio::test]
 async fn a_stored_head_detects_a_truncated_journal() {
     let app = TestApp::start().await;
     app.act("a", "rest").await;

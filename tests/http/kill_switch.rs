@@ -47,8 +47,10 @@ async fn it_denies_everything_that_acts_and_nothing_else() {
 #[tokio::test]
 async fn its_reason_is_shown_and_recorded() {
     let app = TestApp::start().await;
+    assert_eq!(app.get("/kill-switch").await.ok()["by"], Value::Null);
     flip(&app, true, "fire drill").await;
-    assert_eq!(app.get("/kill-switch").await.ok()["reason"], "fire drill");
+    let now = app.get("/kill-switch").await.ok();
+    assert_eq!((&now["reason"], &now["by"]), (&json!("fire drill"), &json!("default")));
     let row = app.journal().await.pop().unwrap();
     assert_eq!((row.kind.as_str(), row.principal.as_str()), ("kill_switch.on", "default"));
     assert_eq!(row.json()["reason"], "fire drill");
@@ -63,6 +65,7 @@ async fn it_survives_a_restart_and_a_kill() {
     app.restart().await;
     let status = app.get("/kill-switch").await.ok();
     assert_eq!((&status["on"], &status["reason"]), (&json!(true), &json!("fire drill")));
+    assert_eq!(status["by"], "default");
     app.post("/turn", &acting()[1].1).await.error(503, "kill_switch");
     app.kill_9();
     app.start_again().await;

@@ -18,6 +18,7 @@
 mod access;
 mod act;
 mod actions;
+mod activity;
 mod approval_kinds;
 mod approvals;
 mod audit;

@@ -44,6 +44,9 @@ async fn the_active_policy_is_shown_with_the_hash_of_its_file() {
     assert_eq!(active_hash(&app).await, sha256(app.read("policy/policy.yaml")));
     let meta = app.get("/meta").await.ok();
     assert_eq!(meta["policy"]["hash"], sha256(app.read("policy/policy.yaml")));
+    let text = app.get("/policy/text").await.ok();
+    assert_eq!(text["text"].as_str().unwrap().as_bytes(), app.read("policy/policy.yaml"));
+    assert_eq!(text["hash"], sha256(app.read("policy/policy.yaml")));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The handlers, one file per resource. Each file defines its endpoints; [`crate::endpoints`] lists them.
 
 pub mod act;
+pub mod activity;
 pub mod approvals;
+pub mod audit;
 pub mod backtest;
 pub mod check;
 pub mod docs;

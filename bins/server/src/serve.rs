@@ -121,9 +121,12 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         stopping: stopping.clone(),
         in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
+        verifying: Arc::new(Semaphore::new(1)),
     });
     engine.set_authority(keys);
     engine.start_queue(turns::RENDERER).await.map_err(|_| ServeError::Queue)?;
+    let counting = engine.clone();
+    actix_web::rt::spawn(async move { counting.count_activity().await });
     if let Some(path) = settings.keys_file.clone() {
         actix_web::rt::spawn(keys_watch::watch(path, state.clone(), stopping.clone()));
     }

@@ -38,4 +38,6 @@ pub struct AppState {
     pub in_flight: InFlight,
     /// One permit: a backtest reads and judges a long stretch of the journal.
     pub backtesting: Arc<Semaphore>,
+    /// One permit: a verification reads the whole journal.
+    pub verifying: Arc<Semaphore>,
 }

@@ -167,6 +167,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         stopping,
         in_flight: InFlight::new(64, endpoints::bounded_paths()),
         backtesting: Arc::new(Semaphore::new(1)),
+        verifying: Arc::new(Semaphore::new(1)),
     })
 }
 

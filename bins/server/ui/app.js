@@ -1,136 +1,96 @@
-// The frame: the key, the views, the stream that feeds them, and what is told across views.
+// The start: the key, the session, and the view that the address names.
 
-import { ApiError, get, key, whenLocked } from "./api.js";
-import { field, fill, h } from "./dom.js";
-import { follow } from "./events.js";
-import { load, number, seconds, t } from "./i18n.js";
-import { Steps } from "./steps.js";
-import { line } from "./text.js";
+import { ApiError, key, whenLocked } from "./lib/api.js";
+import { alert, field, fill, h } from "./lib/dom.js";
+import { load, t } from "./lib/i18n.js";
+import { parse, replace, to } from "./lib/router.js";
+import { listen } from "./lib/shortcuts.js";
+import { frame } from "./frame.js";
+import { openKillSwitch } from "./parts/kill_switch.js";
+import { Session } from "./session.js";
+import { activity } from "./views/activity.js";
 import { agents } from "./views/agents.js";
 import { approvals } from "./views/approvals.js";
-import { gates } from "./views/gates.js";
 import { health } from "./views/health.js";
-import { live } from "./views/live.js";
+import { home } from "./views/home.js";
 import { plans } from "./views/plans.js";
+import { policy } from "./views/policy.js";
+import { request } from "./views/request.js";
+import { send } from "./views/send.js";
+import { usage } from "./views/usage.js";
 
-const VIEWS = { live, agents, gates, plans, approvals, health };
-/** Rows before the newest that the timeline begins with. */
-const BACKLOG = 300;
+const VIEWS = { home, activity, requests: request, approvals, plans, agents, policy, usage, health, send };
+/** The entry of the navigation that a view without one belongs to. */
+const PARENT = { requests: "activity" };
 
 const root = document.getElementById("app");
-let session = null;
+let current = null;
 
-/** What the views share. */
-class Session {
-  steps = new Steps();
-  /** The kill switch as last heard of. */
-  killSwitch = null;
-  #ended = new AbortController();
+/** A session on the page: its frame and the view that is shown. */
+class Page {
+  session = new Session();
+  #frame = null;
   #view = null;
-  #main = h("main", { id: "main", tabindex: "-1" });
-  #state = h("span", { class: "link-state", role: "status" });
-  #banner = h("div", { class: "banner-slot", role: "status" });
-  #nav = h("nav", { "aria-label": t("nav") });
-  #announcer = h("p", { class: "unseen", role: "status" });
 
   async start() {
-    const { journal } = await get("meta");
-    if (this.#ended.signal.aborted) return;
-    fill(root, this.#frame());
-    this.steps.addEventListener("step", ({ detail: { row } }) => {
-      if (row?.kind?.startsWith("kill_switch")) this.refreshSwitch();
-    });
+    await this.session.start();
+    if (this.session.signal.aborted) return;
+    this.#frame = frame(this.session, () => locked());
+    this.session.announce = (text) => this.#frame.announce(text);
+    fill(root, this.#frame.elements);
+    listen({
+      go: (view) => { location.hash = to(view); },
+      search: () => this.#search(),
+      move: (by) => this.#view?.move?.(by),
+      step: (by) => this.#view?.step?.(by),
+      killSwitch: () => openKillSwitch(this.session),
+    }, this.session.signal);
     this.route();
-    this.refreshSwitch();
-    const after = Math.max(0, journal.id - BACKLOG);
-    const on = { row: (row, id, size) => this.steps.add(row, id, size), state: (state) => this.#tell(state) };
-    follow(after, on, this.#ended.signal);
   }
 
   end() {
-    this.#ended.abort();
+    this.session.end();
     this.#view?.destroy?.();
   }
 
   /** Shows the view that the address names. */
   route() {
-    const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-    const view = Object.hasOwn(VIEWS, name) ? name : "live";
-    let argument = rest.join("/");
-    try {
-      argument = decodeURIComponent(argument);
-    } catch {
-      // Not ours: taken as it is.
-    }
-    for (const link of this.#nav.querySelectorAll("a")) {
-      if (link.dataset.view === view) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
+    if (!this.#frame) return;
+    const { view: name, argument, params } = parse(location.hash);
+    const view = Object.hasOwn(VIEWS, name) ? name : "home";
+    if (view !== name) replace(to(view));
+    this.#frame.current(PARENT[view] ?? view);
     if (this.#view?.name === view && this.#view.show) {
-      this.#view.show(argument);
+      this.#view.show(argument, params);
       return;
     }
     const first = this.#view === null;
     this.#view?.destroy?.();
-    this.#view = { name: view, ...VIEWS[view](this, argument) };
+    this.#view = { name: view, ...VIEWS[view](this.session, argument, params) };
     const title = h("h1", { tabindex: "-1" }, t(`${view}.title`));
-    fill(this.#main, h("header", { class: "view-head" }, title, this.#view.head), this.#view.element);
+    fill(this.#frame.main, h("header", { class: "view-head" }, title, this.#view.head), this.#view.element);
     document.title = `${t(`${view}.title`)} · life-agent`;
-    // Whoever cannot see the page change hears where they are.
+    // A screen reader announces the new view.
     if (!first) title.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
 
-  /** For those who hear the page. */
-  announce(text) {
-    this.#announcer.textContent = text;
-  }
-
-  async refreshSwitch() {
-    try {
-      this.killSwitch = await get("kill-switch");
-    } catch {
+  /** Puts the cursor into the view's search, or into that of Activity. */
+  #search() {
+    if (!this.#view?.search) {
+      location.hash = to("activity");
+      // The view is shown when the address has changed.
+      setTimeout(() => this.#view?.search?.(), 0);
       return;
     }
-    const { on, reason, forced } = this.killSwitch;
-    const why = forced ? t("switch.forced") : line(reason, 300);
-    fill(this.#banner, on ? h("p", { class: "banner bad" }, h("b", {}, t("switch.is_on")), " ", h("bdi", {}, why)) : null);
-    this.steps.dispatchEvent(new Event("switch"));
-  }
-
-  #frame() {
-    const links = Object.keys(VIEWS).map((name) =>
-      h("li", {}, h("a", { href: `#/${name}`, data: { view: name } }, t(`${name}.title`))));
-    fill(this.#nav, h("ul", {}, links));
-    const lock = h("button", { type: "button", class: "quiet", on: { click: () => locked() } }, t("lock"));
-    const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => {
-      event.preventDefault();
-      this.#main.focus();
-    } } }, t("skip"));
-    return [skip, h("header", { class: "top" }, h("a", { class: "brand", href: "#/live" },
-      h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: "24", height: "24" }), "life-agent"),
-    this.#nav, h("div", { class: "top-end" }, this.#state, lock)), this.#banner, this.#main, this.#announcer];
-  }
-
-  #tell(state) {
-    const texts = {
-      connecting: () => t("link.connecting"),
-      live: () => t("link.live"),
-      resumed: () => t(state.whole ? "link.resumed" : "link.resumed_gap", { after: seconds(state.after / 1000) }),
-      waiting: () => t("link.waiting", { wait: number(state.wait / 1000, 1) }),
-      refused: () => t("link.refused"),
-    };
-    const tone = { live: "good", resumed: state.whole ? "good" : "warn", refused: "bad" }[state.now] ?? "warn";
-    fill(this.#state, h("span", { class: `dot ${tone}`, "aria-hidden": "true" }), h("span", {}, texts[state.now]()));
-    this.#state.dataset.state = state.now;
-    if (state.now === "resumed") this.refreshSwitch();
+    this.#view.search();
   }
 }
 
 /** Asks for the key. */
 function locked(problem = null) {
-  session?.end();
-  session = null;
+  current?.end();
+  current = null;
   key.forget();
   const input = h("input", { type: "password", name: "key", autocomplete: "off", spellcheck: "false", required: true });
   const form = h("form", { on: { submit: (event) => {
@@ -144,23 +104,22 @@ function locked(problem = null) {
   input.focus();
 }
 
-/** Says that the service is away, and tries again. */
+/** Reports that the service does not respond, and offers another attempt. */
 function unreachable(problem) {
   const again = h("button", { type: "button", class: "primary", on: { click: begin } }, t("retry"));
-  fill(root, h("main", { class: "gate" }, h("h1", {}, "life-agent"),
-    h("p", { class: "alert bad", role: "alert" }, problem), again));
+  fill(root, h("main", { class: "gate" }, h("h1", {}, "life-agent"), h("div", { role: "alert" }, alert("bad", problem)), again));
   again.focus();
 }
 
 async function begin() {
   if (!key.get()) return locked();
-  session?.end();
-  const mine = new Session();
-  session = mine;
+  current?.end();
+  const mine = new Page();
+  current = mine;
   try {
     await mine.start();
   } catch (error) {
-    if (session !== mine) return undefined;
+    if (current !== mine) return undefined;
     if (!(error instanceof ApiError)) throw error;
     return unreachable(error.status === 0 ? t("error.unreachable") : error.message);
   }
@@ -175,7 +134,7 @@ addEventListener("hashchange", () => {
     key.fromFragment();
     begin();
   } else {
-    session?.route();
+    current?.route();
   }
 });
 begin();

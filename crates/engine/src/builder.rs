@@ -8,6 +8,7 @@ use life_agent_domain::governance::gate::Gate;
 use life_agent_groq::Model;
 use life_agent_observer::{Backend, Journal, JournalError, Options, SideWrite};
 
+use crate::activity::Activity;
 use crate::agents::{AgentCache, AgentService};
 use crate::approvals::Approvals;
 use crate::budgets::Budgets;
@@ -105,7 +106,7 @@ impl EngineBuilder {
         let decided = evidence::kill_switch(&journal).await?;
         let stops = Arc::new(Stops::open(&journal).await?);
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
-        let switch = Arc::new(Switch::new(decided.record.clone(), config.kill_switch));
+        let switch = Arc::new(Switch::new(decided.record.clone(), decided.by, config.kill_switch));
 
         let meters = Arc::new(Meters::new());
         let recorder = Recorder::new(journal.clone());
@@ -249,6 +250,7 @@ impl EngineBuilder {
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             approvals,
+            activity: Activity::new(journal.clone()),
             journal,
             recorder,
             cell,

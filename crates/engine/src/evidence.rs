@@ -9,6 +9,7 @@ use life_agent_domain::governance::event::{
 use life_agent_observer::{AgentRecord, Journal, JournalError, ProposalRecord, Read};
 use serde::Serialize;
 
+use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::SETTING;
 use crate::planning::StoredPlan;
@@ -133,6 +134,8 @@ fn doubtful(id: &str, why: &str) -> EngineError {
 pub(crate) struct SwitchEvidence {
     /// The state to start with.
     pub(crate) record: KillSwitchRecord,
+    /// The caller that made the last change.
+    pub(crate) by: Option<String>,
     /// Whether it is a decision of this start, which needs a row.
     pub(crate) is_new: bool,
 }
@@ -143,7 +146,8 @@ pub(crate) async fn kill_switch(journal: &Journal) -> Result<SwitchEvidence, Jou
     let on = |reason: String| {
         tracing::error!(reason, "the kill switch is turned on");
         let record = KillSwitchRecord { on: true, reason, since: None };
-        Ok(SwitchEvidence { record, is_new: true })
+        let by = RequestContext::system().principal.as_str().to_owned();
+        Ok(SwitchEvidence { record, by: Some(by), is_new: true })
     };
     if let Some(head) = journal.set_back() {
         return on(format!(
@@ -155,7 +159,9 @@ pub(crate) async fn kill_switch(journal: &Journal) -> Result<SwitchEvidence, Jou
     let stored = journal.setting(SETTING).await?;
     let (row, pruned) = (last_switch(journal).await?, journal.pruned().await?);
     match differs(stored.as_deref(), row.as_ref(), pruned.is_some()) {
-        Ok(record) => Ok(SwitchEvidence { record, is_new: false }),
+        Ok(record) => {
+            Ok(SwitchEvidence { record, by: row.map(|row| row.principal), is_new: false })
+        }
         Err(why) => on(format!("{why}; check the database, then turn the switch off")),
     }
 }

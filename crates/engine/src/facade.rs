@@ -17,6 +17,7 @@ use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
 
+use crate::activity::Activity;
 use crate::agents::AgentService;
 use crate::approvals::Approvals;
 use crate::budgets::Budgets;
@@ -41,7 +42,7 @@ use crate::steps::{StepService, TurnEvents};
 use crate::tools::{ResultOutcome, ToolOutcome, ToolResult, ToolService};
 use crate::views::{
     ActOutcome, AgentSummary, CheckOutcome, Meta, PolicyInForce, PolicyReport, PolicySource,
-    Present, TurnOutcome,
+    PolicyText, Present, TurnOutcome,
 };
 use crate::webhook::Webhook;
 
@@ -72,6 +73,7 @@ pub struct Engine(Arc<Services>);
 /// The services of an engine.
 pub(crate) struct Services {
     pub(crate) journal: Journal,
+    pub(crate) activity: Activity,
     pub(crate) recorder: Recorder,
     pub(crate) cell: Arc<PolicyCell>,
     pub(crate) governor: Arc<Governor>,
@@ -384,6 +386,11 @@ impl Engine {
     /// The active policy and its document.
     pub fn policy(&self) -> (PolicyInForce, Policy) {
         self.0.policy.describe()
+    }
+
+    /// The active policy's text.
+    pub fn policy_text(&self) -> PolicyText {
+        self.0.policy.text()
     }
 
     /// SHA-256 of the active policy's text, in hex.

@@ -9,6 +9,7 @@
 //! * A short lock orders the steps of one agent. It is released before the commit, so that many steps share
 //!   one commit.
 
+mod activity;
 mod agents;
 mod approvals;
 mod blocking;
@@ -39,6 +40,10 @@ mod views;
 mod webhook;
 mod workspace;
 
+pub use activity::{
+    ActivityReport, DenialCount, MinuteCounts, OutcomeAverages, OutcomeCounts, RuleCount,
+    SlowRequest,
+};
 pub use approvals::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
 pub use budgets::{BudgetStatus, UsageEntry, UsageReport};
 pub use builder::EngineBuilder;
@@ -77,6 +82,6 @@ pub use steps::TurnEvents;
 pub use tools::{ResultOutcome, ToolOutcome, ToolResult};
 pub use views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
-    PolicySource, Present, StepOutcome, StopStatus, TurnEvent, TurnOutcome,
+    PolicySource, PolicyText, Present, StepOutcome, StopStatus, TurnEvent, TurnOutcome,
 };
 pub use webhook::WebhookSecrets;

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::recorder::{Batch, Recorder};
-use crate::views::{PolicyInForce, PolicyReport, PolicySource};
+use crate::views::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
 use crate::workspace::Workspace;
 
 /// Validates and replaces the active policy.
@@ -53,6 +53,16 @@ impl PolicyService {
             loaded_at: policy.loaded_at.clone(),
         };
         (view, policy.snapshot.policy.clone())
+    }
+
+    /// The text of the active policy.
+    pub(crate) fn text(&self) -> PolicyText {
+        let policy = self.cell.active();
+        PolicyText {
+            path: policy.shown_path.clone(),
+            hash: policy.snapshot.hash.clone(),
+            text: policy.text.clone(),
+        }
     }
 
     /// The files that [`Self::reload_if_changed`] reads, existing or not.

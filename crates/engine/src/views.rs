@@ -87,6 +87,18 @@ pub struct PolicyReport {
     pub policy_hash: String,
 }
 
+/// The text of the active policy.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PolicyText {
+    /// The file.
+    pub path: String,
+    /// SHA-256 of the text, lower-case hex.
+    pub hash: String,
+    /// The document as it was loaded, with its comments.
+    pub text: String,
+}
+
 /// The document to validate or load.
 #[derive(Debug, Clone)]
 pub enum PolicySource {
@@ -110,6 +122,8 @@ pub struct KillSwitchStatus {
     pub forced: bool,
     /// The time of the last change: RFC 3339, UTC; `None` if it was never changed.
     pub since: Option<String>,
+    /// The caller that made the last change; `system` if the service turned it on at its start.
+    pub by: Option<String>,
 }
 
 /// A stopped agent or principal.

@@ -61,7 +61,8 @@ fn describe_kill_switch() -> Description {
         200,
         "On or off, and why.",
         Some(json!({
-            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
+            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z",
+            "by": "ops"
         })),
     )
 }
@@ -91,7 +92,8 @@ fn describe_set_kill_switch() -> Description {
         .body::<KillSwitchBody>(json!({"on": true, "reason": "an agent runs wild"}))
         .json::<KillSwitchAnswer>(200, "The switch is set.", Some(json!({
             "status": "ok", "event_id": 9,
-            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z"
+            "on": true, "reason": "an agent runs wild", "forced": false, "since": "2026-11-22T20:51:10.000000Z",
+            "by": "ops"
         })))
 }
 async fn set_kill_switch(

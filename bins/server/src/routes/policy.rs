@@ -1,7 +1,8 @@
-//! `GET /policy`, `POST /policy/validate`, `POST /policy/reload`: the active policy, and its replacement.
+//! `GET /policy`, `GET /policy/text`, `POST /policy/validate`, `POST /policy/reload`: the active policy, and its
+//! replacement.
 
 use actix_web::{HttpResponse, Responder, Route, web};
-use life_agent_engine::{PolicyInForce, PolicyReport, PolicySource};
+use life_agent_engine::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -126,6 +127,29 @@ async fn policy(state: web::Data<AppState>, _: Authenticated) -> Result<impl Res
     let (in_force, document) = state.engine.policy();
     let policy = serde_json::to_value(&document).map_err(|_| ApiError::bare(Code::Internal))?;
     Ok(HttpResponse::Ok().json(PolicyAnswer { in_force, policy }))
+}
+
+/// `GET /policy/text`.
+pub static TEXT: Endpoint =
+    Endpoint::new("policy_text", Verb::Get, "/policy/text", Access::READ, Effect::Reads, || {
+        Route::new().to(text)
+    })
+    .described(describe_text);
+
+fn describe_text() -> Description {
+    Description::new(Tag::Policy, "Read the text of the active policy")
+        .details("The document as it was loaded, with its comments. `/policy` returns it with defaults filled in.")
+        .json::<PolicyText>(
+            200,
+            "The text and its hash.",
+            Some(json!({
+                "path": "policy/policy.yaml", "hash": "9f86d081…",
+                "text": "version: \"1\"\nallowed_dirs:\n  - plans\n"
+            })),
+        )
+}
+async fn text(state: web::Data<AppState>, _: Authenticated) -> impl Responder {
+    HttpResponse::Ok().json(state.engine.policy_text())
 }
 
 /// `POST /policy/validate`.

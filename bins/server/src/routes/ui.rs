@@ -23,41 +23,70 @@ macro_rules! files {
 const INDEX: &str = include_str!("../../ui/index.html");
 
 files![
-    "agent.js",
-    "api.js",
-    "app.css",
     "app.js",
-    "chart.js",
-    "detail.js",
-    "diff.js",
-    "dom.js",
-    "events.js",
-    "feed.js",
-    "history.js",
-    "i18n.js",
+    "css/base.css",
+    "css/frame.css",
+    "css/pages.css",
+    "css/parts.css",
+    "css/tokens.css",
+    "frame.js",
     "icon.svg",
     "lang/de.js",
     "lang/en.js",
-    "marks.js",
-    "memory.js",
-    "next.js",
-    "policy.js",
-    "prometheus.js",
-    "steps.js",
-    "stop.js",
-    "switch.js",
-    "text.js",
+    "lib/api.js",
+    "lib/chart.js",
+    "lib/dom.js",
+    "lib/i18n.js",
+    "lib/icons.js",
+    "lib/prometheus.js",
+    "lib/router.js",
+    "lib/shortcuts.js",
+    "lib/text.js",
+    "parts/backtest.js",
+    "parts/bars.js",
+    "parts/conversation.js",
+    "parts/decision_bar.js",
+    "parts/diff_parser.js",
+    "parts/diff_view.js",
+    "parts/editor.js",
+    "parts/gates_panel.js",
+    "parts/kill_switch.js",
+    "parts/line_diff.js",
+    "parts/marks.js",
+    "parts/master_detail.js",
+    "parts/memory.js",
+    "parts/request_line.js",
+    "parts/schema.js",
+    "parts/search_box.js",
+    "parts/step_result.js",
+    "parts/stop_button.js",
+    "parts/timeline.js",
+    "parts/try_request.js",
+    "parts/verify_panel.js",
+    "record/curl.js",
+    "record/journal.js",
+    "record/requests.js",
+    "record/stream.js",
+    "session.js",
     "vendor/uplot/LICENSE",
     "vendor/uplot/uPlot.esm.js",
     "vendor/uplot/uPlot.min.css",
-    "views.css",
+    "views/activity.js",
+    "views/agent.js",
     "views/agents.js",
     "views/approvals.js",
-    "views/gates.js",
     "views/health.js",
-    "views/live.js",
+    "views/home.js",
     "views/plans.js",
+    "views/policy.js",
+    "views/request.js",
+    "views/send.js",
+    "views/usage.js",
 ];
+
+/// The schema of the policy, for the completion of the editor.
+const SCHEMA: (&str, &[u8]) =
+    ("policy.schema.json", include_bytes!("../../../../policy/policy.schema.json"));
 
 /// `GET /ui`: the dashboard. It is public: it shows nothing until its user enters a key.
 pub static PAGE: Endpoint =
@@ -81,6 +110,7 @@ pub static FILE: Endpoint =
 async fn file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let (name, content) = FILES
         .iter()
+        .chain([&SCHEMA])
         .find(|(known, _)| *known == name.as_str())
         .ok_or_else(|| ApiError::new(Code::NotFound, "unknown file; the page is `/ui`"))?;
     Ok(HttpResponse::Ok().content_type(content_type(name)).body(*content))
@@ -99,6 +129,7 @@ fn content_type(name: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        Some("json") => "application/json",
         _ => "text/plain; charset=utf-8",
     }
 }

@@ -1,91 +1,102 @@
-// Agents: who there is, and one of them closely.
+// Agents: all of them, and one closely.
 
-import { agentPanel } from "../agent.js";
-import { get } from "../api.js";
-import { field, fill, h } from "../dom.js";
-import { moment, t, tn } from "../i18n.js";
-import { line } from "../text.js";
+import { get } from "../lib/api.js";
+import { alert, chip, empty, field, fill, h, table } from "../lib/dom.js";
+import { ago, number, t, tn } from "../lib/i18n.js";
+import { to } from "../lib/router.js";
+import { line } from "../lib/text.js";
+import { soon } from "../parts/master_detail.js";
+import { search } from "../record/journal.js";
+import { agentPage } from "./agent.js";
 
-const PAGE = 200;
-/** Agents that are listed at most; the field above finds the others by their whole name. */
+const PAGE = 500;
+/** Agents that are listed at most; the field finds the others by their whole name. */
 const MOST = 2000;
+const NAME = /^[A-Za-z0-9._:-]{1,64}$/;
 
-export function agents(session, argument) {
-  let [known, next, chosen, panel] = [new Map(), null, null, null];
+export function agents(session, argument, params) {
   const stop = new AbortController();
-  const list = h("ul", { class: "pick", role: "list" });
-  const count = h("p", { class: "muted", role: "status" });
-  const side = h("div", { class: "side" });
-  const filter = h("input", { type: "search", autocomplete: "off", spellcheck: "false", on: {
-    input: () => draw(),
-    keydown: (event) => {
-      // Also one that nobody has used yet.
-      if (event.key === "Enter" && /^[A-Za-z0-9._:-]{1,64}$/.test(filter.value.trim())) location.hash = `#/agents/${filter.value.trim()}`;
+  const place = h("div", {});
+  let shown = null;
+
+  function show(id, given) {
+    shown?.destroy?.();
+    shown = id ? agentPage(session, id, given) : list(session, stop.signal);
+    fill(place, shown.element);
+  }
+
+  show(argument, params);
+  return {
+    element: place,
+    search: () => shown.search?.(),
+    move: (by) => shown.move?.(by),
+    show,
+    destroy() {
+      stop.abort();
+      shown?.destroy?.();
     },
-  } });
-  const more = h("button", { type: "button", hidden: true, on: { click: () => read() } }, t("agents.more"));
+  };
+}
+
+function list(session, signal) {
+  const known = new Map();
+  let next = null;
+  const count = h("p", { class: "muted", role: "status" });
+  const rows = h("div", {});
+  const filter = h("input", { type: "search", autocomplete: "off", spellcheck: "false", on: { input: () => draw() } });
+  const form = h("form", { class: "row", on: { submit: (event) => {
+    event.preventDefault();
+    // Also an agent that does not exist yet.
+    if (NAME.test(filter.value.trim())) location.hash = to("agents", filter.value.trim());
+  } } }, field(t("agents.find"), filter));
+  const more = h("button", { type: "button", class: "quiet", hidden: true, on: { click: () => read() } }, t("agents.more"));
 
   async function read() {
     try {
-      const page = await get("state", { limit: PAGE, after: next });
+      const page = await get("state", { limit: PAGE, after: next }, signal);
       for (const agent of page.agents) known.set(agent.agent_id, agent);
+      if (next === null) await addCallers();
       next = page.next;
       more.hidden = next === null || known.size >= MOST;
       draw();
-      if (!chosen && argument === "" && page.agents.length > 0) show(newest());
     } catch (error) {
-      fill(count, h("span", { class: "alert bad" }, error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(count, alert("bad", error.message || t("error.unreachable")));
     }
   }
 
-  const newest = () => [...known.values()].sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1))[0].agent_id;
+  /** Agents that only use tools have no state; the newest calls name them. */
+  async function addCallers() {
+    const { rows } = await search({ kind: "tool.requested" }, undefined, signal);
+    for (const row of rows) if (row.agent_id && !known.has(row.agent_id)) known.set(row.agent_id, { agent_id: row.agent_id, turns: 0, state_version: 0, last_seen: row.ts });
+  }
 
   function draw() {
     const wanted = filter.value.trim().toLowerCase();
-    const shown = [...known.values()].filter((agent) => agent.agent_id.toLowerCase().includes(wanted));
-    shown.sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
-    fill(list, shown.slice(0, MOST).map((agent) => h("li", {}, h("a", {
-      href: `#/agents/${encodeURIComponent(agent.agent_id)}`,
-      "aria-current": agent.agent_id === chosen ? "true" : null,
-    }, h("bdi", {}, line(agent.agent_id, 64)), h("small", {}, `${tn("agents.turns", agent.turns)} · ${moment(new Date(agent.last_seen))}`)))));
-    count.textContent = known.size === 0 ? t("agents.none") : tn("agents.count", shown.length);
+    const found = [...known.values()].filter((agent) => agent.agent_id.toLowerCase().includes(wanted)).sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
+    count.textContent = known.size === 0 ? "" : tn("agents.count", found.length);
+    if (known.size === 0) return void fill(rows, empty(t("agents.none"), t("agents.none_about"), h("a", { class: "button", href: to("send") }, t("send.title"))));
+    const stopped = new Set(session.stops.map(({ agent }) => agent));
+    fill(rows, found.length === 0 ? empty(t("agents.no_match"), t("agents.no_match_about")) : table(t("agents.list"), [t("detail.agent"), t("agents.last_seen"), t("agents.steps"), t("agent.turns")], found.slice(0, MOST).map((agent) => [
+      h("span", {}, h("a", { class: "name", href: to("agents", agent.agent_id) }, h("bdi", {}, line(agent.agent_id, 64))), stopped.has(agent.agent_id) ? [" ", chip("bad", t("stop.stopped"))] : null),
+      ago(new Date(agent.last_seen)), number(agent.state_version), number(agent.turns)]), [2, 3]));
   }
 
-  function show(id) {
-    if (id === chosen) return;
-    chosen = id;
-    panel?.destroy();
-    panel = id ? agentPanel(id) : null;
-    fill(side, panel?.element ?? h("p", { class: "empty" }, t("agents.choose")));
-    draw();
-  }
-
-  session.steps.addEventListener("step", ({ detail: { row } }) => {
-    if (!row?.agent_id || (row.kind !== "obs.turn" && row.kind !== "obs.act")) return;
+  const again = soon(draw, signal);
+  session.addEventListener("row", ({ detail: { row } }) => {
+    if (!row?.agent_id || !["obs.turn", "obs.act", "tool.requested"].includes(row.kind)) return;
     const before = known.get(row.agent_id);
     if (!before && known.size >= MOST) return;
-    const turns = (before?.turns ?? 0) + (row.kind === "obs.turn" ? 1 : 0);
-    // The backlog of the stream is older than what the list says.
-    if (before && before.last_seen >= row.ts) return;
-    known.set(row.agent_id, { agent_id: row.agent_id, turns, last_seen: row.ts, state_version: row.data.state_version });
-    later();
-    if (row.agent_id === chosen) panel?.took(row);
-  }, { signal: stop.signal });
-
-  let timer = 0;
-  const later = () => { timer ||= setTimeout(() => { timer = 0; draw(); }, 500); };
-
-  show(argument || null);
+    known.set(row.agent_id, { agent_id: row.agent_id, turns: (before?.turns ?? 0) + (row.kind === "obs.turn" ? 1 : 0), last_seen: row.ts, state_version: row.data?.state_version ?? before?.state_version ?? 0 });
+    again();
+  }, { signal });
+  session.addEventListener("attention", again, { signal });
   read();
   return {
-    head: h("p", { class: "muted" }, t("agents.about")),
-    element: h("div", { class: "split" }, h("section", { class: "panel narrow", "aria-label": t("agents.list") },
-      field(t("agents.find"), filter), count, list, more), side),
-    show: (id) => show(id || (known.size > 0 ? newest() : null)),
-    destroy() {
-      stop.abort();
-      clearTimeout(timer);
-      panel?.destroy();
+    element: h("div", { class: "stack" }, h("div", { class: "toolbar-row" }, form, count), h("section", { class: "panel" }, rows), more),
+    search: () => filter.focus(),
+    move(by) {
+      const links = [...rows.querySelectorAll("a.name")];
+      links[Math.min(Math.max(0, links.indexOf(document.activeElement) + by), links.length - 1)]?.focus();
     },
   };
 }

@@ -1,139 +1,91 @@
 // Approvals: requests that wait for a person, exactly as they would be carried out.
 
-import { ApiError, get, post } from "../api.js";
-import { chip, facts, field, fill, h, select } from "../dom.js";
-import { moment, t, tn, word } from "../i18n.js";
-import { line, short } from "../text.js";
+import { get, post } from "../lib/api.js";
+import { chip, empty, facts, field, h, panel, select } from "../lib/dom.js";
+import { ago, moment, number, t, word } from "../lib/i18n.js";
+import { to } from "../lib/router.js";
+import { line, short } from "../lib/text.js";
+import { decisionBar, whyNot } from "../parts/decision_bar.js";
+import { masterDetail, soon } from "../parts/master_detail.js";
+import { summaryText } from "../record/requests.js";
 
 const PAGE = 100;
-const STATUSES = ["pending", "approved", "denied", "used", "expired"];
+const STATUSES = ["pending", "approved", "denied", "used", "expired", ""];
 const TONE = { pending: "warn", approved: "good", denied: "bad", used: "plain", expired: "plain" };
 const EFFECT = { read: "good", change: "plain" };
 /** Longest text of a request that is shown; the command line shows longer ones. */
 const LONGEST = 200_000;
 
-export function approvals(session, argument) {
+export function approvals(session, argument, params) {
   const stop = new AbortController();
-  let [listed, next, status, chosen] = [[], null, "pending", null];
-  const list = h("ul", { class: "pick", role: "list" });
-  const count = h("p", { class: "muted", role: "status" });
-  const side = h("div", { class: "side" });
-  const more = h("button", { type: "button", hidden: true, on: { click: () => read(true) } }, t("approvals.more"));
-  const choose = select([["", t("any")], ...STATUSES.map((name) => [name, t(`approval.${name}`)])], status, (value) => {
+  let status = params.status ?? "pending";
+  const controls = field(t("approvals.status"), select(STATUSES.map((name) => [name, name ? t(`approval.${name}`) : t("any")]), status, (value) => {
     status = value;
-    read(false);
+    view.read();
+  }));
+  const view = masterDetail({
+    view: "approvals", label: t("approvals.list"), controls, signal: stop.signal, chooseText: t("approvals.choose"),
+    key: (one) => String(one.approval_id),
+    none: () => empty(t(status === "pending" ? "approvals.none_pending" : "approvals.none"), t("approvals.none_about")),
+    load: async (before, signal) => {
+      const page = await get("approvals", { status, limit: PAGE, before }, signal);
+      return { items: page.approvals, next: page.next };
+    },
+    item: (one) => [h("bdi", { class: "pick-title" }, line(summaryText(one.summary), 140)), h("small", {}, chip(TONE[one.status] ?? "plain", word("approval", one.status)),
+      ` ${word("kind", one.kind)} · ${line(one.principal, 40)} · ${one.status === "pending" ? t("home.expires", { when: ago(new Date(one.expires_at)) }) : ago(new Date(one.created))}`)],
+    detail: async (id, signal) => {
+      const found = await get(`approvals/${encodeURIComponent(id)}`, {}, signal);
+      return detail(session, found, async (decision, note) => {
+        await post(`approvals/${found.approval_id}/decision`, { decision, note });
+        session.announce(t("approvals.recorded"));
+        await view.refresh(id);
+      });
+    },
   });
-
-  async function read(onward) {
-    try {
-      const page = await get("approvals", { status, limit: PAGE, before: onward ? next : null }, stop.signal);
-      listed = onward ? [...listed, ...page.approvals] : page.approvals;
-      next = page.next;
-      more.hidden = next === null;
-      draw();
-      if (!chosen && argument === "" && listed.length > 0) show(String(listed[0].approval_id));
-    } catch (error) {
-      if (error.name !== "AbortError") fill(count, h("span", { class: "alert bad" }, error.message || t("error.unreachable")));
-    }
-  }
-
-  function draw() {
-    count.textContent = listed.length === 0 ? t("approvals.none") : tn("approvals.count", listed.length);
-    fill(list, listed.map((one) => h("li", {}, h("a", {
-      href: `#/approvals/${one.approval_id}`, "aria-current": String(one.approval_id) === chosen ? "true" : null,
-    }, h("bdi", {}, line(one.summary, 120)), h("small", {}, chip(TONE[one.status] ?? "plain", word("approval", one.status)),
-      ` ${word("kind", one.kind)} · ${line(one.principal, 40)} · ${moment(new Date(one.created))}`)))));
-  }
-
-  async function show(id, anew = false) {
-    // The one that is there already stays: somebody may be writing a note to it.
-    const there = id && id === chosen && !anew;
-    chosen = id;
-    draw();
-    if (there) return;
-    if (!id) {
-      fill(side, h("p", { class: "empty" }, t("approvals.choose")));
-      return;
-    }
-    try {
-      const view = await get(`approvals/${encodeURIComponent(id)}`, {}, stop.signal);
-      if (chosen === id) fill(side, panel(view, () => decided(id)));
-    } catch (error) {
-      if (error.name !== "AbortError") fill(side, h("p", { class: "alert bad" }, error.message || t("error.unreachable")));
-    }
-  }
-
-  async function decided(id) {
-    await Promise.all([read(false), show(id, true)]);
-    session.announce(t("approvals.recorded"));
-    side.querySelector("h2")?.focus();
-  }
-
-  session.steps.addEventListener("step", ({ detail: { row } }) => {
-    if (row?.kind?.startsWith("approval.")) later();
-  }, { signal: stop.signal });
-  let timer = 0;
-  const later = () => { timer ||= setTimeout(() => { timer = 0; read(false); }, 500); };
-
-  show(argument || null);
-  read(false);
+  const again = soon(() => view.read(), stop.signal);
+  session.addEventListener("row", ({ detail: { row } }) => row?.kind?.startsWith("approval.") && again(), { signal: stop.signal });
+  view.start(argument);
   return {
     head: h("p", { class: "muted" }, t("approvals.about")),
-    element: h("div", { class: "split" }, h("section", { class: "panel narrow", "aria-label": t("approvals.list") },
-      field(t("approvals.status"), choose), count, list, more), side),
-    show: (id) => show(id || (listed[0] ? String(listed[0].approval_id) : null)),
-    destroy() {
-      stop.abort();
-      clearTimeout(timer);
-    },
+    element: view.element,
+    move: view.move,
+    show: (id) => view.show(id || null),
+    destroy: () => stop.abort(),
   };
 }
 
-function panel(view, onDecided) {
-  const { decided } = view;
-  const effects = (view.command ?? []).map((command) => [h("code", {}, line(command.pointer, 200)), " ",
-    chip(EFFECT[command.effect] ?? "bad", line(command.effect, 40)), " "]);
-  const texts = Object.entries(view.request.arguments ?? {}).filter(([, value]) => typeof value === "string");
+function detail(session, found, decide) {
+  const { decided } = found;
+  const effects = (found.command ?? []).map((command) => [h("code", {}, line(command.pointer, 200)), " ", chip(EFFECT[command.effect] ?? "bad", line(command.effect, 40)), " "]);
+  const texts = Object.entries(found.request.arguments ?? {}).filter(([, value]) => typeof value === "string");
   return h("div", { class: "stack" },
-    h("section", { class: "panel" },
-      h("h2", { tabindex: "-1" }, h("bdi", {}, line(view.summary, 300))),
-      h("p", {}, chip(TONE[view.status] ?? "plain", word("approval", view.status)), " ", line(view.message, 1000)),
+    panel(null, h("h2", { tabindex: "-1" }, h("bdi", {}, line(summaryText(found.summary), 300))),
+      h("p", {}, chip(TONE[found.status] ?? "plain", word("approval", found.status)), " ", line(found.message, 1000)),
       facts([
-        [t("approvals.id"), String(view.approval_id)],
-        [t("approvals.caller"), h("bdi", {}, line(view.principal, 64) + (view.person ? ` (${line(view.person, 64)})` : ""))],
-        [t("approvals.agent"), view.agent_id ? h("bdi", {}, line(view.agent_id, 64)) : null],
-        [t("approvals.created"), moment(new Date(view.created))], [t("approvals.expires"), moment(new Date(view.expires_at))],
-        [t("approvals.rule"), h("code", {}, line([view.gate, view.rule].filter(Boolean).join("/"), 200))],
+        [t("approvals.decision"), decided ? h("span", {}, t("plans.review_by", { what: word("decision", decided.decision), who: line(decided.principal, 64), when: moment(new Date(decided.at)) }), decided.note ? h("q", {}, line(decided.note, 1000)) : null) : null],
+        [t("approvals.caller"), h("bdi", {}, line(found.principal, 64) + (found.person ? ` (${line(found.person, 64)})` : ""))],
+        [t("approvals.agent"), found.agent_id ? h("a", { href: to("agents", found.agent_id) }, h("bdi", {}, line(found.agent_id, 64))) : null],
+        [t("approvals.created"), moment(new Date(found.created))],
+        [t("approvals.expires"), `${moment(new Date(found.expires_at))}${found.status === "pending" ? ` (${ago(new Date(found.expires_at))})` : ""}`],
+        [t("approvals.rule"), h("code", {}, line([found.gate, found.rule].filter(Boolean).join("/"), 200))],
         [t("approvals.effect"), effects.length > 0 ? effects : null],
-        [t("approvals.decision"), decided ? h("span", {}, t("plans.review_by", { what: word("decision", decided.decision), who: line(decided.principal, 64), when: moment(new Date(decided.at)) }),
-          decided.note ? h("q", {}, line(decided.note, 1000)) : null) : null],
+        [t("approvals.event"), h("a", { href: to("requests", String(found.approval_id)) }, `#${found.approval_id}`)],
       ])),
-    texts.length > 0 ? h("section", { class: "panel" }, texts.map(([name, value]) => [h("h3", {}, h("code", {}, line(name, 80))), code(value)])) : null,
-    h("section", { class: "panel" }, h("h2", {}, t("approvals.request")), code(view.request_text),
-      view.rest ? code(JSON.stringify(view.rest, null, 2)) : null),
-    view.may_decide ? form(view, onDecided) : view.status === "pending" ? h("p", { class: "muted" }, t("approvals.not_yours")) : null);
+    texts.length > 0 ? panel(null, texts.map(([name, value]) => [h("h3", {}, h("code", {}, line(name, 80))), code(value, name)])) : null,
+    panel(t("approvals.request"), code(found.request_text, t("approvals.request")), found.rest ? code(JSON.stringify(found.rest, null, 2), t("approvals.request")) : null),
+    decisionBar(session, {
+      choices: [{ value: "approve", text: t("approvals.approve"), tone: "primary" }, { value: "deny", text: t("approvals.deny"), tone: "danger" }],
+      unavailable: unavailable(session, found), decide,
+    }));
 }
 
-const code = (text) => [h("pre", { tabindex: "0", dir: "ltr" }, short(text, LONGEST)),
-  text.length > LONGEST ? h("p", { class: "alert warn" }, t("approvals.cut")) : null];
+function unavailable(session, found) {
+  if (found.may_decide) return null;
+  if (found.status !== "pending") return t("unavailable.closed", { status: word("approval", found.status) });
+  return whyNot(session, { own: true });
+}
 
-function form(view, onDecided) {
-  const note = h("textarea", { rows: 2, maxlength: 4096 });
-  const told = h("div", { role: "alert" });
-  const deny = h("button", { type: "submit", class: "danger" }, t("approvals.deny"));
-  const approve = h("button", { type: "submit", class: "primary" }, t("approvals.approve"));
-  return h("section", { class: "panel" }, h("h2", {}, t("approvals.yours")), h("form", { on: { submit: async (event) => {
-    event.preventDefault();
-    const decision = event.submitter === deny ? "deny" : "approve";
-    [approve.disabled, deny.disabled] = [true, true];
-    try {
-      await post(`approvals/${view.approval_id}/decision`, { decision, note: note.value });
-      await onDecided();
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      fill(told, h("p", { class: "alert bad" }, error.message || t("error.unreachable")));
-    } finally {
-      [approve.disabled, deny.disabled] = [false, false];
-    }
-  } } }, field(t("plans.note"), note), h("div", { class: "row" }, approve, deny), told));
+function code(text, label) {
+  return [h("pre", { tabindex: "0", role: "region", "aria-label": label, dir: "ltr" }, short(text, LONGEST)),
+    text.length > LONGEST ? h("p", { class: "alert warn" }, t("approvals.cut"), " ", number(text.length)) : null];
 }

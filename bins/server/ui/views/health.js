@@ -1,19 +1,31 @@
-// Health: how the service does, drawn from `/metrics`; and the kill switch, at a distance.
+// Health: the service against its thresholds, drawn from `/metrics`, and whether the record is intact.
 
-import { get, text } from "../api.js";
-import { Chart } from "../chart.js";
-import { fill, h } from "../dom.js";
-import { bytes, number, seconds, t } from "../i18n.js";
-import { buckets, parse, quantile, sum } from "../prometheus.js";
-import { switchPanel } from "../switch.js";
+import { get, text } from "../lib/api.js";
+import { Chart } from "../lib/chart.js";
+import { chip, fill, h } from "../lib/dom.js";
+import { bytes, number, seconds, t } from "../lib/i18n.js";
+import { buckets, parse, quantile, sum } from "../lib/prometheus.js";
+import { verifyPanel } from "../parts/verify_panel.js";
 
 const EVERY = 5000;
 /** Scrapes that the charts go back: ten minutes. */
 const KEPT = 120;
 /** Seconds that the charts show at least, however short they have been drawn. */
 const SPAN = 120;
-/** What this page itself asks for all the time, and streams, which last as long as they last. */
+/** Not the requests of this page, and not streams, which last as long as they last. */
 const ours = ({ route = "" }) => route !== "/metrics" && route !== "/events" && !route.startsWith("/ui");
+
+/** From these values on, a figure is watched, and is bad. */
+const THRESHOLDS = {
+  p99: [0.25, 1], commit99: [0.05, 0.25], failedShare: [0.0001, 0.01], journalErrors: [1, 1], modelErrors: [0.001, 0.2], memory: [1024 ** 3, 2 * 1024 ** 3],
+};
+
+/** `good`, `warn` or `bad` for a value. */
+export function toneOf(name, value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "plain";
+  const [warn, bad] = THRESHOLDS[name];
+  return value >= bad ? "bad" : value >= warn ? "warn" : "good";
+}
 
 export function health(session) {
   const stop = new AbortController();
@@ -30,7 +42,7 @@ export function health(session) {
   let [before, busy] = [null, false];
 
   async function scrape() {
-    // A page that nobody looks at asks for nothing.
+    // A hidden page asks for nothing.
     if (busy || document.hidden) return;
     busy = true;
     try {
@@ -67,10 +79,11 @@ export function health(session) {
   const soon = setTimeout(scrape, 1200);
   document.addEventListener("visibilitychange", scrape, { signal: stop.signal });
   scrape();
-  const kill = switchPanel(session, stop.signal);
   return {
-    element: h("div", { class: "stack" }, h("section", { class: "panel", "aria-label": t("health.title") }, tiles, told,
-      h("div", { class: "halves" }, Object.values(charts).map((chart) => chart.element))), kill),
+    head: told,
+    element: h("div", { class: "stack" }, h("section", { "aria-label": t("health.title") }, tiles),
+      h("div", { class: "pair-grid" }, Object.values(charts).map((chart) => h("section", { class: "panel" }, chart.element))),
+      verifyPanel(session, stop.signal)),
     destroy() {
       stop.abort();
       clearInterval(timer);
@@ -105,20 +118,24 @@ function point(before, now) {
 function tilesOf(samples, last, model) {
   const total = (name) => sum(samples, name);
   const started = total("process_start_time_seconds");
-  const breaker = model.breaker && model.breaker !== "closed" ? ` · ${t(`breaker.${model.breaker}`)}` : "";
-  const rows = [
-    ["health.tile_rate", last ? number(last.rate, 1) : "–"],
-    ["health.tile_p99", seconds(last?.p99)],
-    ["health.tile_commit", seconds(last?.commit99)],
-    ["health.tile_denied", number(total("policy_denied_total"))],
-    ["health.tile_errors", number(total("journal_errors_total"))],
-    ["health.tile_streams", number(total("sse_subscribers"))],
-    ["health.tile_memory", bytes(total("process_resident_memory_bytes"))],
-    ["health.tile_up", started > 0 ? uptime(Date.now() / 1000 - started) : "–"],
-    ["health.tile_model", model.configured ? `${model.model_default}${breaker}` : t("health.no_model")],
-    ["health.tile_tokens", number(total("llm_tokens_total"))],
+  const breaker = model.breaker && model.breaker !== "closed" ? model.breaker : null;
+  const errors = total("journal_errors_total");
+  const memory = total("process_resident_memory_bytes");
+  const failedShare = last && last.rate > 0 ? last.failed / last.rate : last ? 0 : null;
+  const tiles = [
+    ["health.tile_rate", last ? number(last.rate, 1) : "–", "plain", null],
+    ["health.tile_p99", seconds(last?.p99), toneOf("p99", last?.p99), t("health.limit", { limit: seconds(THRESHOLDS.p99[0]) })],
+    ["health.tile_failed", last ? `${number(failedShare * 100, 2)} %` : "–", toneOf("failedShare", failedShare), t("health.expected")],
+    ["health.tile_commit", seconds(last?.commit99), toneOf("commit99", last?.commit99), t("health.limit", { limit: seconds(THRESHOLDS.commit99[0]) })],
+    ["health.tile_errors", number(errors), toneOf("journalErrors", errors), t("health.expected")],
+    ["health.tile_memory", bytes(memory), toneOf("memory", memory), t("health.limit", { limit: bytes(THRESHOLDS.memory[0]) })],
+    ["health.tile_model", model.configured ? model.model_default : t("health.no_model"), breaker ? "bad" : model.configured ? toneOf("modelErrors", last?.modelErrors) : "plain", breaker ? t(`breaker.${breaker}`) : null],
+    ["health.tile_tokens", number(total("llm_tokens_total")), "plain", t("health.since_start")],
+    ["health.tile_streams", number(total("sse_subscribers")), "plain", null],
+    ["health.tile_up", started > 0 ? uptime(Date.now() / 1000 - started) : "–", "plain", null],
   ];
-  return rows.map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value)));
+  return tiles.map(([name, value, tone, note]) => h("div", { class: `tile ${tone}` }, h("dt", {}, t(name)), h("dd", {}, h("b", {}, value),
+    ["warn", "bad"].includes(tone) ? chip(tone, t(`health.${tone}`)) : null, note ? h("small", {}, note) : null)));
 }
 
 function uptime(total) {

@@ -4,6 +4,7 @@ use life_agent_domain::governance::approval::Status as ApprovalStatus;
 use life_agent_domain::governance::event::ApprovalDecision;
 
 use super::Engine;
+use crate::activity::ActivityReport;
 use crate::approvals::{ApprovalSummary, ApprovalView};
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -40,6 +41,18 @@ impl Engine {
         note: &str,
     ) -> Result<ApprovalView, EngineError> {
         self.0.approvals.decide(context, id, decision, note).await
+    }
+
+    /// Counts requests per minute for [`Engine::activity`] until the journal closes. Run it once, as a task.
+    pub async fn count_activity(&self) {
+        // A copy, so that the task does not keep the engine.
+        let activity = self.0.activity.clone();
+        activity.follow().await;
+    }
+
+    /// The requests of the last `minutes`, at most a day.
+    pub fn activity(&self, minutes: usize) -> ActivityReport {
+        self.0.activity.report(minutes)
     }
 
     /// The stopped agents and principals.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use life_agent_domain::governance::event::KillSwitchRecord;
 use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_observer::SideWrite;
@@ -20,13 +20,19 @@ pub(crate) const SETTING: &str = "kill_switch";
 /// The state of the switch, shared with the governor.
 pub(crate) struct Switch {
     changed: ArcSwap<KillSwitchRecord>,
+    /// The caller that made the last change.
+    by: ArcSwapOption<String>,
     forced: bool,
 }
 
 impl Switch {
-    /// The state that the journal decides; `forced` keeps the switch on.
-    pub(crate) fn new(decided: KillSwitchRecord, forced: bool) -> Self {
-        Self { changed: ArcSwap::from_pointee(decided), forced }
+    /// The state that the journal decides, and the caller that set it; `forced` keeps the switch on.
+    pub(crate) fn new(decided: KillSwitchRecord, by: Option<String>, forced: bool) -> Self {
+        Self {
+            changed: ArcSwap::from_pointee(decided),
+            by: ArcSwapOption::from_pointee(by),
+            forced,
+        }
     }
 
     pub(crate) fn state(&self) -> KillSwitch {
@@ -67,7 +73,13 @@ impl KillSwitchService {
             KillSwitch::On { reason } => reason,
             KillSwitch::Off | KillSwitch::Stopped { .. } => changed.reason.clone(),
         };
-        KillSwitchStatus { on: changed.on || forced, reason, forced, since: changed.since.clone() }
+        KillSwitchStatus {
+            on: changed.on || forced,
+            reason,
+            forced,
+            since: changed.since.clone(),
+            by: self.switch.by.load_full().map(|by| by.as_ref().clone()),
+        }
     }
 
     /// Changes the switch. Off takes effect once its row is durable, on takes effect immediately: if the
@@ -89,14 +101,17 @@ impl KillSwitchService {
         let changed = KillSwitchRecord { on, reason, since: Some(self.timestamps.text()) };
         let value = raw_json(&changed)?.get().to_owned();
         let _order = self.changing.lock().await;
+        let by = Arc::new(context.principal.as_str().to_owned());
         if on {
             self.switch.changed.store(Arc::new(changed.clone()));
+            self.switch.by.store(Some(Arc::clone(&by)));
         }
         let setting = SideWrite::Setting { key: SETTING.to_owned(), value };
         let side = vec![setting, SideWrite::AdvanceControl];
         let hash = &self.policy.active().snapshot.hash;
         let event_id = self.recorder.record(context, hash, None, &changed, side).await?;
         self.switch.changed.store(Arc::new(changed));
+        self.switch.by.store(Some(by));
         Ok((self.status(), event_id))
     }
 }
@@ -109,7 +124,7 @@ mod tests {
     fn it_stands_as_it_was_left_unless_the_environment_holds_it_on() {
         let is_on = |on: bool, forced: bool| {
             let decided = KillSwitchRecord { on, ..KillSwitchRecord::default() };
-            Switch::new(decided, forced).state() != KillSwitch::Off
+            Switch::new(decided, None, forced).state() != KillSwitch::Off
         };
         assert!(!is_on(false, false));
         assert!(is_on(true, false) && is_on(false, true) && is_on(true, true));

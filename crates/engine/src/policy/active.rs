@@ -25,6 +25,8 @@ pub(crate) struct ActivePolicy {
     pub(crate) profile: Profile,
     pub(crate) chain: Arc<Chain>,
     pub(crate) timer: Arc<GateTimer>,
+    /// The policy's text as it was read.
+    pub(crate) text: String,
     /// The file as callers may see it.
     pub(crate) shown_path: String,
     pub(crate) loaded_at: String,
@@ -116,6 +118,7 @@ impl ActivePolicy {
             snapshot,
             profile,
             chain: Arc::new(chain),
+            text: document.policy.clone(),
             shown_path: document.shown_path.clone(),
             loaded_at: files.extensions.timestamps.text(),
         }

@@ -1,0 +1,128 @@
+// Searches the journal, newest rows first, and reads single rows.
+
+import { get } from "../lib/api.js";
+
+/** Rows of a page. */
+export const PAGE = 200;
+/** Rows around one that may belong to the same request, where the service cannot search by request id. */
+const AROUND = 60;
+const HASH = /^[0-9a-f]{64}$/;
+
+/** Names of filters that the page's address and the search box use, with the service's names. */
+export const FILTERS = {
+  agent: "agent_id", caller: "principal", request: "request_id", session: "session_id", kind: "kind", outcome: "outcome", rule: "rule",
+  q: "q", since: "since", until: "until", slow: "min_elapsed_us",
+};
+
+let searchable = null;
+
+/** Whether the service can search: newest first, by time, caller, outcome and text. */
+export async function canSearch(signal) {
+  if (searchable !== null) return searchable;
+  try {
+    await get("journal", { order: "desc", limit: 1 }, signal);
+    searchable = true;
+  } catch (error) {
+    if (error.status !== 422) throw error;
+    searchable = false;
+  }
+  return searchable;
+}
+
+/** The rows that pass `filter`, newest first: `{rows, next}`, with `next` as `before` for older ones. */
+export async function search(filter, before, signal, limit = PAGE) {
+  if (await canSearch(signal)) {
+    const page = await get("journal", { ...filter, order: "desc", before, limit }, signal);
+    return { rows: page.events, next: page.next };
+  }
+  return backwards(filter, before, limit, signal);
+}
+
+/** The same for a service that reads forward only: windows before the end, ever wider. */
+async function backwards({ agent_id: agent, kind, ...rest }, before, limit, signal) {
+  const end = before ? before - 1 : (await get("journal/head", {}, signal)).id;
+  let [rows, low] = [[], end];
+  for (let width = limit; low > 0 && rows.length < limit; width *= 4) {
+    const start = Math.max(0, low - width);
+    const found = await between(start, low, { agent_id: agent, kind }, signal);
+    rows = [...found.filter((row) => passes(row, rest)), ...rows];
+    low = start;
+    if (end - low > 100_000) break;
+  }
+  return { rows: rows.reverse(), next: low > 0 ? low + 1 : null };
+}
+
+async function between(start, end, filter, signal) {
+  const rows = [];
+  for (let after = start; after !== null && after < end;) {
+    const page = await get("journal", { ...filter, after, limit: 1000 }, signal);
+    rows.push(...page.events.filter((row) => row.id <= end));
+    after = page.next;
+  }
+  return rows;
+}
+
+/** Whether a row passes the filters, as far as the page can say; the service decides about texts. */
+export function passes(row, filter) {
+  const { agent_id: agent, principal, request_id: request, session_id: session, kind, outcome, rule, q, since, until, min_elapsed_us: slow } = filter;
+  const data = row.data ?? {};
+  return (!agent || row.agent_id === agent) && (!principal || row.principal === principal) && (!request || row.request_id === request)
+    && (!session || data.session_id === session)
+    && (!kind || row.kind === kind || (kind.endsWith("*") && row.kind.startsWith(kind.slice(0, -1))))
+    && (!outcome || outcomeOf(row) === outcome)
+    && (!rule || data.rule === rule || (data.would_deny ?? []).includes(rule) || (data.applied_policies ?? []).includes(rule))
+    && (!since || Date.parse(row.ts) >= Date.parse(since)) && (!until || Date.parse(row.ts) < Date.parse(until))
+    && (!slow || Number(data.timing?.elapsed_us) >= Number(slow))
+    && (!q || hasWords([row.agent_id, row.principal, data], q));
+}
+
+/** Whether a text has all words of a search. */
+function hasWords(texts, q) {
+  const found = new Set(wordsOf(JSON.stringify(texts)));
+  return wordsOf(q).every((word) => found.has(word));
+}
+
+const wordsOf = (text) => text.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+
+/** The outcome of a row in the service's words. */
+function outcomeOf(row) {
+  const data = row.data ?? {};
+  if (row.kind === "gate.denied" || row.kind === "auth.failed" || (row.kind === "tool.requested" && data.decision !== "allow")) return "denied";
+  if (row.kind === "policy.rejected" || data.outcome === "failed" || data.is_error === true) return "failed";
+  return (data.would_deny ?? []).length > 0 ? "would_deny" : "allowed";
+}
+
+/** One row; null if it is not in the journal. */
+export async function row(id, signal) {
+  const page = await get("journal", { after: id - 1, limit: 1 }, signal);
+  return page.events.find((found) => found.id === id) ?? null;
+}
+
+/** A row with those before and after it, as far as they exist. */
+export async function neighbours(id, signal) {
+  const page = await get("journal", { after: Math.max(0, id - 2), limit: 3 }, signal);
+  const at = (wanted) => page.events.find((found) => found.id === wanted) ?? null;
+  return { before: at(id - 1), row: at(id), after: at(id + 1) };
+}
+
+/** All rows of the request that a row belongs to, oldest first. A caller may reuse a request id. */
+export async function rowsOfRequest(of, signal) {
+  const same = (found) => found.principal === of.principal && found.request_id === of.request_id;
+  const close = await between(Math.max(0, of.id - AROUND), of.id + AROUND, {}, signal);
+  const found = new Map(close.filter((each) => each.id === of.id || (of.request_id !== "" && same(each)) || each.data?.call === of.id).map((each) => [each.id, each]));
+  if (of.request_id !== "" && await canSearch(signal)) {
+    const { rows } = await search({ request_id: of.request_id, principal: of.principal }, undefined, signal);
+    for (const each of rows) found.set(each.id, each);
+  }
+  // The result of a tool call arrives in a request of its own.
+  if (of.kind === "tool.finished") {
+    const call = await row(Number(of.data?.call), signal);
+    if (call) found.set(call.id, call);
+  }
+  return [...found.values()].sort((a, b) => a.id - b.id);
+}
+
+/** Whether a row follows the one before it: its `prev_hash` is that row's hash. */
+export function follows(before, after) {
+  return HASH.test(before?.hash ?? "") && before.hash === after?.prev_hash;
+}
