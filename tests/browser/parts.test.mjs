@@ -94,6 +94,11 @@ test("requests that share a caller's request id stay apart, and a denial never h
   const chat = new Requests();
   const messages = [{ role: "user", content: "What is a portcullis?" }, { role: "request", content: "some-model" }];
   assert.equal(chat.add(row(1, "llm.chat", { messages, content: "A gate." }), 1, 10).request, "What is a portcullis?");
+  // A withheld response: the denial states the response, the row of the call the question.
+  const withheld = new Requests();
+  withheld.add(row(1, "gate.denied", { kind: "chat", reason: "risk_pattern", rule: "key", message: "no", request: { messages: [{ role: "assistant", content: "the key is" }] } }), 1, 10);
+  withheld.add(row(2, "llm.chat", { outcome: "withheld", denied_by: 1, messages }), 2, 10);
+  assert.deepEqual(withheld.all.map((step) => [step.request, step.outcome, step.rule, step.rows.length]), [["What is a portcullis?", "denied", "key", 2]]);
   // What a call holds of its budgets is part of the call.
   const budgeted = new Requests();
   for (const [id, kind, data] of [[1, "budget.reserved", {}], [2, "budget.settled", {}], [3, "llm.chat", { messages, content: "A gate." }], [4, "obs.turn", { input: "hi", response: "yes" }]]) {

@@ -165,6 +165,8 @@ function apply(step, row, id, size) {
   step.score = Math.max(step.score, Number(data.score) || 0);
   step.findings = Math.max(step.findings, data.findings?.length ?? 0);
   step.wouldDeny = [...new Set([...step.wouldDeny, ...texts(data.would_deny)])].slice(0, 8);
+  // The denial of a response states the response; the row of the call states the request.
+  if (row.kind === "llm.chat" && data.outcome === "withheld") step.request = "";
   step.request ||= line(requestOf(row.kind, row.kind === "gate.denied" ? data.request ?? {} : data), TEXT);
   step.count = Math.max(step.count ?? 1, Number(data.count) || 1);
   step.elapsed ??= Number(data.timing?.elapsed_us) || null;
@@ -255,7 +257,7 @@ function resultOf(kind, data) {
     case "plan.created": return [{ plan: line(data.id, 64), stats: data.stats }];
     case "approval.decided": return [{ event: `approval.${data.decision}` }];
     case "plan.reviewed": return [{ plan: line(data.id, 64), decision: data.decision }];
-    case "llm.chat": return [said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "")];
+    case "llm.chat": return data.outcome === "withheld" ? [{ withheld: true }] : [said(data.error ? data.message ?? data.error : data.content ?? data.answer ?? "")];
     case "gate.denied": return [said(data.message)];
     case "policy.rejected": return [{ faults: data.faults?.length ?? 0 }];
     default: return [{ event: kind }];
@@ -280,6 +282,7 @@ function outcomeOf(step, kind, data) {
   // What a request for an approval belongs to was refused or allowed before it.
   if (kind.startsWith("approval.")) return step.outcome ?? "note";
   if (kind === "policy.rejected" || kind === "webhook.failed" || (kind === "llm.chat" && data.error)) return "failed";
+  if (data.outcome === "withheld") return "denied";
   if (["policy", "switch", "service", "note"].includes(step.kind)) return "note";
   return step.wouldDeny.length > 0 ? "observed" : "allowed";
 }

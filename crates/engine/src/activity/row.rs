@@ -63,6 +63,10 @@ impl Counted {
         };
         let facts: Facts = serde_json::from_str(row.data.get()).unwrap_or_default();
         let kind = if kind == "other" { facts.kind.as_deref().unwrap_or(kind) } else { kind };
+        if kind == "chat" && facts.outcome.as_deref() == Some("withheld") {
+            // The denial of the response counts.
+            return None;
+        }
         let outcome = match row.event_kind()? {
             EventKind::Denied | EventKind::AuthFailed => Outcome::Denied,
             EventKind::ToolRequested if facts.decision.as_deref() != Some("allow") => {
@@ -133,6 +137,7 @@ mod tests {
             assert_eq!((counted.id, counted.minute), (7, 2));
             assert_eq!(counted.denied_by.is_some(), outcome == Denied, "{kind}");
         }
+        assert_eq!(counted("llm.chat", json!({"outcome": "withheld", "denied_by": 3})), None);
         for kind in ["plan.created", "tool.finished", "kill_switch.on", "budget.settled", "x"] {
             assert_eq!(counted(kind, json!({})), None, "{kind}");
         }
