@@ -167,6 +167,13 @@ async fn the_models_acts_are_ordinary_steps() {
     );
     assert_eq!(steps[0]["event_id"], rows[4].id);
     assert_eq!(steps[2]["event_id"], rows[2].id);
+    // A reviewer sees who asked for the plan: in its row, in the API and in the patch mail.
+    let id = rows[2].json()["id"].as_str().unwrap().to_owned();
+    let view = app.get(&format!("/plans/{id}")).await.ok();
+    for plan in [rows[2].json(), view] {
+        let asked = (&plan["by"], &plan["agent_id"], &plan["turn"]);
+        assert_eq!(asked, (&json!("model"), &json!("hero"), &json!(1)), "{plan}");
+    }
     let act = rows[4].json();
     assert_eq!(
         (&act["by"], &act["turn"], &act["action"]),

@@ -60,6 +60,8 @@ pub(crate) struct Narrator {
 struct NarrationRun<'e> {
     narrator: &'e Narrator,
     agent: AgentId,
+    /// The number of the agent's turn.
+    turn: u64,
     call: ModelCall,
     conversation: Conversation,
     working: TurnInProgress<'e>,
@@ -121,6 +123,7 @@ impl Narrator {
         let mut run = NarrationRun {
             narrator: self,
             agent: agent.clone(),
+            turn: turn.turn.number,
             call,
             conversation: Conversation::new(sent),
             working,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use life_agent_domain::governance::command::{Kind, Plan};
-use life_agent_domain::governance::event::{Fallback, PlanCreatedRecord, PlanRecord};
+use life_agent_domain::governance::event::{Fallback, ModelTurn, PlanCreatedRecord, PlanRecord};
 use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
 use life_agent_gates::change_policy::SnapshotChangePolicy;
 use life_agent_observer::{Proposal, SideWrite};
@@ -106,7 +106,26 @@ impl PlanService {
     pub(crate) async fn plan(
         &self,
         context: &RequestContext,
+        asked: NewPlan,
+    ) -> Result<PlanOutcome, EngineError> {
+        self.make(context, asked, None).await
+    }
+
+    /// The same for a plan that a model asks for during a turn.
+    pub(crate) async fn plan_of_model(
+        &self,
+        context: &RequestContext,
+        asked: NewPlan,
+        turn: ModelTurn,
+    ) -> Result<PlanOutcome, EngineError> {
+        self.make(context, asked, Some(turn)).await
+    }
+
+    async fn make(
+        &self,
+        context: &RequestContext,
         mut asked: NewPlan,
+        asked_by: Option<ModelTurn>,
     ) -> Result<PlanOutcome, EngineError> {
         let begun = Instant::now();
         let policy = self.governor.policy();
@@ -117,6 +136,7 @@ impl PlanService {
             let proposal = asked.request.read();
             let plan = command(asked.intent, asked.context, &proposal);
             let permit = self.governor.permit_again(context, &policy, plan, used.as_ref()).await?;
+            let origin = Origin { asked_by, ..origin };
             self.check_and_store(context, &policy, permit, proposal, origin).await?
         } else {
             let rest = rest(&asked);
@@ -125,7 +145,7 @@ impl PlanService {
             let (governor, metered) = (&self.governor, Metered::Yes);
             let permit =
                 governor.permit_with(context, &policy, plan, metered, &|| rest.clone()).await?;
-            let origin = Origin::default();
+            let origin = Origin { asked_by, ..Origin::default() };
             self.check_and_store(context, &policy, permit, proposal, origin).await?
         };
         if let Some(fallback) = &planned.fallback {
@@ -160,7 +180,7 @@ impl PlanService {
             match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
                 Ok(Drafted { edits, by }) => {
                     asked.request.edits = edits;
-                    Origin { drafted_by: Some(by), fallback: None }
+                    Origin { drafted_by: Some(by), ..Origin::default() }
                 }
                 Err(Undrafted::Failed(error)) => Origin::without(fallback(policy, error)?),
                 Err(Undrafted::Faulty { faults, rounds }) => {
@@ -223,6 +243,7 @@ impl PlanService {
             request_id: context.request.clone(),
             policy_hash: policy.snapshot.hash.clone(),
             drafted_by: origin.drafted_by,
+            asked_by: origin.asked_by,
             fallback: origin.fallback,
         };
         let store = self.store.clone();
@@ -271,6 +292,7 @@ impl PlanService {
             seal: artifact.seal.clone(),
             stats: artifact.record.stats,
             drafted_by: artifact.record.drafted_by.clone(),
+            asked_by: artifact.record.asked_by.clone(),
             fallback: artifact.record.fallback.clone(),
             review: None,
         };

@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use jiff::Timestamp;
+use life_agent_domain::governance::event::ModelTurn;
 
 /// What the mail says besides the diff.
 pub(crate) struct PatchMail<'a> {
@@ -17,6 +18,8 @@ pub(crate) struct PatchMail<'a> {
     pub(crate) base_commit: Option<&'a str>,
     /// The model that wrote the diff, if one did.
     pub(crate) drafted_by: Option<&'a str>,
+    /// The turn of the model that asked for the plan, if no caller did.
+    pub(crate) asked_by: Option<&'a ModelTurn>,
 }
 
 /// The whole mail. The same plan and diff always give the same bytes.
@@ -34,6 +37,9 @@ pub(crate) fn write(message: &PatchMail<'_>, diff: &str) -> String {
     // Once for tools that read the mail, once for the commit's message, which `git am` keeps.
     let in_message = base.map(|base| format!("Base-commit: {base}\n")).unwrap_or_default();
     let drafted = message.drafted_by.map(|model| format!("Drafted-by: {}\n", printable(model)));
+    let asked = message.asked_by.map(|turn| {
+        format!("Asked-by: model of agent {}, turn {}\n", printable(&turn.agent_id), turn.turn)
+    });
     format!(
         "From {zeros} Mon Sep 17 00:00:00 2001\n\
          From: {name} <{address}>\n\
@@ -44,13 +50,14 @@ pub(crate) fn write(message: &PatchMail<'_>, diff: &str) -> String {
          Content-Transfer-Encoding: 8bit\n\
          \n\
          {body}Plan: {id}\n\
-         {drafted}{in_message}---\n\
+         {asked}{drafted}{in_message}---\n\
          \n\
          {diff}{tail}",
         zeros = "0".repeat(40),
         name = encoded(&name),
         subject = encoded(&subject(message)),
         id = message.id,
+        asked = asked.unwrap_or_default(),
         drafted = drafted.unwrap_or_default(),
         tail = tail(base),
     )
@@ -111,6 +118,8 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use life_agent_domain::governance::event::Actor;
+
     use super::*;
 
     fn message<'a>(intent: &'a str, context: &'a str) -> PatchMail<'a> {
@@ -122,7 +131,16 @@ mod tests {
             context,
             base_commit: Some("1234567890123456789012345678901234567890"),
             drafted_by: None,
+            asked_by: None,
         }
+    }
+
+    #[test]
+    fn the_mail_names_the_turn_of_the_model_that_asked() {
+        let turn = ModelTurn { by: Actor::Model, agent_id: "hero".to_owned(), turn: 3 };
+        let mail = write(&PatchMail { asked_by: Some(&turn), ..message("Fix it", "why") }, "");
+        let line = "Plan: abcdefghijkl\nAsked-by: model of agent hero, turn 3\nBase-commit: ";
+        assert!(mail.contains(line), "{mail}");
     }
 
     #[test]

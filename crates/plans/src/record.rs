@@ -1,6 +1,6 @@
 //! The record of a plan: the JSON half of its artifact.
 
-pub use life_agent_domain::governance::event::{DraftedBy, Fallback, Stats};
+pub use life_agent_domain::governance::event::{DraftedBy, Fallback, ModelTurn, Stats};
 use serde::{Deserialize, Serialize};
 
 /// A plan's record, written once and never changed; its review lives in the journal.
@@ -17,6 +17,9 @@ pub struct Record {
     /// The model that wrote the edits, if the author left that to one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drafted_by: Option<DraftedBy>,
+    /// The turn of the model that asked for it, if no caller did.
+    #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+    pub asked_by: Option<ModelTurn>,
     /// Why there is no draft although a model should have written one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fallback: Option<Fallback>,

@@ -11,7 +11,7 @@ use life_agent_domain::governance::gate::Permit;
 
 use crate::draft::Draft;
 use crate::mail::{self, PatchMail};
-use crate::record::{DraftedBy, Fallback, PatchRef, Record, sha256_hex};
+use crate::record::{DraftedBy, Fallback, ModelTurn, PatchRef, Record, sha256_hex};
 
 /// Length of an id.
 const ID_LEN: usize = 12;
@@ -40,6 +40,8 @@ pub struct Meta {
     pub policy_hash: String,
     /// The model that wrote the edits, if one did.
     pub drafted_by: Option<DraftedBy>,
+    /// The turn of the model that asked for the plan, if no caller did.
+    pub asked_by: Option<ModelTurn>,
     /// Why there is no draft although a model should have written one.
     pub fallback: Option<Fallback>,
 }
@@ -343,6 +345,7 @@ fn record(draft: &Draft, permit: &Permit<PlanCommand>, meta: &Meta, stem: &str) 
         author: permit.principal().as_str().to_owned(),
         request_id: meta.request_id.clone(),
         drafted_by: meta.drafted_by.clone(),
+        asked_by: meta.asked_by.clone(),
         fallback: meta.fallback.clone(),
         intent: command.intent.clone(),
         context: command.context.clone(),
@@ -369,6 +372,7 @@ fn patch_mail(record: &Record, created: Timestamp) -> PatchMail<'_> {
         context: &record.context,
         base_commit: record.base_commit.as_deref(),
         drafted_by: record.drafted_by.as_ref().map(|drafted| drafted.model.as_str()),
+        asked_by: record.asked_by.as_ref(),
     }
 }
 

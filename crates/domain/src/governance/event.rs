@@ -42,7 +42,8 @@ pub use narration::{
 };
 pub use omitted::{OMITTED, lacks_parts, without_large_parts};
 pub use plan::{
-    DraftedBy, PlanCreatedRecord, PlanRecord, PlanReviewedRecord, Review, ReviewDecision, Stats,
+    DraftedBy, ModelTurn, PlanCreatedRecord, PlanRecord, PlanReviewedRecord, Review,
+    ReviewDecision, Stats,
 };
 pub use policy::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
 pub use row::{Entry, Envelope, Record, Row, Timing, UnreadableRow, VERSION};

@@ -1,6 +1,6 @@
 //! The model's tool calls during a turn: each is an ordinary command with a permit of its own.
 
-use life_agent_domain::governance::event::{RecordedToolStep, ToolStep};
+use life_agent_domain::governance::event::{Actor, ModelTurn, RecordedToolStep, ToolStep};
 use life_agent_groq::{FunctionCall, ToolCall};
 
 use super::NarrationRun;
@@ -90,7 +90,12 @@ impl NarrationRun<'_> {
 
     /// Makes a plan of the model, which people review. It is durable before the turn is.
     async fn plan(&self, step: ToolStep, asked: NewPlan) -> Result<ToolStep, EngineError> {
-        match self.narrator.plans.plan(&self.call.context, asked).await {
+        let turn = ModelTurn {
+            by: Actor::Model,
+            agent_id: self.agent.as_str().to_owned(),
+            turn: self.turn,
+        };
+        match self.narrator.plans.plan_of_model(&self.call.context, asked, turn).await {
             Ok(planned) => {
                 let told = serde_json::json!({"status": "created", "id": planned.id,
                     "review": "people decide about it; nothing has been changed"});

@@ -1,6 +1,6 @@
 //! The author of a plan's edits, or the reason why there are none.
 
-use life_agent_domain::governance::event::Fallback;
+use life_agent_domain::governance::event::{Fallback, ModelTurn};
 use life_agent_plans::record::DraftedBy;
 
 use crate::chat::goes_on;
@@ -14,12 +14,14 @@ pub(super) struct Origin {
     pub(super) drafted_by: Option<DraftedBy>,
     /// Why the model wrote none, so that the plan is a statement of intent.
     pub(super) fallback: Option<Fallback>,
+    /// The turn of the model that asked for the plan.
+    pub(super) asked_by: Option<ModelTurn>,
 }
 
 impl Origin {
     /// The origin of a plan without the draft that it asked for.
     pub(super) fn without(fallback: Fallback) -> Self {
-        Self { drafted_by: None, fallback: Some(fallback) }
+        Self { fallback: Some(fallback), ..Self::default() }
     }
 }
 

@@ -202,6 +202,7 @@ pub(crate) fn permit(intent: &str, context: &str, targets: &[String]) -> Permit<
 pub(crate) fn meta() -> Meta {
     Meta {
         drafted_by: None,
+        asked_by: None,
         fallback: None,
         created: "2026-11-22T20:51:10.5Z".parse().unwrap(),
         request_id: "req-1".to_owned(),

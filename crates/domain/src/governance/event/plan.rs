@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::chat::Fallback;
 use super::kind::EventKind;
 use super::row::Record;
+use super::step::Actor;
 use crate::governance::gate::GateNotes;
 
 /// The payload of `obs.plan`: a plan request that passed the gates.
@@ -46,6 +47,9 @@ pub struct PlanCreatedRecord {
     /// The model that wrote the edits, if the author did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drafted_by: Option<DraftedBy>,
+    /// The turn of the model that asked for the plan, if no caller did.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<ModelTurn>,
     /// Why there is no draft although a model should have written one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -80,6 +84,18 @@ pub struct DraftedBy {
     pub rounds: usize,
     /// The rows of the model calls.
     pub exchanges: Vec<u64>,
+}
+
+/// The turn in which a model asked for something of its own accord.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelTurn {
+    /// Always `model`.
+    pub by: Actor,
+    /// The agent.
+    pub agent_id: String,
+    /// The number of the agent's turn.
+    pub turn: u64,
 }
 
 /// The payload of `plan.reviewed`.

@@ -22,6 +22,7 @@ pub struct StateMark<'a> {
 /// The author of an act that no caller requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Actor {
     /// The model, during a turn.
     Model,
