@@ -58,6 +58,7 @@ mod memory;
 mod metrics;
 mod model_proxy;
 mod no_effect;
+mod oidc;
 mod opa;
 mod openapi;
 mod overload;
