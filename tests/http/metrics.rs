@@ -1,10 +1,10 @@
 //! `GET /metrics`
 
-use life_agent_groq::testing::Answer as Reply;
+use life_agent_groq::testing::{Answer as Reply, StandIn};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Setup, TestApp, chat, with_model};
+use crate::support::{Answer, Setup, TestApp, chat, credentials, model_setup, with_model};
 
 #[tokio::test]
 async fn it_is_prometheus_text() {
@@ -95,6 +95,55 @@ async fn denied_tool_calls_and_requests_for_approvals_are_counted_as_denied() {
             assert_eq!(app.metric(&series).await, Some(count), "{series}");
         }
     }
+}
+
+#[tokio::test]
+async fn selected_labels_have_a_bounded_number_of_values() {
+    let app = Setup::new().set("METRICS_LABELS", "principal, agent").start().await;
+    for nth in 0..105 {
+        app.act(&format!("agent-{nth}"), "rest").await;
+    }
+    app.post("/turn", &json!({"agent_id": "agent-7", "input": "../../../../etc/passwd"})).await;
+    app.post("/plan", &json!({"intent": "x", "target_paths": ["plans/a.md"]})).await.ok();
+    let text = app.metrics().await;
+    let act = |agent: &str| {
+        let labels = r#"kind="act",outcome="allowed",principal="default""#;
+        format!("actions_total{{{labels},agent=\"{agent}\"}}")
+    };
+    for (series, count) in [
+        (act("agent-7"), 1),
+        (act("agent-99"), 1),
+        (act("other"), 5),
+        (r#"actions_total{kind="plan",outcome="allowed",principal="default",agent=""}"#.into(), 1),
+        (
+            r#"policy_denied_total{reason="risk_pattern",principal="default",agent="agent-7"}"#
+                .to_owned(),
+            1,
+        ),
+    ] {
+        assert!(text.contains(&format!("{series} {count}\n")), "{series}:\n{text}");
+    }
+    assert!(!text.contains("agent-100"), "{text}");
+    let acts = r#"act_seconds_count{kind="act",outcome="allowed"} 105"#;
+    assert!(text.contains(acts), "{text}");
+}
+
+#[tokio::test]
+async fn every_model_is_named_if_the_operator_selects_it_and_no_credential_is() {
+    let provider = StandIn::start(vec![Reply::text("Hello.")]).await.unwrap();
+    let app = model_setup(&provider).set("METRICS_LABELS", "model").start().await;
+    let secret = credentials().remove(0).secret;
+    for model in ["first/model", "second/model", "first/model", secret.as_str()] {
+        let mut ask = chat("hello");
+        ask["model"] = json!(model);
+        app.post("/v1/chat/completions", &ask).await;
+    }
+    let requests = |model: &str| format!(r#"llm_requests_total{{model="{model}"}}"#);
+    assert_eq!(app.metric(&requests("first/model")).await, Some(2.0));
+    assert_eq!(app.metric(&requests("second/model")).await, Some(1.0));
+    assert!(!app.metrics().await.contains(&secret));
+    let refused = Setup::new().set("METRICS_LABELS", "route").refused().await;
+    assert!(refused.stderr.contains("METRICS_LABELS"), "{refused:?}");
 }
 
 #[tokio::test]

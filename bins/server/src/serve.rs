@@ -204,6 +204,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         turn_queue: settings.turn_queue,
         public_url: settings.public_server_url.clone(),
         webhook_secrets: settings.webhook_secrets.clone(),
+        metric_labels: settings.metric_labels,
         prune_all: settings.journal_prune_all,
     }
 }

@@ -89,6 +89,7 @@ impl EngineBuilder {
         let files = PolicyFiles::new(&config, workspace.clone(), extensions);
         let policy = ActivePolicy::first(&files, ActivePolicy::compile_first)?;
         let cell = Arc::new(PolicyCell::new(policy));
+        let known_models = cell.known_models(config.metric_labels);
         let opa = match &config.opa {
             OpaMode::Server(url) => Some(OpaServer::new(url)?),
             OpaMode::Off | OpaMode::Embedded => None,
@@ -96,7 +97,7 @@ impl EngineBuilder {
         let provider = match (model, &config.llm) {
             (Some(model), _) => Some(Provider::custom(model, config.seed)),
             (None, Some(llm)) => {
-                Some(Provider::open(llm, &config.call_limits, cell.known_models(), config.seed)?)
+                Some(Provider::open(llm, &config.call_limits, known_models.clone(), config.seed)?)
             }
             (None, None) => None,
         };
@@ -108,7 +109,7 @@ impl EngineBuilder {
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
         let switch = Arc::new(Switch::new(decided.record.clone(), decided.by, config.kill_switch));
 
-        let meters = Arc::new(Meters::new());
+        let meters = Arc::new(Meters::new(config.metric_labels));
         let recorder = Recorder::new(journal.clone());
         let approvals = Approvals::open(
             journal.clone(),
@@ -222,7 +223,7 @@ impl EngineBuilder {
                 Arc::clone(&calls),
                 Arc::clone(&governor),
                 config.call_limits.clone(),
-                cell.known_models(),
+                known_models.clone(),
             ),
             chats: ChatService::new(Arc::clone(&calls), Arc::clone(&governor)),
             tools,

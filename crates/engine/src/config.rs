@@ -8,6 +8,7 @@ use std::time::Duration;
 use life_agent_groq::Settings;
 use secrecy::SecretString;
 
+use crate::meters::MetricLabels;
 use crate::webhook::WebhookSecrets;
 
 /// The files and limits of an engine. Paths may be relative to the working directory.
@@ -53,6 +54,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Sign the messages to the policy's webhook, which receives nothing without them.
     pub webhook_secrets: Option<WebhookSecrets>,
+    /// Labels that metrics have in addition.
+    pub metric_labels: MetricLabels,
     /// Whether retention by days may remove every row from before the start. Otherwise it waits until the
     /// process has run for as many days: a clock that jumped must not empty the journal.
     pub prune_all: bool,
@@ -177,6 +180,7 @@ impl Config {
             turn_queue: 1000,
             public_url: None,
             webhook_secrets: None,
+            metric_labels: MetricLabels::default(),
             prune_all: false,
         }
     }

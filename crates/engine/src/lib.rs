@@ -69,6 +69,7 @@ pub use life_agent_groq::{Model, Rejection};
 pub use life_agent_observer as observer;
 pub use life_agent_plans as plans;
 pub use life_agent_policy as policy_document;
+pub use meters::MetricLabels;
 pub use planning::{
     NewPlan, PlanList, PlanOutcome, PlanRepository, PlanSummary, PlanView, StoredPlan,
 };

@@ -41,7 +41,7 @@ use crate::chat::{CallFailure, Deadline, ModelCall, ModelCalls, StreamItem, fall
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::govern::Governor;
-use crate::meters::Meters;
+use crate::meters::{Meters, Whose};
 use crate::planning::PlanService;
 use crate::policy::ActivePolicy;
 use crate::views::{TurnEvent, TurnOutcome};
@@ -160,8 +160,9 @@ impl Narrator {
         if let Some(fallback) = &turned.fallback {
             self.meters.fell_back(Kind::Turn, fallback);
         }
-        self.meters.done(Kind::Turn, begun);
-        self.meters.acts_in_turn(acts);
+        let whose = Whose::of(context, Some(&agent));
+        self.meters.done(Kind::Turn, whose, begun);
+        self.meters.acts_in_turn(acts, whose);
         if let (Some(guard), Some(events), Source::Llm) = (guard, events, source) {
             release_rest(&guard, &events, &turned.step.response);
         }

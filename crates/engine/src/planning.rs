@@ -37,7 +37,7 @@ use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::error::{EngineError, counted};
 use crate::govern::{Governor, Metered};
-use crate::meters::Meters;
+use crate::meters::{Meters, Whose};
 use crate::policy::ActivePolicy;
 use crate::recorder::{Batch, Recorder, raw_json};
 
@@ -152,7 +152,7 @@ impl PlanService {
             self.meters.fell_back(Kind::Plan, fallback);
         }
         self.meters.plan_seconds.record(begun.elapsed());
-        self.meters.done(Kind::Plan, begun);
+        self.meters.done(Kind::Plan, Whose::of(context, None), begun);
         Ok(planned)
     }
 

@@ -16,7 +16,7 @@ use crate::chat::ModelCalls;
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::{Governor, Metered};
-use crate::meters::Meters;
+use crate::meters::{Meters, Whose};
 use crate::narration::{Narrator, TurnOptions};
 use crate::views::{ActOutcome, StepOutcome, TurnEvent, TurnOutcome};
 
@@ -89,7 +89,8 @@ impl StepService {
         let permit = self.governor.permit(context, &policy, act, Metered::Yes).await?;
         match self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await {
             Ok(outcome) => {
-                self.meters.done(Kind::Act, started);
+                let whose = Whose::of(context, Some(&permit.command().agent));
+                self.meters.done(Kind::Act, whose, started);
                 Ok(outcome)
             }
             Err(error) => Err(self.governor.deny_new_agent(context, &policy, permit, error).await),
@@ -141,7 +142,7 @@ impl StepService {
                 return Err(self.governor.deny_new_agent(context, &policy, permit, error).await);
             }
         };
-        self.meters.done(Kind::Turn, started);
+        self.meters.done(Kind::Turn, Whose::of(context, Some(&permit.command().agent)), started);
         let StepOutcome { step, event_id, state_version, state_hash, notes } = outcome;
         Ok(TurnOutcome {
             step,

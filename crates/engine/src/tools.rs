@@ -26,7 +26,7 @@ use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::govern::{Governor, Metered, nothing_else};
 use crate::idempotency::{Claim, Effect, Idempotency, KeyedCall};
-use crate::meters::Meters;
+use crate::meters::{Meters, Whose};
 use crate::policy::ActivePolicy;
 use crate::recorder::{Batch, Recorder};
 pub(crate) use recorded::{ReplayedCall, recorded};
@@ -132,13 +132,15 @@ impl ToolService {
         match judged {
             Ok((permit, used)) => {
                 let outcome = self.allow(context, &policy, &permit, used).await?;
-                self.meters.done(Kind::Tool, started);
+                let whose = Whose::of(context, Some(&permit.command().agent));
+                self.meters.done(Kind::Tool, whose, started);
                 Ok(outcome)
             }
             Err(denial) => {
                 let error = self.refuse(context, &policy, &denial).await;
                 if matches!(error, EngineError::Denied(_)) {
-                    self.meters.refused(Kind::Tool, started);
+                    let whose = Whose::of(context, Some(&denial.command.agent));
+                    self.meters.refused(Kind::Tool, whose, started);
                 }
                 Err(error)
             }
@@ -178,7 +180,7 @@ impl ToolService {
         denial: &Denial<Tool>,
     ) -> EngineError {
         let (notes, refusal) = (GateNotes::from(&denial.trace), &denial.refusal);
-        self.meters.denied(refusal.reason);
+        self.meters.denied(refusal.reason, Whose::of(context, Some(&denial.command.agent)));
         let record = |batch: &mut Batch<'_>, message: &str| {
             push(batch, &denial.command, Some(refused(denial, message)), &notes, None)
         };

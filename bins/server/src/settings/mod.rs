@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use life_agent_engine::WebhookSecrets;
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
+use life_agent_engine::{MetricLabels, WebhookSecrets};
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -66,7 +66,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 51] = [
+pub const ALL: [Setting; 52] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -107,6 +107,7 @@ pub const ALL: [Setting; 51] = [
     plain("PUBLIC_SERVER_URL", None, "URL", "where the service is reached from outside, for the OpenAPI document"),
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
     plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE; Python's names are accepted"),
+    plain("METRICS_LABELS", None, "LABELS", "labels that metrics have in addition, comma separated: `principal`, `agent`, `model`; the first 100 values of each, then `other`"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
     plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "open connections; 0 derives the limit from that on open files, at most 10000"),
     plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "concurrent requests to one path; one more gets 503 with Retry-After"),
@@ -194,6 +195,8 @@ pub struct Settings {
     pub log_file: Option<PathBuf>,
     /// `LOG_LEVEL`
     pub log_level: LevelFilter,
+    /// `METRICS_LABELS`
+    pub metric_labels: MetricLabels,
     /// `WORKERS`; none for one a core.
     pub workers: Option<usize>,
     /// `MAX_CONNECTIONS`; none for as many as there is room for.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use life_agent_engine::WebhookSecrets;
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
+use life_agent_engine::{MetricLabels, WebhookSecrets};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tracing::level_filters::LevelFilter;
@@ -20,6 +20,7 @@ use crate::auth::scope::all_named;
 
 const SWITCH: &str = "`on` or `off`";
 const URL: &str = "an address that begins with `https://` or `http://`";
+const LABELS: &str = "`principal`, `agent` and `model`, comma separated";
 const WEBHOOK_SECRET: &str = "`whsec_` and 24 to 64 bytes in base64";
 const KEYS: &str = "keys of visible ASCII characters without commas, each `key`, `name=key` or \
                     `name[role+role]=key`, with a name of 1 to 64 characters out of `A-Z a-z 0-9 . _ : -` and \
@@ -70,6 +71,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         public_server_url: read.optional("PUBLIC_SERVER_URL", URL, url)?,
         log_file: read.one("LOG_FILE", "a path or `-`", log_file)?,
         log_level: read.one("LOG_LEVEL", "`ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`", level)?,
+        metric_labels: read.optional("METRICS_LABELS", LABELS, MetricLabels::parse)?.unwrap_or_default(),
         workers: read.one("WORKERS", "a number from 0 to 512", workers)?,
         max_connections: read.one(
             "MAX_CONNECTIONS",

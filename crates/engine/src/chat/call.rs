@@ -22,6 +22,7 @@ use crate::budgets::{Asked, Held, most_of_body};
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::Governor;
+use crate::meters::Whose;
 use crate::policy::ActivePolicy;
 
 /// Longest reply in JSON, in bytes: a row has room for the request and the reply.
@@ -285,7 +286,8 @@ impl ModelCall {
         };
         let extra = self.usage(&reply.model, reply.usage);
         let event_id = self.record(calls, told, &Exchange::digest(&self.body), extra).await?;
-        calls.meters.done(Kind::Chat, self.begun);
+        let whose = Whose::of(&self.context, self.permit.agent());
+        calls.meters.done(Kind::Chat, whose, self.begun);
         let notes = GateNotes::from(self.permit.trace());
         Ok(Reply { reply, event_id, notes, answer_notes })
     }

@@ -11,6 +11,7 @@ use life_agent_observer::SideWrite;
 use super::{Governor, Rest};
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
+use crate::meters::Whose;
 use crate::policy::ActivePolicy;
 use crate::recorder::Batch;
 
@@ -34,15 +35,16 @@ impl Governor {
         if denial.approvable().is_none() {
             return self.deny(context, policy, denial, Vec::new()).await;
         }
-        self.meters.denied(denial.refusal.reason);
-        let notes = GateNotes::from(&denial.trace);
+        let (view, notes) = (denial.command.view(), GateNotes::from(&denial.trace));
+        let whose = Whose::of(context, view.agent());
+        self.meters.denied(denial.refusal.reason, whose);
         let record = |batch: &mut Batch<'_>, message: &str| {
             batch.push(denial.command.view().agent(), &denied(&denial, message, &notes))
         };
         let (rest, approvals) = (rest(), &self.approvals);
         match approvals.request(context, policy, &denial, &rest, None, &record).await {
             Ok(requested) => {
-                self.meters.refused(denial.command.view().kind(), context.started);
+                self.meters.refused(view.kind(), whose, context.started);
                 let report = DenialReport::of(&denial, requested.event_id, notes.clone());
                 EngineError::Denied(Box::new(DenialReport {
                     message: requested.message,
@@ -84,7 +86,9 @@ impl Governor {
         side: Vec<SideWrite>,
         refused: Refused,
     ) -> EngineError {
-        self.meters.denied(denial.refusal.reason);
+        let view = denial.command.view();
+        let whose = Whose::of(context, view.agent());
+        self.meters.denied(denial.refusal.reason, whose);
         let limit = self.exceeded_limit(&denial);
         let notes = GateNotes::from(&denial.trace);
         let withheld = refused == Refused::Response;
@@ -94,10 +98,10 @@ impl Governor {
         if withheld {
             record.code = report.code().into();
         }
-        let (hash, agent) = (&policy.snapshot.hash, denial.command.view().agent());
+        let (hash, agent) = (&policy.snapshot.hash, view.agent());
         match self.recorder.record(context, hash, agent, &record, side).await {
             Ok(event_id) => {
-                self.meters.refused(denial.command.view().kind(), context.started);
+                self.meters.refused(view.kind(), whose, context.started);
                 EngineError::Denied(Box::new(DenialReport { event_id, ..report }))
             }
             Err(error) => error,

@@ -16,7 +16,7 @@ use super::embedded;
 use super::files::{Document, PolicyFiles};
 use crate::config::OpaMode;
 use crate::error::OpenError;
-use crate::meters::GateTimer;
+use crate::meters::{BoundedValues, GateTimer, MetricLabels};
 use crate::views::PolicyReport;
 
 /// Everything that judges and decides a request. A reload replaces all of it.
@@ -149,10 +149,18 @@ impl PolicyCell {
         self.0.store(policy);
     }
 
-    /// The models that metrics may name: those of the active policy and the default.
-    pub(crate) fn known_models(self: &Arc<Self>) -> KnownModels {
+    /// The models that metrics may name: those of the active policy, the default, and the first others if
+    /// the operator wants all models by their names.
+    pub(crate) fn known_models(self: &Arc<Self>, labels: MetricLabels) -> KnownModels {
         let (cell, default) = (Arc::clone(self), Llm::default().model);
-        KnownModels::new(move |model| model == default || cell.0.load().snapshot.names_model(model))
+        let others = labels.model.then(BoundedValues::default);
+        KnownModels::new(move |model| {
+            model == default
+                || cell.0.load().snapshot.names_model(model)
+                || others.as_ref().is_some_and(|others| {
+                    !model.is_empty() && cell.redact(model) == model && others.admit(model)
+                })
+        })
     }
 
     /// Removes the secrets of a text with the active policy's redactor.

@@ -31,6 +31,7 @@ use crate::budgets::{Asked, Held, most_of_texts};
 use crate::chat::{Both, CallFailure, is_rejection, tokens};
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
+use crate::meters::Whose;
 use crate::policy::ActivePolicy;
 
 /// A permitted call.
@@ -287,7 +288,7 @@ impl Call {
             text = Cow::Owned(new);
         }
         self.record_whole(service, &value, usage, &notes).await?;
-        service.calls.meters.done(Kind::Chat, self.begun);
+        self.done(service);
         let body = match text {
             Cow::Borrowed(_) => body,
             Cow::Owned(text) => text.into_bytes(),
@@ -411,7 +412,7 @@ impl Call {
     }
 
     pub(super) fn done(&self, service: &ProxyService) {
-        service.calls.meters.done(Kind::Chat, self.begun);
+        service.calls.meters.done(Kind::Chat, Whose::of(&self.context, None), self.begun);
     }
 }
 

@@ -11,6 +11,7 @@ use super::ToolService;
 use super::recorded::denied;
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::meters::Whose;
 
 /// The gate that rows and responses name.
 const GATE: &str = "pins";
@@ -26,7 +27,8 @@ impl ToolService {
         let policy = self.governor.policy();
         let redactor = policy.chain.redactor();
         let (tool, notes) = (tool.redacted(redactor), GateNotes::default());
-        self.meters.denied(refusal.reason);
+        let whose = Whose::of(context, Some(&tool.agent));
+        self.meters.denied(refusal.reason, whose);
         let message = redactor.redact(&refusal.message);
         let refused = RefusedCall {
             code: refusal.reason.code_for(Kind::Tool).into(),
@@ -46,7 +48,7 @@ impl ToolService {
         let (hash, agent) = (&policy.snapshot.hash, Some(&tool.agent));
         match self.recorder.record(context, hash, agent, &record, Vec::new()).await {
             Ok(event_id) => {
-                self.meters.refused(Kind::Tool, context.started);
+                self.meters.refused(Kind::Tool, whose, context.started);
                 denied(&refused, event_id, None, notes.clone())
             }
             Err(error) => error,
