@@ -126,7 +126,7 @@ async fn a_plan_that_was_approved_in_the_table_is_not_carried_to_a_branch() {
     app.stop().await;
     write_into(
         &app,
-        "UPDATE proposals SET status = 'approved', data = json_set(data, '$.review', json('{\"decision\":\
+        "UPDATE plans SET status = 'approved', data = json_set(data, '$.review', json('{\"decision\":\
          \"approve\",\"note\":\"\",\"reviewer\":\"reviewer\",\"at\":\"2026-11-28T10:00:00Z\"}'))",
     );
     verify_names(&app, &id);
@@ -142,7 +142,7 @@ async fn a_plan_that_was_approved_in_the_table_is_not_carried_to_a_branch() {
 async fn a_plan_with_another_author_in_the_table_cannot_be_reviewed() {
     let (mut app, id) = planned().await;
     app.stop().await;
-    write_into(&app, "UPDATE proposals SET data = json_set(data, '$.author', 'reviewer')");
+    write_into(&app, "UPDATE plans SET data = json_set(data, '$.author', 'reviewer')");
     app.start_again().await;
     let review = json!({"decision": "approve"});
     app.post(&format!("/plans/{id}/review"), &review).await.error(409, "conflict");

@@ -77,6 +77,7 @@ mod retention;
 mod settings;
 mod shutdown;
 mod site;
+mod sql_page;
 mod state;
 mod stops;
 mod support;

@@ -59,7 +59,7 @@ pub(crate) fn recent_events(
 ) -> Result<Vec<Row>, JournalError> {
     let mut rows = recent_steps(connection, agent_id, limit, |_| true)?;
     let sql = format!(
-        "SELECT {COLUMNS} FROM events INDEXED BY events_denied
+        "SELECT {COLUMNS} FROM journal INDEXED BY events_denied
          WHERE agent_id = ?1 AND kind = 'gate.denied' ORDER BY id DESC LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
@@ -101,7 +101,7 @@ pub(crate) fn ids_of_agent(
     limit: usize,
 ) -> rusqlite::Result<Vec<u64>> {
     if kinds.as_deref().is_some_and(|kinds| kinds == [EventKind::Denied.as_str()]) {
-        let sql = "SELECT id FROM events INDEXED BY events_denied
+        let sql = "SELECT id FROM journal INDEXED BY events_denied
             WHERE agent_id = ?1 AND kind = 'gate.denied' AND id > ?2 AND id <= ?3
             ORDER BY id LIMIT ?4";
         let mut statement = connection.prepare_cached(sql)?;
@@ -136,7 +136,7 @@ struct StepWalk<'c> {
 impl<'c> StepWalk<'c> {
     /// Starts at the agent's last step.
     fn new(connection: &'c Connection, agent_id: &'c str) -> Result<Self, JournalError> {
-        let sql = format!("SELECT {COLUMNS}, prev_step FROM events WHERE id = ?1");
+        let sql = format!("SELECT {COLUMNS}, prev_step FROM journal WHERE id = ?1");
         let agent = records::agent(connection, agent_id).map_err(read_error)?;
         let next = Some(agent.map_or(0, |agent| agent.last_event));
         let statement = connection.prepare_cached(&sql).map_err(read_error)?;
@@ -180,7 +180,7 @@ impl<'c> Blocks<'c> {
         // rows of the agent.
         let kind = if kinds.is_some() { "kind = ?3" } else { "?3 IS NULL" };
         let sql = format!(
-            "SELECT id FROM events INDEXED BY events_agent
+            "SELECT id FROM journal INDEXED BY events_agent
              WHERE id >> {BLOCK_BITS} = ?1 AND agent_id = ?2 AND {kind}"
         );
         Ok(Self { statement: connection.prepare_cached(&sql)?, agent_id, kinds })

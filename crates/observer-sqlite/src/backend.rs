@@ -60,7 +60,7 @@ fn set_back(
     if tip.head.id < noted.id {
         return Ok(Some(noted));
     }
-    let sql = "SELECT hash FROM events WHERE id = ?1";
+    let sql = "SELECT hash FROM journal WHERE id = ?1";
     let hash: Option<String> =
         connection.query_row(sql, [noted.id], |row| row.get(0)).optional()?;
     // A row that retention has removed since is covered by the rows after it.

@@ -12,7 +12,7 @@ use crate::{control, expiry, idempotency, jobs, notes, preconditions};
 
 /// The end of the journal as the file stores it.
 pub(crate) fn read_tip(connection: &Connection) -> rusqlite::Result<Tip> {
-    let sql = "SELECT id, hash, ts FROM events ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT id, hash, ts FROM journal ORDER BY id DESC LIMIT 1";
     let last = connection.query_row(sql, [], |row| {
         Ok(Tip { head: Head { id: row.get(0)?, hash: row.get(1)? }, ts: row.get(2)? })
     });
@@ -88,7 +88,7 @@ fn insert_batch(
 }
 
 fn insert_row(connection: &Connection, row: &Row, prev_step: Option<u64>) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO events
+    let sql = "INSERT INTO journal
         (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, prev_step)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     connection.prepare_cached(sql)?.execute(params![
@@ -145,7 +145,7 @@ fn side_write(
 }
 
 fn put_proposal(connection: &Connection, proposal: &Proposal, row: &Row) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO proposals (id, event_id, ts, status, intent, artifact, data)
+    let sql = "INSERT INTO plans (id, event_id, ts, status, intent, artifact, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT (id) DO UPDATE SET status = excluded.status, intent = excluded.intent,
             artifact = excluded.artifact, data = excluded.data";
@@ -162,9 +162,9 @@ fn put_proposal(connection: &Connection, proposal: &Proposal, row: &Row) -> rusq
 }
 
 fn put_usage(connection: &Connection, usage: &Usage, row: &Row) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO llm_usage (ts, request_id, principal, agent_id, model,
-        prompt_tokens, completion_tokens, total_tokens)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO usage (ts, request_id, principal, agent_id, model,
+        prompt_tokens, completion_tokens, total_tokens, event_id)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     // Token counts come from a provider: an absurd one must not fail the group.
     let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
     connection.prepare_cached(sql)?.execute(params![
@@ -175,7 +175,8 @@ fn put_usage(connection: &Connection, usage: &Usage, row: &Row) -> rusqlite::Res
         usage.model,
         count(usage.prompt_tokens),
         count(usage.completion_tokens),
-        count(usage.total_tokens)
+        count(usage.total_tokens),
+        row.id
     ])?;
     Ok(())
 }

@@ -35,8 +35,9 @@ pub(crate) fn page(
     };
     let mut rows = PageRows::new(limit);
     if filter.matches_all() {
-        let sql =
-            format!("SELECT {COLUMNS} FROM events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM journal WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
+        );
         let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
         let bounds = params![after, end, rows.wanted()];
         for raw in statement.query_map(bounds, raw_row).map_err(read_error)? {
@@ -75,7 +76,7 @@ pub(crate) fn last_row(
     let of_id =
         if about.is_some() { "AND json_extract(data, '$.id') = ?2" } else { "AND ?2 IS NULL" };
     let sql =
-        format!("SELECT {COLUMNS} FROM events WHERE kind = ?1 {of_id} ORDER BY id DESC LIMIT 1");
+        format!("SELECT {COLUMNS} FROM journal WHERE kind = ?1 {of_id} ORDER BY id DESC LIMIT 1");
     let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
     let values = params![kind, about];
     let raw = statement.query_row(values, raw_row).optional().map_err(read_error)?;
@@ -83,7 +84,7 @@ pub(crate) fn last_row(
 }
 
 fn by_id() -> String {
-    format!("SELECT {COLUMNS} FROM events WHERE id = ?1")
+    format!("SELECT {COLUMNS} FROM journal WHERE id = ?1")
 }
 
 /// Ids of the first rows that the filter selects. Without an agent, that is one range of an index for
@@ -102,7 +103,8 @@ fn matching(
     if let Some(agent) = filter.agent() {
         return ids_of_agent(connection, agent, Some(kinds.collect()), after, end, limit);
     }
-    let sql = "SELECT id FROM events WHERE kind = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
+    let sql =
+        "SELECT id FROM journal WHERE kind = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
     let mut statement = connection.prepare_cached(sql)?;
     let mut ids: Vec<u64> = Vec::new();
     for kind in kinds {
@@ -116,7 +118,7 @@ fn matching(
 
 /// The kinds that occur: a skip scan of the index, a few microseconds each.
 fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT kind FROM events WHERE kind > ?1 ORDER BY kind LIMIT 1";
+    let sql = "SELECT kind FROM journal WHERE kind > ?1 ORDER BY kind LIMIT 1";
     let mut next = connection.prepare_cached(sql)?;
     let mut kinds: Vec<String> = Vec::new();
     loop {

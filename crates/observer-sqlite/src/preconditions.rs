@@ -29,7 +29,7 @@ pub(crate) fn check(
                 (*version != control).then_some(Rejection::ControlChanged { version: control })
             }
             Precondition::Plan { id, status } => {
-                let sql = "SELECT status FROM proposals WHERE id = ?1";
+                let sql = "SELECT status FROM plans WHERE id = ?1";
                 let found: Option<String> =
                     connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
                 let changed = found != *status;

@@ -232,7 +232,7 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
     }
 
     fn count(&self) -> Result<u64, JournalError> {
-        let count = self.0.query_row("SELECT count(*) FROM events", [], |row| row.get(0));
+        let count = self.0.query_row("SELECT count(*) FROM journal", [], |row| row.get(0));
         count.map_err(read_error)
     }
 
@@ -334,6 +334,6 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
 
 /// Id of the first row; 0 if there is none.
 pub(crate) fn first_id(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT ifnull(min(id), 0) FROM events";
+    let sql = "SELECT ifnull(min(id), 0) FROM journal";
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

@@ -61,7 +61,7 @@ pub(crate) fn proposals(
 ) -> rusqlite::Result<Vec<ProposalRecord>> {
     let wanted = if status.is_some() { "status = ?1" } else { "?1 IS NULL" };
     let sql = format!(
-        "SELECT event_id, ts, id, status, intent, artifact, data FROM proposals
+        "SELECT event_id, ts, id, status, intent, artifact, data FROM plans
          WHERE {wanted} AND event_id < ?2 ORDER BY event_id DESC LIMIT ?3"
     );
     let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
@@ -85,7 +85,7 @@ pub(crate) fn usage(
     let sql = format!(
         "SELECT {name}, model, count(*), sum(min(prompt_tokens, {MAX_COUNTED})),
          sum(min(completion_tokens, {MAX_COUNTED})), sum(min(total_tokens, {MAX_COUNTED}))
-         FROM llm_usage WHERE ts >= ?1 AND (?2 IS NULL OR principal = ?2)
+         FROM usage WHERE ts >= ?1 AND (?2 IS NULL OR principal = ?2)
          GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?3"
     );
     let count = |row: &rusqlite::Row<'_>, at: usize| -> rusqlite::Result<u64> {
@@ -109,7 +109,7 @@ pub(crate) fn proposal(
     connection: &Connection,
     id: &str,
 ) -> rusqlite::Result<Option<ProposalRecord>> {
-    let sql = "SELECT event_id, ts, id, status, intent, artifact, data FROM proposals
+    let sql = "SELECT event_id, ts, id, status, intent, artifact, data FROM plans
          WHERE id = ?1";
     connection.prepare_cached(sql)?.query_row([id], proposal_record).optional()
 }
@@ -126,7 +126,7 @@ pub(crate) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<Dangling
     for (record, table) in [("job", "jobs"), ("idempotency record", "marks")] {
         let sql = format!(
             "SELECT id, event_id FROM {table} WHERE event_id > ?1
-             AND NOT EXISTS (SELECT 1 FROM events WHERE events.id = {table}.event_id) LIMIT ?2"
+             AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.id = {table}.event_id) LIMIT ?2"
         );
         let mut statement = connection.prepare(&sql)?;
         let rows = statement.query_map(params![pruned, MAX_RECORDS], |row| {

@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const SELECT: &str = "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash,
-    prev_step FROM events";
+    prev_step FROM journal";
 
 /// Visits the last `last` rows (all if `None`) in order.
 pub(crate) fn scan(
@@ -19,7 +19,7 @@ pub(crate) fn scan(
 ) -> rusqlite::Result<()> {
     let after = match last {
         Some(last) => {
-            let sql = "SELECT ifnull(max(id), 0) - ?1 FROM events";
+            let sql = "SELECT ifnull(max(id), 0) - ?1 FROM journal";
             connection.query_row(sql, params![last], |row| row.get::<_, i64>(0))?
         }
         None => i64::MIN,
@@ -62,7 +62,7 @@ fn raw_row<'r>(row: &'r Row<'_>) -> rusqlite::Result<RawRow<'r>> {
 
 /// The last row that retention declares removed. The declaration is itself a row of the chain.
 pub(crate) fn pruned(connection: &Connection) -> rusqlite::Result<Option<Head>> {
-    let sql = "SELECT id, data FROM events WHERE kind = ?1 ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT id, data FROM journal WHERE kind = ?1 ORDER BY id DESC LIMIT 1";
     let found =
         connection.prepare_cached(sql)?.query_row([EventKind::JournalPruned.as_str()], |row| {
             Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))

@@ -136,7 +136,7 @@ impl Store for SqliteStore {
             let Some(declared) = scan::pruned(transaction)? else { return Ok(0) };
             // One bound, computed here: with two, SQLite would read all rows up to the larger one.
             let upto = declared.id.min(first_id(transaction)? + (TRIM_ROWS - 1));
-            transaction.prepare_cached("DELETE FROM events WHERE id <= ?1")?.execute([upto])
+            transaction.prepare_cached("DELETE FROM journal WHERE id <= ?1")?.execute([upto])
         })
     }
 

@@ -15,7 +15,7 @@
 //! ```text
 //! sqlite3 agent.db "SELECT prev_hash||char(10)||id||char(10)||ts||char(10)||kind||char(10)||
 //!   ifnull(agent_id,'')||char(10)||principal||char(10)||request_id||char(10)||data
-//!   FROM events WHERE id=7" | head -c -1 | sha256sum     # the same as: SELECT hash ... WHERE id=7
+//!   FROM journal WHERE id=7" | head -c -1 | sha256sum     # the same as: SELECT hash ... WHERE id=7
 //! ```
 
 use jiff::{SignedDuration, Timestamp};

@@ -43,7 +43,7 @@ fn broken(folder: &Folder, expect: Option<&Head>) -> Broken {
 }
 
 fn hash_of(folder: &Folder, id: u64) -> String {
-    let sql = "SELECT hash FROM events WHERE id = ?1";
+    let sql = "SELECT hash FROM journal WHERE id = ?1";
     folder.sql().query_row(sql, [id], |row| row.get(0)).unwrap()
 }
 
@@ -51,10 +51,10 @@ fn hash_of(folder: &Folder, id: u64) -> String {
 fn rehash(folder: &Folder, id: u64) {
     let sql = "SELECT prev_hash || char(10) || id || char(10) || ts || char(10) || kind || char(10)
         || ifnull(agent_id, '') || char(10) || principal || char(10) || request_id || char(10) || data
-        FROM events WHERE id = ?1";
+        FROM journal WHERE id = ?1";
     let text: String = folder.sql().query_row(sql, [id], |row| row.get(0)).unwrap();
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
-    folder.sql().execute("UPDATE events SET hash = ?1 WHERE id = ?2", params![hash, id]).unwrap();
+    folder.sql().execute("UPDATE journal SET hash = ?1 WHERE id = ?2", params![hash, id]).unwrap();
 }
 
 #[test]
@@ -82,7 +82,7 @@ proptest! {
         let folder = copy();
         let sql = folder.sql();
         let value = if blob { rusqlite::types::Value::Blob(value.into()) } else { value.into() };
-        sql.execute(&format!("UPDATE events SET {column} = ?1 WHERE id = ?2"), params![value, id])
+        sql.execute(&format!("UPDATE journal SET {column} = ?1 WHERE id = ?2"), params![value, id])
             .unwrap();
         let found = broken(&folder, None);
         prop_assert_eq!((found.row, found.good), (id as i64, id - 1));
@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn a_removed_row_is_named(id in 1..ROWS) {
         let folder = copy();
-        folder.sql().execute("DELETE FROM events WHERE id = ?1", [id]).unwrap();
+        folder.sql().execute("DELETE FROM journal WHERE id = ?1", [id]).unwrap();
         let found = broken(&folder, None);
         prop_assert_eq!((found.row, found.fault), (id as i64, ChainFault::Removed));
     }
@@ -103,9 +103,9 @@ proptest! {
         prop_assume!(second <= ROWS);
         let folder = copy();
         folder.sql().execute_batch(&format!(
-            "UPDATE events SET id = 1000 WHERE id = {first};
-             UPDATE events SET id = {first} WHERE id = {second};
-             UPDATE events SET id = {second} WHERE id = 1000;"
+            "UPDATE journal SET id = 1000 WHERE id = {first};
+             UPDATE journal SET id = {first} WHERE id = {second};
+             UPDATE journal SET id = {second} WHERE id = 1000;"
         )).unwrap();
         prop_assert_eq!(broken(&folder, None).row, first as i64);
     }
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn a_row_with_another_number_is_named(id in 1..=ROWS, number in -5i64..=0) {
         let folder = copy();
-        folder.sql().execute("UPDATE events SET id = ?1 WHERE id = ?2", params![number, id]).unwrap();
+        folder.sql().execute("UPDATE journal SET id = ?1 WHERE id = ?2", params![number, id]).unwrap();
         let found = broken(&folder, None);
         prop_assert_eq!((found.row, found.fault), (number, ChainFault::Inserted));
     }
@@ -121,7 +121,7 @@ proptest! {
     #[test]
     fn a_forged_row_with_a_fitting_hash_is_found_at_the_next_one(id in 1..ROWS) {
         let folder = copy();
-        folder.sql().execute("UPDATE events SET data = '{}' WHERE id = ?1", [id]).unwrap();
+        folder.sql().execute("UPDATE journal SET data = '{}' WHERE id = ?1", [id]).unwrap();
         rehash(&folder, id);
         let found = broken(&folder, None);
         prop_assert_eq!((found.row, found.fault), (id as i64 + 1, ChainFault::Detached));
@@ -133,8 +133,8 @@ proptest! {
 fn a_row_that_was_appended_from_outside_does_not_fit() {
     let folder = copy();
     let sql = format!(
-        "INSERT INTO events SELECT {}, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, NULL
-         FROM events WHERE id = {ROWS}",
+        "INSERT INTO journal SELECT {}, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, NULL
+         FROM journal WHERE id = {ROWS}",
         ROWS + 1
     );
     folder.sql().execute_batch(&sql).unwrap();
@@ -149,10 +149,10 @@ fn an_agent_that_was_set_back_is_named_though_every_row_is_as_it_was() {
         ("UPDATE agents SET last_event = 37, state_version = 19", 39),
         ("UPDATE agents SET last_event = 0", 39),
         ("DELETE FROM agents", 39),
-        ("UPDATE events SET prev_step = 1 WHERE id = 31", 31),
-        ("UPDATE events SET prev_step = -1 WHERE id = 31", 31),
-        ("UPDATE events SET prev_step = 'x' WHERE id = 31", 31),
-        ("UPDATE events SET prev_step = 1 WHERE id = 40", 40),
+        ("UPDATE journal SET prev_step = 1 WHERE id = 31", 31),
+        ("UPDATE journal SET prev_step = -1 WHERE id = 31", 31),
+        ("UPDATE journal SET prev_step = 'x' WHERE id = 31", 31),
+        ("UPDATE journal SET prev_step = 1 WHERE id = 40", 40),
     ] {
         let folder = copy();
         folder.sql().execute_batch(put).unwrap();
@@ -164,10 +164,11 @@ fn an_agent_that_was_set_back_is_named_though_every_row_is_as_it_was() {
     // Going on from there does not make it good.
     let folder = copy();
     folder.sql().execute_batch("UPDATE agents SET last_event = 37").unwrap();
-    let sql = "INSERT INTO events SELECT 41, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, 37
-        FROM events WHERE id = 39";
+    let sql = "INSERT INTO journal SELECT 41, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, 37
+        FROM journal WHERE id = 39";
     folder.sql().execute_batch(sql).unwrap();
-    let put = "UPDATE events SET prev_hash = (SELECT hash FROM events WHERE id = 40) WHERE id = 41";
+    let put =
+        "UPDATE journal SET prev_hash = (SELECT hash FROM journal WHERE id = 40) WHERE id = 41";
     folder.sql().execute_batch(put).unwrap();
     rehash(&folder, 41);
     let found = broken(&folder, None);
@@ -179,14 +180,14 @@ fn an_end_that_was_cut_off_shows_against_a_head_kept_elsewhere() {
     let folder = copy();
     let head = Head { id: ROWS, hash: hash_of(&folder, ROWS) };
     // The last step of agent `a` is row 39: its record gives away what is missing from there on.
-    folder.sql().execute("DELETE FROM events WHERE id > 39", []).unwrap();
+    folder.sql().execute("DELETE FROM journal WHERE id > 39", []).unwrap();
     assert_eq!(folder.whole().head.id, 39);
     let found = broken(&folder, Some(&head));
     assert_eq!((found.row, found.fault), (40, ChainFault::CutOff));
-    folder.sql().execute("DELETE FROM events WHERE id > 30", []).unwrap();
+    folder.sql().execute("DELETE FROM journal WHERE id > 30", []).unwrap();
     let found = broken(&folder, None);
     assert_eq!((found.row, found.fault), (31, ChainFault::CutOff));
-    folder.sql().execute_batch("DELETE FROM events").unwrap();
+    folder.sql().execute_batch("DELETE FROM journal").unwrap();
     assert_eq!(broken(&folder, Some(&head)).row, 1);
 }
 
@@ -194,7 +195,7 @@ fn an_end_that_was_cut_off_shows_against_a_head_kept_elsewhere() {
 fn a_history_that_was_computed_anew_shows_against_a_head_kept_elsewhere() {
     let folder = copy();
     let head = Head { id: ROWS, hash: hash_of(&folder, ROWS) };
-    folder.sql().execute("UPDATE events SET data = '{}' WHERE id = ?1", [ROWS]).unwrap();
+    folder.sql().execute("UPDATE journal SET data = '{}' WHERE id = ?1", [ROWS]).unwrap();
     rehash(&folder, ROWS);
     folder.whole();
     let found = broken(&folder, Some(&head));
@@ -210,7 +211,7 @@ fn a_page_that_was_damaged_on_the_disk_is_placed() {
         fill(&journal, 2000).await;
         journal.close().await.unwrap();
     });
-    let sql = "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'
+    let sql = "SELECT pageno FROM dbstat WHERE name = 'journal' AND pagetype = 'leaf'
         ORDER BY path LIMIT 1 OFFSET 20";
     let Ok(page) = folder.sql().query_row(sql, [], |row| row.get::<_, usize>(0)) else {
         panic!("no statistics of the pages");
@@ -227,7 +228,7 @@ fn a_page_that_was_damaged_on_the_disk_is_placed() {
 async fn a_row_whose_data_is_no_longer_json_is_not_handed_out() {
     let folder = copy();
     let journal = folder.open();
-    folder.sql().execute("UPDATE events SET data = '{' WHERE id = 2", []).unwrap();
+    folder.sql().execute("UPDATE journal SET data = '{' WHERE id = 2", []).unwrap();
     let page = journal.page(0, 10, Filter::default()).await;
     assert!(page.unwrap_err().to_string().contains("row 2"));
 }

@@ -81,7 +81,7 @@ async fn a_clock_that_was_once_far_ahead_does_not_freeze_the_times_of_rows() {
     let future = "2999-01-01T00:00:00.000000Z";
     let text = format!("{}\n1\n{future}\ngate.denied\n\nkey\nr-1\n{{\"n\":1}}", "0".repeat(64));
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
-    folder.sql().execute("UPDATE events SET ts = ?1, hash = ?2", [future, &hash]).unwrap();
+    folder.sql().execute("UPDATE journal SET ts = ?1, hash = ?2", [future, &hash]).unwrap();
     let journal = folder.open();
     let row = &journal.append(plain(2)).unwrap().await.unwrap().rows[0];
     assert!(row.ts.as_str() < future, "{}", row.ts);

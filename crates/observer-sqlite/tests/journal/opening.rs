@@ -75,14 +75,14 @@ async fn a_damaged_file_is_refused() {
 #[tokio::test]
 async fn a_journal_whose_last_rows_were_changed_or_cut_off_is_refused() {
     let folder = filled(300).await;
-    folder.sql().execute("UPDATE events SET data = '{}' WHERE id = 299", []).unwrap();
+    folder.sql().execute("UPDATE journal SET data = '{}' WHERE id = 299", []).unwrap();
     refused(&folder, "row 299 was changed");
 
     let folder = Folder::new();
     let journal = folder.open();
     journal.append(crate::support::step("a", 1)).unwrap().await.unwrap();
     journal.close().await.unwrap();
-    folder.sql().execute("DELETE FROM events", []).unwrap();
+    folder.sql().execute("DELETE FROM journal", []).unwrap();
     refused(&folder, "row 1 was removed");
 }
 
@@ -164,7 +164,7 @@ async fn a_backup_beside_the_log_of_another_database_is_refused() {
 async fn a_planted_trigger_is_refused() {
     let folder = filled(3).await;
     let trigger =
-        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events WHERE id < new.id; END";
+        "CREATE TRIGGER t AFTER INSERT ON journal BEGIN DELETE FROM journal WHERE id < new.id; END";
     folder.sql().execute_batch(trigger).unwrap();
     refused(&folder, "a trigger that this service did not create (`t`)");
 }

@@ -58,6 +58,13 @@ impl Folder {
         Connection::open(&self.db).unwrap()
     }
 
+    /// Puts the file back to schema 5, as the release before the views wrote it.
+    pub(crate) fn downgrade_to_5(&self) -> Connection {
+        let sql = self.sql();
+        sql.execute_batch(TO_SCHEMA_5).unwrap();
+        sql
+    }
+
     pub(crate) fn verify(&self, expect: Option<&Head>) -> Verdict {
         verify(&*self.file().view().unwrap(), expect, |_, _| ()).unwrap()
     }
@@ -66,6 +73,23 @@ impl Folder {
         whole(self.verify(None))
     }
 }
+
+const TO_SCHEMA_5: &str = "
+    DROP VIEW events;
+    DROP VIEW actions;
+    DROP VIEW proposals;
+    DROP VIEW llm_usage;
+    ALTER TABLE usage DROP COLUMN event_id;
+    ALTER TABLE journal RENAME TO events;
+    ALTER TABLE plans RENAME TO proposals;
+    ALTER TABLE usage RENAME TO llm_usage;
+    CREATE VIEW actions AS
+    SELECT id, ts, agent_id,
+           coalesce(json_extract(data, '$.action'), json_extract(data, '$.turn.action')) AS action,
+           data
+    FROM events
+    WHERE kind IN ('obs.act', 'obs.turn');
+    PRAGMA user_version = 5;";
 
 pub(crate) fn whole(verdict: Verdict) -> Whole {
     match verdict {

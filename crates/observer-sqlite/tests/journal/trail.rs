@@ -107,7 +107,7 @@ async fn a_page_of_an_agent_ends_after_a_while_and_says_where_to_go_on() {
     }
     journal.close().await.unwrap();
     // As if others had taken millions of steps between the last two.
-    folder.sql().execute("UPDATE events SET id = 5000000 WHERE id = 3", []).unwrap();
+    folder.sql().execute("UPDATE journal SET id = 5000000 WHERE id = 3", []).unwrap();
     let file = folder.file();
     let (mut next, mut pages) = (Some(0), vec![]);
     while let Some(after) = next {
@@ -141,7 +141,7 @@ async fn a_journal_of_the_schema_before_goes_on_where_its_agents_stood() {
         ALTER TABLE jobs DROP COLUMN lease_until;
         CREATE INDEX events_agent ON events (agent_id, kind, id) WHERE agent_id IS NOT NULL;
         PRAGMA user_version = 3;";
-    folder.sql().execute_batch(older).unwrap();
+    folder.downgrade_to_5().execute_batch(older).unwrap();
     let refused = SqliteFile::open(&folder.db).err().unwrap().to_string();
     assert!(refused.contains("start the service on it once"), "{refused}");
 
@@ -164,12 +164,12 @@ async fn a_journal_of_the_schema_before_goes_on_where_its_agents_stood() {
 #[tokio::test]
 async fn steps_that_do_not_lead_back_are_not_gone_on_from() {
     for (put, row) in [
-        ("UPDATE events SET prev_step = NULL WHERE id = 605", 605),
-        ("UPDATE events SET prev_step = 605 WHERE id = 605", 605),
-        ("UPDATE events SET prev_step = 1207 WHERE id = 3", 3),
-        ("UPDATE events SET prev_step = 4 WHERE id = 605", 4),
-        ("UPDATE events SET prev_step = 100 WHERE id = 605", 100),
-        ("DELETE FROM events WHERE id = 605", 605),
+        ("UPDATE journal SET prev_step = NULL WHERE id = 605", 605),
+        ("UPDATE journal SET prev_step = 605 WHERE id = 605", 605),
+        ("UPDATE journal SET prev_step = 1207 WHERE id = 3", 3),
+        ("UPDATE journal SET prev_step = 4 WHERE id = 605", 4),
+        ("UPDATE journal SET prev_step = 100 WHERE id = 605", 100),
+        ("DELETE FROM journal WHERE id = 605", 605),
     ] {
         let folder = Folder::new();
         let journal = folder.open();

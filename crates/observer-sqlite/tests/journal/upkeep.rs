@@ -130,7 +130,7 @@ async fn rows_that_went_without_a_declaration_or_beyond_it_are_missed() {
     fill(&journal, 20).await;
     journal.prune(Retention::Rows(10)).await.unwrap();
     journal.close().await.unwrap();
-    folder.sql().execute("DELETE FROM events WHERE id <= 12", []).unwrap();
+    folder.sql().execute("DELETE FROM journal WHERE id <= 12", []).unwrap();
     let Verdict::Broken(broken) = folder.verify(None) else { panic!("taken for whole") };
     assert_eq!((broken.row, broken.fault), (11, ChainFault::Removed));
 }
@@ -147,12 +147,12 @@ async fn a_removal_that_was_cut_short_verifies_and_is_finished_by_the_next_one()
     // Back come the rows that a process killed half-way would have left.
     let sql = folder.sql();
     sql.execute("ATTACH ?1 AS old", [copy.to_str().unwrap()]).unwrap();
-    let half = "INSERT INTO events SELECT * FROM old.events WHERE id BETWEEN 50 AND 90";
+    let half = "INSERT INTO journal SELECT * FROM old.journal WHERE id BETWEEN 50 AND 90";
     assert_eq!(sql.execute(half, []).unwrap(), 41);
     drop(sql);
     assert_eq!(folder.whole().rows, 52);
     // One that does not fit what was declared is found all the same.
-    let put = |data| folder.sql().execute("UPDATE events SET data = ?1 WHERE id = 70", [data]);
+    let put = |data| folder.sql().execute("UPDATE journal SET data = ?1 WHERE id = 70", [data]);
     put("{}").unwrap();
     assert!(matches!(folder.verify(None), Verdict::Broken(broken) if broken.row == 70));
     put(r#"{"n":70}"#).unwrap();
@@ -201,7 +201,7 @@ async fn days_count_from_now() {
     assert_eq!(prunable(Retention::Days(u32::MAX)).await, Ok(0));
     // Everything was recorded more than no days ago; the last row stays to carry the chain on.
     assert_eq!(prunable(Retention::Days(0)).await, Ok(49));
-    let old = "UPDATE events SET ts = '2020-01-01T00:00:00.000000Z' WHERE id <= 20";
+    let old = "UPDATE journal SET ts = '2020-01-01T00:00:00.000000Z' WHERE id <= 20";
     folder.sql().execute(old, []).unwrap();
     assert_eq!(prunable(Retention::Days(30)).await, Ok(20));
 }
@@ -241,7 +241,7 @@ async fn a_reader_that_stays_keeps_the_log_and_one_that_goes_gives_it_back() {
     let journal = folder.open();
     write(&journal, plain(0)).await.unwrap();
     let sql = folder.sql();
-    sql.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    sql.execute_batch("BEGIN; SELECT count(*) FROM journal").unwrap();
     let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(100_000));
     let work = || WriteBatch::of(entry(EventKind::Denied, None, &data));
     for _ in 0..200 {
@@ -284,9 +284,9 @@ async fn times_that_jumped_neither_stop_retention_by_days_nor_empty_the_journal(
     // Old rows, rows of a clock that was far ahead, and present ones. Retention reads times only.
     let sql = folder.sql();
     sql.execute_batch(
-        "UPDATE events SET ts = '2020-01-01T00:00:00.000000Z' WHERE id <= 3;
-         UPDATE events SET ts = '2046-01-01T00:00:00.000000Z' WHERE id IN (4, 5);
-         UPDATE events SET ts = '2020-02-01T00:00:00.000000Z' WHERE id = 6;",
+        "UPDATE journal SET ts = '2020-01-01T00:00:00.000000Z' WHERE id <= 3;
+         UPDATE journal SET ts = '2046-01-01T00:00:00.000000Z' WHERE id IN (4, 5);
+         UPDATE journal SET ts = '2020-02-01T00:00:00.000000Z' WHERE id = 6;",
     )
     .unwrap();
     drop(sql);
@@ -300,12 +300,12 @@ async fn times_that_jumped_neither_stop_retention_by_days_nor_empty_the_journal(
     folder
         .sql()
         .execute_batch(
-            "UPDATE events SET ts = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE id <= 6;
-             UPDATE events SET ts = '1970-01-01T00:00:00.000000Z' WHERE id = 7;",
+            "UPDATE journal SET ts = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE id <= 6;
+             UPDATE journal SET ts = '1970-01-01T00:00:00.000000Z' WHERE id = 7;",
         )
         .unwrap();
     assert_eq!(upto(&folder), 0);
     // A clock that is behind makes every row one of the future.
-    folder.sql().execute_batch("UPDATE events SET ts = '2999-01-01T00:00:00.000000Z'").unwrap();
+    folder.sql().execute_batch("UPDATE journal SET ts = '2999-01-01T00:00:00.000000Z'").unwrap();
     assert_eq!(upto(&folder), 0);
 }
