@@ -137,6 +137,7 @@ fn the_build_context_has_every_source_and_no_secret() {
         ".git/config",
         "agent.db",
         "agent.db-wal",
+        "agent.db-search",
         "agent.db.lock",
         "life-agent.toml",
         "logs/app.log",

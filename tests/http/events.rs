@@ -186,3 +186,66 @@ async fn a_stalled_reader_delays_no_other_and_misses_nothing() {
     let seen: Vec<u64> = text.lines().filter_map(row).collect();
     assert_eq!(seen, (1..=last).collect::<Vec<_>>());
 }
+
+/// The events of a stream's start: `ready`, and `gap` if there is one.
+async fn start(app: &TestApp, query: &str) -> (Value, Option<Value>) {
+    let request = app.request(Method::GET, &format!("/events{query}"));
+    let mut events = Events::open_unready(request).await;
+    let mut named = async || loop {
+        let block = events.block().await.unwrap();
+        if let Some(name) = block.name.clone() {
+            return (name, block.json());
+        }
+    };
+    let (name, ready) = named().await;
+    assert_eq!(name, "ready");
+    // A row follows, or the gap before it.
+    app.act("marker", "rest").await;
+    let (name, next) = named().await;
+    (ready, (name == "gap").then_some(next))
+}
+
+#[tokio::test]
+async fn the_start_of_a_stream_names_the_journal_and_its_rows() {
+    let mut app = TestApp::start().await;
+    app.act("hero", "rest").await;
+    let (ready, gap) = start(&app, "?lastEventId=1").await;
+    assert_eq!(
+        (&ready["after"], &ready["first"], &ready["head"]),
+        (&json!(1), &json!(1), &json!(2))
+    );
+    assert_eq!(gap, None);
+    let id = ready["journal_id"].as_str().unwrap().to_owned();
+    assert_eq!(id, app.journal().await[0].hash[..32]);
+    app.restart().await;
+    assert_eq!(start(&app, &format!("?journal_id={id}&after=1")).await.1, None);
+    let (ready, gap) = start(&app, "?journal_id=another&lastEventId=2").await;
+    assert_eq!(ready["journal_id"], id.as_str());
+    assert_eq!(gap, Some(json!({"from": 1, "to": 2, "reason": "other_journal"})));
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_resume_names_the_missing_rows() {
+    let mut app = Setup::new().set("JOURNAL_KEEP_ROWS", "5").start().await;
+    for _ in 0..20 {
+        app.act("hero", "rest").await;
+    }
+    let before = start(&app, "").await.0;
+    app.restart().await;
+    let first =
+        async || app.get("/journal?limit=1").await.ok()["events"][0]["id"].as_u64().unwrap();
+    // Retention runs after the start.
+    while first().await == 1 {
+        tokio::task::yield_now().await;
+    }
+    let (ready, gap) = start(&app, "?lastEventId=3").await;
+    let gap = gap.unwrap();
+    assert_eq!((&gap["from"], &gap["reason"]), (&json!(4), &json!("pruned")));
+    assert_eq!(gap["to"].as_u64().unwrap() + 1, ready["first"].as_u64().unwrap());
+    assert_eq!(ready["after"], gap["to"]);
+    assert_eq!(ready["journal_id"], before["journal_id"], "the first row is gone");
+    let (ready, gap) = start(&app, "?lastEventId=5000").await;
+    let from = ready["head"].as_u64().unwrap() + 1;
+    assert_eq!(gap, Some(json!({"from": from, "to": 5000, "reason": "restored"})));
+    assert_eq!(ready["after"], ready["head"]);
+}

@@ -74,6 +74,7 @@ mod redaction;
 mod replay;
 mod restart;
 mod retention;
+mod search;
 mod settings;
 mod shutdown;
 mod site;

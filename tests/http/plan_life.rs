@@ -11,8 +11,7 @@ use crate::support::{KEY, Setup, TestApp, fingerprint};
 const POLICY: &str = "version: \"1\"\nallowed_dirs: [docs]\n";
 
 /// The paths in the workspace that the service, or git for the test, writes.
-const SERVICE_FILES: &[&str] =
-    &["plans", ".git", "agent.db", "agent.db-wal", "agent.db-shm", "agent.db.lock", "logs"];
+const SERVICE_FILES: &[&str] = &["plans", ".git", "logs"];
 
 fn git(dir: &Path, arguments: &[&str]) -> String {
     let who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];

@@ -51,6 +51,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::journal::JOURNAL,
     &routes::journal::JOURNAL_HEAD,
     &routes::audit::VERIFY,
+    &routes::journal::JOURNAL_ROW,
     &routes::meta::META,
     &routes::whoami::WHOAMI,
     &routes::usage::USAGE,

@@ -248,6 +248,7 @@ impl ToolService {
         let record = ToolFinishedRecord {
             call,
             tool: requested.tool.into(),
+            session_id: requested.session_id.map(Into::into),
             is_error: result.is_error,
             duration_ms: result.duration_ms,
             digest: text.as_ref().map(|text| hex::encode(Sha256::digest(text)).into()),

@@ -37,6 +37,7 @@ mod reader;
 mod records;
 mod scan;
 mod schema;
+mod search;
 mod session;
 mod store;
 mod stored;

@@ -6,13 +6,13 @@ use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
-    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot, UsageBy,
-    UsageTotal,
+    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, Span, StoredSnapshot,
+    UsageBy, UsageTotal,
 };
 
 use crate::session::Session;
 use crate::view::{Pool, View};
-use crate::{agent_history, expiry, jobs, page, records, scan};
+use crate::{agent_history, expiry, jobs, page, records, scan, search};
 
 impl Readers for Pool {
     fn limit(&self) -> usize {
@@ -41,8 +41,12 @@ impl Read for View<'_> {
         page::last_row(self, kind, about)
     }
 
-    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
-        page::page(self, after, limit, filter)
+    fn rows(&self, span: Span, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        let is_simple = !span.newest_first && span.before == u64::MAX && filter.is_plain();
+        match is_simple {
+            true => page::page(self, span.after, limit, filter),
+            false => search::rows(self, span, limit, filter),
+        }
     }
 
     fn scan(

@@ -24,11 +24,16 @@ const PAGE_ROWS: i64 = 1024;
 
 /// The first rows of a selection up to a number of bytes.
 pub(crate) fn bounded(selection: &str) -> String {
+    bounded_by(selection, "id")
+}
+
+/// The same in an order.
+pub(crate) fn bounded_by(selection: &str, order: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM (
-            SELECT *, sum(octet_length(data)) OVER (ORDER BY id) - octet_length(data) AS before
+            SELECT *, sum(octet_length(data)) OVER (ORDER BY {order}) - octet_length(data) AS before
             FROM ({selection}) AS selected) AS summed
-         WHERE before <= {PAGE_BYTES} ORDER BY id"
+         WHERE before <= {PAGE_BYTES} ORDER BY {order}"
     )
 }
 

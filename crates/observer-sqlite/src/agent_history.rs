@@ -5,7 +5,7 @@ use life_agent_observer::store::RECENT_STEPS;
 use life_agent_observer::{AgentHistory, JournalError};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use crate::page::{COLUMNS, checked, raw_row};
+use crate::page::{COLUMNS, Range, checked, raw_row, sort};
 use crate::sqlite_error::read_error;
 use crate::{records, scan};
 
@@ -90,29 +90,36 @@ fn recent_steps(
     Ok(rows)
 }
 
-/// Ids of the first `limit` rows after `after`, up to `end`, of this agent and these kinds (any if
+/// Ids of the first `limit` rows of the range, in its direction, of this agent and these kinds (any if
 /// `None`).
 pub(crate) fn ids_of_agent(
     connection: &Connection,
     agent_id: &str,
     kinds: Option<Vec<String>>,
-    after: u64,
-    end: u64,
+    range: Range,
     limit: usize,
 ) -> rusqlite::Result<Vec<u64>> {
     if kinds.as_deref().is_some_and(|kinds| kinds == [EventKind::Denied.as_str()]) {
-        let sql = "SELECT id FROM journal INDEXED BY events_denied
-            WHERE agent_id = ?1 AND kind = 'gate.denied' AND id > ?2 AND id <= ?3
-            ORDER BY id LIMIT ?4";
-        let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_map(params![agent_id, after, end, limit], |row| row.get(0))?;
+        let sql = format!(
+            "SELECT id FROM journal INDEXED BY events_denied
+             WHERE agent_id = ?1 AND kind = 'gate.denied' AND id BETWEEN ?2 AND ?3
+             ORDER BY id {} LIMIT ?4",
+            range.direction()
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let bounds = params![agent_id, range.low, range.high, limit];
+        let found = statement.query_map(bounds, |row| row.get(0))?;
         return found.collect();
     }
     let mut blocks = Blocks::new(connection, agent_id, kinds)?;
     let mut ids = Vec::new();
-    for block in block_of(after + 1)..=block_of(end) {
-        let found = blocks.ids(block)?;
-        ids.extend(found.into_iter().filter(|id| (after + 1..=end).contains(id)));
+    let (first, last) = (block_of(range.low), block_of(range.high));
+    for n in 0..=last - first {
+        let block = if range.newest_first { last - n } else { first + n };
+        let mut found = blocks.ids(block)?;
+        found.retain(|id| (range.low..=range.high).contains(id));
+        sort(&mut found, range);
+        ids.extend(found);
         if ids.len() >= limit {
             break;
         }
@@ -186,7 +193,7 @@ impl<'c> Blocks<'c> {
         Ok(Self { statement: connection.prepare_cached(&sql)?, agent_id, kinds })
     }
 
-    /// The ids in this block, in order.
+    /// The ids in this block, in any order.
     fn ids(&mut self, block: u64) -> rusqlite::Result<Vec<u64>> {
         let mut ids = Vec::new();
         match self.kinds.take() {
@@ -198,7 +205,6 @@ impl<'c> Blocks<'c> {
             }
             None => self.collect(block, None, &mut ids)?,
         }
-        ids.sort_unstable();
         Ok(ids)
     }
 

@@ -13,6 +13,7 @@ use crate::file::{LockedFile, PageLimit};
 use crate::identity::Identity;
 use crate::insert::read_tip;
 use crate::reader::Pool;
+use crate::search::{SearchIndex, SearchThread};
 use crate::sqlite_error::cause;
 use crate::store::SqliteStore;
 
@@ -23,11 +24,14 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// A bound on the file's size; tests also use it to simulate a full disk.
     pub page_limit: PageLimit,
+    /// Whether searches have an index, in a file next to the journal's that ends in `-search`. Without one, they read
+    /// the journal.
+    pub search: bool,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, page_limit: PageLimit::default() }
+        Self { readers: 4, page_limit: PageLimit::default(), search: true }
     }
 }
 
@@ -78,13 +82,19 @@ impl Backend for Sqlite {
         let control = control::read(&connection).map_err(failed)?;
         let set_back = set_back(&file, &connection, &tip).map_err(failed)?;
         let identity = Identity::of(file.path());
-        let readers =
-            Arc::new(Pool::new(file.path(), identity.clone(), self.options.readers.max(1)));
+        let size = self.options.readers.max(1);
+        let index = self.options.search.then(|| SearchIndex::of(file.path(), size));
+        let readers = Arc::new(Pool::new(file.path(), identity.clone(), size, index.clone()));
         let checkpointer = file.checkpoint_source().and_then(Checkpointer::start);
         let checkpointer = checkpointer.map_err(|error| {
             JournalError::open(path.display(), format!("cannot start its thread: {error}"))
         })?;
+        let search = index.map(|index| SearchThread::start(file.path(), index)).transpose();
+        let search = search.map_err(|error| {
+            JournalError::open(path.display(), format!("cannot start its thread: {error}"))
+        })?;
         let store = SqliteStore {
+            search,
             checkpointer: Some(checkpointer),
             connection: Some(connection),
             file,

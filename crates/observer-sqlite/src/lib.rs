@@ -48,6 +48,7 @@ mod reader;
 mod records;
 mod scan;
 mod schema;
+mod search;
 mod sqlite_error;
 mod store;
 pub mod version7;

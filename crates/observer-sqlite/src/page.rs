@@ -1,61 +1,213 @@
 //! Pages of rows in order, in time that does not depend on the number of rows that a filter excludes.
 
+use std::ops::ControlFlow;
+
 use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::parse_data;
-use life_agent_observer::{Filter, JournalError, Page, PageRows};
+use life_agent_observer::{Filter, JournalError, Page, PageRows, Span};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
 use crate::agent_history::{SCANNED_ROWS, ids_of_agent};
 use crate::insert::read_tip;
 use crate::reader::first_id;
+use crate::search::{Found, SearchIndex, SearchReader};
 use crate::sqlite_error::read_error;
 
 pub(crate) const COLUMNS: &str =
     "id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash";
 
-/// See [`life_agent_observer::Read::page`].
-pub(crate) fn page(
+/// Ids that are looked up at a time for a filter that excludes some of them.
+const CHUNK: usize = 512;
+
+/// Ids of rows from `low` to `high`, in one direction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    pub(crate) newest_first: bool,
+}
+
+impl Range {
+    pub(crate) fn direction(self) -> &'static str {
+        if self.newest_first { "DESC" } else { "ASC" }
+    }
+
+    /// The last id in this direction.
+    pub(crate) fn end(self) -> u64 {
+        if self.newest_first { self.low } else { self.high }
+    }
+
+    /// The ids after this one, in this direction.
+    fn beyond(self, id: u64) -> Self {
+        match self.newest_first {
+            true => Self { high: id.saturating_sub(1), ..self },
+            false => Self { low: id + 1, ..self },
+        }
+    }
+
+    /// At most `count` ids from the start.
+    fn first(self, count: u64) -> Self {
+        match self.newest_first {
+            true => Self { low: self.low.max(self.high.saturating_sub(count - 1)), ..self },
+            false => Self { high: self.high.min(self.low.saturating_add(count - 1)), ..self },
+        }
+    }
+}
+
+/// See [`life_agent_observer::Read::rows`].
+pub(crate) fn rows(
     connection: &Connection,
-    after: u64,
+    search: Option<&SearchIndex>,
+    span: Span,
     limit: usize,
     filter: &Filter,
 ) -> Result<Page, JournalError> {
     let head = read_tip(connection).map_err(read_error)?.head.id;
-    // A position beyond the end finds nothing; SQLite could not hold a larger number either.
-    let after = after.min(head);
-    let (after, end) = match filter.agent() {
-        // The search for an agent's rows starts at the first row.
-        Some(_) => {
-            let first = first_id(connection).map_err(read_error)?;
-            let after = after.max(first.saturating_sub(1));
-            (after, head.min(after + SCANNED_ROWS))
-        }
-        None => (after, head),
+    let first = first_id(connection).map_err(read_error)?;
+    let Some((low, high)) = span.within(first, head) else {
+        return Ok(Page::empty(if span.newest_first { first } else { head }));
     };
-    let mut rows = PageRows::new(limit);
-    if filter.matches_all() {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM journal WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
-        );
-        let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
-        let bounds = params![after, end, rows.wanted()];
-        for raw in statement.query_map(bounds, raw_row).map_err(read_error)? {
-            if !rows.push(checked(raw.map_err(read_error)?)?) {
-                break;
-            }
-        }
-    } else {
-        let ids = matching(connection, after, end, rows.wanted(), filter).map_err(read_error)?;
-        let mut statement = connection.prepare_cached(&by_id()).map_err(read_error)?;
-        for id in ids {
-            let raw = statement.query_row([id], raw_row).map_err(read_error)?;
-            if !rows.push(checked(raw)?) {
-                break;
-            }
+    let range = Range { low, high, newest_first: span.newest_first };
+    if !filter.is_plain()
+        && let Some(search) = search
+        && let Some(index) = search.reader()
+    {
+        let mut page = PageRows::new(limit);
+        match searched(connection, &index, range, filter, &mut page) {
+            Ok(end) => return Ok(page.finish_span(&span, end?, (low, high))),
+            Err(error) => search.report(&error),
         }
     }
-    Ok(rows.finish(end, head))
+    let mut page = PageRows::new(limit);
+    let end = scan(connection, range, filter, &mut page)?;
+    Ok(page.finish_span(&span, end, (low, high)))
+}
+
+/// Adds rows that the index finds, and rows that are not in the index yet. Returns the last considered row, unless
+/// the page is full. The outer error is that of the index.
+fn searched(
+    connection: &Connection,
+    index: &SearchReader,
+    range: Range,
+    filter: &Filter,
+    page: &mut PageRows,
+) -> rusqlite::Result<Result<u64, JournalError>> {
+    let upto = index.upto();
+    let indexed = Range { high: range.high.min(upto), ..range };
+    let rest = Range { low: range.low.max(upto + 1), ..range };
+    let mut pieces = [(indexed, true), (rest, false)];
+    if range.newest_first {
+        pieces.reverse();
+    }
+    for (piece, is_indexed) in pieces {
+        if piece.low > piece.high {
+            continue;
+        }
+        let end = match is_indexed {
+            true => candidates(connection, index, piece, filter, page)?,
+            false => scan(connection, piece, filter, page),
+        };
+        match end {
+            Ok(end) if end == piece.end() && !page.is_full() => {}
+            end => return Ok(end),
+        }
+    }
+    Ok(Ok(range.end()))
+}
+
+/// Adds rows that the index finds. Returns the last considered row.
+fn candidates(
+    connection: &Connection,
+    index: &SearchReader,
+    range: Range,
+    filter: &Filter,
+    page: &mut PageRows,
+) -> rusqlite::Result<Result<u64, JournalError>> {
+    let Some(narrowed) = index.of_time(range, filter)? else { return Ok(Ok(range.end())) };
+    let Some(query) = SearchReader::query(filter) else {
+        return Ok(each_row(connection, narrowed, filter, page).map(|_| range.end()));
+    };
+    let found = index.visit(narrowed, &query, |id| {
+        // Retention may have removed a row that the index still finds.
+        let Some(row) = row(connection, id)? else { return Ok(ControlFlow::Continue(())) };
+        Ok(match page.push_matching(row, filter) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    })?;
+    Ok(found.map(|found| match found {
+        Found::UpTo(id) => id,
+        Found::All | Found::Ended => range.end(),
+    }))
+}
+
+/// Adds rows without the index. Returns the last considered row, unless the page is full.
+fn scan(
+    connection: &Connection,
+    range: Range,
+    filter: &Filter,
+    page: &mut PageRows,
+) -> Result<u64, JournalError> {
+    let range = match filter.agent() {
+        Some(_) => range.first(SCANNED_ROWS),
+        None => range,
+    };
+    if filter.matches_all_kinds() && filter.agent().is_none() {
+        each_row(connection, range, filter, page)?;
+    } else {
+        each_found(connection, range, filter, page)?;
+    }
+    Ok(range.end())
+}
+
+/// Adds rows in order. Returns false once the page is full.
+fn each_row(
+    connection: &Connection,
+    range: Range,
+    filter: &Filter,
+    page: &mut PageRows,
+) -> Result<bool, JournalError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal WHERE id BETWEEN ?1 AND ?2 ORDER BY id {}",
+        range.direction()
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
+    for raw in statement.query_map([range.low, range.high], raw_row).map_err(read_error)? {
+        if !push(page, checked(raw.map_err(read_error)?)?, filter) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds rows of the wanted kinds and agent, which are looked up in the indexes.
+fn each_found(
+    connection: &Connection,
+    mut range: Range,
+    filter: &Filter,
+    page: &mut PageRows,
+) -> Result<bool, JournalError> {
+    let chunk = if filter.is_plain() { page.wanted() } else { CHUNK };
+    let mut statement = connection.prepare_cached(&by_id()).map_err(read_error)?;
+    while range.low <= range.high {
+        let ids = matching(connection, range, chunk, filter).map_err(read_error)?;
+        for id in &ids {
+            let raw = statement.query_row([id], raw_row).map_err(read_error)?;
+            if !push(page, checked(raw)?, filter) {
+                return Ok(false);
+            }
+        }
+        match ids.last() {
+            Some(last) if ids.len() == chunk => range = range.beyond(*last),
+            _ => break,
+        }
+    }
+    Ok(true)
+}
+
+fn push(page: &mut PageRows, row: Row, filter: &Filter) -> bool {
+    if filter.is_plain() { page.push(row) } else { page.push_matching(row, filter) }
 }
 
 /// One row.
@@ -87,35 +239,44 @@ fn by_id() -> String {
     format!("SELECT {COLUMNS} FROM journal WHERE id = ?1")
 }
 
-/// Ids of the first rows that the filter selects. Without an agent, that is one range of an index for
+/// Ids of the first rows of the wanted kinds and agent. Without an agent, that is one range of an index for
 /// each kind, merged.
 fn matching(
     connection: &Connection,
-    after: u64,
-    end: u64,
+    range: Range,
     limit: usize,
     filter: &Filter,
 ) -> rusqlite::Result<Vec<u64>> {
     if let Some(agent) = filter.agent().filter(|_| filter.matches_all_kinds()) {
-        return ids_of_agent(connection, agent, None, after, end, limit);
+        return ids_of_agent(connection, agent, None, range, limit);
     }
     let kinds = kinds(connection)?.into_iter().filter(|kind| filter.matches_kind(kind));
     if let Some(agent) = filter.agent() {
-        return ids_of_agent(connection, agent, Some(kinds.collect()), after, end, limit);
+        return ids_of_agent(connection, agent, Some(kinds.collect()), range, limit);
     }
-    let sql =
-        "SELECT id FROM journal WHERE kind = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT id FROM journal WHERE kind = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id {} LIMIT ?4",
+        range.direction()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut ids: Vec<u64> = Vec::new();
     for kind in kinds {
-        let found = statement.query_map(params![kind, after, end, limit], |row| row.get(0))?;
+        let bounds = params![kind, range.low, range.high, limit];
+        let found = statement.query_map(bounds, |row| row.get(0))?;
         ids.extend(found.collect::<rusqlite::Result<Vec<u64>>>()?);
     }
-    ids.sort_unstable();
+    sort(&mut ids, range);
     ids.truncate(limit);
     Ok(ids)
 }
 
+/// Sorts ids in the direction of the range.
+pub(crate) fn sort(ids: &mut [u64], range: Range) {
+    ids.sort_unstable();
+    if range.newest_first {
+        ids.reverse();
+    }
+}
 /// The kinds that occur: a skip scan of the index, a few microseconds each.
 fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT kind FROM journal WHERE kind > ?1 ORDER BY kind LIMIT 1";
@@ -150,6 +311,14 @@ pub(crate) fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<UncheckedRow>
         hash: row.get(8)?,
     };
     Ok(UncheckedRow { row, data })
+}
+
+impl UncheckedRow {
+    /// The row for the search index, which finds nothing in data that is damaged.
+    pub(crate) fn searchable(self) -> Row {
+        let data = parse_data(self.row.id, self.data).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Row { data, ..self.row }
+    }
 }
 
 pub(crate) fn checked(raw: UncheckedRow) -> Result<Row, JournalError> {

@@ -8,8 +8,8 @@ use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
-    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, StoredSnapshot, UsageBy,
-    UsageTotal,
+    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, Span, StoredSnapshot,
+    UsageBy, UsageTotal,
 };
 use parking_lot::{Mutex, MutexGuard};
 use r2d2_sqlite::SqliteConnectionManager;
@@ -20,6 +20,7 @@ use crate::file::{self, log_of, open_for_reading, open_frozen};
 use crate::identity::Identity;
 use crate::insert::read_tip;
 use crate::schema::{self, Found};
+use crate::search::SearchIndex;
 use crate::sqlite_error::{describe, read_error};
 use crate::{agent_history, expiry, idempotency, jobs, notes, page, records, scan};
 
@@ -28,10 +29,16 @@ pub(crate) struct Pool {
     connections: r2d2::Pool<SqliteConnectionManager>,
     identity: Identity,
     size: u32,
+    search: Option<SearchIndex>,
 }
 
 impl Pool {
-    pub(crate) fn new(path: &Path, identity: Identity, size: u32) -> Self {
+    pub(crate) fn new(
+        path: &Path,
+        identity: Identity,
+        size: u32,
+        search: Option<SearchIndex>,
+    ) -> Self {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(file::read_only())
             .with_init(|connection| file::configure_reader(connection));
@@ -42,7 +49,7 @@ impl Pool {
             .connection_timeout(Duration::from_secs(5))
             .error_handler(Box::new(LogFailure))
             .build_unchecked(manager);
-        Self { connections, identity, size }
+        Self { connections, identity, size, search }
     }
 }
 
@@ -67,7 +74,7 @@ impl Readers for Pool {
             .connections
             .get()
             .map_err(|_| JournalError::unavailable("the file cannot be opened for reading"))?;
-        Ok(Box::new(View::begin(connection)?))
+        Ok(Box::new(View::begin(connection, self.search.as_ref())?))
     }
 }
 
@@ -169,7 +176,7 @@ impl Readers for SqliteFile {
     }
 
     fn view(&self) -> Result<Box<dyn Read + '_>, JournalError> {
-        Ok(Box::new(View::begin(Locked(self.connection.lock()))?))
+        Ok(Box::new(View::begin(Locked(self.connection.lock()), None)?))
     }
 }
 
@@ -183,17 +190,17 @@ impl Deref for Locked<'_> {
 }
 
 /// A read transaction: one state of the file from its first read until it is dropped.
-struct View<C: Deref<Target = Connection>>(C);
+struct View<'s, C: Deref<Target = Connection>>(C, Option<&'s SearchIndex>);
 
-impl<C: Deref<Target = Connection>> View<C> {
-    fn begin(connection: C) -> Result<Self, JournalError> {
+impl<'s, C: Deref<Target = Connection>> View<'s, C> {
+    fn begin(connection: C, search: Option<&'s SearchIndex>) -> Result<Self, JournalError> {
         let begin = || connection.prepare_cached("BEGIN")?.execute([]);
         begin().map_err(read_error)?;
-        Ok(Self(connection))
+        Ok(Self(connection, search))
     }
 }
 
-impl<C: Deref<Target = Connection>> Drop for View<C> {
+impl<C: Deref<Target = Connection>> Drop for View<'_, C> {
     fn drop(&mut self) {
         let end = || self.0.prepare_cached("COMMIT")?.execute([]);
         if let Err(error) = end() {
@@ -202,7 +209,7 @@ impl<C: Deref<Target = Connection>> Drop for View<C> {
     }
 }
 
-impl<C: Deref<Target = Connection>> Read for View<C> {
+impl<C: Deref<Target = Connection>> Read for View<'_, C> {
     fn head(&self) -> Result<Head, JournalError> {
         Ok(read_tip(&self.0).map_err(read_error)?.head)
     }
@@ -219,8 +226,8 @@ impl<C: Deref<Target = Connection>> Read for View<C> {
         page::last_row(&self.0, kind, about)
     }
 
-    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
-        page::page(&self.0, after, limit, filter)
+    fn rows(&self, span: Span, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        page::rows(&self.0, self.1, span, limit, filter)
     }
 
     fn scan(

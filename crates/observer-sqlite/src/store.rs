@@ -14,12 +14,15 @@ use crate::identity::Identity;
 use crate::insert::{self, GroupState, read_tip};
 use crate::reader::first_id;
 use crate::scan;
+use crate::search::SearchThread;
 use crate::sqlite_error::{cause, describe};
 
 /// Bytes written by a probe: enough to need pages of their own.
 const PROBE_BYTES: usize = 16 * 1024;
 
 pub(crate) struct SqliteStore {
+    /// Declared first: it reads the journal, and the last connection to close tidies up.
+    pub(crate) search: Option<SearchThread>,
     /// Declared before the connection, so that the connection closes last and removes the log.
     pub(crate) checkpointer: Option<Checkpointer>,
     /// `None` after an error, until [`Store::recover`]. Declared before the file, so that it closes
@@ -148,6 +151,7 @@ impl Store for SqliteStore {
 
     /// Moves the log into the database file, so that the file alone is the journal.
     fn close(&mut self) {
+        self.search = None;
         self.checkpointer = None;
         if self.tip.head.id > 0 && self.identity.check_now().is_ok() {
             self.file.note_head(&self.tip.head);

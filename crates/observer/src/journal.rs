@@ -3,8 +3,8 @@
 mod reads;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
@@ -17,6 +17,7 @@ use crate::committed::{Committed, Head, JournalRow};
 use crate::error::JournalError;
 use crate::filter::Filter;
 use crate::follower::Follower;
+use crate::identity;
 use crate::published::{Published, Shared};
 use crate::ring::Ring;
 use crate::store::{Backend, Opened, Readers};
@@ -82,6 +83,13 @@ impl Journal {
             store.close();
             return Err(JournalError::open(name, cause));
         }
+        let id = readers
+            .view()
+            .and_then(|view| identity::at_start(&*view, &mut *store, set_back.as_ref()));
+        let id = id.map_err(|error| {
+            store.close();
+            JournalError::open(&name, error.to_string())
+        })?;
         let published = Published { head: tip.head.clone(), closed: false };
         let ring = Ring::new(tip.head.id, options.ring_rows, options.ring_bytes);
         let shared = Arc::new(Shared {
@@ -90,6 +98,7 @@ impl Journal {
             epoch: AtomicU64::new(0),
             control: AtomicU64::new(control),
             failing: Mutex::new(None),
+            id: id.map_or_else(OnceLock::new, OnceLock::from),
             set_back,
         });
         let (queue, commands) = mpsc::channel(options.queue.max(1));
@@ -225,6 +234,10 @@ impl Journal {
 
     async fn send(&self, command: Command) -> Result<(), JournalError> {
         self.0.queue.send(command).await.map_err(|_| JournalError::Closed)
+    }
+
+    pub(crate) fn known_id(&self) -> &OnceLock<String> {
+        &self.0.shared.id
     }
 
     /// See [`Ring::after`].

@@ -52,6 +52,7 @@ mod export;
 mod filter;
 mod follower;
 mod idempotency;
+mod identity;
 mod jobs;
 mod journal;
 mod notes;
@@ -73,13 +74,13 @@ pub use committed::{Committed, Head, JournalRow};
 pub use error::{Cause, JournalError};
 pub use expiry::{Expired, ExpiryLimits};
 pub use export::export;
-pub use filter::{Filter, UnknownKind};
-pub use follower::Follower;
+pub use filter::{Criteria, Filter, UnknownKind};
+pub use follower::{Follower, Gap, GapReason};
 pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
 pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};
 pub use journal::{CommitHandle, Journal, Options, QueueSlot};
 pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words, rank_notes};
-pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows};
+pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows, Span};
 pub use precondition::{AgentVersion, Precondition, Rejection};
 pub use records::{
     AgentHistory, AgentRecord, Dangling, ProposalRecord, RecentActivity, StoredSnapshot,

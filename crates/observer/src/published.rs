@@ -1,5 +1,6 @@
 //! State shared by the writer, the readers and the followers of one journal.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, RwLock};
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) control: AtomicU64,
     /// The error of the last commit; `None` if it succeeded.
     pub(crate) failing: Mutex<Option<Cause>>,
+    /// See [`crate::Journal::id`], once it is known.
+    pub(crate) id: OnceLock<String>,
     /// See [`crate::Journal::set_back`].
     pub(crate) set_back: Option<Head>,
 }

@@ -67,6 +67,7 @@ impl Journal {
                 request_id: String::new(),
                 data,
             };
+            self.keep_id().await?;
             self.append(WriteBatch::of(entry))?.await?;
         }
         // Also without a new declaration: an earlier call may have been interrupted.

@@ -19,7 +19,7 @@ use crate::expiry::{Expired, ExpiryLimits};
 use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
-use crate::page::Page;
+use crate::page::{Page, Span};
 use crate::precondition::Rejection;
 use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
 use crate::usage::{UsageBy, UsageTotal};
@@ -164,9 +164,13 @@ pub trait Read {
     fn row(&self, id: u64) -> Result<Option<Row>, JournalError>;
     /// The last row of a kind; with `about`, of those whose data has this `id`.
     fn last_row(&self, kind: &str, about: Option<&str>) -> Result<Option<Row>, JournalError>;
-    /// Up to `limit` rows after row `after` that the filter selects. A position beyond the end finds
-    /// nothing. Bounded in time: a page may be short, or empty, and still have a `next`.
-    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError>;
+    /// Up to `limit` rows of the span that the filter selects. A position beyond the end finds nothing.
+    /// Bounded in time: a page may be short, or empty, and still have a `next`.
+    fn rows(&self, span: Span, limit: usize, filter: &Filter) -> Result<Page, JournalError>;
+    /// [`Read::rows`] after row `after`, oldest first.
+    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        self.rows(Span::after(after), limit, filter)
+    }
     /// Visits the last `last` rows (all if `None`) in order, exactly as stored, without any check.
     fn scan(
         &self,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// A hash over names, kinds and contents of everything in `root` except the paths in `except`.
+/// A hash over names, kinds and contents of everything in `root` except the journal's files and the paths in `except`.
 pub(crate) fn fingerprint(root: &Path, except: &[&str]) -> String {
     let mut hasher = blake3::Hasher::new();
     visit(root, root, except, &mut hasher);
@@ -15,7 +15,8 @@ fn visit(root: &Path, folder: &Path, except: &[&str], hasher: &mut blake3::Hashe
     entries.sort();
     for path in entries {
         let name = path.strip_prefix(root).unwrap();
-        if except.iter().any(|excepted| Path::new(excepted) == name) {
+        let is_journal = name.to_string_lossy().starts_with("agent.db");
+        if is_journal || except.iter().any(|excepted| Path::new(excepted) == name) {
             continue;
         }
         let meta = path.symlink_metadata().unwrap();

@@ -116,17 +116,18 @@ impl Grant {
     pub fn may_read_row(&self, agent: Option<&str>, principal: &str) -> bool {
         match agent {
             Some(agent) => self.may_access(agent),
-            None => {
-                let reads_all = self.principal.has(Scope::Read) && self.agents.is_none();
-                reads_all || principal == self.principal.as_str()
-            }
+            None => self.reads_every_row() || principal == self.principal.as_str(),
         }
+    }
+
+    /// Whether the key may read every row.
+    pub fn reads_every_row(&self) -> bool {
+        self.principal.has(Scope::Read) && self.agents.is_none()
     }
 
     /// Whether the key may read a plan of this author.
     pub fn may_read_plan(&self, author: &str) -> bool {
-        let reads_all = self.principal.has(Scope::Read) && self.agents.is_none();
-        reads_all || author == self.principal.as_str()
+        self.reads_every_row() || author == self.principal.as_str()
     }
 }
 

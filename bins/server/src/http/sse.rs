@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use futures_util::Stream;
-use life_agent_engine::observer::{Follower, JournalError, JournalRow};
+use life_agent_engine::observer::{Follower, Gap, JournalError, JournalRow};
 use metrics::gauge;
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -46,13 +47,30 @@ impl Reader {
     }
 }
 
+/// The start of a stream, and the data of its event `ready`.
+#[derive(Debug, Serialize)]
+pub struct Opening {
+    /// The row after which the stream continues.
+    pub after: u64,
+    /// The identity of the journal; none before its first row.
+    pub journal_id: Option<String>,
+    /// The first row that can be read; 0 for an empty journal.
+    pub first: u64,
+    /// The last row.
+    pub head: u64,
+    /// Rows that the client expects and that cannot be sent.
+    #[serde(skip)]
+    pub gap: Option<Gap>,
+}
+
 struct Subscription {
+    /// Taken when the stream begins.
+    opening: Option<Opening>,
     reader: Reader,
     follower: Follower,
     pending: VecDeque<Arc<JournalRow>>,
     stopping: CancellationToken,
     keep_alive: Interval,
-    begun: bool,
     _counted: Counted,
 }
 
@@ -74,6 +92,7 @@ impl Drop for Counted {
 
 /// The stream of a subscriber. It reads only as fast as the socket accepts; unread rows stay in the journal.
 pub fn stream(
+    opening: Opening,
     follower: Follower,
     reader: Reader,
     stopping: CancellationToken,
@@ -81,12 +100,12 @@ pub fn stream(
     let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let subscription = Subscription {
+        opening: Some(opening),
         reader,
         follower,
         pending: VecDeque::new(),
         stopping,
         keep_alive,
-        begun: false,
         _counted: Counted::new(),
     };
     futures_util::stream::unfold(subscription, |mut subscription| async move {
@@ -98,9 +117,8 @@ pub fn stream(
 impl Subscription {
     /// The next bytes; none at the end of the stream.
     async fn next(&mut self) -> Option<Bytes> {
-        if !self.begun {
-            self.begun = true;
-            return Some(opening(self.follower.position()));
+        if let Some(opening) = self.opening.take() {
+            return Some(first_events(&opening).into());
         }
         // The connection writes only while the stream is pending; otherwise it would first buffer 32 KiB per reader.
         tokio::task::yield_now().await;
@@ -137,27 +155,43 @@ impl Subscription {
                 },
             }
         }
-        (!self.stopping.is_cancelled()).then(|| chunk(&mut self.pending).into())
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        let mut text = String::with_capacity(CHUNK + 1024);
+        if let Some(gap) = self.follower.take_gap() {
+            write_named(&mut text, "gap", &gap);
+        }
+        chunk(&mut self.pending, &mut text);
+        Some(text.into())
     }
 }
 
 /// Takes events from the front until the chunk is full.
-fn chunk(pending: &mut VecDeque<Arc<JournalRow>>) -> String {
-    // Room for one event beyond the chunk, so that the text rarely grows.
-    let mut text = String::with_capacity(CHUNK + 1024);
+fn chunk(pending: &mut VecDeque<Arc<JournalRow>>, text: &mut String) {
     while text.len() < CHUNK
         && let Some(row) = pending.pop_front()
     {
-        write_event(&mut text, &row);
+        write_event(text, &row);
     }
-    text
 }
 
 /// The start of the stream. The ID is in a block without data, which is not an event: a client that is disconnected
 /// before its first event resumes from here and not from the time of its return.
-fn opening(position: u64) -> Bytes {
-    format!("retry: {RETRY}\nid: {position}\n\nevent: ready\ndata: {{\"after\":{position}}}\n\n")
-        .into()
+fn first_events(opening: &Opening) -> String {
+    let mut text = format!("retry: {RETRY}\nid: {}\n\n", opening.after);
+    write_named(&mut text, "ready", opening);
+    if let Some(gap) = &opening.gap {
+        write_named(&mut text, "gap", gap);
+    }
+    text
+}
+
+/// Writes an event that is no row.
+fn write_named(text: &mut String, name: &str, data: &impl Serialize) {
+    // Serializing numbers and texts cannot fail.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    let _ = write!(text, "event: {name}\ndata: {data}\n\n");
 }
 
 fn write_event(text: &mut String, row: &JournalRow) {
@@ -169,11 +203,22 @@ fn write_event(text: &mut String, row: &JournalRow) {
 
 #[cfg(test)]
 mod tests {
+    use life_agent_engine::observer::GapReason;
+
     use super::*;
 
     #[test]
     fn a_stream_opens_with_retry_and_ready() {
-        let text = opening(7);
-        assert_eq!(text, "retry: 5000\nid: 7\n\nevent: ready\ndata: {\"after\":7}\n\n");
+        let id = Some("9f86".to_owned());
+        let opening = Opening { after: 7, journal_id: id, first: 3, head: 9, gap: None };
+        let ready = "retry: 5000\nid: 7\n\nevent: ready\n\
+            data: {\"after\":7,\"journal_id\":\"9f86\",\"first\":3,\"head\":9}\n\n";
+        assert_eq!(first_events(&opening), ready);
+        let gap = Some(Gap { from: 2, to: 6, reason: GapReason::Pruned });
+        let gap = first_events(&Opening { gap, ..opening });
+        assert_eq!(
+            gap.strip_prefix(ready),
+            Some("event: gap\ndata: {\"from\":2,\"to\":6,\"reason\":\"pruned\"}\n\n")
+        );
     }
 }

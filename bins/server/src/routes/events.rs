@@ -2,15 +2,16 @@
 
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
+use life_agent_engine::EngineError;
 use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::observer::Filter;
+use life_agent_engine::observer::{Filter, Gap, GapReason};
 use serde_json::json;
 use utoipa::IntoParams;
 
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
-use crate::http::sse::{self, Reader};
+use crate::http::sse::{self, Opening, Reader};
 use crate::state::AppState;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -23,6 +24,13 @@ pub struct EventsQuery {
     /// Events after this row. `Last-Event-ID` takes precedence; without both, the stream starts at the end of the
     /// journal.
     after: Option<u64>,
+    /// The same as `Last-Event-ID`, for clients that cannot send headers. The header takes precedence.
+    #[param(rename = "lastEventId")]
+    last_event_id: Option<u64>,
+    /// The `journal_id` of the `ready` event that the client last received. If this journal is another one, the stream
+    /// begins with an event `gap`.
+    #[param(max_length = 64)]
+    journal_id: Option<String>,
     /// Events of this kind; a final `*` matches any ending, as in `obs.*`.
     #[param(value_type = Option<String>)]
     #[expect(dead_code, reason = "part of `filter`; here for the document")]
@@ -35,11 +43,18 @@ pub struct EventsQuery {
 }
 
 impl Parameters for EventsQuery {
-    const NAMES: &'static [&'static str] = &["after", "kind", "agent_id"];
+    const NAMES: &'static [&'static str] =
+        &["after", "lastEventId", "journal_id", "kind", "agent_id"];
     fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
         let after = given.row("after", faults);
+        let last_event_id = given.row("lastEventId", faults);
+        let must = "must have at most 64 characters";
+        let short = |text: &str| (text.chars().count() <= 64).then(|| text.to_owned());
+        let journal_id = given.parsed("journal_id", must, faults, short);
         Some(Self {
             after,
+            last_event_id,
+            journal_id,
             filter: given.filter(faults)?,
             kind: (),
             agent_id: given.known_agent_id(),
@@ -62,14 +77,17 @@ fn describe() -> Description {
         .details(
             "Server-sent events: the `id` is the number of the journal row, the event name is the kind of the row, and \
              the data is the row as one line of JSON. `Last-Event-ID` resumes after that row without gaps or repeats, \
-             also after a restart of the service.",
+             also after a restart of the service. The first event, `ready`, states the position `after`, the \
+             `journal_id`, the `first` row that can be read and the `head`. If rows after the position no longer \
+             exist, an event `gap` states `from`, `to` and the `reason` (`pruned`, `restored` or `other_journal`) \
+             before the stream continues.",
         )
         .query::<EventsQuery>()
         .row_header("Last-Event-ID", "The last row that the client has seen.")
         .text(
             "text/event-stream",
             "A stream that ends when the service stops.",
-            json!("retry: 5000\n\nevent: ready\ndata: {}\n\nid: 7\nevent: obs.turn\ndata: {\"id\":7}\n\n"),
+            json!("retry: 5000\nid: 6\n\nevent: ready\ndata: {\"after\":6,\"journal_id\":\"9f86d081884c7d659a2feaa0c55ad015\",\"first\":1,\"head\":7}\n\nid: 7\nevent: obs.turn\ndata: {\"id\":7}\n\n"),
         )
 }
 async fn events(
@@ -78,17 +96,33 @@ async fn events(
     query: Query<EventsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Query(EventsQuery { after, filter, agent_id, .. }) = query;
+    let Query(EventsQuery { after, last_event_id: given, journal_id, filter, agent_id, .. }) =
+        query;
     if let Some(agent) = &agent_id {
         grant.check_agent(agent)?;
     }
-    let after = last_event_id(&request)?.or(after);
-    let follower = state.engine.journal().follow(after, filter);
+    let after = last_event_id(&request)?.or(given).or(after);
+    let journal = state.engine.journal();
+    let id = journal.id().await.map_err(EngineError::from)?;
+    let first = journal.first_id().await.map_err(EngineError::from)?;
+    let mut follower = journal.follow(after, filter);
+    follower.skip_removed(first);
+    let is_other = journal_id.is_some() && journal_id != id;
+    let seen = after.filter(|after| is_other && *after > 0);
+    let other = seen.map(|to| Gap { from: 1, to, reason: GapReason::OtherJournal });
+    let opening = Opening {
+        after: follower.position(),
+        journal_id: id,
+        first,
+        head: journal.head().id,
+        gap: follower.take_gap().or(other),
+    };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         // Proxies such as nginx would otherwise buffer events.
         .insert_header((X_ACCEL_BUFFERING, "no"))
         .streaming(sse::stream(
+            opening,
             follower,
             Reader::new(state.clone(), grant),
             state.stopping.clone(),

@@ -1,71 +1,34 @@
-//! `GET /journal` and `GET /journal/head`: the journal in pages, and its head.
+//! `GET /journal`, `GET /journal/{id}` and `GET /journal/head`: the journal in pages, a row, and its head.
+
+mod query;
+
+use std::sync::Arc;
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::EngineError;
 use life_agent_engine::domain::governance::event::Row;
-use life_agent_engine::domain::governance::ids::AgentId;
-use life_agent_engine::observer::{Filter, Head, Page};
+use life_agent_engine::observer::{Head, Page};
 use serde::Serialize;
 use serde_json::json;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
-use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
+use crate::http::extract::{Authenticated, Query};
 use crate::state::AppState;
+use query::{JournalParameters, JournalQuery};
 
-const USUAL_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
 /// Characters of a response in addition to its rows: its keys and `next`.
 const AROUND: usize = 64;
 /// Characters of a row number with its comma.
 const NUMBER: usize = 20;
 
-/// Which rows to return.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct JournalQuery {
-    /// Rows after this one; 0 for all.
-    #[param(value_type = Option<u64>)]
-    after: u64,
-    /// Largest number of rows, 1 to 1,000.
-    #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
-    limit: usize,
-    /// Ends the page before it exceeds this many characters, 1,000 to 1,000,000. A single row that exceeds it is
-    /// listed in `left_out`.
-    #[param(value_type = Option<u64>, minimum = 1000, maximum = 1_000_000)]
-    max_chars: Option<usize>,
-    /// Rows of this kind; a final `*` matches any ending, as in `obs.*`.
-    #[param(value_type = Option<String>)]
-    #[expect(dead_code, reason = "part of `filter`; here for the document")]
-    kind: (),
-    /// Rows of this agent.
-    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
-    agent_id: Option<AgentId>,
-    #[param(ignore)]
-    filter: Filter,
-}
-
-impl Parameters for JournalQuery {
-    const NAMES: &'static [&'static str] = &["after", "limit", "max_chars", "kind", "agent_id"];
-    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
-        Some(Self {
-            after: given.row("after", faults).unwrap_or(0),
-            limit: given.limit(USUAL_LIMIT, MAX_LIMIT, faults),
-            max_chars: given.max_chars(faults),
-            filter: given.filter(faults)?,
-            kind: (),
-            agent_id: given.known_agent_id(),
-        })
-    }
-}
-
 /// A page of rows in order.
 #[derive(Serialize, ToSchema)]
 struct JournalAnswer {
     events: Vec<Row>,
-    /// The value of `after` for further existing rows; none at the end. A page can be short or empty before the end,
-    /// because a search for an agent's rows stops after two million other rows.
+    /// The value of `after` for further existing rows, or of `before` with `order=desc`; none at the end. A page can be
+    /// short or empty before the end, because a search stops after a bounded number of other rows.
     next: Option<u64>,
     /// Rows of this page that exceed `max_chars` on their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -129,8 +92,11 @@ pub static JOURNAL: Endpoint =
 
 fn describe_journal() -> Description {
     Description::new(Tag::Record, "Read the journal in pages")
-        .details("The same rows as `/events`. Each row is chained to the previous one.")
-        .query::<JournalQuery>()
+        .details(
+            "The same rows as `/events`. Each row is chained to the previous one. All parameters can be combined, and \
+             the page contains only rows that the key may read.",
+        )
+        .query::<JournalParameters>()
         .json::<JournalAnswer>(200, "Rows in order.", Some(json!({
             "events": [{"id": 1, "ts": "2026-11-22T20:51:10.000000Z", "kind": "service.started", "agent_id": null,
                         "principal": "system", "request_id": "", "data": {"version": "0.1.0", "seed": 42},
@@ -143,17 +109,53 @@ async fn journal(
     Authenticated { grant, .. }: Authenticated,
     query: Query<JournalQuery>,
 ) -> Result<impl Responder, ApiError> {
-    let Query(JournalQuery { after, limit, max_chars, filter, agent_id, .. }) = query;
+    let Query(JournalQuery { span, limit, max_chars, filter, agent_id }) = query;
     if let Some(agent) = &agent_id {
         grant.check_agent(agent)?;
     }
-    let page = state.engine.journal().page(after, limit, filter).await;
-    let mut page = page.map_err(EngineError::from)?;
-    page.rows.retain(|row| grant.may_read_row(row.agent_id.as_deref(), &row.principal));
+    let filter = match grant.reads_every_row() {
+        true => filter,
+        false => {
+            let grant = Arc::clone(&grant);
+            filter.readable_by(move |agent, principal| grant.may_read_row(agent, principal))
+        }
+    };
+    let page = state.engine.journal().rows(span, limit, filter).await;
+    let page = page.map_err(EngineError::from)?;
     Ok(HttpResponse::Ok().json(match max_chars {
         Some(most) => JournalAnswer::within(page, most),
         None => JournalAnswer::whole(page),
     }))
+}
+
+/// `GET /journal/{id}`.
+pub static JOURNAL_ROW: Endpoint =
+    Endpoint::new("journal_row", Verb::Get, "/journal/{id}", Access::READ, Effect::Reads, || {
+        Route::new().to(row)
+    })
+    .or_act()
+    .bounded()
+    .errors(&[Code::NotFound, Code::JournalUnavailable])
+    .described(describe_row);
+
+fn describe_row() -> Description {
+    Description::new(Tag::Record, "Read a row of the journal")
+        .details("A row that the key may not read is not found, like one that does not exist or was removed.")
+        .path_parameter("id", "The number of the row.")
+        .json::<Row>(200, "The row.", None)
+}
+async fn row(
+    state: web::Data<AppState>,
+    Authenticated { grant, .. }: Authenticated,
+    id: web::Path<String>,
+) -> Result<impl Responder, ApiError> {
+    let missing = || {
+        ApiError::new(Code::NotFound, "the path names no row of the journal that the key may read")
+    };
+    let id: u64 = id.parse().map_err(|_| missing())?;
+    let row = state.engine.journal().row(id).await.map_err(EngineError::from)?;
+    let readable = row.filter(|row| grant.may_read_row(row.agent_id.as_deref(), &row.principal));
+    Ok(HttpResponse::Ok().json(readable.ok_or_else(missing)?))
 }
 
 /// `GET /journal/head`.

@@ -11,6 +11,7 @@ mod approval;
 mod auth;
 mod budget;
 mod chat;
+mod content;
 mod denied;
 mod kill_switch;
 mod kind;
@@ -34,6 +35,7 @@ pub use budget::{BudgetReservedRecord, BudgetSettledRecord};
 pub use chat::{
     CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, TextDigest, TokenUsage,
 };
+pub use content::{Outcome, RowContent, words};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;
 pub use kind::EventKind;

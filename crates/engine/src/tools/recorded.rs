@@ -23,6 +23,7 @@ const GATES: [&str; 9] =
 struct RecordedCall {
     decision: CallDecision,
     tool: String,
+    session_id: Option<String>,
     command: Option<Value>,
     #[serde(flatten)]
     notes: GateNotes,
@@ -31,6 +32,7 @@ struct RecordedCall {
 /// The call that a result belongs to.
 pub(super) struct OwnCall {
     pub(super) tool: String,
+    pub(super) session_id: Option<String>,
     pub(super) agent: Option<AgentId>,
 }
 
@@ -80,7 +82,7 @@ pub(super) fn own_call(
         return Err(EngineError::Conflict(format!("the tool call {id} was refused")));
     }
     let agent = row.agent_id.as_deref().and_then(|id| AgentId::new(id).ok());
-    Ok(OwnCall { tool: call.tool, agent })
+    Ok(OwnCall { tool: call.tool, session_id: call.session_id, agent })
 }
 
 /// A recorded call for a replay.

@@ -12,6 +12,7 @@ mod kill;
 mod migration;
 mod opening;
 mod reading;
+mod search;
 mod support;
 mod trail;
 mod upkeep;

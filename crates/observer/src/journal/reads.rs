@@ -11,7 +11,7 @@ use crate::expiry::{Expired, ExpiryLimits};
 use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
-use crate::page::Page;
+use crate::page::{Page, Span};
 use crate::records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
 use crate::retention::{self, Retention};
 use crate::store::Read;
@@ -30,6 +30,32 @@ impl Journal {
         filter: Filter,
     ) -> Result<Page, JournalError> {
         self.read(move |view| view.page(after, limit, &filter)).await
+    }
+
+    /// See [`Read::first_id`] and [`Read::page`].
+    pub(crate) async fn first_and_page(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: Filter,
+    ) -> Result<(u64, Page), JournalError> {
+        let read = move |view: &dyn Read| Ok((view.first_id()?, view.page(after, limit, &filter)?));
+        self.read(read).await
+    }
+
+    /// See [`Read::rows`].
+    pub async fn rows(
+        &self,
+        span: Span,
+        limit: usize,
+        filter: Filter,
+    ) -> Result<Page, JournalError> {
+        self.read(move |view| view.rows(span, limit, &filter)).await
+    }
+
+    /// See [`Read::first_id`].
+    pub async fn first_id(&self) -> Result<u64, JournalError> {
+        self.read(|view| view.first_id()).await
     }
 
     /// See [`Read::usage`].

@@ -13,6 +13,7 @@ mod followers;
 mod preconditions;
 mod records;
 mod rows;
+mod search;
 mod upkeep;
 mod work;
 
@@ -111,6 +112,9 @@ pub async fn run_where<F: Fixture>(new: impl Fn() -> F, wanted: impl Fn(&str) ->
         rows::pages_select_what_the_filter_selects,
         rows::pages_are_bounded_and_lead_to_the_next,
         rows::a_closed_journal_refuses_batches,
+        search::pages_run_both_ways_within_their_bounds,
+        search::searches_select_what_their_criteria_select,
+        search::a_restricted_reader_learns_nothing_of_other_rows,
         crash::answered_rows_survive_a_crash,
         crash::a_crash_at_any_point_leaves_whole_batches,
         preconditions::a_step_needs_the_state_it_was_decided_on,
@@ -123,6 +127,7 @@ pub async fn run_where<F: Fixture>(new: impl Fn() -> F, wanted: impl Fn(&str) ->
         followers::a_slow_follower_receives_every_row_once,
         followers::following_continues_after_a_restart,
         followers::a_filter_advances_past_other_rows,
+        followers::a_follower_reports_removed_rows_before_it_continues,
         records::agents_are_listed_in_order,
         records::the_history_of_an_agent_starts_at_its_snapshot,
         records::recent_activity_is_the_latest,

@@ -11,10 +11,10 @@ use crate::chain::Tip;
 use crate::committed::Head;
 use crate::error::JournalError;
 use crate::expiry::{Expired, ExpiryLimits};
-use crate::filter::Filter;
+use crate::filter::{Criteria, Filter};
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
-use crate::page::Page;
+use crate::page::{Page, Span};
 use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
 use crate::store::{
     Backend, BatchOutcome, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError,
@@ -41,11 +41,13 @@ pub enum Fault {
     SkippedRow,
     /// Idempotency records are not stored.
     LostSideWrite,
+    /// A search returns rows that do not match its criteria.
+    IgnoredCriteria,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 8] = [
+    pub const ALL: [Fault; 9] = [
         Fault::LostRow,
         Fault::ReorderedRows,
         Fault::IgnoredPrecondition,
@@ -54,6 +56,7 @@ impl Fault {
         Fault::RepeatedRow,
         Fault::SkippedRow,
         Fault::LostSideWrite,
+        Fault::IgnoredCriteria,
     ];
 
     /// The check of the suite that must detect the fault.
@@ -65,6 +68,7 @@ impl Fault {
             Fault::AnsweredBeforeDurable => "answered_rows_survive_a_crash",
             Fault::RepeatedRow => "a_slow_follower_receives_every_row_once",
             Fault::SkippedRow => "pages_select_what_the_filter_selects",
+            Fault::IgnoredCriteria => "searches_select_what_their_criteria_select",
             Fault::LostSideWrite => "a_call_keeps_its_first_effect_and_its_response",
         }
     }
@@ -208,7 +212,7 @@ impl Store for FaultyStore {
                     batch.side_writes.retain(|write| !matches!(write, SideWrite::Idempotency(_)));
                 }
             }
-            Fault::RepeatedRow | Fault::SkippedRow => {}
+            Fault::RepeatedRow | Fault::SkippedRow | Fault::IgnoredCriteria => {}
         }
         self.inner.commit(group)
     }
@@ -270,9 +274,14 @@ macro_rules! forward {
 }
 
 impl Read for FaultyView<'_> {
-    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
-        let repeat = self.fault == Fault::RepeatedRow;
-        let mut page = self.inner.page(after.saturating_sub(repeat.into()), limit, filter)?;
+    fn rows(&self, span: Span, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        let repeat = u64::from(self.fault == Fault::RepeatedRow);
+        let span = Span { after: span.after.saturating_sub(repeat), ..span };
+        let mut filter = filter.clone();
+        if self.fault == Fault::IgnoredCriteria {
+            filter = filter.with(Criteria::default());
+        }
+        let mut page = self.inner.rows(span, limit, &filter)?;
         if self.fault == Fault::SkippedRow && page.rows.len() > 2 {
             page.rows.remove(1);
         }

@@ -80,6 +80,9 @@ pub struct ToolFinishedRecord<'a> {
     pub call: u64,
     /// The tool.
     pub tool: Cow<'a, str>,
+    /// The host's session of the call.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session_id: Option<Cow<'a, str>>,
     /// Whether the tool failed, if the caller says so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub is_error: Option<bool>,

@@ -6,8 +6,9 @@ use super::build::{agent, entry, fill, step, write};
 use super::{Fixture, Outcome, Violation, open, same};
 use crate::batch::WriteBatch;
 use crate::filter::Filter;
-use crate::follower::Follower;
+use crate::follower::{Follower, Gap, GapReason};
 use crate::journal::{Journal, Options};
+use crate::retention::Retention;
 
 /// A ring too small for the rows that a follower misses, so that it reads the store.
 fn small_ring(fixture: &impl Fixture) -> Result<Journal, Violation> {
@@ -54,6 +55,13 @@ pub(super) async fn following_continues_after_a_restart(fixture: impl Fixture) -
     let mut now = journal.follow(None, Filter::default());
     fill(&journal, 1).await?;
     same(collect(&mut beyond, 91, 5).await?, vec![91], "a follower from beyond the end")?;
+    let gap = Gap { from: 91, to: u64::MAX, reason: GapReason::Restored };
+    same(
+        (beyond.take_gap(), beyond.take_gap()),
+        (Some(gap), None),
+        "the gap of a follower from beyond the end",
+    )?;
+    same(now.take_gap(), None, "the gap of a follower without a position")?;
     same(collect(&mut now, 91, 5).await?, vec![91], "a follower without a position")?;
     Ok(journal.close().await?)
 }
@@ -75,5 +83,26 @@ pub(super) async fn a_filter_advances_past_other_rows(fixture: impl Fixture) -> 
         let wanted: Vec<u64> = (1..=50).filter(|id| id % 2 == rest).collect();
         same(ids, wanted, "ids that the filter selects")?;
     }
+    Ok(journal.close().await?)
+}
+
+pub(super) async fn a_follower_reports_removed_rows_before_it_continues(
+    fixture: impl Fixture,
+) -> Outcome {
+    let journal = small_ring(&fixture)?;
+    fill(&journal, 50).await?;
+    let mut follower = journal.follow(Some(0), Filter::default());
+    same(collect(&mut follower, 5, 5).await?, (1..=5).collect(), "rows before the removal")?;
+    same(follower.take_gap(), None, "a gap before the removal")?;
+    let id = journal.id().await?;
+    journal.prune(Retention::Rows(30)).await?;
+    let rest = collect(&mut follower, 51, 100).await?;
+    let gap = Gap { from: 6, to: 20, reason: GapReason::Pruned };
+    same(follower.take_gap(), Some(gap), "the gap of the removed rows")?;
+    same(rest, (21..=51).collect(), "rows after the gap")?;
+    same(id.is_some(), true, "the identity of a journal with rows")?;
+    journal.close().await?;
+    let journal = small_ring(&fixture)?;
+    same(journal.id().await?, id, "the identity after a removal and a restart")?;
     Ok(journal.close().await?)
 }

@@ -14,7 +14,7 @@ use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
 use crate::notes::rank_notes;
-use crate::page::{Page, PageRows};
+use crate::page::{Page, PageRows, Span};
 use crate::records::{
     AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
 };
@@ -51,16 +51,24 @@ impl Read for View<'_> {
         Ok(self.0.rows.get(&id).map(|(row, _)| row.clone()))
     }
 
-    fn page(&self, after: u64, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
-        let head = self.0.tip.head.id;
+    fn rows(&self, span: Span, limit: usize, filter: &Filter) -> Result<Page, JournalError> {
+        let (first, head) = (self.first_id()?, self.0.tip.head.id);
+        let Some((low, high)) = span.within(first, head) else {
+            return Ok(Page::empty(if span.newest_first { first } else { head }));
+        };
         let mut page = PageRows::new(limit);
-        let rows = self.0.rows.range(after.saturating_add(1)..).map(|(_, (row, _))| row);
-        for row in rows.filter(|row| filter.matches(row)) {
-            if !page.push(row.clone()) {
-                break;
-            }
-        }
-        Ok(page.finish(head, head))
+        let mut add = |(_, (row, _)): (&u64, &(Row, Option<u64>))| {
+            !filter.matches(row) || page.push(row.clone())
+        };
+        let mut rows = self.0.rows.range(low..=high);
+        let end = if span.newest_first {
+            let _ = rows.rev().all(&mut add);
+            low
+        } else {
+            let _ = rows.all(&mut add);
+            high
+        };
+        Ok(page.finish_span(&span, end, (low, high)))
     }
 
     fn scan(
