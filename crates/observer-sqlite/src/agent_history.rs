@@ -5,7 +5,8 @@ use life_agent_observer::store::RECENT_STEPS;
 use life_agent_observer::{AgentHistory, JournalError};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use crate::page::{COLUMNS, Range, checked, raw_row, sort};
+use crate::page::{COLUMNS, checked, raw_row};
+use crate::range::{Range, sort};
 use crate::sqlite_error::read_error;
 use crate::{records, scan};
 

@@ -44,6 +44,7 @@ mod jobs;
 mod notes;
 mod page;
 mod preconditions;
+mod range;
 mod reader;
 mod records;
 mod scan;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::agent_history::{SCANNED_ROWS, ids_of_agent};
 use crate::insert::read_tip;
+use crate::range::{Range, sort};
 use crate::reader::first_id;
 use crate::search::{Found, SearchIndex, SearchReader};
 use crate::sqlite_error::read_error;
@@ -19,41 +20,6 @@ pub(crate) const COLUMNS: &str =
 
 /// Ids that are looked up at a time for a filter that excludes some of them.
 const CHUNK: usize = 512;
-
-/// Ids of rows from `low` to `high`, in one direction.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Range {
-    pub(crate) low: u64,
-    pub(crate) high: u64,
-    pub(crate) newest_first: bool,
-}
-
-impl Range {
-    pub(crate) fn direction(self) -> &'static str {
-        if self.newest_first { "DESC" } else { "ASC" }
-    }
-
-    /// The last id in this direction.
-    pub(crate) fn end(self) -> u64 {
-        if self.newest_first { self.low } else { self.high }
-    }
-
-    /// The ids after this one, in this direction.
-    fn beyond(self, id: u64) -> Self {
-        match self.newest_first {
-            true => Self { high: id.saturating_sub(1), ..self },
-            false => Self { low: id + 1, ..self },
-        }
-    }
-
-    /// At most `count` ids from the start.
-    fn first(self, count: u64) -> Self {
-        match self.newest_first {
-            true => Self { low: self.low.max(self.high.saturating_sub(count - 1)), ..self },
-            false => Self { high: self.high.min(self.low.saturating_add(count - 1)), ..self },
-        }
-    }
-}
 
 /// See [`life_agent_observer::Read::rows`].
 pub(crate) fn rows(
@@ -270,13 +236,6 @@ fn matching(
     Ok(ids)
 }
 
-/// Sorts ids in the direction of the range.
-pub(crate) fn sort(ids: &mut [u64], range: Range) {
-    ids.sort_unstable();
-    if range.newest_first {
-        ids.reverse();
-    }
-}
 /// The kinds that occur: a skip scan of the index, a few microseconds each.
 fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT kind FROM journal WHERE kind > ?1 ORDER BY kind LIMIT 1";

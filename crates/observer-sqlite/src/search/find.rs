@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::file::Progress;
 use super::{BLOCK_BITS, PART_BITS, part_of, tokens};
-use crate::page::Range;
+use crate::range::Range;
 
 /// Parts that one page searches.
 const MAX_PARTS: u64 = 8;
