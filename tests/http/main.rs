@@ -67,6 +67,7 @@ mod plan_drafts;
 mod plan_life;
 mod policy;
 mod policy_page;
+mod postgres;
 mod predecessor;
 mod provider;
 mod queue;

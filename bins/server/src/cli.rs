@@ -22,6 +22,7 @@ Examples:
   life-agent audit verify                     recompute the journal's chain
   life-agent replay --policy new.yaml         what would another policy have said?
   life-agent backup copy.db                   copy the journal, also while it is being written
+  life-agent migrate --from agent.db --to URL move the journal to a database, or back
   life-agent hook install claude-code         judge the tool calls of a coding agent
   life-agent approvals list                   what waits for a person at the running service?
   life-agent policy convert old.yaml          rewrite a policy of the predecessor
@@ -74,7 +75,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
         Task::Key(key) => commands::key::run(key, settings()?.keys_file.as_deref()),
         Task::Work(work) => {
             let settings = settings()?;
-            commands::run(work, serve::engine_config(&settings), &settings.db_path)
+            commands::run(work, serve::engine_config(&settings), &settings.journal)
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod http;
 pub mod listener;
 pub mod mcp;
 pub mod openapi;
+pub mod place;
 pub mod routes;
 pub mod serve;
 pub mod settings;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use actix_web::web;
 use life_agent_engine::{CallLimits, Config, Engine, KeySource, LlmConfig, OpaMode, OpenError};
-use life_agent_observer_sqlite::Sqlite;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::start_message::Facts;
 use crate::auth::keys::{Keys, KeysError};
 use crate::http::in_flight::InFlight;
+use crate::place::Place;
 use crate::routes::turns;
 use crate::settings::{RequiredPath, SettingError, Settings, Unknown};
 use crate::state::AppState;
@@ -63,6 +63,12 @@ pub enum ServeError {
         "the queue of turns cannot be read from the journal; look at it with `life-agent audit verify`"
     )]
     Queue,
+    /// Another instance writes to the database.
+    #[error(
+        "another instance has taken over the database; this one ended, because it does not know what was decided \
+         since"
+    )]
+    Replaced,
     /// The last row could not be committed.
     #[error("the journal could not be closed cleanly; every answered step is in it")]
     Close,
@@ -105,9 +111,12 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
+    let replaced = CancellationToken::new();
     let mut config = engine_config(&settings);
     config.public_url.get_or_insert_with(|| format!("http://{}", start_message::reachable(bound)));
-    let engine = Engine::open(config, Sqlite::at(&settings.db_path)).await?;
+    let engine =
+        Engine::open(config, settings.journal.backend(stop_if_replaced(&replaced, &stopping)))
+            .await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys: Arc::clone(&keys),
@@ -138,8 +147,8 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
             "every key may do everything; restrict keys with `name[role]=key` in API_TOKENS, or with KEYS_FILE"
         );
     }
-    if let Some(max) = settings.journal_max_bytes {
-        let size = journal_size::JournalSize::of(&settings.db_path, max);
+    if let (Some(max), Place::File(path)) = (settings.journal_max_bytes, &settings.journal) {
+        let size = journal_size::JournalSize::of(path, max);
         size.check(&engine);
         actix_web::rt::spawn(size.watch(engine.clone(), stopping.clone()));
     }
@@ -161,8 +170,32 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let _ = pruning.await;
     let closed = engine.close().await;
     tracing::info!("stopped");
+    if replaced.is_cancelled() {
+        return Err(ServeError::Replaced);
+    }
     served?;
     closed.map_err(|_| ServeError::Close)
+}
+
+/// Ends the service if another instance takes over the database: the kill switch, stops and approvals in memory
+/// may be out of date. A request that hangs does not keep it alive.
+fn stop_if_replaced(
+    replaced: &CancellationToken,
+    stopping: &CancellationToken,
+) -> impl FnOnce() + Send + 'static {
+    let (replaced, stopping) = (replaced.clone(), stopping.clone());
+    move || {
+        replaced.cancel();
+        stopping.cancel();
+        let exit = || {
+            std::thread::sleep(shutdown::EXIT_AFTER);
+            eprintln!("life-agent: {}", ServeError::Replaced);
+            std::process::exit(1);
+        };
+        if std::thread::Builder::new().name("replaced".to_owned()).spawn(exit).is_err() {
+            std::process::exit(1);
+        }
+    }
 }
 
 /// Disables 2 MB pages: they brought no speed and cost an idle service 25 MB.

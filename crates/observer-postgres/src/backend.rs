@@ -20,7 +20,7 @@ use crate::view::{Pool, View};
 const ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// The default schema of the tables.
-const SCHEMA: &str = "life_agent";
+pub(crate) const SCHEMA: &str = "life_agent";
 
 /// Limits of a PostgreSQL journal. The defaults suit a service.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Postgres {
     }
 
     /// The two ways to the server: through the pooler if there is one, and past it.
-    fn nets(
+    pub(crate) fn nets(
         address: Address,
         direct: Option<Address>,
         schema: &str,
@@ -144,7 +144,7 @@ impl Backend for Postgres {
 }
 
 /// Checks the server and migrates the tables.
-fn prepare(direct: &Net) -> Result<(), PgError> {
+pub(crate) fn prepare(direct: &Net) -> Result<(), PgError> {
     let session = direct.connect(Role::Owner)?;
     schema::check_server(direct, &session)?;
     schema::migrate(direct, &session)?;

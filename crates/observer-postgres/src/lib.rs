@@ -44,8 +44,10 @@ mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+mod transfer;
 mod view;
 mod writes;
 
 pub use address::Address;
 pub use backend::{Postgres, PostgresOptions, PostgresReader};
+pub use transfer::{PostgresSource, PostgresTarget};

@@ -43,10 +43,20 @@ impl Ownership {
         wait: Duration,
         on_replaced: Option<OnReplaced>,
     ) -> Result<Arc<Self>, PgError> {
-        let session = net.connect(Role::Owner)?;
         let until = Instant::now() + wait;
-        let mut is_waiting = false;
-        while !net.wait(SHORT, try_lock(&session, net.schema()))? {
+        let (mut session, mut is_waiting) = (net.connect(Role::Owner)?, false);
+        loop {
+            match net.wait(SHORT, try_lock(&session, net.schema())) {
+                Ok(true) => break,
+                Ok(false) => {}
+                // A database that restarts does not end the wait.
+                Err(_) if is_waiting && Instant::now() < until => {
+                    if let Ok(again) = net.connect(Role::Owner) {
+                        session = again;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
             if Instant::now() >= until {
                 return Err(PgError::Other(
                     "another instance has the database open; stop that one, or name another database".to_owned(),

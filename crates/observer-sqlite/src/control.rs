@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-const KEY: &str = "journal.control";
+pub(crate) const KEY: &str = "journal.control";
 
 /// The stored control version; 0 before the first change.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<u64> {

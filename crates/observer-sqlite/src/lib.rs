@@ -52,8 +52,10 @@ mod schema;
 mod search;
 mod sqlite_error;
 mod store;
+mod transfer;
 pub mod version7;
 
 pub use backend::{Sqlite, SqliteOptions};
 pub use file::PageLimit;
 pub use reader::SqliteFile;
+pub use transfer::{SqliteSource, SqliteTarget};

@@ -49,7 +49,8 @@ pub(crate) fn search(
     statement.query_map(params![matching, limit], |row| row.get(0))?.collect()
 }
 
-fn owner(agent_id: &str) -> String {
+/// The agent in hex: one word, whatever the id consists of.
+pub(crate) fn owner(agent_id: &str) -> String {
     agent_id.bytes().fold("x".to_owned(), |mut hex, byte| {
         // Writing into a String cannot fail.
         let _ = write!(hex, "{byte:02x}");

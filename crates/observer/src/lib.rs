@@ -65,6 +65,7 @@ mod ring;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transfer;
 mod usage;
 pub mod verify;
 mod writer;

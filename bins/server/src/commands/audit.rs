@@ -1,17 +1,17 @@
 //! `life-agent audit`: verify the journal's chain, show its head, export its rows.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use life_agent_engine::observer::verify::{self, Verdict};
 use life_agent_engine::observer::{self, Head, Readers};
 use life_agent_engine::{TableFault, check_tables};
-use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, progress_bar};
 use super::{CommandResult, FOUND};
+use crate::place::Place;
 
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
@@ -38,8 +38,8 @@ pub enum Audit {
 /// Which journal.
 #[derive(Debug, Args)]
 pub struct OneDb {
-    /// The journal; DB_PATH if not given.
-    #[arg(long, value_name = "FILE")]
+    /// The journal; DATABASE_URL or DB_PATH if not given.
+    #[arg(long, value_name = "FILE|URL")]
     db: Option<PathBuf>,
 }
 
@@ -92,15 +92,12 @@ fn head(text: &str) -> Result<Head, String> {
 }
 
 /// Runs it.
-pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
-    let open = |db: &OneDb| {
-        let path = db.db.as_deref().unwrap_or(default_db);
-        SqliteFile::open(path).map_err(|error| error.to_string())
-    };
+pub fn run(audit: &Audit, settings: &Place) -> CommandResult {
+    let open = |db: &OneDb| Place::or(db.db.as_deref(), settings)?.reader();
     match audit {
-        Audit::Verify(options) => verify(&open(&options.db)?, options),
+        Audit::Verify(options) => verify(&*open(&options.db)?, options),
         Audit::Head(options) => {
-            let head = open(&options.db)?.head().map_err(|error| error.to_string())?;
+            let head = head_of(&*open(&options.db)?)?;
             if options.json {
                 print_json(&serde_json::json!({"id": head.id, "hash": head.hash}))?;
             } else {
@@ -108,12 +105,17 @@ pub fn run(audit: &Audit, default_db: &Path) -> CommandResult {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Audit::Export(options) => export(&open(&options.db)?, options.after),
+        Audit::Export(options) => export(&*open(&options.db)?, options.after),
     }
 }
 
-fn export(file: &SqliteFile, after: u64) -> CommandResult {
-    let last = file.head().map_err(|error| error.to_string())?.id;
+/// The last row.
+pub(super) fn head_of(journal: &dyn Readers) -> Result<Head, String> {
+    journal.view().and_then(|view| view.head()).map_err(|error| error.to_string())
+}
+
+fn export(file: &dyn Readers, after: u64) -> CommandResult {
+    let last = head_of(file)?.id;
     let bar = progress_bar(last.saturating_sub(after), "rows");
     let out = std::io::stdout();
     if out.is_terminal() {
@@ -148,7 +150,7 @@ impl<W: Write> Write for Lines<'_, W> {
     }
 }
 
-fn verify(file: &SqliteFile, options: &Verify) -> CommandResult {
+fn verify(file: &dyn Readers, options: &Verify) -> CommandResult {
     let bar = progress_bar(0, "rows");
     let verdict = file.view().and_then(|view| {
         let (expected, allowed) = (options.expect_head.as_ref(), options.allow_pruned_to);

@@ -1,6 +1,6 @@
 //! `life-agent backup FILE`: copy the journal while it is being written.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,6 +8,7 @@ use life_agent_observer_sqlite::SqliteFile;
 
 use super::CommandResult;
 use super::terminal::{print_json, spinner};
+use crate::place::Place;
 
 /// Options of `backup`.
 #[derive(Debug, Args)]
@@ -25,9 +26,12 @@ pub struct Backup {
 }
 
 /// Runs it.
-pub fn run(options: &Backup, default_db: &Path) -> CommandResult {
+pub fn run(options: &Backup, settings: &Place) -> CommandResult {
     let words = |error: life_agent_engine::observer::JournalError| error.to_string();
-    let file = SqliteFile::open(options.db.as_deref().unwrap_or(default_db)).map_err(words)?;
+    let place = Place::or(options.db.as_deref(), settings)?;
+    let database =
+        "`backup` copies a file; for a database, use `pg_dump` or a snapshot of its server";
+    let file = SqliteFile::open(place.file(database)?).map_err(words)?;
     let spinner = spinner("copying");
     let copied = file.backup(&options.file);
     spinner.finish_and_clear();

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::terminal::{print_json, print_labelled};
 use super::{CommandResult, FOUND, mcp};
 use crate::auth::keys::Keys;
+use crate::place::Place;
 use crate::serve;
 use crate::settings::{NamedKey, Settings, Unknown};
 
@@ -115,7 +116,7 @@ fn look(settings: &Settings, unknown: &[Unknown]) -> Vec<Finding> {
         finding("policy", policy(&config)),
         finding("opa", opa(&config)),
         finding("mcp", mcp(&config)),
-        finding("journal", places::journal(&settings.db_path)),
+        finding("journal", journal(&settings.journal)),
         finding("workspace", places::workspace(&config.workspace_dir)),
         finding("plans", places::plans(&config.plans_dir)),
         finding("log", places::log(settings.log_file.as_deref())),
@@ -123,6 +124,20 @@ fn look(settings: &Settings, unknown: &[Unknown]) -> Vec<Finding> {
         finding("model", model(settings)),
         finding("switch", switch(settings)),
     ]
+}
+
+/// A database is not asked.
+fn journal(place: &Place) -> Looked {
+    match place {
+        Place::File(path) => places::journal(path),
+        #[cfg(feature = "postgres")]
+        Place::Database(database) => {
+            if database.address.is_remote() && !database.address.is_encrypted() {
+                return warning(format!("{place}: rows and the password would travel unencrypted"));
+            }
+            Ok(format!("{place} (not asked); `audit verify` proves its chain"))
+        }
+    }
 }
 
 fn values(settings: &Settings, unknown: &[Unknown]) -> Looked {

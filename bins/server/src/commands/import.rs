@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::terminal::{print_json, spinner};
 use super::{CommandResult, FOUND};
+use crate::place::Place;
 
 /// Longest data of an imported row, in bytes; a longer one is replaced by its digest.
 const MAX_ROW: usize = 1024 * 1024;
@@ -80,9 +81,11 @@ impl Source {
 }
 
 /// Runs it.
-pub fn run(import: &Import, default_db: &Path) -> CommandResult {
+pub fn run(import: &Import, settings: &Place) -> CommandResult {
     let Import::Version7(options) = import;
-    let to = options.db.as_deref().unwrap_or(default_db);
+    let place = Place::or(options.db.as_deref(), settings)?;
+    let to = place
+        .file("an import makes a file; name it with --db, and move it with `life-agent migrate`")?;
     let words = |error: JournalError| error.to_string();
     let source = Version7::open(&options.file).map_err(words)?;
     let (digest, counts) = Source::of(&source)?;

@@ -20,6 +20,7 @@ pub mod hook;
 pub mod import;
 pub mod key;
 pub mod mcp;
+pub mod migrate;
 pub mod plan;
 pub mod policy;
 pub mod replay;
@@ -27,12 +28,12 @@ pub mod stop;
 mod terminal;
 pub mod wrap;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use life_agent_engine::Config;
 
+use crate::place::Place;
 use terminal::{print_line, visible};
 
 /// It ran, and found something.
@@ -82,6 +83,8 @@ pub enum Work {
     Import(import::Import),
     /// Copy the journal while it is being written.
     Backup(backup::Backup),
+    /// Move the journal between a file and a PostgreSQL database.
+    Migrate(migrate::Migrate),
     /// Check a policy.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -96,11 +99,12 @@ pub enum Work {
 }
 
 /// Runs a command.
-pub fn run(work: &Work, config: Config, db: &Path) -> CommandResult {
+pub fn run(work: &Work, config: Config, db: &Place) -> CommandResult {
     match work {
         Work::Audit(audit) => audit::run(audit, db),
         Work::Replay(options) => replay::run(options, config, db),
         Work::Backup(options) => backup::run(options, db),
+        Work::Migrate(options) => migrate::run(options),
         Work::Import(import) => import::run(import, db),
         Work::Policy(policy) => policy::run(policy, config),
         Work::Mcp(command) => mcp::run(command, &config),

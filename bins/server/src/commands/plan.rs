@@ -3,7 +3,6 @@
 //! Works while the service runs: the journal is only read, and the workspace's tree and index do not
 //! change.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anstyle::{AnsiColor, Style};
@@ -15,10 +14,10 @@ use life_agent_engine::plans::life::Status;
 use life_agent_engine::{
     Config, EngineError, PlanEvidence, PlanRepository, PlanSummary, PlanView, StoredPlan,
 };
-use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, print_styled, spinner};
 use super::{CommandResult, FAILED, FOUND};
+use crate::place::Place;
 
 /// What to do with plans.
 #[derive(Debug, Subcommand)]
@@ -97,13 +96,14 @@ fn status(text: &str) -> Result<Status, String> {
 }
 
 /// Runs it.
-pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
+pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
     // The journal first: without one, opening the plans folder would create it for nothing.
-    let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
+    let file = journal.reader()?;
+    let file = &*file;
     let shelf = PlanRepository::open(config).map_err(|error| error.to_string())?;
     match plan {
         Plan::List(options) => {
-            let plans = list(&shelf, &file, options).map_err(words)?;
+            let plans = list(&shelf, file, options).map_err(words)?;
             if options.json {
                 print_json(&plans)?;
             } else {
@@ -112,7 +112,7 @@ pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
             Ok(ExitCode::SUCCESS)
         }
         Plan::Show(options) => {
-            let plan = stored(&file, &options.id).map_err(words)?;
+            let plan = stored(file, &options.id).map_err(words)?;
             let view = shelf.view(&plan).map_err(words)?;
             if options.json {
                 print_json(&view)?;
@@ -125,8 +125,8 @@ pub fn run(plan: &Plan, config: &Config, db: &Path) -> CommandResult {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Plan::Check(one) => check(&shelf, &file, &one.id),
-        Plan::Branch(options) => branch(&shelf, &file, options, config),
+        Plan::Check(one) => check(&shelf, file, &one.id),
+        Plan::Branch(options) => branch(&shelf, file, options, config),
     }
 }
 
@@ -174,7 +174,7 @@ fn show(view: &PlanView) {
 
 fn list(
     shelf: &PlanRepository,
-    file: &SqliteFile,
+    file: &dyn Readers,
     options: &List,
 ) -> Result<Vec<PlanSummary>, EngineError> {
     let mut list = shelf.list(options.status, None, options.limit.max(1));
@@ -184,7 +184,7 @@ fn list(
     Ok(list.plans)
 }
 
-fn stored(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
+fn stored(file: &dyn Readers, id: &str) -> Result<StoredPlan, EngineError> {
     let view = file.view()?;
     let plan = StoredPlan::read(id, view.proposal(id)?)?;
     plan.check_shown(&PlanEvidence::read(&*view, id)?)?;
@@ -192,14 +192,14 @@ fn stored(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
 }
 
 /// A plan that the rows tell of, with its review: the table alone is no reason to make a branch.
-fn proven(file: &SqliteFile, id: &str) -> Result<StoredPlan, EngineError> {
+fn proven(file: &dyn Readers, id: &str) -> Result<StoredPlan, EngineError> {
     let view = file.view()?;
     let plan = StoredPlan::read(id, view.proposal(id)?)?;
     plan.check(&PlanEvidence::read(&*view, id)?)?;
     Ok(plan)
 }
 
-fn check(shelf: &PlanRepository, file: &SqliteFile, id: &str) -> CommandResult {
+fn check(shelf: &PlanRepository, file: &dyn Readers, id: &str) -> CommandResult {
     let plan = stored(file, id).map_err(words)?;
     match shelf.view(&plan) {
         Ok(view) if view.stale => {
@@ -222,7 +222,7 @@ fn check(shelf: &PlanRepository, file: &SqliteFile, id: &str) -> CommandResult {
 
 fn branch(
     shelf: &PlanRepository,
-    file: &SqliteFile,
+    file: &dyn Readers,
     options: &MakeBranch,
     config: &Config,
 ) -> CommandResult {

@@ -1,16 +1,16 @@
 //! `life-agent replay`: play the recorded requests through the policy and rules of today.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use life_agent_engine::domain::governance::ids::AgentId;
 use life_agent_engine::{Config, ReplayReport};
-use life_agent_observer_sqlite::SqliteFile;
 
 use super::terminal::{print_json, progress_bar};
-use super::{CommandResult, FOUND};
+use super::{CommandResult, FOUND, audit};
+use crate::place::Place;
 
 /// Divergences that are printed one by one.
 const SHOWN: usize = 20;
@@ -22,8 +22,8 @@ const SHOWN: usize = 20;
     life-agent replay --policy policies/stricter.yaml   # a backtest: what would it change?\n\n\
     Exit code: 0 nothing differs, 1 something does, 2 could not run")]
 pub struct Replay {
-    /// The journal; DB_PATH if not given.
-    #[arg(long, value_name = "FILE")]
+    /// The journal; DATABASE_URL or DB_PATH if not given.
+    #[arg(long, value_name = "FILE|URL")]
     db: Option<PathBuf>,
     /// Only this agent's requests.
     #[arg(long, value_name = "ID", value_parser = |id: &str| AgentId::new(id))]
@@ -37,18 +37,17 @@ pub struct Replay {
 }
 
 /// Runs it. Changes nothing.
-pub fn run(options: &Replay, mut config: Config, default_db: &Path) -> CommandResult {
+pub fn run(options: &Replay, mut config: Config, settings: &Place) -> CommandResult {
     if let Some(policy) = &options.policy {
         if !policy.is_file() {
             return Err(format!("there is no policy `{}`", policy.display()));
         }
         config.policy_path.clone_from(policy);
     }
-    let db = options.db.as_deref().unwrap_or(default_db);
-    let file = SqliteFile::open(db).map_err(|error| error.to_string())?;
-    let total = file.head().map_err(|error| error.to_string())?.id;
+    let file = Place::or(options.db.as_deref(), settings)?.reader()?;
+    let total = audit::head_of(&*file)?.id;
     let bar = progress_bar(total, "rows");
-    let report = life_agent_engine::replay(&file, &config, options.agent.as_ref(), &mut |row| {
+    let report = life_agent_engine::replay(&*file, &config, options.agent.as_ref(), &mut |row| {
         bar.set_position(row);
     });
     bar.finish_and_clear();

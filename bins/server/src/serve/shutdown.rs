@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 const MODEL_CALLS_MAY_TAKE: Duration = Duration::from_secs(4);
 
 /// When a stop that hangs becomes an exit. An orderly stop takes at most about eight seconds.
-const EXIT_AFTER: Duration = Duration::from_millis(9_500);
+pub(super) const EXIT_AFTER: Duration = Duration::from_millis(9_500);
 
 /// Cancels `stopping` on the first signal: the listener closes, requests in flight are answered, event
 /// streams end. Further signals have no effect.

@@ -96,7 +96,7 @@ fn works_with(settings: &Settings, facts: &Facts) -> String {
          model: {model}\n",
         facts.policy,
         facts.policy_hash,
-        settings.db_path.display(),
+        settings.journal,
         facts.rows,
         settings.workspace_dir.display(),
     )

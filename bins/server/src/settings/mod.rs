@@ -1,5 +1,6 @@
 //! The settings: the table that names all of them, and the typed form that the service runs on.
 
+mod database;
 mod dotenv;
 mod sources;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
 use crate::auth::jwt::JwtSettings;
+use crate::place::Place;
 
 pub use sources::{Found, Inputs, SettingError, read, unknown};
 pub use unknown::Unknown;
@@ -66,7 +68,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 52] = [
+pub const ALL: [Setting; 56] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -79,6 +81,10 @@ pub const ALL: [Setting; 52] = [
     plain("JWT_PERSON_CLAIM", Some("sub"), "CLAIM", "the claim with the person accountable for a token"),
     plain("JWT_AGENTS_CLAIM", None, "CLAIM", "the claim with the agent globs of a token; unset, a token reaches every agent"),
     plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
+    secret("DATABASE_URL", "URL", "a PostgreSQL database for the journal in place of DB_PATH: `postgres://user:password@host/database`"),
+    secret("DATABASE_LISTEN_URL", "URL", "the direct address of that database, if DATABASE_URL leads through a pooler"),
+    plain("DATABASE_READERS", Some("8"), "NUMBER", "connections that read the database concurrently, 1 to 256; three more write and hold its lock"),
+    plain("DATABASE_WAIT_SECONDS", Some("5"), "NUMBER", "how long a start waits while another instance has the database open; 0 to 31536000"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
     plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
     plain("POLICY_DIR", Some("policies"), "DIR", "further policies and the Rego modules"),
@@ -137,8 +143,8 @@ pub struct Settings {
     pub keys_file: Option<PathBuf>,
     /// `JWT_ISSUER` and what belongs to it.
     pub jwt: Option<JwtSettings>,
-    /// `DB_PATH`
-    pub db_path: PathBuf,
+    /// `DATABASE_URL`, or else `DB_PATH`.
+    pub journal: Place,
     /// `WORKSPACE_DIR`
     pub workspace_dir: PathBuf,
     /// `POLICY_PATH`

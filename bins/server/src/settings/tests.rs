@@ -42,7 +42,7 @@ fn refused(files: &[(&str, &str)], env: &[(&str, &str)], words: &[&str]) {
 fn the_defaults_are_those_of_the_contract() {
     let settings = outcome(&[], &[], &[]).unwrap();
     assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 8000));
-    assert_eq!(settings.db_path.to_str(), Some("agent.db"));
+    assert_eq!(settings.journal.to_string(), "agent.db");
     assert_eq!(settings.whitelist_dirs, ["plans"]);
     assert_eq!((settings.seed, settings.rate_limit_rps), (42, 5));
     assert_eq!((settings.rate_limit_principal_rps, settings.new_agents_per_minute), (50, 60));

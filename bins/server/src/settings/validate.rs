@@ -12,11 +12,13 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tracing::level_filters::LevelFilter;
 
+use super::database::database;
 use super::sources::DEFAULT;
 use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
 use crate::auth::jwt::{JwksSource, JwtSettings};
 use crate::auth::keys_file::is_reserved;
 use crate::auth::scope::all_named;
+use crate::place::Place;
 
 const SWITCH: &str = "`on` or `off`";
 const URL: &str = "an address that begins with `https://` or `http://`";
@@ -36,7 +38,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         keys: keys(read)?,
         keys_file: read.optional("KEYS_FILE", "a path", path)?,
         jwt: jwt(read)?,
-        db_path: read.one("DB_PATH", "a path", path)?,
+        journal: journal(read)?,
         workspace_dir: read.one("WORKSPACE_DIR", "a path", path)?,
         policy_path: read.one("POLICY_PATH", "a path", path)?,
         policy_dir: read.one("POLICY_DIR", "a path", path)?,
@@ -331,6 +333,25 @@ fn keys(read: Reader<'_>) -> Result<Vec<NamedKey>, SettingError> {
         .collect();
     keys.extend(read.optional("API_TOKENS", KEYS, tokens)?.into_iter().flatten());
     Ok(keys)
+}
+
+/// The place of the journal.
+fn journal(read: Reader<'_>) -> Result<Place, SettingError> {
+    let readers = read.one("DATABASE_READERS", "a number from 1 to 256", |text| {
+        number(text).filter(|readers| (1..=256).contains(readers))
+    })?;
+    let wait = read.one("DATABASE_WAIT_SECONDS", "a number from 0 to 31536000", |text| {
+        number(text).filter(|seconds| *seconds <= 31_536_000).map(Duration::from_secs)
+    })?;
+    let file = read.one("DB_PATH", "a path", path)?;
+    let Some(database) = database(read.0, readers, wait)? else { return Ok(Place::File(file)) };
+    if read.one("JOURNAL_MAX_BYTES", "a whole number from 0", or_none)?.is_some() {
+        return Err(SettingError::Sentence(
+            "JOURNAL_MAX_BYTES bounds a file, and DATABASE_URL is set; unset one of them"
+                .to_owned(),
+        ));
+    }
+    Ok(database)
 }
 
 /// The settings of signed tokens; none without an issuer.
