@@ -179,9 +179,11 @@ fn stored(table: &Table) -> (&'static str, String) {
 const HAS_VIEWS: bool = schema::VERSION >= 6;
 
 /// Other stores do not keep the row of a call: it is the first row of its request at that time.
-const ROWS_OF_USAGE: &str = "UPDATE usage SET event_id = (SELECT min(journal.id) FROM journal
-    WHERE journal.request_id = usage.request_id AND journal.ts = usage.ts)
-    WHERE event_id IS NULL";
+const ROWS_OF_USAGE: &str = "UPDATE usage SET event_id = called.row FROM (
+        SELECT usage.id AS id, min(journal.id) AS row
+        FROM usage JOIN journal ON journal.request_id = usage.request_id AND journal.ts = usage.ts
+        GROUP BY usage.id) AS called
+    WHERE called.id = usage.id";
 
 /// The agent whose notes are stored under this owner.
 fn agent_of(owner: &str) -> Result<String, JournalError> {
