@@ -1,5 +1,10 @@
 //! The place of the journal: a file, or a database with `DATABASE_URL`.
 
+#![cfg_attr(
+    not(feature = "postgres"),
+    allow(unused_variables, reason = "a file needs neither a reason nor a way to stop")
+)]
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
