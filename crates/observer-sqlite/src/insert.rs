@@ -8,7 +8,7 @@ use life_agent_observer::{Head, Proposal, SideWrite, Usage, WriteBatch};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::agent_heads::AgentHeads;
-use crate::{control, expiry, idempotency, jobs, notes, preconditions};
+use crate::{control, expiry, idempotency, jobs, notes, preconditions, texts};
 
 /// The end of the journal as the file stores it.
 pub(crate) fn read_tip(connection: &Connection) -> rusqlite::Result<Tip> {
@@ -132,6 +132,7 @@ fn side_write(
         (SideWrite::Response(record, response), _) => {
             idempotency::put_response(connection, &record, &now(), &response)
         }
+        (SideWrite::Texts(row), _) => texts::put(connection, &row),
         (SideWrite::Expire(expired), _) => expiry::remove(connection, &expired),
         (SideWrite::Proposal(proposal), Some(row)) => put_proposal(connection, &proposal, row),
         (SideWrite::Usage(usage), Some(row)) => put_usage(connection, &usage, row),

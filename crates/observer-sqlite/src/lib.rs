@@ -42,6 +42,7 @@ mod identity;
 mod insert;
 mod jobs;
 mod notes;
+mod packing;
 mod page;
 mod preconditions;
 mod range;
@@ -52,6 +53,7 @@ mod schema;
 mod search;
 mod sqlite_error;
 mod store;
+mod texts;
 mod transfer;
 pub mod version7;
 

@@ -9,7 +9,7 @@ use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
     JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, Span, StoredSnapshot,
-    UsageBy, UsageTotal,
+    StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
 };
 use parking_lot::{Mutex, MutexGuard};
 use r2d2_sqlite::SqliteConnectionManager;
@@ -22,7 +22,7 @@ use crate::insert::read_tip;
 use crate::schema::{self, Found};
 use crate::search::SearchIndex;
 use crate::sqlite_error::{describe, read_error};
-use crate::{agent_history, expiry, idempotency, jobs, notes, page, records, scan};
+use crate::{agent_history, expiry, idempotency, jobs, notes, page, records, scan, texts};
 
 /// Connections to the file of an open journal.
 pub(crate) struct Pool {
@@ -328,6 +328,14 @@ impl<C: Deref<Target = Connection>> Read for View<'_, C> {
 
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError> {
         records::dangling(&self.0).map_err(read_error)
+    }
+
+    fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError> {
+        texts::find(&self.0, id).map_err(read_error)
+    }
+
+    fn texts(&self, visit: &mut TextVisitor<'_>) -> Result<(), JournalError> {
+        texts::visit(&self.0, visit).map_err(read_error)
     }
 
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {

@@ -8,13 +8,14 @@ use crate::sqlite_error::describe;
 pub(crate) const APPLICATION_ID: i64 = 0x4C41_4A31;
 
 /// Migration n leads from schema n to schema n + 1. Append only: existing files have run the others.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// The schema of this build.

@@ -16,6 +16,7 @@ use crate::reader::first_id;
 use crate::scan;
 use crate::search::SearchThread;
 use crate::sqlite_error::{cause, describe};
+use crate::texts;
 
 /// Bytes written by a probe: enough to need pages of their own.
 const PROBE_BYTES: usize = 16 * 1024;
@@ -139,6 +140,7 @@ impl Store for SqliteStore {
             let Some(declared) = scan::pruned(transaction)? else { return Ok(0) };
             // One bound, computed here: with two, SQLite would read all rows up to the larger one.
             let upto = declared.id.min(first_id(transaction)? + (TRIM_ROWS - 1));
+            texts::forget(transaction, upto)?;
             transaction.prepare_cached("DELETE FROM journal WHERE id <= ?1")?.execute([upto])
         })
     }

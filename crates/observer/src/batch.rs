@@ -14,6 +14,7 @@ use crate::idempotency::{IdempotencyRecord, StoredResponse};
 use crate::jobs::JobChange;
 use crate::notes::NoteChange;
 use crate::precondition::{AgentVersion, Precondition};
+use crate::texts::RowTexts;
 
 /// Longest `data` of one row, in bytes.
 pub const MAX_DATA: usize = 4 * 1024 * 1024;
@@ -116,6 +117,9 @@ pub enum SideWrite {
     Response(IdempotencyRecord, StoredResponse),
     /// Jobs and idempotency records that are removed.
     Expire(Expired),
+    /// The texts that the data of a row of the batch refers to. Texts that are stored are not stored again;
+    /// [`RowTexts::add_each`] leads to those that are not.
+    Texts(RowTexts),
 }
 
 /// A change plan.
@@ -185,11 +189,12 @@ impl WriteBatch {
                 write,
                 SideWrite::Proposal(_)
                     | SideWrite::Usage(_)
+                    | SideWrite::Texts(_)
                     | SideWrite::Job(JobChange::Done { .. })
             )
         };
         if self.entries.is_empty() && self.side_writes.iter().any(needs_row) {
-            return invalid("a proposal, a usage or a job that is done needs an entry");
+            return invalid("a proposal, a usage, texts or a job that is done needs an entry");
         }
         Ok(())
     }

@@ -33,7 +33,8 @@ pub struct JournalRow {
 }
 
 impl JournalRow {
-    pub(crate) fn new(row: Row) -> Arc<Self> {
+    /// A row that readers share.
+    pub fn new(row: Row) -> Arc<Self> {
         Arc::new(Self { row, line: OnceLock::new() })
     }
 

@@ -65,6 +65,7 @@ mod ring;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod texts;
 pub mod transfer;
 mod usage;
 pub mod verify;
@@ -88,5 +89,9 @@ pub use records::{
 };
 pub use retention::{PruneReport, Retention};
 pub use store::{Backend, Opened, Read, Readers, Store};
+pub use texts::{
+    RowTexts, StoredText, TextFault, TextId, TextKind, TextVisitor, check_texts, compact, expand,
+    roots_of,
+};
 pub use usage::{MAX_COUNTED, UsageBy, UsageTotal};
 pub use verify::{Broken, ChainFault, Verdict, Whole};

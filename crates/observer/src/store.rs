@@ -22,6 +22,7 @@ use crate::jobs::{JobRecord, OpenJob};
 use crate::page::{Page, Span};
 use crate::precondition::Rejection;
 use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, StoredSnapshot};
+use crate::texts::{StoredText, TextId, TextVisitor};
 use crate::usage::{UsageBy, UsageTotal};
 
 pub use crate::declared::declared_pruned;
@@ -90,7 +91,7 @@ pub trait Store: Send {
     fn probe(&mut self) -> Result<(), StoreError>;
 
     /// Removes up to [`TRIM_ROWS`] rows that the last `journal.pruned` row declares removed, oldest
-    /// first, and returns their number.
+    /// first, with the texts that no other row names, and returns the number of rows.
     ///
     /// # Errors
     /// Nothing was removed.
@@ -236,6 +237,12 @@ pub trait Read {
     /// Up to [`MAX_RECORDS`] jobs and idempotency records that name a row which is neither stored nor
     /// declared removed by retention.
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError>;
+
+    /// A stored text.
+    fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError>;
+    /// Visits every stored text with its digest, exactly as stored, without any check. A digest without a text
+    /// has an empty one.
+    fn texts(&self, visit: &mut TextVisitor<'_>) -> Result<(), JournalError>;
 
     /// The first step at or before row `upto` that its agent's snapshot does not cover.
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError>;

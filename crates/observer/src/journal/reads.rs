@@ -11,10 +11,11 @@ use crate::expiry::{Expired, ExpiryLimits};
 use crate::filter::Filter;
 use crate::idempotency::IdempotencyEntry;
 use crate::jobs::{JobRecord, OpenJob};
-use crate::page::{Page, Span};
+use crate::page::{MAX_PAGE_BYTES, Page, Span};
 use crate::records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
 use crate::retention::{self, Retention};
 use crate::store::Read;
+use crate::texts;
 use crate::usage::{UsageBy, UsageTotal};
 use crate::verify::{self, Verdict};
 
@@ -141,6 +142,38 @@ impl Journal {
     /// See [`Read::row`].
     pub async fn row(&self, id: u64) -> Result<Option<Row>, JournalError> {
         self.read(move |view| view.row(id)).await
+    }
+
+    /// A page whose rows have their texts in place of references, see [`texts::expand`]. It ends before its
+    /// rows hold more than [`MAX_PAGE_BYTES`], unless a single row does.
+    pub async fn expanded_page(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: Filter,
+    ) -> Result<Page, JournalError> {
+        let expanded = move |view: &dyn Read| {
+            let mut page = view.page(after, limit, &filter)?;
+            let (mut rows, mut bytes) = (Vec::with_capacity(page.rows.len()), 0);
+            for row in page.rows {
+                let row = texts::expand(view, row)?;
+                bytes += row.data.get().len();
+                if let Some(last) = rows.last().map(|last: &Row| last.id)
+                    && bytes > MAX_PAGE_BYTES
+                {
+                    return Ok(Page { rows, next: Some(last), scanned_to: last });
+                }
+                rows.push(row);
+            }
+            page.rows = rows;
+            Ok(page)
+        };
+        self.read(expanded).await
+    }
+
+    /// A row with its texts in place of references, see [`texts::expand`].
+    pub async fn expand(&self, row: Row) -> Result<Row, JournalError> {
+        self.read(move |view| texts::expand(view, row)).await
     }
 
     /// See [`Read::last_row`].

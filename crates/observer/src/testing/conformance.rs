@@ -14,6 +14,7 @@ mod preconditions;
 mod records;
 mod rows;
 mod search;
+mod texts;
 mod upkeep;
 mod work;
 
@@ -137,6 +138,9 @@ pub async fn run_where<F: Fixture>(new: impl Fn() -> F, wanted: impl Fn(&str) ->
         work::jobs_are_kept_in_order_and_never_change_after_their_end,
         work::a_call_keeps_its_first_effect_and_its_response,
         work::old_jobs_and_records_expire,
+        texts::a_growing_conversation_stores_its_texts_once,
+        texts::texts_go_with_the_last_row_that_names_them,
+        texts::a_rejected_batch_leaves_no_text,
         upkeep::retention_removes_a_declared_prefix,
         upkeep::rows_under_a_state_stay,
         upkeep::an_export_holds_every_row,

@@ -19,6 +19,7 @@ use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, Stored
 use crate::store::{
     Backend, BatchOutcome, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError,
 };
+use crate::texts::{StoredText, TextId, TextVisitor};
 use crate::usage::{UsageBy, UsageTotal};
 use crate::verify::RawRow;
 
@@ -43,11 +44,13 @@ pub enum Fault {
     LostSideWrite,
     /// A search returns rows that do not match its criteria.
     IgnoredCriteria,
+    /// The texts of a row are not stored.
+    LostText,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 9] = [
+    pub const ALL: [Fault; 10] = [
         Fault::LostRow,
         Fault::ReorderedRows,
         Fault::IgnoredPrecondition,
@@ -57,6 +60,7 @@ impl Fault {
         Fault::SkippedRow,
         Fault::LostSideWrite,
         Fault::IgnoredCriteria,
+        Fault::LostText,
     ];
 
     /// The check of the suite that must detect the fault.
@@ -70,6 +74,7 @@ impl Fault {
             Fault::SkippedRow => "pages_select_what_the_filter_selects",
             Fault::IgnoredCriteria => "searches_select_what_their_criteria_select",
             Fault::LostSideWrite => "a_call_keeps_its_first_effect_and_its_response",
+            Fault::LostText => "a_growing_conversation_stores_its_texts_once",
         }
     }
 }
@@ -212,6 +217,11 @@ impl Store for FaultyStore {
                     batch.side_writes.retain(|write| !matches!(write, SideWrite::Idempotency(_)));
                 }
             }
+            Fault::LostText => {
+                for batch in &mut group {
+                    batch.side_writes.retain(|write| !matches!(write, SideWrite::Texts(_)));
+                }
+            }
             Fault::RepeatedRow | Fault::SkippedRow | Fault::IgnoredCriteria => {}
         }
         self.inner.commit(group)
@@ -313,6 +323,8 @@ impl Read for FaultyView<'_> {
         fn open_jobs(&self) -> Vec<OpenJob>;
         fn idempotency(&self, id: &str) -> Option<IdempotencyEntry>;
         fn expired(&self, limits: &ExpiryLimits) -> Vec<Expired>;
+        fn text(&self, id: &TextId) -> Option<StoredText>;
+        fn texts(&self, visit: &mut TextVisitor<'_>) -> ();
         fn first_uncovered_step(&self, upto: u64) -> Option<u64>;
         fn uncovered_agents(&self, upto: u64, limit: usize) -> Vec<String>;
     }

@@ -3,7 +3,7 @@
 mod apply;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ use crate::jobs::{JobRecord, Lease};
 use crate::records::{AgentRecord, ProposalRecord};
 use crate::retention::TRIM_ROWS;
 use crate::store::{Backend, GroupCommit, Opened, Read, Readers, Recovered, Store, StoreError};
+use crate::texts::{StoredText, TextId, roots_of};
 
 /// A journal in memory. It lasts as long as one of its clones.
 #[derive(Clone, Default)]
@@ -52,6 +53,7 @@ struct Tables {
     jobs: BTreeMap<u64, Job>,
     calls: BTreeMap<u64, Call>,
     notes: BTreeMap<(String, u64), String>,
+    texts: HashMap<TextId, StoredText>,
     /// Usage with the row that it belongs to.
     usage: Vec<(Row, Usage)>,
 }
@@ -95,6 +97,7 @@ impl Default for Tables {
             jobs: BTreeMap::new(),
             calls: BTreeMap::new(),
             notes: BTreeMap::new(),
+            texts: HashMap::new(),
             usage: Vec::new(),
         }
     }
@@ -106,6 +109,19 @@ impl Tables {
         let kind = EventKind::JournalPruned.as_str();
         let (row, _) = self.rows.values().rev().find(|(row, _)| row.kind == kind)?;
         declared_pruned(row.id, row.data.get())
+    }
+
+    /// Removes the texts that no row names.
+    fn forget_texts(&mut self) {
+        let rows = self.rows.values().map(|(row, _)| row);
+        let mut open: Vec<TextId> = rows.flat_map(|row| roots_of(row.data.get())).collect();
+        let mut named = HashSet::new();
+        while let Some(id) = open.pop() {
+            if let Some(text) = self.texts.get(&id).filter(|_| named.insert(id)) {
+                open.extend(text.parts());
+            }
+        }
+        self.texts.retain(|id, _| named.contains(id));
     }
 }
 
@@ -163,7 +179,9 @@ impl Store for MemoryStore {
         let Some(declared) = tables.pruned() else { return Ok(0) };
         let gone: Vec<u64> = tables.rows.range(..=declared.id).map(|(id, _)| *id).collect();
         let gone = gone.iter().take(usize::try_from(TRIM_ROWS).unwrap_or(usize::MAX));
-        Ok(gone.filter(|id| tables.rows.remove(id).is_some()).count())
+        let removed = gone.filter(|id| tables.rows.remove(id).is_some()).count();
+        tables.forget_texts();
+        Ok(removed)
     }
 }
 

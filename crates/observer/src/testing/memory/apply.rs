@@ -175,6 +175,14 @@ impl Tables {
                 }
             }
             SideWrite::Response(record, response) => self.respond(record, response),
+            SideWrite::Texts(texts) => {
+                let added = texts.add_each(|id, text| {
+                    Ok::<_, std::convert::Infallible>(
+                        self.texts.insert(*id, text.clone()).is_none(),
+                    )
+                });
+                let Ok(()) = added;
+            }
             SideWrite::Expire(Expired::Jobs(gone)) => {
                 gone.iter().for_each(|seq| drop(self.jobs.remove(seq)));
             }

@@ -19,6 +19,7 @@ use crate::records::{
     AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
 };
 use crate::store::Read;
+use crate::texts::{StoredText, TextId, TextVisitor};
 use crate::usage::{MAX_COUNTED, UsageBy, UsageTotal};
 use crate::verify::{RawLink, RawRow, RawText};
 
@@ -291,6 +292,19 @@ impl Read for View<'_> {
             Some(Dangling { record: "idempotency record", id: call.entry.record.id.clone(), row })
         });
         Ok(jobs.chain(calls).take(MAX_RECORDS).collect())
+    }
+
+    fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError> {
+        Ok(self.0.texts.get(id).cloned())
+    }
+
+    fn texts(&self, visit: &mut TextVisitor<'_>) -> Result<(), JournalError> {
+        for (id, text) in &self.0.texts {
+            if visit(id.as_bytes(), text.kind, text.body.as_bytes()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {
