@@ -6,7 +6,9 @@
 use life_agent_domain::governance::event::{
     EventKind, KillSwitchRecord, PlanCreatedRecord, PlanReviewedRecord, Row,
 };
-use life_agent_observer::{AgentRecord, Journal, JournalError, ProposalRecord, Read};
+use life_agent_observer::{
+    AgentRecord, Journal, JournalError, ProposalRecord, Read, TextFault, check_texts,
+};
 use serde::Serialize;
 
 use crate::context::RequestContext;
@@ -247,6 +249,9 @@ pub fn check_tables(view: &dyn Read) -> Result<Vec<TableFault>, JournalError> {
             Some(last) if agents.len() == PAGE => after = Some(last.agent_id.clone()),
             _ => break,
         }
+    }
+    for TextFault { text, fault } in check_texts(view)? {
+        add(format!("text `{text}`"), fault);
     }
     for dangling in view.dangling()? {
         let why = format!("names row {}, which does not exist", dangling.row);

@@ -9,10 +9,12 @@ use std::sync::atomic::AtomicBool;
 
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::governance::command::{Act, Tool, Turn};
-use life_agent_domain::governance::event::ServiceStoppedRecord;
+use life_agent_domain::governance::event::{Row, ServiceStoppedRecord};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
-use life_agent_observer::{Backend, Journal, PruneReport, Retention, StoredResponse};
+use life_agent_observer::{
+    Backend, Filter, Journal, Page, PruneReport, Retention, Span, StoredResponse,
+};
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
@@ -34,7 +36,7 @@ use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
 use crate::narration::TurnOptions;
 use crate::planning::{NewPlan, PlanOutcome, PlanReviews, PlanService, PlanSummary, PlanView};
 use crate::policy::{PolicyCell, PolicyService};
-use crate::proxy::{ProxyError, ProxyReply, ProxyRequest, ProxyService};
+use crate::proxy::{ProxyError, ProxyReply, ProxyRequest, ProxyService, restore_judged};
 use crate::recorder::Recorder;
 use crate::replay::{Backtests, ReplayReport};
 use crate::retention::RetentionService;
@@ -151,6 +153,24 @@ impl Engine {
     /// The journal, for reading and following.
     pub fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    /// The rows of a span with their texts in place of references. The hash of a row covers its data with the
+    /// references.
+    pub async fn expanded_rows(
+        &self,
+        span: Span,
+        limit: usize,
+        filter: Filter,
+    ) -> Result<Page, EngineError> {
+        let mut page = self.0.journal.expanded_rows(span, limit, filter).await?;
+        page.rows = page.rows.into_iter().map(restore_judged).collect();
+        Ok(page)
+    }
+
+    /// A row with its texts in place of references.
+    pub async fn expanded_row(&self, row: Row) -> Result<Row, EngineError> {
+        Ok(restore_judged(self.0.journal.expand(row).await?))
     }
 
     /// Redacts a text of a caller before it is logged or returned.

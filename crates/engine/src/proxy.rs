@@ -8,6 +8,7 @@
 mod call;
 mod endpoint;
 mod guard;
+mod judged;
 mod memory;
 mod models;
 mod pieces;
@@ -23,5 +24,6 @@ mod types;
 mod withheld;
 
 pub use endpoint::Endpoint;
+pub(crate) use judged::restore as restore_judged;
 pub(crate) use service::ProxyService;
 pub use types::{ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyRequest, ProxyStream};

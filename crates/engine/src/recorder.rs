@@ -6,7 +6,8 @@
 use life_agent_domain::governance::event::{Entry, Envelope, Record, without_large_parts};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
-    CommitHandle, Committed, Journal, MAX_DATA, Precondition, SideWrite, WriteBatch,
+    CommitHandle, Committed, Journal, MAX_DATA, Precondition, RowTexts, SideWrite, WriteBatch,
+    compact,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -91,16 +92,29 @@ impl<'a> Batch<'a> {
             timing: self.context.timing(),
         };
         let data = serde_json::value::to_raw_value(&Data { record, envelope });
-        let data = data.and_then(|data| match data.get().len() > MAX_DATA {
-            // The verdict must be on the record, whatever the size of the texts that it is about.
-            true if record.may_omit_texts() => without_large_parts(data.get()),
-            _ => Ok::<Box<RawValue>, _>(data),
+        let mut texts = RowTexts::default();
+        let data = data.and_then(|data| {
+            if data.get().len() <= record.largest_shared()
+                && let Some((compacted, shared)) = compact(&data)
+                && compacted.get().len() <= MAX_DATA
+            {
+                texts = shared;
+                return Ok(compacted);
+            }
+            match data.get().len() > MAX_DATA {
+                // The verdict must be on the record, whatever the size of the texts that it is about.
+                true if record.may_omit_texts() => without_large_parts(data.get()),
+                _ => Ok::<Box<RawValue>, _>(data),
+            }
         });
         let data = data.map_err(|error| {
             tracing::error!(%error, "an event cannot be serialized");
             EngineError::Unavailable
         })?;
         self.is_effect |= record.is_effect();
+        if !texts.is_empty() {
+            self.work.side_writes.push(SideWrite::Texts(texts));
+        }
         self.work.entries.push(Entry {
             kind: record.kind(),
             agent: agent.cloned(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use life_agent_domain::governance::event::Row;
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{Filter, Journal, Readers};
+use life_agent_observer::{Filter, Journal, Readers, Span, expand};
 
 use crate::blocking::blocking;
 use crate::config::{Config, OpaMode};
@@ -48,8 +48,11 @@ pub fn replay(
             (Some(agent), Some(of)) => agent.as_str() == of,
             _ => true,
         };
-        let page = journal.view()?.page(after, PAGE, &Filter::default())?;
-        page.rows.iter().filter(wanted).for_each(|row| player.row(row));
+        let view = journal.view()?;
+        let page = view.page(after, PAGE, &Filter::default())?;
+        for row in page.rows.into_iter().filter(|row| wanted(&row)) {
+            player.row(&expand(&*view, row)?);
+        }
         progress(player.report.last);
         match page.next {
             Some(next) => after = next,
@@ -88,7 +91,8 @@ impl Backtests {
         while left > 0 {
             // One page at a time, so that other readers and a stop do not wait.
             let (policy, workspace) = (Arc::clone(&policy), self.workspace.clone());
-            let page = self.journal.page(after, left.min(PAGE), Filter::default()).await?;
+            let (span, most) = (Span::after(after), left.min(PAGE));
+            let page = self.journal.expanded_rows(span, most, Filter::default()).await?;
             let played = blocking(move || {
                 let mut player = Player::new(&policy, &workspace, Depth::Decisions, 0);
                 player.report = report;

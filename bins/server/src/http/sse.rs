@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use futures_util::Stream;
-use life_agent_engine::observer::{Follower, Gap, JournalError, JournalRow};
+use life_agent_engine::domain::governance::event::Row;
+use life_agent_engine::observer::{Follower, Gap, JournalError, JournalRow, roots_of};
 use metrics::gauge;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -32,14 +33,30 @@ const CHUNK: usize = 2 * 1024;
 pub struct Reader {
     state: web::Data<AppState>,
     grant: Arc<Grant>,
+    /// Whether rows hold their texts in place of references.
+    expands: bool,
     changes: watch::Receiver<u64>,
 }
 
 impl Reader {
-    /// A reader with this grant.
-    pub fn new(state: web::Data<AppState>, grant: Arc<Grant>) -> Self {
+    /// A reader with this grant, whose rows may hold their texts in place of references.
+    pub fn new(state: web::Data<AppState>, grant: Arc<Grant>, expands: bool) -> Self {
         let changes = state.keys.subscribe();
-        Self { state, grant, changes }
+        Self { state, grant, expands, changes }
+    }
+
+    /// The row as this reader gets it. A row whose texts cannot be read, or were removed by now, stays as it is.
+    async fn shown(&self, row: Arc<JournalRow>) -> Arc<JournalRow> {
+        if !self.expands || roots_of(row.data.get()).is_empty() {
+            return row;
+        }
+        match self.state.engine.expanded_row(Row::clone(&row)).await {
+            Ok(expanded) => JournalRow::new(expanded),
+            Err(error) => {
+                tracing::warn!(%error, row = row.id, "a row is sent without its texts");
+                row
+            }
+        }
     }
 
     fn is_current(&self) -> bool {
@@ -155,24 +172,23 @@ impl Subscription {
                 },
             }
         }
-        if self.stopping.is_cancelled() {
-            return None;
-        }
+        let chunk = self.chunk().await;
+        (!self.stopping.is_cancelled()).then(|| chunk.into())
+    }
+
+    /// Takes events from the front until the chunk is full.
+    async fn chunk(&mut self) -> String {
+        // Room for one event beyond the chunk, so that the text rarely grows.
         let mut text = String::with_capacity(CHUNK + 1024);
         if let Some(gap) = self.follower.take_gap() {
             write_named(&mut text, "gap", &gap);
         }
-        chunk(&mut self.pending, &mut text);
-        Some(text.into())
-    }
-}
-
-/// Takes events from the front until the chunk is full.
-fn chunk(pending: &mut VecDeque<Arc<JournalRow>>, text: &mut String) {
-    while text.len() < CHUNK
-        && let Some(row) = pending.pop_front()
-    {
-        write_event(text, &row);
+        while text.len() < CHUNK
+            && let Some(row) = self.pending.pop_front()
+        {
+            write_event(&mut text, &*self.reader.shown(row).await);
+        }
+        text
     }
 }
 

@@ -38,13 +38,17 @@ pub struct EventsQuery {
     /// Events of this agent.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{0,64}$")]
     agent_id: Option<AgentId>,
+    /// `texts` puts the texts that rows share into their data, in place of `references`. The hash of a row covers
+    /// its data as it is without this.
+    #[param(value_type = Option<String>, pattern = "^texts$")]
+    expand: bool,
     #[param(ignore)]
     filter: Filter,
 }
 
 impl Parameters for EventsQuery {
     const NAMES: &'static [&'static str] =
-        &["after", "lastEventId", "journal_id", "kind", "agent_id"];
+        &["after", "lastEventId", "journal_id", "kind", "agent_id", "expand"];
     fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
         let after = given.row("after", faults);
         let last_event_id = given.row("lastEventId", faults);
@@ -55,6 +59,7 @@ impl Parameters for EventsQuery {
             after,
             last_event_id,
             journal_id,
+            expand: given.expand(faults),
             filter: given.filter(faults)?,
             kind: (),
             agent_id: given.known_agent_id(),
@@ -96,8 +101,8 @@ async fn events(
     query: Query<EventsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Query(EventsQuery { after, last_event_id: given, journal_id, filter, agent_id, .. }) =
-        query;
+    let Query(query) = query;
+    let EventsQuery { after, last_event_id: given, journal_id, filter, agent_id, expand, .. } = query;
     if let Some(agent) = &agent_id {
         grant.check_agent(agent)?;
     }
@@ -124,7 +129,7 @@ async fn events(
         .streaming(sse::stream(
             opening,
             follower,
-            Reader::new(state.clone(), grant),
+            Reader::new(state.clone(), grant, expand),
             state.stopping.clone(),
         )))
 }

@@ -16,7 +16,7 @@ use crate::http::endpoint::{Access, Description, Effect, Endpoint, Gpt, Tag, Ver
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Query};
 use crate::state::AppState;
-use query::{JournalParameters, JournalQuery};
+use query::{JournalParameters, JournalQuery, RowQuery};
 
 /// Characters of a response in addition to its rows: its keys and `next`.
 const AROUND: usize = 64;
@@ -109,7 +109,7 @@ async fn journal(
     Authenticated { grant, .. }: Authenticated,
     query: Query<JournalQuery>,
 ) -> Result<impl Responder, ApiError> {
-    let Query(JournalQuery { span, limit, max_chars, filter, agent_id }) = query;
+    let Query(JournalQuery { span, limit, max_chars, filter, agent_id, expand }) = query;
     if let Some(agent) = &agent_id {
         grant.check_agent(agent)?;
     }
@@ -120,8 +120,13 @@ async fn journal(
             filter.readable_by(move |agent, principal| grant.may_read_row(agent, principal))
         }
     };
-    let page = state.engine.journal().rows(span, limit, filter).await;
-    let page = page.map_err(EngineError::from)?;
+    let page = match expand {
+        true => state.engine.expanded_rows(span, limit, filter).await?,
+        false => {
+            let page = state.engine.journal().rows(span, limit, filter).await;
+            page.map_err(EngineError::from)?
+        }
+    };
     Ok(HttpResponse::Ok().json(match max_chars {
         Some(most) => JournalAnswer::within(page, most),
         None => JournalAnswer::whole(page),
@@ -142,12 +147,14 @@ fn describe_row() -> Description {
     Description::new(Tag::Record, "Read a row of the journal")
         .details("A row that the key may not read is not found, like one that does not exist or was removed.")
         .path_parameter("id", "The number of the row.")
+        .query::<RowQuery>()
         .json::<Row>(200, "The row.", None)
 }
 async fn row(
     state: web::Data<AppState>,
     Authenticated { grant, .. }: Authenticated,
     id: web::Path<String>,
+    query: Query<RowQuery>,
 ) -> Result<impl Responder, ApiError> {
     let missing = || {
         ApiError::new(Code::NotFound, "the path names no row of the journal that the key may read")
@@ -155,7 +162,11 @@ async fn row(
     let id: u64 = id.parse().map_err(|_| missing())?;
     let row = state.engine.journal().row(id).await.map_err(EngineError::from)?;
     let readable = row.filter(|row| grant.may_read_row(row.agent_id.as_deref(), &row.principal));
-    Ok(HttpResponse::Ok().json(readable.ok_or_else(missing)?))
+    let row = readable.ok_or_else(missing)?;
+    Ok(HttpResponse::Ok().json(match query.0.expand {
+        true => state.engine.expanded_row(row).await?,
+        false => row,
+    }))
 }
 
 /// `GET /journal/head`.

@@ -4,7 +4,7 @@ import { get } from "../lib/api.js";
 
 /** Rows of a page. */
 export const PAGE = 200;
-/** Rows around one that may belong to the same request, where the service cannot search by request id. */
+/** Rows around one that may hold the result of its tool call, which arrives in a request of its own. */
 const AROUND = 60;
 const HASH = /^[0-9a-f]{64}$/;
 
@@ -14,52 +14,13 @@ export const FILTERS = {
   q: "q", since: "since", until: "until", slow: "min_elapsed_us",
 };
 
-let searchable = null;
-
-/** Whether the service can search: newest first, by time, caller, outcome and text. */
-export async function canSearch(signal) {
-  if (searchable !== null) return searchable;
-  try {
-    await get("journal", { order: "desc", limit: 1 }, signal);
-    searchable = true;
-  } catch (error) {
-    if (error.status !== 422) throw error;
-    searchable = false;
-  }
-  return searchable;
-}
+/** Rows hold the texts that they share with other rows. */
+const WITH_TEXTS = { expand: "texts" };
 
 /** The rows that pass `filter`, newest first: `{rows, next}`, with `next` as `before` for older ones. */
 export async function search(filter, before, signal, limit = PAGE) {
-  if (await canSearch(signal)) {
-    const page = await get("journal", { ...filter, order: "desc", before, limit }, signal);
-    return { rows: page.events, next: page.next };
-  }
-  return backwards(filter, before, limit, signal);
-}
-
-/** The same for a service that reads forward only: windows before the end, ever wider. */
-async function backwards({ agent_id: agent, kind, ...rest }, before, limit, signal) {
-  const end = before ? before - 1 : (await get("journal/head", {}, signal)).id;
-  let [rows, low] = [[], end];
-  for (let width = limit; low > 0 && rows.length < limit; width *= 4) {
-    const start = Math.max(0, low - width);
-    const found = await between(start, low, { agent_id: agent, kind }, signal);
-    rows = [...found.filter((row) => passes(row, rest)), ...rows];
-    low = start;
-    if (end - low > 100_000) break;
-  }
-  return { rows: rows.reverse(), next: low > 0 ? low + 1 : null };
-}
-
-async function between(start, end, filter, signal) {
-  const rows = [];
-  for (let after = start; after !== null && after < end;) {
-    const page = await get("journal", { ...filter, after, limit: 1000 }, signal);
-    rows.push(...page.events.filter((row) => row.id <= end));
-    after = page.next;
-  }
-  return rows;
+  const page = await get("journal", { ...filter, order: "desc", before, limit, ...WITH_TEXTS }, signal);
+  return { rows: page.events, next: page.next };
 }
 
 /** Whether a row passes the filters, as far as the page can say; the service decides about texts. */
@@ -94,13 +55,13 @@ function outcomeOf(row) {
 
 /** One row; null if it is not in the journal. */
 export async function row(id, signal) {
-  const page = await get("journal", { after: id - 1, limit: 1 }, signal);
+  const page = await get("journal", { after: id - 1, limit: 1, ...WITH_TEXTS }, signal);
   return page.events.find((found) => found.id === id) ?? null;
 }
 
 /** A row with those before and after it, as far as they exist. */
 export async function neighbours(id, signal) {
-  const page = await get("journal", { after: Math.max(0, id - 2), limit: 3 }, signal);
+  const page = await get("journal", { after: Math.max(0, id - 2), limit: 3, ...WITH_TEXTS }, signal);
   const at = (wanted) => page.events.find((found) => found.id === wanted) ?? null;
   return { before: at(id - 1), row: at(id), after: at(id + 1) };
 }
@@ -108,9 +69,10 @@ export async function neighbours(id, signal) {
 /** All rows of the request that a row belongs to, oldest first. A caller may reuse a request id. */
 export async function rowsOfRequest(of, signal) {
   const same = (found) => found.principal === of.principal && found.request_id === of.request_id;
-  const close = await between(Math.max(0, of.id - AROUND), of.id + AROUND, {}, signal);
+  const range = { after: Math.max(0, of.id - AROUND), before: of.id + AROUND + 1, limit: 2 * AROUND };
+  const { events: close } = await get("journal", { ...range, ...WITH_TEXTS }, signal);
   const found = new Map(close.filter((each) => each.id === of.id || (of.request_id !== "" && same(each)) || each.data?.call === of.id).map((each) => [each.id, each]));
-  if (of.request_id !== "" && await canSearch(signal)) {
+  if (of.request_id !== "") {
     const { rows } = await search({ request_id: of.request_id, principal: of.principal }, undefined, signal);
     for (const each of rows) found.set(each.id, each);
   }

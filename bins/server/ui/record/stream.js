@@ -111,7 +111,7 @@ async function stream(last, attempt, onEvent) {
   let timer = setTimeout(() => attempt.abort(), SILENCE);
   try {
     const headers = { Accept: "text/event-stream", "Last-Event-ID": String(last) };
-    const answer = await open("events", { headers, signal: attempt.signal, cache: "no-store" });
+    const answer = await open("events?expand=texts", { headers, signal: attempt.signal, cache: "no-store" });
     const parser = new Parser(onEvent);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {

@@ -33,7 +33,8 @@ pub use approval::{
 pub use auth::AuthFailedRecord;
 pub use budget::{BudgetReservedRecord, BudgetSettledRecord};
 pub use chat::{
-    CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, TextDigest, TokenUsage,
+    CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, JudgedMessages, MAX_CHAT,
+    TextDigest, TokenUsage,
 };
 pub use content::{Outcome, RowContent, words};
 pub use denied::{AccessDeniedRecord, DeniedRecord};

@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 
 use life_agent_domain::governance::command::Message;
 use life_agent_domain::governance::event::{
-    CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, TextDigest,
+    CallOutcome, ChatBegunRecord, ChatRecord, ForwardedCall, MAX_CHAT, TextDigest,
 };
 use life_agent_domain::governance::gate::GateNotes;
 use life_agent_domain::governance::size::json_size;
 use life_agent_groq::Usage;
-use life_agent_observer::{MAX_DATA, SideWrite};
+use life_agent_observer::SideWrite;
 use serde_json::{Map, Value};
 
 use super::call::Call;
+use super::judged;
 use super::service::ProxyService;
+use super::texts::without_media;
 use crate::error::EngineError;
 
 /// Largest row that keeps its texts; a larger one keeps their digests and sizes.
-const MAX_ROW: usize = MAX_DATA / 2;
+const MAX_ROW: usize = MAX_CHAT;
 
 impl Call {
     /// Records that a stream begins, before the provider is called and anything goes out.
@@ -44,16 +46,19 @@ impl Call {
     ) -> Result<u64, EngineError> {
         let items = self.endpoint.items();
         let messages = &self.permit.command().messages;
-        let fields = self.body.as_object().into_iter().flatten();
+        let body = without_media(&self.body);
+        let judged = judged::follows(self.endpoint, &body, messages);
+        let fields = body.as_object().into_iter().flatten();
         let parameters: BTreeMap<_, _> = fields
             .filter(|(name, _)| *name != items)
             .map(|(name, value)| (name.as_str().into(), Cow::Borrowed(value)))
             .collect();
-        let sent = self.body.get(items).filter(|sent| !are_these(sent, messages));
+        let is_kept = |sent: &&Value| judged.is_some() || !are_these(sent, messages);
+        let sent = body.get(items).filter(is_kept);
         let mut record = ChatRecord {
             outcome,
             endpoint: self.endpoint.own_path().into(),
-            messages: Cow::Borrowed(messages),
+            messages: Cow::Borrowed(if judged.is_some() { &[] } else { messages }),
             sent_messages: sent.map(Cow::Borrowed),
             parameters,
             digest: self.digest.as_str().into(),
@@ -63,11 +68,12 @@ impl Call {
                 stream: self.stream,
                 changed: self.changed.iter().map(|change| (*change).into()).collect(),
                 texts,
+                judged,
                 digests: Vec::new(),
             }),
         };
         if is_large(&record) {
-            shorten(&mut record);
+            shorten(&mut record, messages);
         }
         let hash = &self.policy.snapshot.hash;
         service.calls.recorder.record(&self.context, hash, None, &record, extra).await
@@ -103,16 +109,15 @@ impl Call {
     }
 }
 
-/// Whether a row would not fit. The texts are looked at first, because they are what is large.
+/// Whether a row would not fit.
 fn is_large(record: &ChatRecord<'_>) -> bool {
-    let messages: usize = record.messages.iter().map(|message| message.content.len()).sum();
-    messages > MAX_ROW || json_size(record) > MAX_ROW
+    json_size(record) > MAX_ROW
 }
 
 /// Replaces the texts of a record by their digests and sizes. The verdict of the gates stays.
-fn shorten(record: &mut ChatRecord<'_>) {
+fn shorten(record: &mut ChatRecord<'_>, messages: &[Message]) {
     let mut digests: Vec<_> =
-        record.messages.iter().map(|message| digest(&message.role, &message.content)).collect();
+        messages.iter().map(|message| digest(&message.role, &message.content)).collect();
     record.messages = Cow::Owned(Vec::new());
     record.sent_messages = None;
     record.parameters.retain(|_, value| json_size(value) <= 1024);
@@ -125,6 +130,7 @@ fn shorten(record: &mut ChatRecord<'_>) {
     }
     record.notes.to_mut().findings.truncate(256);
     if let Some(forwarded) = &mut record.forwarded {
+        forwarded.judged = None;
         let texts = std::mem::take(&mut forwarded.texts);
         digests.extend(texts.iter().map(|(name, text)| digest(name, text)));
         forwarded.digests = digests;

@@ -197,6 +197,46 @@ fn holds_media(value: &Value) -> bool {
         || kind("format").is_some_and(|format| format.len() <= 8)
 }
 
+/// A request with the digests of its media in place of their data, as the gates judge it.
+pub(super) fn without_media(body: &Value) -> Cow<'_, Value> {
+    if !contains_media(body) {
+        return Cow::Borrowed(body);
+    }
+    let mut body = body.clone();
+    replace_media(&mut body);
+    Cow::Owned(body)
+}
+
+fn contains_media(value: &Value) -> bool {
+    match value {
+        Value::String(text) => data_url(text).is_some(),
+        Value::Array(items) => items.iter().any(contains_media),
+        Value::Object(fields) => holds_media(value) || fields.values().any(contains_media),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn replace_media(value: &mut Value) {
+    let media = holds_media(value);
+    match value {
+        Value::String(text) => {
+            if let Some(data) = data_url(text) {
+                *text = digest(data);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(replace_media),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field.as_str().filter(|data| media && name == MEDIA_DATA && is_base64(data)) {
+                    Some(data) => *field = digest(data).into(),
+                    None => replace_media(field),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Whether a string at this path of a request is media, which is forwarded unchanged.
 pub(super) fn is_media_text(path: &[Segment], text: &str) -> bool {
     data_url(text).is_some()

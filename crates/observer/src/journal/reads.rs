@@ -146,14 +146,14 @@ impl Journal {
 
     /// A page whose rows have their texts in place of references, see [`texts::expand`]. It ends before its
     /// rows hold more than [`MAX_PAGE_BYTES`], unless a single row does.
-    pub async fn expanded_page(
+    pub async fn expanded_rows(
         &self,
-        after: u64,
+        span: Span,
         limit: usize,
         filter: Filter,
     ) -> Result<Page, JournalError> {
         let expanded = move |view: &dyn Read| {
-            let mut page = view.page(after, limit, &filter)?;
+            let mut page = view.rows(span, limit, &filter)?;
             let (mut rows, mut bytes) = (Vec::with_capacity(page.rows.len()), 0);
             for row in page.rows {
                 let row = texts::expand(view, row)?;

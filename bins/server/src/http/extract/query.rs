@@ -87,6 +87,12 @@ impl Given {
         self.number("max_chars", MAX_CHARS, faults)
     }
 
+    /// `expand=texts`: whether rows hold their texts in place of references.
+    pub fn expand(&self, faults: &mut Faults) -> bool {
+        let texts = |text: &str| (text == "texts").then_some(());
+        self.parsed("expand", "must be `texts`", faults, texts).is_some()
+    }
+
     fn number(
         &self,
         name: &str,

@@ -63,6 +63,28 @@ pub(super) struct JournalParameters {
     q: Option<String>,
     /// Rows of requests that took at least this many microseconds.
     min_elapsed_us: Option<u64>,
+    /// `texts` puts the texts that rows share into their data, in place of `references`. The hash of a row covers
+    /// its data as it is without this.
+    #[param(pattern = "^(texts)?$")]
+    expand: Option<String>,
+}
+
+/// How to return one row.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RowQuery {
+    /// `texts` puts the texts that rows share into the data, in place of `references`. The hash of the row covers
+    /// its data as it is without this.
+    #[param(value_type = Option<String>, pattern = "^(texts)?$")]
+    pub(super) expand: bool,
+}
+
+impl Parameters for RowQuery {
+    const NAMES: &'static [&'static str] = &["expand"];
+
+    fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
+        Some(Self { expand: given.expand(faults) })
+    }
 }
 
 /// Which rows to return. All conditions must hold.
@@ -73,6 +95,7 @@ pub(super) struct JournalQuery {
     pub(super) max_chars: Option<usize>,
     pub(super) agent_id: Option<AgentId>,
     pub(super) filter: Filter,
+    pub(super) expand: bool,
 }
 
 impl Parameters for JournalQuery {
@@ -93,6 +116,7 @@ impl Parameters for JournalQuery {
         "rule",
         "q",
         "min_elapsed_us",
+        "expand",
     ];
 
     fn read(given: &Given, faults: &mut Faults) -> Option<Self> {
@@ -108,9 +132,10 @@ impl Parameters for JournalQuery {
         };
         let limit = given.limit(USUAL_LIMIT, MAX_LIMIT, faults);
         let max_chars = given.max_chars(faults);
+        let expand = given.expand(faults);
         let criteria = criteria(given, faults);
         let filter = given.filter(faults)?.with(criteria);
-        Some(Self { span, limit, max_chars, agent_id: given.known_agent_id(), filter })
+        Some(Self { span, limit, max_chars, agent_id: given.known_agent_id(), filter, expand })
     }
 }
 

@@ -11,6 +11,9 @@ use super::row::Record;
 use crate::governance::command::Message;
 use crate::governance::gate::GateNotes;
 
+/// The largest conversation that a row records with its texts, in bytes of JSON.
+pub const MAX_CHAT: usize = 16 * 1024 * 1024;
+
 /// The tokens of a model call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,9 +78,24 @@ pub struct ForwardedCall<'a> {
     /// The texts of a response that is no chat completion, or of one that was cut off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub texts: BTreeMap<String, String>,
+    /// In place of messages that follow from the request: how they follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<JudgedMessages<'a>>,
     /// In place of texts that are too large for a row: their digests and sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<TextDigest>,
+}
+
+/// Judged messages that the row does not repeat, because they are the texts of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedMessages<'a> {
+    /// The names of the request's fields in their order. `sent_messages` holds the conversation, `parameters`
+    /// the other fields.
+    pub fields: Vec<Cow<'a, str>>,
+    /// The number of messages.
+    pub count: usize,
+    /// BLAKE3 of the messages as a JSON list, in hex.
+    pub blake3: Cow<'a, str>,
 }
 
 /// The digest and size of a text.
@@ -164,6 +182,10 @@ impl Record for ChatRecord<'_> {
 
     fn may_omit_texts(&self) -> bool {
         true
+    }
+
+    fn largest_shared(&self) -> usize {
+        MAX_CHAT
     }
 
     fn is_effect(&self) -> bool {

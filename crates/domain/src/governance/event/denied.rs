@@ -11,6 +11,9 @@ use crate::governance::command::Kind;
 use crate::governance::gate::{GateNotes, Reason};
 use crate::governance::request::Request;
 
+/// The largest denied conversation that a row records with its texts, in bytes of JSON.
+const MAX_DENIED: usize = 4 * 1024 * 1024;
+
 /// The payload of `gate.denied`; `Q` is the request, [`crate::governance::request::RequestBody`] to
 /// write it and raw JSON to read it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +73,10 @@ impl<Q: Serialize> Record for DeniedRecord<'_, Q> {
 
     fn may_omit_texts(&self) -> bool {
         true
+    }
+
+    fn largest_shared(&self) -> usize {
+        if self.kind == Kind::Chat { MAX_DENIED } else { 0 }
     }
 
     fn is_effect(&self) -> bool {

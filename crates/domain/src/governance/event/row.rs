@@ -31,6 +31,12 @@ pub trait Record: Serialize {
     fn may_omit_texts(&self) -> bool {
         false
     }
+
+    /// The largest data, in bytes, whose long texts are stored once and shared with other rows; 0 if the row
+    /// shares none. Readers of such rows put the texts back first.
+    fn largest_shared(&self) -> usize {
+        0
+    }
 }
 
 /// The fields that every row of a request shares.
