@@ -39,6 +39,8 @@ struct Step {
     bytes: usize,
 }
 
+type Steps = fn(usize) -> Step;
+
 /// A question of 3 KB, answered in 1 KB, without tools.
 fn plain(n: usize) -> Step {
     let (asked, told) = (text(n, 3000), text(n + 1000, 1000));
@@ -97,12 +99,7 @@ fn size(app: &TestApp, copy: &str) -> u64 {
 
 /// Runs a session and returns the server, the last request and the number of bytes that the journal grew by for
 /// each byte of new content.
-async fn session(
-    path: &str,
-    calls: usize,
-    stream: bool,
-    step: fn(usize) -> Step,
-) -> (TestApp, Value, f64) {
+async fn session(path: &str, calls: usize, stream: bool, step: Steps) -> (TestApp, Value, f64) {
     let tools: Vec<Value> = (0..10)
         .map(|n| json!({"type": "function", "function": {"name": format!("tool_{n}"), "description": text(n + 5000, 700)}}))
         .collect();
@@ -126,7 +123,7 @@ async fn session(
 #[tokio::test]
 async fn a_growing_conversation_costs_only_what_is_new() {
     // The gates of a debug build take a second for a long conversation, so only one has the full length.
-    let sessions: [(&str, usize, bool, fn(usize) -> Step); 4] = [
+    let sessions: [(&str, usize, bool, Steps); 4] = [
         (CHAT, 20, false, plain),
         (CHAT, 60, true, agent),
         (CHAT, 20, false, agent),

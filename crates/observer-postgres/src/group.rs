@@ -8,11 +8,12 @@ use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::chain::Tip;
 use life_agent_observer::store::{BatchOutcome, turn_row};
 use life_agent_observer::{
-    AgentVersion, IdempotencyRecord, JobChange, JobStatus, Precondition, Rejection, SideWrite,
-    Snapshot, WriteBatch,
+    AgentVersion, IdempotencyRecord, JobChange, JobStatus, Precondition, Rejection, RowTexts,
+    SideWrite, Snapshot, WriteBatch,
 };
 
 use crate::stored::{AgentHead, Stored, StoredJob};
+use crate::texts;
 use crate::writes::{self, Write};
 
 /// A group while it is applied.
@@ -187,6 +188,7 @@ impl Group {
                 self.claim(&record);
                 self.writes.push(writes::response(record, self.tip.ts.clone(), response));
             }
+            (SideWrite::Texts(row), _) => self.texts(&row),
             (SideWrite::Expire(expired), _) => self.writes.push(writes::expire(expired)),
             (SideWrite::Proposal(proposal), Some(row)) => {
                 self.stored.plans.insert(proposal.id.clone(), proposal.status.clone());
@@ -201,6 +203,15 @@ impl Group {
                 self.writes.push(writes::unknown());
             }
         }
+    }
+
+    fn texts(&mut self, row: &RowTexts) {
+        let Self { stored, writes, .. } = self;
+        let Ok(()) = row.add_each(|id, text| {
+            let is_new = stored.texts.insert(*id);
+            writes.push(if is_new { texts::insert(id, text) } else { texts::used(id) });
+            Ok::<_, std::convert::Infallible>(is_new)
+        });
     }
 
     fn claim(&mut self, record: &IdempotencyRecord) {

@@ -43,6 +43,7 @@ mod store;
 mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod texts;
 mod tls;
 mod transfer;
 mod view;

@@ -7,12 +7,12 @@ use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
     JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, Span, StoredSnapshot,
-    UsageBy, UsageTotal,
+    StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
 };
 
 use crate::session::Session;
 use crate::view::{Pool, View};
-use crate::{agent_history, expiry, jobs, page, records, scan, search};
+use crate::{agent_history, expiry, jobs, page, records, scan, search, texts};
 
 impl Readers for Pool {
     fn limit(&self) -> usize {
@@ -146,6 +146,14 @@ impl Read for View<'_> {
 
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError> {
         records::dangling(self)
+    }
+
+    fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError> {
+        texts::find(self, id)
+    }
+
+    fn texts(&self, visit: &mut TextVisitor<'_>) -> Result<(), JournalError> {
+        texts::visit(self, visit)
     }
 
     fn first_uncovered_step(&self, upto: u64) -> Result<Option<u64>, JournalError> {

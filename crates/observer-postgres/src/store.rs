@@ -16,6 +16,7 @@ use crate::pg_error::PgError;
 use crate::scan;
 use crate::session::{Role, Session, pipelined};
 use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, stored_head};
+use crate::texts;
 
 /// Longest wait for one round trip. The server's own limits are shorter.
 const ROUND_TRIP: Duration = Duration::from_secs(10);
@@ -211,21 +212,24 @@ impl Store for PostgresStore {
         let owner = self.ownership.id().to_owned();
         self.run(async |session: &Session| {
             session.begin().await?;
+            // Removed texts must not be used by a group at the same time.
+            let head = session.query(LOCK_HEAD, vec![]).await?;
+            let head = head.first().map(stored_head).transpose()?;
+            let owns = head.is_some_and(|head| head.owner == owner);
             let declared = scan::pruned(session).await?;
             let upto = declared.map_or(0, |declared| crate::stored::signed(declared.id));
-            let sql = "WITH gone AS (DELETE FROM events
-                    WHERE id <= least($1, (SELECT min(id) FROM events) + $2 - 1)
-                        AND (SELECT owner FROM head) = $3 RETURNING 1)
-                SELECT count(*) FROM gone";
-            let values = vec![
-                (&upto as _, Type::INT8),
-                (&chunk as _, Type::INT8),
-                (&owner as _, Type::TEXT),
-            ];
-            let rows = pipelined(vec![session.query(sql, values), session.batch("COMMIT")]).await?;
-            let row = rows.first().and_then(|rows| rows.first());
-            let gone: i64 = row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
-            Ok(usize::try_from(gone).unwrap_or_default())
+            let sql = "DELETE FROM events
+                WHERE id <= least($1, (SELECT min(id) FROM events) + $2 - 1) AND $3
+                RETURNING CASE WHEN strpos(data, '\"references\":') > 0 THEN data ELSE '' END";
+            let values =
+                vec![(&upto as _, Type::INT8), (&chunk as _, Type::INT8), (&owns as _, Type::BOOL)];
+            let gone = session.query(sql, values).await?;
+            let data = gone.iter().map(|row| row.try_get(0));
+            let data: Vec<String> = data.collect::<Result<_, tokio_postgres::Error>>()?;
+            let is_complete = !owns || texts::forget(session, &data).await?;
+            session.batch("COMMIT").await?;
+            // The next call removes the rest.
+            Ok(gone.len().max(usize::from(!is_complete)))
         })
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use life_agent_observer::{AgentStep, Head, Precondition, SideWrite, StateHash, WriteBatch};
+use life_agent_observer::{
+    AgentStep, Head, Precondition, SideWrite, StateHash, TextId, WriteBatch,
+};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::pg_error::PgError;
 use crate::session::{Request, Session, pipelined};
+use crate::texts::KNOWN;
 
 /// Locks the end of the chain: whoever commits first comes first.
 pub(crate) const LOCK_HEAD: &str =
@@ -60,6 +63,8 @@ pub(crate) struct Stored {
     pub(crate) plans: HashMap<String, String>,
     pub(crate) keys: HashSet<String>,
     pub(crate) jobs: HashMap<String, StoredJob>,
+    /// Those of the group's texts that are stored.
+    pub(crate) texts: HashSet<TextId>,
 }
 
 /// The records that a group depends on.
@@ -69,12 +74,14 @@ pub(crate) struct Needed {
     plans: Vec<String>,
     keys: Vec<String>,
     jobs: Vec<String>,
+    texts: Vec<Vec<u8>>,
 }
 
 impl Needed {
     pub(crate) fn of(group: &[WriteBatch]) -> Self {
         let (mut agents, mut plans) = (BTreeSet::new(), BTreeSet::new());
         let (mut keys, mut jobs) = (BTreeSet::new(), BTreeSet::new());
+        let mut texts = BTreeSet::new();
         for batch in group {
             if let Some(AgentStep { .. }) = batch.step {
                 agents.extend(batch.stepping_agent().map(|agent| agent.as_str()));
@@ -89,13 +96,17 @@ impl Needed {
                 }
             }
             for write in &batch.side_writes {
-                if let SideWrite::Snapshot(agent, _) = write {
-                    agents.insert(agent.as_str());
+                match write {
+                    SideWrite::Snapshot(agent, _) => drop(agents.insert(agent.as_str())),
+                    SideWrite::Texts(row) => texts.extend(row.ids()),
+                    _ => {}
                 }
             }
         }
         let owned = |ids: BTreeSet<&str>| ids.into_iter().map(str::to_owned).collect();
-        Self { agents: owned(agents), plans: owned(plans), keys: owned(keys), jobs: owned(jobs) }
+        let texts = texts.iter().map(|id: &TextId| id.as_bytes().to_vec()).collect();
+        let (agents, plans, keys) = (owned(agents), owned(plans), owned(keys));
+        Self { agents, plans, keys, jobs: owned(jobs), texts }
     }
 
     /// Begins a transaction, locks the head and reads the records.
@@ -109,6 +120,9 @@ impl Needed {
                 requests.push(lookup(session, sql, ids));
             }
         }
+        if !self.texts.is_empty() {
+            requests.push(session.query(KNOWN, vec![(&self.texts, Type::BYTEA_ARRAY)]));
+        }
         let mut responses = pipelined(requests).await?.into_iter().skip(1);
         let mut next = || responses.next().unwrap_or_default();
         let (head, now) = (next(), next());
@@ -121,6 +135,7 @@ impl Needed {
             plans: HashMap::new(),
             keys: HashSet::new(),
             jobs: HashMap::new(),
+            texts: HashSet::new(),
         };
         let mut rows = |ids: &Vec<String>| if ids.is_empty() { Vec::new() } else { next() };
         for row in rows(&self.agents) {
@@ -135,6 +150,10 @@ impl Needed {
         for row in rows(&self.jobs) {
             let (status, owner, until) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             stored.jobs.insert(row.try_get(0)?, StoredJob { status, owner, until });
+        }
+        for row in if self.texts.is_empty() { Vec::new() } else { next() } {
+            let digest: &[u8] = row.try_get(0)?;
+            stored.texts.extend(digest.try_into().ok().map(TextId::from_bytes));
         }
         Ok(stored)
     }

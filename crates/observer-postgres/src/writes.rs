@@ -17,7 +17,7 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    fn new(sql: &'static str) -> Self {
+    pub(crate) fn new(sql: &'static str) -> Self {
         Self { sql, values: Vec::new() }
     }
 
@@ -29,7 +29,7 @@ impl Write {
         self.value(number.into().map(signed), Type::INT8)
     }
 
-    fn value(mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> Self {
+    pub(crate) fn value(mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> Self {
         self.values.push((Box::new(value), kind));
         self
     }

@@ -195,6 +195,11 @@ impl RowTexts {
         &self.roots
     }
 
+    /// The ids of all texts of the row.
+    pub fn ids(&self) -> impl Iterator<Item = TextId> {
+        self.texts.keys().copied()
+    }
+
     /// Counts one more use of each text that the row names, and of each text that a new text names. `add`
     /// counts the use of one text, stores the text if it is not stored yet, and returns whether it was new.
     /// A text that is stored has its own parts stored, so a conversation that grows costs its new texts only.
