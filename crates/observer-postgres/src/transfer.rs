@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use life_agent_observer::JournalError;
 use life_agent_observer::chain::Tip;
-use life_agent_observer::transfer::{Cell, CellType, Table, TransferSource, TransferTarget, Visit};
+use life_agent_observer::transfer::{
+    Cell, CellType, TEXTS, Table, TransferSource, TransferTarget, Visit,
+};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -92,7 +94,11 @@ impl TransferSource for PostgresSource {
 
     fn visit(&self, table: &Table, visit: Visit<'_>) -> Result<(), JournalError> {
         let view = View::begin(&self.pool)?;
-        let (columns, name, order) = (table.column_list(), table.name, table.order);
+        let columns = match table.name {
+            TEXTS => "digest, is_item::int::bigint, body, uses".to_owned(),
+            _ => table.column_list(),
+        };
+        let (name, order) = (table.name, table.order);
         let declare = format!(
             "DECLARE records NO SCROLL CURSOR FOR SELECT {columns} FROM {name} ORDER BY {order}"
         );
@@ -176,11 +182,13 @@ impl TransferTarget for PostgresTarget {
             .enumerate()
             .map(|(n, column)| format!("${}::{}", n + 1, column.sql_type()))
             .collect();
+        let (name, list, places) = (table.name, table.column_list(), places.join(", "));
+        let values = match name {
+            TEXTS => "digest, is_item = 1, body, uses",
+            _ => "*",
+        };
         let sql = format!(
-            "INSERT INTO {} ({}) SELECT * FROM unnest({})",
-            table.name,
-            table.column_list(),
-            places.join(", ")
+            "INSERT INTO {name} ({list}) SELECT {values} FROM unnest({places}) AS given ({list})"
         );
         self.run(&sql, &columns)
     }

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
-use life_agent_observer::{RowTexts, StoredText, TextId, TextKind, TextVisitor, roots_of};
+use life_agent_observer::transfer::Cell;
+use life_agent_observer::{
+    JournalError, RowTexts, StoredText, TextId, TextKind, TextVisitor, roots_of,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::packing::{Packer, unpack};
+use crate::sqlite_error::read_error;
 
 const FIND: &str = "SELECT is_item, body FROM text_bodies
     WHERE id = (SELECT body_id FROM texts WHERE digest = ?1)";
@@ -15,8 +19,6 @@ const FIND: &str = "SELECT is_item, body FROM text_bodies
 pub(crate) fn put(connection: &Connection, texts: &RowTexts) -> rusqlite::Result<()> {
     let mut used =
         connection.prepare_cached("UPDATE texts SET uses = uses + 1 WHERE digest = ?1")?;
-    let mut body =
-        connection.prepare_cached("INSERT INTO text_bodies (is_item, body) VALUES (?1, ?2)")?;
     let mut add = connection
         .prepare_cached("INSERT INTO texts (digest, body_id, uses) VALUES (?1, ?2, 1)")?;
     let mut packer = Packer::new();
@@ -25,10 +27,7 @@ pub(crate) fn put(connection: &Connection, texts: &RowTexts) -> rusqlite::Result
             return Ok(false);
         }
         let is_item = text.kind == TextKind::Item;
-        let body_id = match packer.pack(&text.body) {
-            Some(packed) => body.insert(params![is_item, packed])?,
-            None => body.insert(params![is_item, text.body])?,
-        };
+        let body_id = add_body(connection, &mut packer, is_item, &text.body)?;
         add.execute(params![id.as_bytes(), body_id])?;
         Ok(true)
     })
@@ -81,6 +80,50 @@ pub(crate) fn visit(connection: &Connection, visit: &mut TextVisitor<'_>) -> rus
         }
     }
     Ok(())
+}
+
+/// Replaces the body in a record of [`TEXTS`](life_agent_observer::transfer::TEXTS) as it is stored by its bytes.
+pub(crate) fn unpack_record(record: &mut [Cell]) -> Result<(), JournalError> {
+    let Some(body) = record.get_mut(2) else { return Err(misshapen()) };
+    *body = match std::mem::replace(body, Cell::Null) {
+        Cell::Text(text) => Cell::Bytes(text.into_bytes()),
+        Cell::Bytes(packed) => Cell::Bytes(unpack(&packed).ok_or_else(misshapen)?.into_bytes()),
+        _ => return Err(misshapen()),
+    };
+    Ok(())
+}
+
+/// Stores such a record.
+pub(crate) fn put_record(connection: &Connection, record: &[Cell]) -> Result<(), JournalError> {
+    let [Cell::Bytes(digest), Cell::Int(is_item), Cell::Bytes(body), Cell::Int(uses)] = record
+    else {
+        return Err(misshapen());
+    };
+    let body = std::str::from_utf8(body).map_err(|_| misshapen())?;
+    let stored = || {
+        let body_id = add_body(connection, &mut Packer::new(), *is_item == 1, body)?;
+        let sql = "INSERT INTO texts (digest, body_id, uses) VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![digest, body_id, uses])
+    };
+    stored().map(drop).map_err(read_error)
+}
+
+fn misshapen() -> JournalError {
+    JournalError::damaged("a stored text cannot be read")
+}
+
+fn add_body(
+    connection: &Connection,
+    packer: &mut Packer,
+    is_item: bool,
+    body: &str,
+) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO text_bodies (is_item, body) VALUES (?1, ?2)";
+    let mut add = connection.prepare_cached(sql)?;
+    match packer.pack(body) {
+        Some(packed) => add.insert(params![is_item, packed]),
+        None => add.insert(params![is_item, body]),
+    }
 }
 
 /// A stored body; empty if it is not one, which its digest shows.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use life_agent_observer::chain::Tip;
-use life_agent_observer::transfer::{Cell, Table, TransferSource, TransferTarget, Visit};
+use life_agent_observer::transfer::{Cell, TEXTS, Table, TransferSource, TransferTarget, Visit};
 use life_agent_observer::{Head, JournalError};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -13,6 +13,7 @@ use crate::file::{LockedFile, open_for_reading};
 use crate::insert::read_tip;
 use crate::schema::{self, Found};
 use crate::sqlite_error::{cause, read_error};
+use crate::texts;
 
 /// The file to copy, locked.
 pub struct SqliteSource {
@@ -73,6 +74,9 @@ impl TransferSource for SqliteSource {
             {
                 *owner = agent_of(owner)?;
             }
+            if table.name == TEXTS {
+                texts::unpack_record(&mut record)?;
+            }
             visit(record)?;
         }
         Ok(())
@@ -121,6 +125,11 @@ impl SqliteTarget {
 
 impl TransferTarget for SqliteTarget {
     fn put(&mut self, table: &Table, records: Vec<Vec<Cell>>) -> Result<(), JournalError> {
+        if table.name == TEXTS {
+            return records
+                .iter()
+                .try_for_each(|record| texts::put_record(&self.connection, record));
+        }
         let (name, columns) = stored(table);
         let places = vec!["?"; table.columns.len()].join(", ");
         let sql = format!("INSERT INTO {name} ({columns}) VALUES ({places})");
@@ -165,6 +174,7 @@ fn is_notes(table: &Table) -> bool {
 /// The table and its columns as the file names them.
 fn stored(table: &Table) -> (&'static str, String) {
     match table.name {
+        TEXTS => ("texts JOIN text_bodies ON id = body_id", table.column_list()),
         "notes" => ("facts", "owner, version, text".to_owned()),
         "idempotency_records" => ("marks", table.column_list()),
         // Since this version, views for scripts have the logical names.

@@ -47,9 +47,12 @@ impl Table {
 
 use CellType::{Bytes, Int, Text};
 
+/// The table of the texts that rows share.
+pub const TEXTS: &str = "texts";
+
 /// All tables of a journal. The control version is moved by itself.
 #[rustfmt::skip]
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     Table { name: "events", order: "id", columns: &[
         ("id", Int), ("ts", Text), ("kind", Text), ("data", Text), ("agent_id", Text), ("principal", Text),
         ("request_id", Text), ("prev_hash", Text), ("hash", Text), ("prev_step", Int)] },
@@ -74,6 +77,8 @@ pub const TABLES: [Table; 9] = [
         ("status", Int), ("headers", Text), ("body", Bytes)] },
     Table { name: "notes", order: "agent_id, version", columns: &[
         ("agent_id", Text), ("version", Int), ("text", Text)] },
+    Table { name: TEXTS, order: "digest", columns: &[
+        ("digest", Bytes), ("is_item", Int), ("body", Bytes), ("uses", Int)] },
 ];
 
 /// Receives the values of one record, in the order of [`Table::columns`].

@@ -102,7 +102,8 @@ async fn events(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    let EventsQuery { after, last_event_id: given, journal_id, filter, agent_id, expand, .. } = query;
+    let EventsQuery { after, last_event_id: given, journal_id, filter, agent_id, expand, .. } =
+        query;
     if let Some(agent) = &agent_id {
         grant.check_agent(agent)?;
     }
