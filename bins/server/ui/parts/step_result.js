@@ -67,7 +67,7 @@ export function answered(answer) {
     answer.withheld ? h("p", { class: "alert warn" }, t("agent.withheld"), " ", h("code", {}, line(answer.withheld.code, 40)), " ", line(answer.withheld.message, 600)) : null,
     answer.fallback ? h("p", { class: "alert warn" }, t("agent.fallback"), " ", h("code", {}, line(answer.fallback.code, 40)), " ", line(answer.fallback.message, 600)) : null,
     answer.would_deny?.length > 0 ? h("p", { class: "alert warn" }, t("agent.would_deny", { rules: answer.would_deny.join(", ") })) : null,
-    answer.steps?.length > 0 ? [h("h3", {}, t("agent.by_model_done")), h("ol", { class: "plain calls" }, answer.steps.map(call))] : null,
+    answer.steps?.length > 0 ? [h("h2", { class: "minor" }, t("agent.by_model_done")), h("ol", { class: "plain calls" }, answer.steps.map(call))] : null,
   ];
 }
 
