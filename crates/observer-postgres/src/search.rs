@@ -1,7 +1,7 @@
 //! Pages in both directions, and searches: windows of rows are compared one after the other, so that a page takes a
 //! bounded time whatever the filter excludes.
 
-use life_agent_observer::{Filter, JournalError, Page, PageRows, Read, Span};
+use life_agent_observer::{Filter, JournalError, Page, PageRows, Read, Span, with_texts};
 use tokio_postgres::types::Type;
 
 use crate::page::rows_of;
@@ -39,7 +39,7 @@ pub(crate) fn rows(
             let found = chunk(view, window, span.newest_first, filter)?;
             let Some(last) = found.last().map(|row| row.id) else { break };
             for row in found {
-                if !page.push_matching(row, filter) {
+                if !page.push_matching(row, filter, |row| with_texts(&|id| view.text(id), row)) {
                     return Ok(page.finish_span(&span, end, within));
                 }
             }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::parse_data;
-use life_agent_observer::{Filter, JournalError, Page, PageRows, Span};
+use life_agent_observer::{Filter, JournalError, Page, PageRows, Span, TextId, with_texts};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
@@ -14,6 +14,7 @@ use crate::range::{Range, sort};
 use crate::reader::first_id;
 use crate::search::{Found, SearchIndex, SearchReader};
 use crate::sqlite_error::read_error;
+use crate::texts;
 
 pub(crate) const COLUMNS: &str =
     "id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash";
@@ -97,7 +98,7 @@ fn candidates(
     let found = index.visit(narrowed, &query, |id| {
         // Retention may have removed a row that the index still finds.
         let Some(row) = row(connection, id)? else { return Ok(ControlFlow::Continue(())) };
-        Ok(match page.push_matching(row, filter) {
+        Ok(match push(connection, page, row, filter) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })
@@ -140,7 +141,7 @@ fn each_row(
     );
     let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
     for raw in statement.query_map([range.low, range.high], raw_row).map_err(read_error)? {
-        if !push(page, checked(raw.map_err(read_error)?)?, filter) {
+        if !push(connection, page, checked(raw.map_err(read_error)?)?, filter) {
             return Ok(false);
         }
     }
@@ -160,7 +161,7 @@ fn each_found(
         let ids = matching(connection, range, chunk, filter).map_err(read_error)?;
         for id in &ids {
             let raw = statement.query_row([id], raw_row).map_err(read_error)?;
-            if !push(page, checked(raw)?, filter) {
+            if !push(connection, page, checked(raw)?, filter) {
                 return Ok(false);
             }
         }
@@ -172,8 +173,12 @@ fn each_found(
     Ok(true)
 }
 
-fn push(page: &mut PageRows, row: Row, filter: &Filter) -> bool {
-    if filter.is_plain() { page.push(row) } else { page.push_matching(row, filter) }
+fn push(connection: &Connection, page: &mut PageRows, row: Row, filter: &Filter) -> bool {
+    if filter.is_plain() {
+        return page.push(row);
+    }
+    let lookup = |id: &TextId| texts::find(connection, id).map_err(read_error);
+    page.push_matching(row, filter, |row| with_texts(&lookup, row))
 }
 
 /// One row.

@@ -140,6 +140,11 @@ impl Filter {
             })
     }
 
+    /// Whether the filter searches for words in a row.
+    pub fn searches_words(&self) -> bool {
+        self.criteria.as_ref().is_some_and(|criteria| !criteria.words.is_empty())
+    }
+
     /// Whether the filter can select the row, as far as its columns tell. Cheap.
     pub fn may_match(&self, row: &Row) -> bool {
         let agent = row.agent_id.as_deref();

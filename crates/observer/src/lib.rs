@@ -90,8 +90,8 @@ pub use records::{
 pub use retention::{PruneReport, Retention};
 pub use store::{Backend, Opened, Read, Readers, Store};
 pub use texts::{
-    RowTexts, StoredText, TextFault, TextId, TextKind, TextVisitor, check_texts, compact, expand,
-    roots_of,
+    RowTexts, StoredText, TextFault, TextId, TextKind, TextLookup, TextVisitor, check_texts,
+    compact, expand, roots_of, with_texts,
 };
 pub use usage::{MAX_COUNTED, UsageBy, UsageTotal};
 pub use verify::{Broken, ChainFault, Verdict, Whole};

@@ -97,8 +97,14 @@ impl PageRows {
     }
 
     /// Adds a row if the filter selects it. Returns false once the page is full or enough rows were compared, so
-    /// that a page takes a bounded time whatever the filter excludes.
-    pub fn push_matching(&mut self, row: Row, filter: &Filter) -> bool {
+    /// that a page takes a bounded time whatever the filter excludes. `with_texts` returns the row with the texts that
+    /// it shares with other rows, which a search for words includes; `None` if it shares none.
+    pub fn push_matching(
+        &mut self,
+        row: Row,
+        filter: &Filter,
+        with_texts: impl Fn(&Row) -> Option<Row>,
+    ) -> bool {
         if self.compared >= MAX_COMPARED {
             self.full_at = self.last;
             return false;
@@ -106,8 +112,10 @@ impl PageRows {
         let id = row.id;
         self.compared += 1;
         if filter.may_match(&row) {
-            self.compared += PARSED + row.data.get().len() / PARSED_BYTES;
-            if filter.matches(&row) && !self.push(row) {
+            let expanded = filter.searches_words().then(|| with_texts(&row)).flatten();
+            let whole = expanded.as_ref().unwrap_or(&row);
+            self.compared += PARSED + whole.data.get().len() / PARSED_BYTES;
+            if filter.matches(whole) && !self.push(row) {
                 return false;
             }
         }

@@ -27,8 +27,8 @@ use sha2::{Digest, Sha256};
 
 pub use check::{TextFault, check_texts};
 pub use compact::compact;
-pub use expand::expand;
 pub(crate) use expand::texts_of;
+pub use expand::{TextLookup, expand, with_texts};
 
 /// The content hash of a text or an item.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::event::Row;
+use life_agent_observer::{TextId, with_texts};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::file::{self, Progress};
@@ -13,7 +14,8 @@ use super::{BLOCK_BITS, PART_ROWS, SearchIndex, part_of, tokens};
 use crate::file::open_for_reading;
 use crate::page::{COLUMNS, raw_row};
 use crate::reader::first_id;
-use crate::sqlite_error::describe;
+use crate::sqlite_error::{describe, read_error};
+use crate::texts;
 
 /// Rows that are indexed in one transaction, and their bytes.
 const BATCH_ROWS: usize = 2_000;
@@ -211,7 +213,7 @@ fn read(journal: &Connection, from: u64, upto: u64) -> rusqlite::Result<Vec<Row>
     let mut found = statement.query([from, upto])?;
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
-        let row = raw_row(row)?.searchable();
+        let row = whole(journal, raw_row(row)?.searchable());
         bytes += row.data.get().len();
         rows.push(row);
         if rows.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
@@ -219,6 +221,12 @@ fn read(journal: &Connection, from: u64, upto: u64) -> rusqlite::Result<Vec<Row>
         }
     }
     Ok(rows)
+}
+
+/// The row with the texts that it shares with others. One whose texts cannot be read is searched without them.
+fn whole(journal: &Connection, row: Row) -> Row {
+    let lookup = |id: &TextId| texts::find(journal, id).map_err(read_error);
+    with_texts(&lookup, &row).unwrap_or(row)
 }
 
 fn size(rows: &[Row]) -> usize {

@@ -19,7 +19,7 @@ use crate::records::{
     AgentHistory, AgentRecord, Dangling, MAX_RECORDS, ProposalRecord, RECENT_STEPS, StoredSnapshot,
 };
 use crate::store::Read;
-use crate::texts::{StoredText, TextId, TextVisitor};
+use crate::texts::{StoredText, TextId, TextVisitor, with_texts};
 use crate::usage::{MAX_COUNTED, UsageBy, UsageTotal};
 use crate::verify::{RawLink, RawRow, RawText};
 
@@ -59,7 +59,8 @@ impl Read for View<'_> {
         };
         let mut page = PageRows::new(limit);
         let mut add = |(_, (row, _)): (&u64, &(Row, Option<u64>))| {
-            !filter.matches(row) || page.push(row.clone())
+            let expanded = with_texts(&|id| self.text(id), row);
+            !filter.matches(expanded.as_ref().unwrap_or(row)) || page.push(row.clone())
         };
         let mut rows = self.0.rows.range(low..=high);
         let end = if span.newest_first {
