@@ -272,3 +272,31 @@ async fn a_denied_conversation_is_replayed_and_streamed_with_its_texts() {
     assert_eq!(run_json(&app, 0, &["replay"])["divergence_count"], 0);
     app.get("/journal?expand=everything").await.error(422, "validation_error");
 }
+
+#[tokio::test]
+async fn a_search_finds_the_words_of_shared_texts() {
+    let (_provider, app) = with_model(vec![Answer::text("Noted.")]).await;
+    let long = format!("{} The lighthouse keeper is called Ottokar.", text(1, 3000));
+    for said in [long.as_str(), "short and shared by none"] {
+        let messages = json!([{"role": "user", "content": said}]);
+        app.post(CHAT, &json!({"model": "m", "messages": messages})).await.ok();
+    }
+    let rows = app.journal_of("&kind=llm.chat").await;
+    assert!(!rows[0].data.get().contains("Ottokar"), "{:?}", rows[0]);
+    for (query, found) in [
+        ("q=ottokar", vec![rows[0].id]),
+        ("q=shared", vec![rows[1].id]),
+        ("q=ottokar+none", vec![]),
+    ] {
+        let page = app.get(&format!("/journal?kind=llm.chat&{query}")).await.ok();
+        let ids: Vec<u64> = page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_u64().unwrap())
+            .collect();
+        assert_eq!(ids, found, "{query}");
+    }
+    let row = app.get(&format!("/journal/{}?expand=texts", rows[0].id)).await.ok();
+    assert_eq!(row["data"]["messages"][0]["content"], long.as_str(), "{row}");
+}

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use life_agent_groq::testing::{Answer, StandIn};
 use life_agent_observer_postgres::testing::Cluster;
 use serde_json::json;
 
 use super::audit::{run, run_json};
-use crate::support::{Setup, TestApp, assert_chained};
+use crate::support::{Setup, TestApp, assert_chained, model_setup};
 
 fn setup(address: &str) -> Setup {
     Setup::new().set("DATABASE_URL", address).set("DATABASE_WAIT_SECONDS", "0")
@@ -155,9 +156,18 @@ async fn an_unusable_address_prevents_the_start_and_is_not_shown() {
 async fn a_journal_moves_to_a_database_and_back() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let mut app = Setup::new().set("DATABASE_WAIT_SECONDS", "0").start().await;
+    let script = ["It is remembered.", "Noted.", "Noted again."].map(Answer::text);
+    let provider = StandIn::start(script.into()).await.unwrap();
+    let mut app = model_setup(&provider).set("DATABASE_WAIT_SECONDS", "0").start().await;
     app.act("a", "rest").await;
     app.turn("b", "remember the old gate").await;
+    // Two rows share these texts; one of them is stored deflated, the other as it is.
+    let texts = ["a long story ".repeat(300), "é and \u{1F600}".repeat(200)];
+    let messages: Vec<_> =
+        texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+    for _ in 0..2 {
+        app.post("/llm/chat", &json!({"messages": messages})).await.ok();
+    }
     app.post("/kill-switch", &json!({"on": true, "reason": "a move"})).await.ok();
     app.post("/kill-switch", &json!({"on": false, "reason": "a move"})).await.ok();
     let (code, said) = run(&app, &["migrate", "--from", "agent.db", "--to", &address]);
@@ -173,6 +183,10 @@ async fn a_journal_moves_to_a_database_and_back() {
     app.start_again().await;
     app.act("a", "rest").await;
     assert_eq!(app.state("a").await["version"], 2);
+    let chats = app.get("/journal?kind=llm.chat&expand=texts&q=story").await.ok();
+    let chats = chats["events"].as_array().unwrap();
+    assert_eq!(chats.len(), 2, "{chats:?}");
+    assert_eq!(chats[1]["data"]["messages"][1]["content"], texts[1].as_str());
     assert_chained(&app.journal().await);
     let expect = format!("{}:{}", head["id"], head["hash"].as_str().unwrap());
     let verified = run_json(&app, 0, &["audit", "verify", "--expect-head", &expect]);
