@@ -173,3 +173,18 @@ async fn plan_bodies_are_read_strictly() {
         assert_eq!(answer.fault_paths("validation_error"), [path], "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_plans_folder_that_cannot_be_written_is_named() {
+    let app = TestApp::start().await;
+    let folder = app.folder().join("plans");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    let rows = app.journal().await.len();
+    let statement = json!({"intent": "describe the harbour", "context": "for newcomers"});
+    let error = app.post("/plan", &statement).await.error(503, "plans_unavailable");
+    assert!(error["message"].as_str().unwrap().contains("plans folder"), "{error}");
+    assert_eq!(app.journal().await.len(), rows, "a plan without an artifact has no row");
+    // Everything else goes on.
+    app.act("hero", "rest").await;
+}

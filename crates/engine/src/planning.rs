@@ -365,7 +365,7 @@ fn store_error(error: WriteError) -> EngineError {
     tracing::error!(%error, "a plan could not be stored");
     match error {
         WriteError::OtherRequest => EngineError::Conflict(error.to_string()),
-        _ => EngineError::Unavailable,
+        _ => EngineError::PlansUnavailable,
     }
 }
 

@@ -155,7 +155,12 @@ pub static PLAN: Endpoint = Endpoint::new("plan", Verb::Post, "/plan", Access::A
 })
 .bounded()
 .idempotent()
-.errors(&[Code::PlanInvalid, Code::BudgetExceeded, Code::ResponseWithheld])
+.errors(&[
+    Code::PlanInvalid,
+    Code::BudgetExceeded,
+    Code::ResponseWithheld,
+    Code::PlansUnavailable,
+])
 .tool("plan")
 .gpt(Gpt::reads(
     "Call it to draft a change of files as a patch. Nothing is changed: a person reviews the draft. Give `intent`, \

@@ -62,6 +62,7 @@ codes! {
     GateUnavailable = "gate_unavailable", SERVICE_UNAVAILABLE, "a gate did not run or lacked an input";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
+    PlansUnavailable = "plans_unavailable", SERVICE_UNAVAILABLE, "the plan cannot be stored; nothing was changed";
     JournalFull = "journal_full", SERVICE_UNAVAILABLE, "the journal has reached `JOURNAL_MAX_BYTES`; nothing was changed";
     Interrupted = "interrupted", SERVICE_UNAVAILABLE, "the service stopped while it ran a queued turn";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "too many requests are waiting; see `Retry-After`";

@@ -68,6 +68,7 @@ impl From<EngineError> for ApiError {
             EngineError::Interrupted => Self::new(Code::Interrupted, message),
             EngineError::JournalFull => Self::new(Code::JournalFull, message),
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
+            EngineError::PlansUnavailable => Self::new(Code::PlansUnavailable, message),
             _ => Self::new(Code::Internal, message),
         }
     }
