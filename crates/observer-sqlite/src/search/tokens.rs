@@ -97,8 +97,11 @@ fn magnitude_tag(magnitude: u32) -> String {
 fn magnitude(micros: u64) -> u32 {
     let one_more = u128::from(micros) + 1;
     let whole = one_more.ilog2();
+    if 2 * whole >= MAX_MAGNITUDE {
+        return MAX_MAGNITUDE;
+    }
     let half = one_more * one_more >= 1 << (2 * whole + 1);
-    (2 * whole + u32::from(half)).min(MAX_MAGNITUDE)
+    2 * whole + u32::from(half)
 }
 
 #[cfg(test)]
