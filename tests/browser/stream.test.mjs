@@ -81,7 +81,12 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
   await page.goto(`${server.address}/ui#/activity`);
   await page.getByLabel("API key").waitFor();
   let streams = 0;
-  await page.route("**/events", (route) => (streams++ === 0 ? route.fulfill({ contentType: "text/event-stream", body }) : new Promise(() => {})));
+  await page.route("**/events?*", async (route) => {
+    if (streams++ > 0) return new Promise(() => {});
+    // No search finds these rows, so they must arrive after the first one.
+    await page.locator(".feed li", { hasText: "started" }).first().waitFor();
+    return route.fulfill({ contentType: "text/event-stream", body });
+  });
   await page.getByLabel("API key").fill(KEY);
   await page.keyboard.press("Enter");
   await page.locator(".feed li", { hasText: "still alive" }).waitFor();

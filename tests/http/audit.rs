@@ -48,7 +48,7 @@ async fn the_running_service_verifies_its_own_chain() {
     // A start would refuse the file, so the change is made meanwhile.
     let database = rusqlite::Connection::open(app.folder().join("agent.db")).unwrap();
     let changed =
-        "UPDATE events SET data = replace(data, 'mark-to-change', 'mark-as-changed') WHERE id = 2";
+        "UPDATE journal SET data = replace(data, 'mark-to-change', 'mark-as-changed') WHERE id = 2";
     assert_eq!(database.execute(changed, []).unwrap(), 1);
     drop(database);
     let verified = app.post_nothing("/audit/verify").await.ok();

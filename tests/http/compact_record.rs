@@ -205,7 +205,7 @@ async fn a_changed_a_missing_and_an_unnamed_text_are_found() {
         ("DELETE FROM texts WHERE uses = 1", "is missing"),
         ("DELETE FROM text_bodies WHERE id = 1", "does not match its digest"),
         ("INSERT INTO texts SELECT zeroblob(32), 1, 1", "does not match its digest"),
-        ("UPDATE events SET data = data WHERE id = 1", ""),
+        ("UPDATE journal SET data = data WHERE id = 1", ""),
     ];
     for (change, fault) in changes {
         std::fs::copy(app.folder().join("copy.db"), app.folder().join("changed.db")).unwrap();

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     Answer, KEY, RawConnection, Setup, TestApp, assert_chained, chat, credentials, with_model,
+    with_model_failing,
 };
 
 fn keyed(app: &TestApp, path: &str, key: &str, body: &Value) -> RequestBuilder {
@@ -195,7 +196,7 @@ async fn a_failed_draft_leaves_its_key_free() {
     };
     let (astray, good) = ("plans/elsewhere.md", "plans/harbour.md");
     let script = vec![create(astray), create(astray), create(astray), create(good)];
-    let (_provider, app) = with_model(script).await;
+    let (_provider, app) = with_model_failing(script).await;
     let plan = json!({"intent": "describe the harbour", "target_paths": [good]});
     let faulty = once(&app, "/plan", "key-1", &plan).await;
     assert!(faulty.status >= 400, "{faulty:?}");

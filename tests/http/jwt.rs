@@ -221,9 +221,17 @@ async fn a_token_of_the_largest_size_is_accepted_and_a_larger_one_refused() {
     whoami(&app, &largest).await.ok();
     let error = whoami(&app, &padded(17 * 1024)).await.error(401, "invalid_api_key");
     assert!(error["message"].as_str().unwrap().contains("16384 bytes"), "{error}");
-    let beyond = whoami(&app, &padded(200 * 1024)).await;
-    assert!((400..500).contains(&beyond.status), "{beyond:?}");
-    app.get("/whoami").await.ok();
+    // Such a header is not read to its end, so the connection may be gone before the response arrives.
+    let beyond = app.bare(Method::GET, "/whoami").bearer_auth(padded(200 * 1024));
+    let beyond = Answer::try_of(beyond).await;
+    assert!(beyond.is_err() || beyond.is_ok_and(|answer| (400..500).contains(&answer.status)));
+    // The client may not know yet that the connection is gone.
+    let next = || Answer::try_of(app.request(Method::GET, "/whoami"));
+    let answer = match next().await {
+        Ok(answer) => answer,
+        Err(_) => next().await.unwrap(),
+    };
+    answer.ok();
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn a_long_response_is_streamed_in_deltas_and_ends_with_the_result() {
         (&done["usage"]["total_tokens"], &done["finish_reason"]),
         (&json!(18), &json!("stop"))
     );
-    let rows = app.journal_of("&kind=llm.chat").await;
+    let rows = app.journal_of("&kind=llm.chat&expand=texts").await;
     assert_eq!(rows.len(), 1);
     assert_eq!(done["event_id"], rows[0].id);
     assert_eq!(rows[0].json()["content"], words.concat());

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::symlink;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestApp, fingerprint};
+use crate::support::{Answer, Setup, TestApp, fingerprint};
 
 fn plan(target: &str) -> Value {
     json!({"intent": "describe the harbour", "context": "for newcomers", "target_paths": [target]})
@@ -187,4 +188,19 @@ async fn a_plans_folder_that_cannot_be_written_is_named() {
     assert_eq!(app.journal().await.len(), rows, "a plan without an artifact has no row");
     // Everything else goes on.
     app.act("hero", "rest").await;
+}
+
+#[tokio::test]
+async fn a_nul_character_that_the_policy_permits_is_refused_where_no_store_could_keep_it() {
+    let policy =
+        "version: '1'\nallowed_dirs: [plans]\nrisk: {categories: {path_traversal: observe}}\n";
+    let app = Setup::new().policy(policy).start().await;
+    let plan = json!({"intent": "a \u{0} b", "context": "\u{0}"});
+    let error = app.post("/plan", &plan).await.error(422, "validation_error");
+    assert!(error["message"].as_str().unwrap().contains("`intent`"), "{error}");
+    app.post("/plan", &json!({"intent": "a b", "context": "\u{0}"})).await.ok();
+    let turn = json!({"agent_id": "a", "input": "rest \u{0}"});
+    app.post("/turn", &turn).await.ok();
+    let queued = app.request(Method::POST, "/turn").header("Prefer", "respond-async");
+    Answer::of(queued.json(&turn)).await.error(422, "validation_error");
 }

@@ -121,7 +121,9 @@ pub enum EngineError {
     #[error("the journal cannot be used right now; nothing was changed, try again later")]
     Unavailable,
     /// The artifact of a plan cannot be written. Nothing was changed.
-    #[error("the plan cannot be stored, and nothing was changed; check the space and the permissions of the plans folder")]
+    #[error(
+        "the plan cannot be stored, and nothing was changed; check the space and the permissions of the plans folder"
+    )]
     PlansUnavailable,
 }
 

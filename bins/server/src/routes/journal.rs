@@ -140,7 +140,7 @@ pub static JOURNAL_ROW: Endpoint =
     })
     .or_act()
     .bounded()
-    .errors(&[Code::NotFound, Code::JournalUnavailable])
+    .errors(&[Code::ValidationError, Code::NotFound, Code::JournalUnavailable])
     .described(describe_row);
 
 fn describe_row() -> Description {

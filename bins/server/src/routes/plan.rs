@@ -92,6 +92,7 @@ fn intended(
 ) -> Option<(String, String)> {
     let intent = faults.required("intent", intent);
     let intent = intent.and_then(|text| faults.length("intent", text, 1..=MAX_INTENT));
+    let intent = intent.and_then(|text| faults.without_nul("intent", text));
     let context = faults.length("context", context.unwrap_or_default(), 0..=MAX_CONTEXT);
     Some((intent?, context?))
 }
@@ -101,6 +102,7 @@ fn described(description: Option<String>, faults: &mut Faults) -> Option<(String
     let description = faults.required("description", description);
     let context =
         description.and_then(|text| faults.length("description", text, 1..=MAX_CONTEXT))?;
+    let context = faults.without_nul("description", context)?;
     Some((first_line(&context, faults)?, context))
 }
 

@@ -15,7 +15,7 @@ use super::turn::{TurnAnswer, TurnBody};
 use crate::http::accept::{PREFERENCE_APPLIED, RESPOND_ASYNC};
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
-use crate::http::extract::{Authenticated, Body};
+use crate::http::extract::{Authenticated, Body, Faults};
 use crate::state::AppState;
 
 /// How the queue renders responses.
@@ -71,6 +71,10 @@ pub(super) async fn queue_turn(
     state: &web::Data<AppState>,
     body: Body<TurnBody>,
 ) -> Result<HttpResponse, ApiError> {
+    // The input waits in a column of its own.
+    let mut faults = Faults::default();
+    let input = faults.without_nul("input", body.checked.input.clone());
+    faults.result(input)?;
     let queued = state.engine.queue_turn(&body.caller, body.checked).await?;
     let location = format!("/turns/{}", queued.job.id);
     Ok(HttpResponse::Accepted()

@@ -128,7 +128,7 @@ function modelCallIds(row) {
 function startsNewRequest(step, row) {
   const kinds = step.rows.map((known) => known.kind);
   // A model's acts in a turn follow the turn's row; its plans and denials precede it.
-  if (row.data?.by === "model") return !kinds.includes("obs.turn");
+  if (row.kind === "obs.act" && row.data?.by === "model") return !kinds.includes("obs.turn");
   const ids = modelCallIds(row);
   if (step.rows.some(({ id }) => ids.includes(id))) return false;
   if (row.kind === "obs.turn" && row.data?.telling?.withheld && kinds.at(-1) === "gate.denied") return false;

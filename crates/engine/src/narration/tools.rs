@@ -173,6 +173,9 @@ fn plan(asked: PlanArguments) -> Result<ToolRequest, String> {
     let PlanArguments { intent, context, target_paths: targets, edits } = asked;
     says_something("intent", &intent)?;
     longest("intent", &intent, MAX_INTENT)?;
+    if intent.contains('\0') {
+        return Err("`intent` must not contain a NUL character".to_owned());
+    }
     longest("context", &context, MAX_CONTEXT)?;
     if targets.is_empty() && edits.is_empty() {
         return Err("`target_paths` must name the files that the plan is about".to_owned());

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use life_agent_domain::governance::event::{Fallback, ModelTurn, PlanCreatedRecord, Review};
+use life_agent_domain::governance::event::{Actor, Fallback, PlanCreatedRecord, Review};
 use life_agent_observer::{Journal, ProposalRecord};
 use life_agent_plans::branch::{self, Branch, BranchError};
 use life_agent_plans::life::Status;
@@ -76,9 +76,15 @@ pub struct PlanView {
     pub artifact: String,
     /// The model that wrote the edits, if the author did not.
     pub drafted_by: Option<DraftedBy>,
-    /// The turn of the model that asked for it, if no caller did.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub asked_by: Option<ModelTurn>,
+    /// Set if a model asked for it during a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// The agent of that turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The number of that turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<u64>,
     /// Why there is no draft although a model should have written one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -171,7 +177,9 @@ impl PlanRepository {
             base_commit: record.base_commit,
             artifact: found.kept.artifact.clone(),
             drafted_by: record.drafted_by,
-            asked_by: record.asked_by,
+            by: record.asked_by.as_ref().map(|turn| turn.by),
+            turn: record.asked_by.as_ref().map(|turn| turn.turn),
+            agent_id: record.asked_by.map(|turn| turn.agent_id),
             fallback: record.fallback,
             review: found.kept.review.clone(),
         })

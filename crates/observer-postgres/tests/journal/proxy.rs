@@ -45,11 +45,14 @@ fn forward(client: TcpStream, server: TcpStream, lose: &Arc<AtomicU32>) {
     std::thread::spawn(move || {
         let (mut client, mut server) = (client, server);
         let mut buffer = vec![0; 1 << 20];
+        // A group may arrive in several parts.
+        let mut is_wanted = false;
         while let Ok(count @ 1..) = client.read(&mut buffer) {
             let sent = &buffer[..count];
             // A group, not the end of a view: it moves the head.
             let has = |text: &[u8]| sent.windows(text.len()).any(|window| window == text);
-            let is_group = has(b"COMMIT") && has(b"lose-me");
+            is_wanted |= has(b"lose-me");
+            let is_group = has(b"COMMIT") && std::mem::take(&mut is_wanted);
             let taken = is_group
                 && lose
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))

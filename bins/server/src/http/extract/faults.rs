@@ -54,6 +54,15 @@ impl Faults {
         None
     }
 
+    /// A text without a NUL character, which not every store can hold in a column of its own.
+    pub fn without_nul(&mut self, field: &str, text: String) -> Option<String> {
+        if !text.contains('\0') {
+            return Some(text);
+        }
+        self.add(field, "must not contain a NUL character");
+        None
+    }
+
     /// The value if there are no faults.
     pub fn result<T>(mut self, value: Option<T>) -> Result<T, ApiError> {
         match value {

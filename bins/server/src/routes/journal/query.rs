@@ -152,7 +152,8 @@ fn criteria(given: &Given, faults: &mut Faults) -> Criteria {
     let mut time = |name| given.parsed(name, TIME, faults, as_in_rows);
     let (since, until) = (time("since"), time("until"));
     let must = "must be a number of microseconds";
-    let min_elapsed_us = given.parsed("min_elapsed_us", must, faults, |text| text.parse().ok());
+    let micros = |text: &str| text.parse::<i64>().ok().and_then(|micros| micros.try_into().ok());
+    let min_elapsed_us = given.parsed("min_elapsed_us", must, faults, micros);
     let words: Vec<String> = q.iter().flat_map(|q| words(q)).collect();
     if q.is_some() && words.is_empty() {
         faults.add("q", "must contain a letter or digit");
