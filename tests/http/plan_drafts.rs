@@ -301,6 +301,8 @@ async fn a_draft_that_the_gates_refuse_is_withheld() {
         let answer = app.post("/plan", &asked()).await;
         let error = answer.error(422, "response_withheld");
         assert!(error["message"].as_str().unwrap().contains("the model's"), "{error}");
+        let denied = app.journal_of("&kind=gate.denied").await.remove(0).json();
+        assert_eq!(denied["code"], "response_withheld", "{denied}");
         assert!(!answer.text().contains("no-preserve-root"), "{answer:?}");
         assert!(kinds(&app).await.contains(&"gate.denied".to_owned()));
         assert_eq!((provider.seen().len(), artifacts(&app)), (1, 0));

@@ -159,18 +159,28 @@ impl Governor {
         command: C,
         used: Option<&ApprovalUse>,
     ) -> Result<Permit<C>, EngineError> {
+        match self.decide_again(context, policy, command, used).await? {
+            Ok(permit) => Ok(permit),
+            Err(denial) => Err(self.deny(context, policy, *denial, Vec::new()).await),
+        }
+    }
+
+    /// The decision about a command about which no person can be asked.
+    async fn decide_again<C: Gated>(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: C,
+        used: Option<&ApprovalUse>,
+    ) -> Result<Decided<C>, EngineError> {
         let (decided, inputs) = self.run_chain(context, policy, command, Metered::No).await?;
         let used = used.filter(|used| used.is_under(&policy.snapshot.hash));
-        match self.confirm(policy, pass(decided, used), &inputs).await {
-            Ok(permit) => {
-                self.meters.permitted(permit.trace());
-                Ok(permit)
-            }
-            Err(mut denial) => {
-                deny_instead_of_asking(&mut denial);
-                Err(self.deny(context, policy, *denial, Vec::new()).await)
-            }
+        let mut decided = self.confirm(policy, pass(decided, used), &inputs).await;
+        match &mut decided {
+            Ok(permit) => self.meters.permitted(permit.trace()),
+            Err(denial) => deny_instead_of_asking(denial),
         }
+        Ok(decided)
     }
 
     /// The redacted command of a request that is carried out later. The gates then judge it again, and only
@@ -201,6 +211,19 @@ impl Governor {
         command: C,
     ) -> Result<Permit<C>, EngineError> {
         self.permit_again(context, policy, command, None).await
+    }
+
+    /// Sends the texts of a model's draft through the chain.
+    pub(crate) async fn permit_draft(
+        &self,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        draft: Chat,
+    ) -> Result<Permit<Chat>, EngineError> {
+        match self.decide_again(context, policy, draft, None).await? {
+            Ok(permit) => Ok(permit),
+            Err(denial) => Err(self.deny_response(context, policy, *denial, Vec::new()).await),
+        }
     }
 
     /// Sends texts of the model through the chain. `spent` is recorded with a denial.

@@ -182,10 +182,8 @@ impl Drafting<'_> {
         };
         // The reply was judged as text; this judges the texts behind its escapes.
         let chat = Chat { messages: edits.iter().map(said).collect() };
-        let judged = self.drafter.governor.permit_part(self.context, self.policy, chat).await;
-        judged.map_err(|error| {
-            withheld(refused("the model's draft was refused and is withheld", error))
-        })?;
+        let judged = self.drafter.governor.permit_draft(self.context, self.policy, chat).await;
+        judged.map_err(|error| refused("the model's draft was refused and is withheld", error))?;
         let request =
             PlanRequest { targets: self.targets.clone(), edits: edits.clone(), patch: None };
         let (tree, admission) = (Arc::clone(&self.drafter.tree), self.admission());
@@ -205,17 +203,6 @@ fn said(edit: &Edit) -> Message {
     };
     let texts: Vec<_> = texts.into_iter().map(String::as_str).collect();
     Message { role: "assistant".to_owned(), content: texts.join("\n") }
-}
-
-/// Marks the denial of a text that a model wrote.
-fn withheld(error: EngineError) -> EngineError {
-    match error {
-        EngineError::Denied(mut report) => {
-            report.withheld = true;
-            EngineError::Denied(report)
-        }
-        other => other,
-    }
 }
 
 /// Explains the denial of a text that the caller did not write.
