@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use life_agent_domain::governance::event::KillSwitchRecord;
 use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_observer::SideWrite;
@@ -19,24 +19,26 @@ pub(crate) const SETTING: &str = "kill_switch";
 
 /// The state of the switch, shared with the governor.
 pub(crate) struct Switch {
-    changed: ArcSwap<KillSwitchRecord>,
-    /// The caller that made the last change.
-    by: ArcSwapOption<String>,
+    changed: ArcSwap<Change>,
     forced: bool,
+}
+
+/// The last change of the switch.
+#[derive(Clone)]
+struct Change {
+    record: KillSwitchRecord,
+    /// The caller that made it.
+    by: Option<String>,
 }
 
 impl Switch {
     /// The state that the journal decides, and the caller that set it; `forced` keeps the switch on.
     pub(crate) fn new(decided: KillSwitchRecord, by: Option<String>, forced: bool) -> Self {
-        Self {
-            changed: ArcSwap::from_pointee(decided),
-            by: ArcSwapOption::from_pointee(by),
-            forced,
-        }
+        Self { changed: ArcSwap::from_pointee(Change { record: decided, by }), forced }
     }
 
     pub(crate) fn state(&self) -> KillSwitch {
-        let changed = self.changed.load();
+        let changed = &self.changed.load().record;
         match (changed.on, self.forced) {
             (true, _) => KillSwitch::On { reason: changed.reason.clone() },
             (false, true) => KillSwitch::On { reason: "held on by KILL_SWITCH".to_owned() },
@@ -67,8 +69,8 @@ impl KillSwitchService {
 
     /// The current state.
     pub(crate) fn status(&self) -> KillSwitchStatus {
-        let changed = self.switch.changed.load();
-        let forced = self.switch.forced;
+        let change = self.switch.changed.load();
+        let (changed, forced) = (&change.record, self.switch.forced);
         let reason = match self.switch.state() {
             KillSwitch::On { reason } => reason,
             KillSwitch::Off | KillSwitch::Stopped { .. } => changed.reason.clone(),
@@ -78,7 +80,7 @@ impl KillSwitchService {
             reason,
             forced,
             since: changed.since.clone(),
-            by: self.switch.by.load_full().map(|by| by.as_ref().clone()),
+            by: change.by.clone(),
         }
     }
 
@@ -101,17 +103,16 @@ impl KillSwitchService {
         let changed = KillSwitchRecord { on, reason, since: Some(self.timestamps.text()) };
         let value = raw_json(&changed)?.get().to_owned();
         let _order = self.changing.lock().await;
-        let by = Arc::new(context.principal.as_str().to_owned());
+        let by = Some(context.principal.as_str().to_owned());
+        let change = Arc::new(Change { record: changed, by });
         if on {
-            self.switch.changed.store(Arc::new(changed.clone()));
-            self.switch.by.store(Some(Arc::clone(&by)));
+            self.switch.changed.store(Arc::clone(&change));
         }
         let setting = SideWrite::Setting { key: SETTING.to_owned(), value };
         let side = vec![setting, SideWrite::AdvanceControl];
         let hash = &self.policy.active().snapshot.hash;
-        let event_id = self.recorder.record(context, hash, None, &changed, side).await?;
-        self.switch.changed.store(Arc::new(changed));
-        self.switch.by.store(Some(by));
+        let event_id = self.recorder.record(context, hash, None, &change.record, side).await?;
+        self.switch.changed.store(change);
         Ok((self.status(), event_id))
     }
 }
