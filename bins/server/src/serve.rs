@@ -177,8 +177,8 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     closed.map_err(|_| ServeError::Close)
 }
 
-/// Ends the service if another instance takes over the database: the kill switch, stops and approvals in memory
-/// may be out of date. A request that hangs does not keep it alive.
+/// Stops the service if another instance takes over the database: the kill switch, stops and approvals in memory
+/// may be out of date.
 fn stop_if_replaced(
     replaced: &CancellationToken,
     stopping: &CancellationToken,
@@ -187,14 +187,6 @@ fn stop_if_replaced(
     move || {
         replaced.cancel();
         stopping.cancel();
-        let exit = || {
-            std::thread::sleep(shutdown::EXIT_AFTER);
-            eprintln!("life-agent: {}", ServeError::Replaced);
-            std::process::exit(1);
-        };
-        if std::thread::Builder::new().name("replaced".to_owned()).spawn(exit).is_err() {
-            std::process::exit(1);
-        }
     }
 }
 

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 const MODEL_CALLS_MAY_TAKE: Duration = Duration::from_secs(4);
 
 /// When a stop that hangs becomes an exit. An orderly stop takes at most about eight seconds.
-pub(super) const EXIT_AFTER: Duration = Duration::from_millis(9_500);
+const EXIT_AFTER: Duration = Duration::from_millis(9_500);
 
 /// Cancels `stopping` on the first signal: the listener closes, requests in flight are answered, event
-/// streams end. Further signals have no effect.
+/// streams end. Further signals have no effect. A stop that hangs, whatever its cause, becomes an exit.
 ///
 /// The signals have a thread and a runtime of their own. A blocked worker, a file system that does not
 /// respond or a blocking call that never returns can then neither hide the signal nor prevent the exit.
@@ -26,8 +26,10 @@ pub(super) fn on_signal(stopping: CancellationToken) -> io::Result<()> {
     };
     let watch = move || {
         runtime.block_on(async {
-            signal.await;
-            tracing::info!("stopping");
+            tokio::select! {
+                () = signal => tracing::info!("stopping"),
+                () = stopping.cancelled() => {}
+            }
             stopping.cancel();
             tokio::time::sleep(EXIT_AFTER).await;
         });
