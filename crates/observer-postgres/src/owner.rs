@@ -1,7 +1,7 @@
 //! The instance that may append: one per database.
 //!
-//! A session lock keeps a second instance from starting. It ends with its connection, so a dead instance holds up
-//! nobody. The lock alone would not be safe: an instance that lost its connection could still write. The id in
+//! A session lock keeps a second instance from starting. It ends with its connection, so a dead instance blocks
+//! no other. The lock alone would not be safe: an instance that lost its connection could still write. The id in
 //! `head.owner` is, because every group compares it under the lock of the row.
 
 use std::sync::Arc;

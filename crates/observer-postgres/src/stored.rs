@@ -12,7 +12,7 @@ use crate::pg_error::PgError;
 use crate::session::{Request, Session, pipelined};
 use crate::texts::KNOWN;
 
-/// Locks the end of the chain: whoever commits first comes first.
+/// Locks the end of the chain: the order of the locks is the order of the rows.
 pub(crate) const LOCK_HEAD: &str =
     "SELECT id, hash, ts, control, owner FROM head WHERE one FOR UPDATE";
 /// A statement of its own: the time after the wait for the lock.

@@ -157,9 +157,7 @@ impl TransferTarget for SqliteTarget {
             return Err(JournalError::damaged("the last row is not the end of the chain"));
         }
         control::write(&self.connection, control).map_err(read_error)?;
-        if HAS_VIEWS {
-            self.connection.execute_batch(ROWS_OF_USAGE).map_err(read_error)?;
-        }
+        self.connection.execute_batch(ROWS_OF_USAGE).map_err(read_error)?;
         self.connection.execute_batch("COMMIT").map_err(read_error)?;
         // The file alone is the journal.
         let moved = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -177,16 +175,13 @@ fn stored(table: &Table) -> (&'static str, String) {
         TEXTS => ("texts JOIN text_bodies ON id = body_id", table.column_list()),
         "notes" => ("facts", "owner, version, text".to_owned()),
         "idempotency_records" => ("marks", table.column_list()),
-        // Since this version, views for scripts have the logical names.
-        "events" if HAS_VIEWS => ("journal", table.column_list()),
-        "proposals" if HAS_VIEWS => ("plans", table.column_list()),
-        "llm_usage" if HAS_VIEWS => ("usage", table.column_list()),
+        // Views for scripts have the logical names.
+        "events" => ("journal", table.column_list()),
+        "proposals" => ("plans", table.column_list()),
+        "llm_usage" => ("usage", table.column_list()),
         name => (name, table.column_list()),
     }
 }
-
-/// Whether the tables and the views for scripts have names of their own.
-const HAS_VIEWS: bool = schema::VERSION >= 6;
 
 /// Other stores do not keep the row of a call: it is the first row of its request at that time.
 const ROWS_OF_USAGE: &str = "UPDATE usage SET event_id = called.row FROM (

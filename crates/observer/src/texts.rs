@@ -176,7 +176,7 @@ impl StoredText {
 
 /// The texts that the data of a row names itself.
 pub fn roots_of(data: &str) -> Vec<TextId> {
-    // Most rows are told apart without a parser.
+    // Most rows refer to no text and need no parser.
     if !data.contains("\"references\":") {
         return Vec::new();
     }

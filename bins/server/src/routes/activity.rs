@@ -1,4 +1,4 @@
-//! `GET /activity`: requests per minute, and what stands out.
+//! `GET /activity`: requests per minute, the most frequent causes of denials, and the slowest requests.
 
 use actix_web::{HttpResponse, Responder, Route, web};
 use life_agent_engine::ActivityReport;

@@ -3,13 +3,11 @@
 use actix_web::{HttpResponse, Responder, Route, web};
 use jiff::Timestamp;
 use life_agent_engine::UsageReport;
-use life_agent_engine::domain::governance::principal::Scope;
 use life_agent_engine::observer::UsageBy;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::grant::Grant;
 use crate::http::endpoint::{Access, Description, Effect, Endpoint, Tag, Verb};
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::{Authenticated, Faults, Given, Parameters, Query};
@@ -94,7 +92,7 @@ async fn usage(
     query: Query<UsageQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(UsageQuery { by, since }) = query;
-    let own = (!reads_all(&grant)).then(|| grant.principal.as_str());
+    let own = (!grant.reads_every_row()).then(|| grant.principal.as_str());
     let report = state.engine.usage(by, since, own).await?;
     let by = match by {
         UsageBy::Principal => "principal",
@@ -102,11 +100,6 @@ async fn usage(
         UsageBy::Model => "model",
     };
     Ok(HttpResponse::Ok().json(UsageAnswer { by, since: format!("{since:.6}"), report }))
-}
-
-/// Whether a key may see what others used.
-fn reads_all(grant: &Grant) -> bool {
-    grant.principal.has(Scope::Read) && grant.principal.agents().is_none()
 }
 
 fn start_of_day() -> Timestamp {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use life_agent_domain::governance::event::Outcome;
 use serde::Serialize;
-
-use super::row::Outcome;
 
 /// Requests by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -99,7 +98,7 @@ pub struct SlowRequest {
     pub event_id: u64,
 }
 
-/// Requests per minute, and what stands out.
+/// Requests per minute, the most frequent causes of denials, and the slowest requests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActivityReport {

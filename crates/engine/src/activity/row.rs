@@ -1,6 +1,6 @@
 //! What a row says about a request: its kind, its outcome and the rule behind it.
 
-use life_agent_domain::governance::event::{EventKind, Row, Timing};
+use life_agent_domain::governance::event::{EventKind, Outcome, Row, Timing};
 use serde::Deserialize;
 
 use super::window::minute_of;
@@ -8,15 +8,6 @@ use super::window::minute_of;
 /// The kinds of requests, in the order of [`super::report::OutcomeCounts`] per kind.
 pub(super) const KINDS: [&str; 6] = ["act", "turn", "tool", "plan", "chat", "other"];
 const OTHER: usize = KINDS.len() - 1;
-
-/// The outcome of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Allowed,
-    Denied,
-    WouldDeny,
-    Failed,
-}
 
 /// A request as one row records it.
 #[derive(Debug, PartialEq, Eq)]

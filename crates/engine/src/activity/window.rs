@@ -5,16 +5,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use life_agent_domain::governance::event::Outcome;
 
 use super::report::{
     ActivityReport, DenialCount, MinuteCounts, OutcomeAverages, OutcomeCounts, RuleCount,
     SlowRequest,
 };
-use super::row::{Counted, KINDS, Outcome};
+use super::row::{Counted, KINDS};
 
 /// The minutes that are kept: a day.
 pub(super) const MINUTES: i64 = 24 * 60;
-/// Causes of denials, and rules, that are told apart per minute.
+/// Causes of denials, and rules, that are counted by themselves per minute.
 const MAX_CAUSES: usize = 24;
 /// Entries of each list of a report.
 const MAX_LISTED: usize = 20;

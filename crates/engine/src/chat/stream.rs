@@ -130,6 +130,7 @@ impl ModelCall {
             Err(failure) => return Err(self.failed(calls, failure).await),
         };
         let mut assembly = Assembly::default();
+        let prompt = most_of_body(&self.body, 0).prompt;
         loop {
             let asked = Instant::now();
             let next = self.in_time(calls, chunks.next()).await;
@@ -148,7 +149,6 @@ impl ModelCall {
             }
             if guard.is_due() {
                 // The permit covers the text so far, of which a part is released now.
-                let prompt = most_of_body(&self.body, 0).prompt;
                 let used = used_so_far(prompt, guard.len(), Usage::of(&chunk));
                 let extra = self.usage("", Some(used));
                 self.judge(calls, guard.messages(llm.key.as_ref()), extra).await?;

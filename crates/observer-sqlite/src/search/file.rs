@@ -115,7 +115,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let index = Connection::open_with_flags(path, flags)?;
     index.busy_timeout(Duration::from_secs(5))?;
     index.set_prepared_statement_cache_capacity(32);
-    // After a power failure the end of the index may be missing, which its progress tells.
+    // After a power failure the end of the index may be missing, as its progress shows.
     index.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
     )?;

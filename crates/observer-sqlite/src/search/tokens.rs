@@ -77,7 +77,7 @@ const OUTCOME: char = 'o';
 const RULE: char = 'u';
 const ELAPSED: char = 'e';
 
-/// A tag of one length for any text. Texts with the same tag are told apart by their rows.
+/// A tag of one length for any text. A search compares the rows, because different texts can have the same tag.
 fn tag(name: char, text: &str) -> String {
     // FNV-1a. The index outlives the process, so the hash must not change with a release of the compiler.
     let hash = text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {

@@ -13,7 +13,7 @@ const MAX_WORDS: usize = 4096;
 const MAX_WORD: usize = 64;
 /// Fields that callers fill. Their names and numbers are words too.
 const OF_CALLERS: [&str; 6] = ["payload", "arguments", "request", "parameters", "data", "result"];
-/// A hash that differs in every row: nobody searches for it, and it would double an index of words.
+/// A hash that differs in every row: no search needs it, and it would double an index of words.
 const NOT_SEARCHED: &str = "state_hash";
 
 /// The outcome of a request, as searches name it.
