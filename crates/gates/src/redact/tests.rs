@@ -111,6 +111,19 @@ fn a_long_credential_is_taken_out_whole() {
 }
 
 #[test]
+fn letters_of_a_placeholder_within_a_credential_change_nothing() {
+    for middle in ["xXXx", "xxxx", "YouR", "your"] {
+        let key = ["lin_api_", "a00Qz7LmP2sTvB4w", middle, "KcR8yNd9wXq2LkPz7VbN"].concat();
+        assert_eq!(clean(&key), "[redacted:service_token]", "{key}");
+    }
+    for shown in
+        ["lin_api_xxxxxxxx00Qz7LmP2sTvB4wKcR8yNd9wXqxxxx", "api_key = \"your9wXq2LkPz7VbN4mT\""]
+    {
+        assert_eq!(clean(shown), shown);
+    }
+}
+
+#[test]
 fn harmless_text_is_not_even_copied() {
     for text in [
         "add API-key rate limiting",

@@ -160,12 +160,10 @@ fn is_an_alphabet(value: &[u8]) -> bool {
 
 /// Not what stands in examples and templates instead of a credential.
 pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 16] = [
-        b"xxxx",
+    const SIGNS: [&[u8]; 14] = [
         b"example",
         b"****",
         b"....",
-        b"your",
         b"placeholder",
         b"redacted",
         b"changeme",
@@ -184,7 +182,23 @@ pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
     let is_reference =
         lower.starts_with(b"$") || lower.starts_with(b"%") || lower.starts_with(b"\"$");
     let holds = |sign: &&[u8]| memchr::memmem::find(&lower, sign).is_some();
-    !is_reference && !WORDS.contains(&lower.as_slice()) && !SIGNS.iter().any(holds)
+    !is_reference
+        && !WORDS.contains(&lower.as_slice())
+        && !SIGNS.iter().any(holds)
+        && ![b"xxxx", b"your"].into_iter().any(|sign| begins_or_ends_a_word(value, &lower, sign))
+}
+
+/// Four letters occur by chance within a generated credential, so they count in one case only (`your`,
+/// `Your`, `YOUR`) and at an edge, or in a value of letters alone (`insertyourkeyhere`).
+fn begins_or_ends_a_word(value: &[u8], lower: &[u8], sign: &[u8; 4]) -> bool {
+    let is_edge = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let is_of_letters = !value.iter().any(u8::is_ascii_digit);
+    memchr::memmem::find_iter(lower, sign).any(|at| {
+        let end = at + sign.len();
+        let before = at.checked_sub(1).and_then(|before| value.get(before));
+        is_one_case(&value[at + 1..end])
+            && (is_of_letters || is_edge(before) || is_edge(value.get(end)))
+    })
 }
 
 /// Something that a person would choose as a password: no placeholder, and some letters in it.
