@@ -17,6 +17,7 @@ mod kill_switch;
 mod kind;
 mod narration;
 mod omitted;
+mod outcome;
 mod plan;
 mod policy;
 mod row;
@@ -36,7 +37,7 @@ pub use chat::{
     CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, JudgedMessages, MAX_CHAT,
     TextDigest, TokenUsage,
 };
-pub use content::{Outcome, RowContent, words};
+pub use content::{RowContent, words};
 pub use denied::{AccessDeniedRecord, DeniedRecord};
 pub use kill_switch::KillSwitchRecord;
 pub use kind::EventKind;
@@ -44,6 +45,7 @@ pub use narration::{
     ModelReply, NarrationRecord, RecordedToolStep, Source, ToolDecision, ToolStep, Withheld,
 };
 pub use omitted::{OMITTED, lacks_parts, without_large_parts};
+pub use outcome::{Outcome, OutcomeFacts};
 pub use plan::{
     DraftedBy, ModelTurn, PlanCreatedRecord, PlanRecord, PlanReviewedRecord, Review,
     ReviewDecision, Stats,

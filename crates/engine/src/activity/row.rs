@@ -1,6 +1,6 @@
 //! What a row says about a request: its kind, its outcome and the rule behind it.
 
-use life_agent_domain::governance::event::{EventKind, Outcome, Row, Timing};
+use life_agent_domain::governance::event::{EventKind, Outcome, OutcomeFacts, Row, Timing};
 use serde::Deserialize;
 
 use super::window::minute_of;
@@ -37,7 +37,15 @@ struct Facts {
     rule: Option<String>,
     count: Option<u64>,
     would_deny: Vec<String>,
+    /// What the gates found in a model's response.
+    answer: Option<Answer>,
     timing: Option<Timing>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    would_deny: Vec<String>,
 }
 
 impl Counted {
@@ -58,15 +66,16 @@ impl Counted {
             // The denial of the response counts.
             return None;
         }
-        let outcome = match row.event_kind()? {
-            EventKind::Denied | EventKind::AuthFailed => Outcome::Denied,
-            EventKind::ToolRequested if facts.decision.as_deref() != Some("allow") => {
-                Outcome::Denied
-            }
-            EventKind::Chat if facts.outcome.as_deref() == Some("failed") => Outcome::Failed,
-            _ if facts.would_deny.is_empty() => Outcome::Allowed,
-            _ => Outcome::WouldDeny,
-        };
+        let answered = facts.answer.as_ref().map_or(&[][..], |answer| &answer.would_deny);
+        let outcome = Outcome::of(
+            row.event_kind()?,
+            &OutcomeFacts {
+                decision: facts.decision.as_deref(),
+                outcome: facts.outcome.as_deref(),
+                is_error: false,
+                would_deny: !facts.would_deny.is_empty() || !answered.is_empty(),
+            },
+        )?;
         let is_denied = may_deny && outcome == Outcome::Denied;
         let decided_by = match (facts.gate, facts.rule) {
             (Some(gate), Some(rule)) => Some(format!("{gate}/{rule}")),
@@ -80,7 +89,7 @@ impl Counted {
             outcome,
             count: facts.count.unwrap_or(1).try_into().unwrap_or(u32::MAX),
             denied_by: is_denied.then_some((reason, decided_by)),
-            would_deny: facts.would_deny,
+            would_deny: [facts.would_deny, facts.answer.unwrap_or_default().would_deny].concat(),
             elapsed_us: facts.timing.map(|timing| timing.elapsed_us),
         })
     }
@@ -115,7 +124,13 @@ mod tests {
             ("obs.turn", json!({"would_deny": ["r"]}), ("turn", WouldDeny, 1)),
             ("obs.plan", json!({}), ("plan", Allowed, 1)),
             ("llm.chat", json!({"outcome": "failed"}), ("chat", Failed, 1)),
+            ("llm.chat", json!({"outcome": "stopped"}), ("chat", Failed, 1)),
             ("llm.chat", json!({"outcome": "answered"}), ("chat", Allowed, 1)),
+            (
+                "llm.chat",
+                json!({"outcome": "answered", "answer": {"would_deny": ["r"]}}),
+                ("chat", WouldDeny, 1),
+            ),
             ("tool.requested", json!({"decision": "allow"}), ("tool", Allowed, 1)),
             ("tool.requested", json!({"decision": "ask", "reason": "q"}), ("tool", Denied, 1)),
             ("gate.denied", json!({"kind": "chat", "reason": "rule_deny"}), ("chat", Denied, 1)),

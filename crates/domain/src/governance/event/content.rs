@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::kind::EventKind;
+use super::outcome::{Outcome, OutcomeFacts};
 use super::row::Row;
 
 /// Upper bound on the different words of a row that a search finds.
@@ -15,40 +15,6 @@ const MAX_WORD: usize = 64;
 const OF_CALLERS: [&str; 6] = ["payload", "arguments", "request", "parameters", "data", "result"];
 /// A hash that differs in every row: no search needs it, and it would double an index of words.
 const NOT_SEARCHED: &str = "state_hash";
-
-/// The outcome of a request, as searches name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It was allowed, and no rule that only observes matched.
-    Allowed,
-    /// It was allowed, although a rule that only observes would have refused it.
-    WouldDeny,
-    /// It was refused, or needs an approval.
-    Denied,
-    /// It was allowed and failed.
-    Failed,
-}
-
-impl Outcome {
-    /// All outcomes.
-    pub const ALL: [Outcome; 4] =
-        [Outcome::Allowed, Outcome::WouldDeny, Outcome::Denied, Outcome::Failed];
-
-    /// The name in searches and views.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Allowed => "allowed",
-            Outcome::WouldDeny => "would_deny",
-            Outcome::Denied => "denied",
-            Outcome::Failed => "failed",
-        }
-    }
-
-    /// The outcome of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
-    }
-}
 
 /// A row with its parsed data.
 #[derive(Debug)]
@@ -66,28 +32,19 @@ impl<'r> RowContent<'r> {
 
     /// The outcome of the request; `None` for rows that record none.
     pub fn outcome(&self) -> Option<Outcome> {
-        let allowed_if = |passed: bool, otherwise: Outcome| match passed {
-            false => otherwise,
-            true if self.would_deny() => Outcome::WouldDeny,
-            true => Outcome::Allowed,
-        };
-        let is = |field: &str, value: &str| self.data[field] == value;
-        match self.row.event_kind()? {
-            EventKind::Denied | EventKind::AuthFailed => Some(Outcome::Denied),
-            EventKind::PolicyRejected => Some(Outcome::Failed),
-            EventKind::ToolFinished => self.data["is_error"].as_bool()?.then_some(Outcome::Failed),
-            EventKind::ToolRequested => Some(allowed_if(is("decision", "allow"), Outcome::Denied)),
-            EventKind::Chat => Some(allowed_if(is("outcome", "answered"), Outcome::Failed)),
-            EventKind::Act | EventKind::Turn | EventKind::Plan => {
-                Some(allowed_if(true, Outcome::Denied))
-            }
-            _ => None,
-        }
-    }
-
-    fn would_deny(&self) -> bool {
-        let lists = [&self.data["would_deny"], &self.data["answer"]["would_deny"]];
-        lists.into_iter().any(|list| list.as_array().is_some_and(|rules| !rules.is_empty()))
+        let has_rules = |list: &Value| list.as_array().is_some_and(|rules| !rules.is_empty());
+        let would_deny = [&self.data["would_deny"], &self.data["answer"]["would_deny"]]
+            .into_iter()
+            .any(has_rules);
+        Outcome::of(
+            self.row.event_kind()?,
+            &OutcomeFacts {
+                decision: self.data["decision"].as_str(),
+                outcome: self.data["outcome"].as_str(),
+                is_error: self.data["is_error"] == true,
+                would_deny,
+            },
+        )
     }
 
     /// The rules that decided, matched, or would have refused the request, some of them more than once.
@@ -173,6 +130,7 @@ mod tests {
     use serde_json::value::to_raw_value;
 
     use super::*;
+    use crate::governance::event::EventKind;
 
     fn row(kind: EventKind, data: &Value) -> Row {
         Row {
@@ -189,37 +147,24 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_request_has_an_outcome() {
-        use EventKind::{
-            Act, Chat, Denied, KillSwitchOn, PolicyRejected, ToolFinished, ToolRequested,
-        };
+    fn the_outcome_is_read_from_the_data() {
+        use EventKind::{Act, Chat, ToolFinished, ToolRequested};
         for (kind, data, expected) in [
             (Act, json!({"would_deny": []}), Some("allowed")),
             (Act, json!({}), Some("allowed")),
             (Act, json!({"would_deny": ["r"]}), Some("would_deny")),
-            (Denied, json!({"would_deny": ["r"]}), Some("denied")),
-            (ToolRequested, json!({"decision": "allow"}), Some("allowed")),
             (ToolRequested, json!({"decision": "ask"}), Some("denied")),
-            (ToolRequested, json!({"decision": "deny"}), Some("denied")),
             (ToolFinished, json!({"is_error": true}), Some("failed")),
-            (ToolFinished, json!({"is_error": false}), None),
             (ToolFinished, json!({}), None),
-            (Chat, json!({"outcome": "answered"}), Some("allowed")),
             (
                 Chat,
                 json!({"outcome": "answered", "answer": {"would_deny": ["r"]}}),
                 Some("would_deny"),
             ),
-            (Chat, json!({"outcome": "stopped"}), Some("failed")),
-            (PolicyRejected, json!({}), Some("failed")),
-            (KillSwitchOn, json!({}), None),
         ] {
             let row = row(kind, &data);
             let outcome = RowContent::of(&row).outcome().map(Outcome::as_str);
             assert_eq!(outcome, expected, "{kind:?} {data}");
-        }
-        for outcome in Outcome::ALL {
-            assert_eq!(Outcome::from_name(outcome.as_str()), Some(outcome));
         }
     }
 
