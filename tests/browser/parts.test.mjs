@@ -167,6 +167,13 @@ test("a live row passes the same filters as the search of the service", async ()
   const no = [{ agent_id: "her" }, { kind: "obs.*" }, { outcome: "allowed" }, { rule: "no-y" }, { q: "keys" }, { q: "th" }, { since: "2026-01-01T10:00:01Z" }, { until: "2026-01-01T10:00:00Z" }, { min_elapsed_us: 901 }, { principal: "x" }, { session_id: "s" }, { request_id: "r2" }];
   for (const filter of yes) assert.ok(passes(row, filter), JSON.stringify(filter));
   for (const filter of no) assert.ok(!passes(row, filter), JSON.stringify(filter));
+  for (const [kind, data, outcome] of [
+    ["llm.chat", { outcome: "answered" }, "allowed"], ["llm.chat", { outcome: "answered", answer: { would_deny: ["r"] } }, "would_deny"],
+    ["llm.chat", { outcome: "stopped" }, "failed"], ["llm.chat", { outcome: "withheld" }, "failed"], ["tool.requested", { decision: "ask" }, "denied"],
+    ["tool.finished", { is_error: true }, "failed"], ["tool.finished", {}, null], ["kill_switch.on", {}, null], ["obs.turn", { would_deny: ["r"] }, "would_deny"],
+  ]) {
+    for (const each of ["allowed", "would_deny", "denied", "failed"]) assert.equal(passes({ kind, data }, { outcome: each }), each === outcome, `${kind} ${each}`);
+  }
 });
 
 test("the editor completes what the schema allows at a place", async () => {

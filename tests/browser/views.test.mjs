@@ -112,7 +112,7 @@ test("a request has an address, its verdicts, its place in the chain and a curl 
   await page.waitForURL(new RegExp(`#/requests/${id - 1}$`));
   await page.goto(`${server.address}/ui#/requests/999999`);
   await page.getByText("No such request").waitFor();
-  assertClean(page, server);
+  assertClean(page, server, /404/);
 });
 
 test("an agent has its requests, vitals and memory, and can be stopped and released", async () => {

@@ -45,25 +45,38 @@ function hasWords(texts, q) {
 
 const wordsOf = (text) => text.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
 
-/** The outcome of a row in the service's words. */
+const REQUESTS = new Set(["obs.act", "obs.turn", "obs.plan", "tool.requested", "llm.chat"]);
+
+/** The outcome of a row in the service's words, decided as the service does; null for rows that state none. */
 function outcomeOf(row) {
   const data = row.data ?? {};
   if (row.kind === "gate.denied" || row.kind === "auth.failed" || (row.kind === "tool.requested" && data.decision !== "allow")) return "denied";
-  if (row.kind === "policy.rejected" || data.outcome === "failed" || data.is_error === true) return "failed";
-  return (data.would_deny ?? []).length > 0 ? "would_deny" : "allowed";
+  if (row.kind === "policy.rejected" || (row.kind === "llm.chat" && data.outcome !== "answered")) return "failed";
+  if (row.kind === "tool.finished") return data.is_error === true ? "failed" : null;
+  if (!REQUESTS.has(row.kind)) return null;
+  return [data, data.answer].some((notes) => notes?.would_deny?.length > 0) ? "would_deny" : "allowed";
 }
 
 /** One row; null if it is not in the journal. */
 export async function row(id, signal) {
-  const page = await get("journal", { after: id - 1, limit: 1, ...WITH_TEXTS }, signal);
-  return page.events.find((found) => found.id === id) ?? null;
+  try {
+    return await get(`journal/${id}`, WITH_TEXTS, signal);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
 }
 
-/** A row with those before and after it, as far as they exist. */
-export async function neighbours(id, signal) {
-  const page = await get("journal", { after: Math.max(0, id - 2), limit: 3, ...WITH_TEXTS }, signal);
-  const at = (wanted) => page.events.find((found) => found.id === wanted) ?? null;
-  return { before: at(id - 1), row: at(id), after: at(id + 1) };
+/** Rows by id as they are stored, with those before and after each: a Map. Ids are in ascending order. */
+export async function chainAround(ids, signal) {
+  const ranges = [];
+  for (const id of ids) {
+    const last = ranges.at(-1);
+    if (last && id + 1 - last.first < PAGE) last.last = id + 1;
+    else ranges.push({ first: Math.max(1, id - 1), last: id + 1 });
+  }
+  const pages = await Promise.all(ranges.map(({ first, last }) => get("journal", { after: first - 1, before: last + 1, limit: PAGE }, signal)));
+  return new Map(pages.flatMap((page) => page.events).map((each) => [each.id, each]));
 }
 
 /** All rows of the request that a row belongs to, oldest first. A caller may reuse a request id. */

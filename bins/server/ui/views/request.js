@@ -9,7 +9,7 @@ import { contentPanels } from "../parts/conversation.js";
 import { gatesPanel, microseconds, timingBar } from "../parts/gates_panel.js";
 import { TONE, decidedBy } from "../parts/request_line.js";
 import { curl } from "../record/curl.js";
-import { follows, neighbours, row as readRow, rowsOfRequest } from "../record/journal.js";
+import { chainAround, follows, row as readRow, rowsOfRequest } from "../record/journal.js";
 import { Requests, mainRow } from "../record/requests.js";
 
 /** Rows of a request whose neighbors are read. */
@@ -139,8 +139,9 @@ function recordPanel(rows, signal) {
 }
 
 async function readChain(rows, signal) {
-  const parts = [];
-  for (const each of rows.slice(0, MOST_ROWS)) parts.push(one(each.id, await neighbours(each.id, signal)));
+  const ids = rows.slice(0, MOST_ROWS).map((each) => each.id);
+  const stored = await chainAround(ids, signal);
+  const parts = ids.map((id) => one(id, { before: stored.get(id - 1), row: stored.get(id), after: stored.get(id + 1) }));
   const more = rows.length - parts.length;
   return [parts, more > 0 ? h("p", { class: "muted" }, tn("detail.more_rows", more)) : null];
 }
