@@ -1,6 +1,7 @@
 //! What all the parsers produce: statements made of words, with quoting kept and nothing expanded.
 
 pub(crate) mod cmd;
+mod grammar;
 pub(crate) mod lexer;
 pub(crate) mod posix;
 pub(crate) mod powershell;

@@ -5,11 +5,11 @@
 //! leniently as a shell that someone types into.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use tree_sitter::{Node, ParseOptions, ParseState};
+use tree_sitter::Node;
 
+use super::grammar;
 use super::word::Ends;
 use super::{Assignment, Command, Group, Redirect, RedirectKind, Statement, Word};
 use crate::command::budget::{Budget, MAX_DEPTH, Unparsed};
@@ -38,17 +38,9 @@ pub(crate) struct Parsed {
     pub(crate) faults: Vec<Unparsed>,
 }
 
-/// Longest text for the grammar. Its scanner takes quadratic time on some inputs, which no counted step
-/// bounds; longer texts go to the lexer, whose every byte is counted.
-const MAX_GRAMMAR: usize = 4 * 1024;
-/// Operations of tree-sitter between two calls of the progress callback, as steps.
-const CALLBACK_STEPS: usize = 400;
-
 /// Parses a script. `base` is its first byte in the original text.
 pub(crate) fn parse(text: &str, base: usize, depth: usize, budget: &mut Budget) -> Parsed {
-    let tree =
-        if text.len() > MAX_GRAMMAR || misread(text) { Ok(None) } else { tree(text, budget) };
-    let tree = match tree {
+    let tree = match grammar::tree(text, budget) {
         Ok(tree) => tree,
         Err(fault) => return Parsed { script: Vec::new(), faults: vec![fault] },
     };
@@ -79,42 +71,6 @@ pub(crate) fn parse(text: &str, base: usize, depth: usize, budget: &mut Budget) 
         Vec::new()
     });
     Parsed { script, faults }
-}
-
-fn tree(text: &str, budget: &mut Budget) -> Result<Option<tree_sitter::Tree>, Unparsed> {
-    let mut parser = tree_sitter::Parser::new();
-    if parser.set_language(&tree_sitter_bash::LANGUAGE.into()).is_err() {
-        return Ok(None);
-    }
-    budget.spend(text.len())?;
-    let mut spent = Ok(());
-    // Recovery from errors is the expensive part of the parser, and its tree would not be used.
-    let mut progress = |state: &ParseState| {
-        spent = budget.spend(CALLBACK_STEPS);
-        if spent.is_ok() && !state.has_error() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    };
-    let options = ParseOptions::new().progress_callback(&mut progress);
-    let bytes = text.as_bytes();
-    let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
-    let tree = parser.parse_with_options(&mut read, None, Some(options));
-    spent.map(|()| tree)
-}
-
-/// Whether the text has a form that the grammar reads wrongly without an error: a line continuation
-/// inside a word ends the word, and a here-document's line that begins with a backslash counts as
-/// arguments.
-fn misread(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let blank = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace());
-    let continued = memchr::memmem::find_iter(bytes, b"\\\n")
-        .any(|at| at > 0 && !blank(bytes.get(at - 1)) && !blank(bytes.get(at + 2)));
-    let document = memchr::memmem::find_iter(bytes, b"<<")
-        .any(|at| bytes.get(at + 2) != Some(&b'<') && (at == 0 || bytes[at - 1] != b'<'));
-    continued || document
 }
 
 fn substitutions(root: Node<'_>) -> HashMap<usize, Node<'_>> {
