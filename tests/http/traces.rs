@@ -77,7 +77,7 @@ async fn a_request_has_spans_in_the_trace_of_its_caller() {
     assert_eq!(export.header("content-type"), Some("application/x-protobuf"));
     assert_eq!(export.header("x-collector-key"), Some(COLLECTOR_KEY));
 
-    assert_eq!(app.get("/audit/verify").await.ok()["ok"], true);
+    assert_eq!(app.post_nothing("/audit/verify").await.ok()["intact"], true);
     app.stop().await;
     let log = String::from_utf8(app.read("logs/app.log")).unwrap();
     let line = log.lines().find(|line| line.contains("\"route\":\"/act\"")).unwrap();
@@ -276,9 +276,7 @@ async fn a_tool_of_the_own_mcp_endpoint_is_part_of_the_trace() {
     let collector = Collector::start().await;
     let app = collector.of(Setup::new()).start().await;
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": "act", "arguments": {"agent_id": "hero", "action": "rest"},
-                   "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                             "io.modelcontextprotocol/clientCapabilities": {}}}});
+        "params": {"name": "act", "arguments": {"agent_id": "hero", "action": "rest"}}});
     let answer = traced(&app, "/mcp", &message).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let spans = collector.until("POST /mcp").await;
@@ -329,9 +327,10 @@ async fn a_queued_turn_stays_in_the_trace_of_its_request() {
     let collector = Collector::start().await;
     let app = collector.of(Setup::new()).start().await;
     let turn = json!({"agent_id": "hero", "input": "look around"});
-    let queued = traced(&app, "/turns", &turn).await;
+    let request = app.request(Method::POST, "/turn").header("Prefer", "respond-async");
+    let queued = Answer::of(request.header("traceparent", parent()).json(&turn)).await;
     assert_eq!(queued.status, 202, "{queued:?}");
-    let row = app.events("?kind=turn").await.next().await.json();
+    let row = app.events("?kind=obs.turn").await.next().await.json();
     assert_eq!(row["data"]["trace_id"], TRACE, "{row}");
 }
 
