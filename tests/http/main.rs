@@ -94,4 +94,5 @@ mod turn_llm_policy;
 mod turn_llm_replay;
 mod turn_llm_stream;
 mod webhook;
+mod workflows;
 mod wrap;
