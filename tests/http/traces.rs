@@ -327,10 +327,11 @@ async fn a_queued_turn_stays_in_the_trace_of_its_request() {
     let collector = Collector::start().await;
     let app = collector.of(Setup::new()).start().await;
     let turn = json!({"agent_id": "hero", "input": "look around"});
+    let mut turns = app.events("?kind=obs.turn").await;
     let request = app.request(Method::POST, "/turn").header("Prefer", "respond-async");
     let queued = Answer::of(request.header("traceparent", parent()).json(&turn)).await;
     assert_eq!(queued.status, 202, "{queued:?}");
-    let row = app.events("?kind=obs.turn").await.next().await.json();
+    let row = turns.next().await.json();
     assert_eq!(row["data"]["trace_id"], TRACE, "{row}");
 }
 

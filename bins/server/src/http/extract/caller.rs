@@ -46,11 +46,12 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
         slot.prove();
     }
     count(request, &grant)?;
+    let request_id = request_id::of(request).as_ref().to_owned();
+    let caller = RequestContext::new(grant.principal.clone(), request_id);
+    grant.used.note(caller.started);
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
     grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();
-    let request_id = request_id::of(request).as_ref().to_owned();
-    let caller = RequestContext::new(grant.principal.clone(), request_id);
     let caller = caller.with_idempotency(idempotency).with_trace(traces::of(request));
     Ok(Authenticated { caller, grant })
 }
