@@ -10,7 +10,7 @@ import { ROOT, launch, axeFaults } from "./support.mjs";
 
 // `cargo xtask site` builds it.
 const DOCS = join(ROOT, "target/site");
-const TYPES = { ".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".yaml": "text/yaml", ".json": "application/json" };
+const TYPES = { ".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".yaml": "text/yaml", ".json": "application/json", ".js": "text/javascript" };
 let [browser, server, site, pages] = [];
 
 before(async () => {
@@ -75,6 +75,7 @@ test("from the first page a click leads to every guide and every call, and from 
   for (const path of linked) {
     await page.locator(`.guides a[href="${path}"]`).click();
     await page.waitForURL(site + path);
+    assert.equal(await page.locator(".pages [aria-current=page]").count(), 1, path);
     await page.locator(".bar .name").click();
     await page.waitForURL(`${site}index.html`);
   }
@@ -88,6 +89,50 @@ test("from the first page a click leads to every guide and every call, and from 
   }
   assert.deepEqual(page.faults, []);
 });
+
+test("the guides are next to each guide in the order of the first page, and lead on", async () => {
+  const page = await watched({ viewport: { width: 1440, height: 900 } });
+  await page.goto(site);
+  const titles = await page.locator(".guides a").allTextContents();
+  await page.goto(`${site}guides/gates.html`);
+  assert.deepEqual(await page.locator(".pages a").allTextContents(), titles);
+  const headings = await page.locator("main h2, main h3").evaluateAll((all) => all.map((heading) => `#${heading.id}`));
+  const contents = await page.locator(".contents a").evaluateAll((all) => all.map((link) => link.getAttribute("href")));
+  assert.deepEqual(contents, headings);
+  const [pages, main, aside] = await Promise.all([".pages", "main", ".contents"].map((part) => page.locator(part).boundingBox()));
+  assert.ok(pages.x < main.x && main.x < aside.x, "three columns");
+  await page.locator(".around a[rel=next]").click();
+  const next = titles[titles.indexOf("Gates") + 1];
+  assert.equal(await page.locator(".pages [aria-current=page]").textContent(), next);
+  assert.deepEqual(page.faults, []);
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [1280, 400]) {
+    test(`the search finds sections and calls by keyboard alone, ${colorScheme}, ${width} wide`, async () => {
+      const page = await watched({ colorScheme, viewport: { width, height: 850 } });
+      await page.goto(`${site}guides/gates.html`);
+      await page.keyboard.press("/");
+      await page.keyboard.type("retention");
+      await page.getByRole("status").getByText(/result/).waitFor();
+      assert.deepEqual(await axeFaults(page), []);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+      await page.screenshot({ path: join(ROOT, `target/browser/pictures/site-search-${colorScheme}-${width}.png`) });
+      await page.keyboard.press("Escape");
+      assert.equal(await page.locator(".found").isVisible(), false);
+      await page.keyboard.press("ControlOrMeta+A");
+      await page.keyboard.type("POST /act");
+      await page.locator(".found a", { hasText: "POST /act" }).first().waitFor();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await page.waitForURL(`${site}index.html#act`);
+      await page.getByRole("searchbox").fill("zzz-not-there");
+      await page.getByRole("status").getByText("No results").waitFor();
+      assert.deepEqual(page.faults, []);
+      await page.context().close();
+    });
+  }
+}
 
 test("the pages also open from a folder, with their style", async () => {
   const page = await (await browser.newContext()).newPage();

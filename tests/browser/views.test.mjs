@@ -251,6 +251,18 @@ test("health compares with thresholds and verifies the record", async () => {
   assertClean(page, server);
 });
 
+test("operators see every key and its last use", async () => {
+  const page = await open(browser, server, { view: "usage" });
+  const keys = page.getByRole("region", { name: "All keys" });
+  const row = keys.locator("tr", { hasText: "author" });
+  await row.waitFor();
+  assert.deepEqual((await row.locator("td").allInnerTexts()).slice(2), ["Settings", "act read approve policy operate", "all agents", "never", (await row.locator("td").last().innerText())]);
+  assert.doesNotMatch(await row.locator("td").last().innerText(), /not used/);
+  await row.getByRole("link", { name: "author" }).click();
+  await page.getByRole("heading", { name: "Activity" }).waitFor();
+  assertClean(page, server);
+});
+
 test("the kill switch is two steps away on every page, and the banner names who turned it", async () => {
   const page = await open(browser, server, { view: "usage" });
   await page.getByRole("button", { name: "Kill switch" }).click();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Digest;
 
 use crate::support::{Answer, Events, Setup, TestApp};
 
@@ -95,7 +96,6 @@ const KEYS: &str =
     "keys:\n- {name: gpt, digest: 'DIGEST', roles: [agent], agents: ['gpt-*'], person: Ann}\n";
 
 fn keys_file(text: &str) -> String {
-    use sha2::Digest;
     let digest = sha2::Sha256::digest(key("gpt").as_bytes());
     text.replace("DIGEST", &format!("sha256:{}", hex::encode(digest)))
 }
@@ -275,7 +275,6 @@ async fn denials_by_the_key_are_counted_and_recorded_and_a_flood_is_folded() {
 
 #[tokio::test]
 async fn a_plan_is_not_approved_by_another_key_of_its_author() {
-    use sha2::Digest;
     let entry = |name: &str, person: &str| {
         let digest = hex::encode(sha2::Sha256::digest(key(name).as_bytes()));
         format!(
@@ -294,4 +293,39 @@ async fn a_plan_is_not_approved_by_another_key_of_its_author() {
     call(&app, "post", &review, &key("two"), Some(&approve)).await.error(403, "own_request");
     let approved = call(&app, "post", &review, &key("three"), Some(&approve)).await.ok();
     assert_eq!(approved["status"], "approved");
+}
+
+#[tokio::test]
+async fn operators_see_every_key_with_its_last_use_and_no_secret() {
+    let digest = hex::encode(sha2::Sha256::digest(key("filed").as_bytes()));
+    let expired = hex::encode(sha2::Sha256::digest(key("expired").as_bytes()));
+    let file = format!(
+        "keys:\n- {{name: filed, digest: 'sha256:{digest}', roles: [agent], agents: ['gpt-*'], person: Ann, expires: '2999-01-31T00:00:00Z', rate: 7}}\n\
+         - {{name: expired, digest: 'sha256:{expired}', roles: [observer], expires: '2020-01-31T00:00:00Z'}}\n"
+    );
+    let tokens = format!("boss={},observer[observer]={}", key("boss"), key("observer"));
+    let setup = Setup::new().set("API_TOKENS", &tokens).file("keys.yaml", file);
+    let app = setup.set("KEYS_FILE", "keys.yaml").start().await;
+    call(&app, "get", "/keys", &key("observer"), None).await.error(403, "scope_missing");
+    let answer = call(&app, "get", "/keys", &key("boss"), None).await;
+    let list = answer.ok();
+    let by_name = |name: &str| {
+        let keys = list["keys"].as_array().unwrap();
+        keys.iter().find(|key| key["principal"] == name).unwrap().clone()
+    };
+    let boss = by_name("boss");
+    assert_eq!((&boss["source"], &boss["agents"]), (&json!("settings"), &Value::Null));
+    assert!(boss["last_used"].is_string(), "{boss}");
+    // A refused request is a use of the key too.
+    assert!(by_name("observer")["last_used"].is_string());
+    let expected = json!({
+        "principal": "filed", "person": "Ann", "source": "keys_file", "scopes": ["act"], "agents": ["gpt-*"],
+        "expires": "2999-01-31T00:00:00Z", "expired": false, "last_used": null, "rate_limit_principal_rps": 7,
+    });
+    assert_eq!(by_name("filed"), expected);
+    assert_eq!(by_name("expired")["expired"], true);
+    let text = answer.text();
+    for secret in [&digest, &expired, &key("boss"), &key("filed"), &digest[..12].to_owned()] {
+        assert!(!text.contains(secret.as_str()), "{text}");
+    }
 }

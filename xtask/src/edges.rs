@@ -44,6 +44,9 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["life-agent-groq", "life-agent-engine", "life-agent-server"]),
     ("async-openai", &["life-agent-groq"]),
     ("figment", &["life-agent-server"]),
+    // Other crates hand their spans to the engine's `Tracer`.
+    ("opentelemetry-proto", &["life-agent-server"]),
+    ("prost", &["life-agent-server"]),
 ];
 
 /// Libraries that any package may have behind a feature: types that the API returns describe themselves.

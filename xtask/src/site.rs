@@ -1,23 +1,29 @@
 //! `cargo xtask site`: the reference section of `docs/index.html`, and the whole site in `target/site`.
 //!
 //! `docs/` works as a GitHub Pages source as it is: a landing page with the rendered API reference, and the
-//! specifications. The built site adds a page per guide. It needs no script and opens from a folder.
+//! specifications. The built site adds a page per guide, and a search. It opens from a folder, works without its
+//! script, and requests nothing from other hosts.
 
+mod guide;
 mod links;
 mod reference;
+mod search;
 
 use std::path::Path;
 
 use anyhow::Context;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use serde_json::Value;
 
 use crate::root;
+use guide::Heading;
+use search::Index;
 
 /// The markers around the generated part of the landing page.
 const REFERENCE: [&str; 2] =
     ["<!-- reference: written by `cargo xtask site` -->\n", "<!-- /reference -->"];
 /// Files of `docs/` that the site contains unchanged.
-const COPIED: [&str; 10] = [
+const COPIED: [&str; 11] = [
     "openapi.yaml",
     "openapi-actions.yaml",
     "requests.http",
@@ -27,6 +33,7 @@ const COPIED: [&str; 10] = [
     "prometheus/alerts.yaml",
     "prometheus/prometheus.yml",
     "site/mark.svg",
+    "site/search.js",
     "site/style.css",
 ];
 
@@ -42,7 +49,7 @@ pub(crate) fn write(check: bool) -> anyhow::Result<()> {
         std::fs::write(&path, &landing)?;
     }
     let site = root().join("target/site");
-    build(&landing, &site)?;
+    build(&landing, &document, &site)?;
     links::check(&site)
 }
 
@@ -57,7 +64,7 @@ fn with_reference(landing: &str, reference: &str) -> anyhow::Result<String> {
 }
 
 /// Writes the site into an empty folder: the landing page, the copied files, and a page per guide.
-fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
+fn build(landing: &str, document: &Value, folder: &Path) -> anyhow::Result<()> {
     let docs = root().join("docs");
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;
@@ -68,47 +75,71 @@ fn build(landing: &str, folder: &Path) -> anyhow::Result<()> {
         copy.parent().map(std::fs::create_dir_all).transpose()?;
         std::fs::copy(docs.join(name), copy).with_context(|| format!("`docs/{name}`"))?;
     }
-    let mut landing = landing.to_owned();
-    for entry in std::fs::read_dir(&docs)? {
-        let path = entry?.path();
+    let guides = guide::listed(landing);
+    let (mut landing, mut index) = (searchable(landing)?, Index::default());
+    let mut paths: Vec<_> =
+        std::fs::read_dir(&docs)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    // The same index on every machine.
+    paths.sort();
+    for path in paths {
         if path.extension().is_none_or(|end| end != "md") {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = name.trim_end_matches(".md").to_lowercase();
         let text = std::fs::read_to_string(&path)?;
-        let page = guide(&text).with_context(|| format!("in `docs/{name}`"))?;
+        let (body, headings) = rendered(&text).with_context(|| format!("in `docs/{name}`"))?;
+        let title = text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("Guide");
+        index.add(title, &stem, &headings);
+        let page = guide::page(title, &stem, &guides, &headings, &body);
         std::fs::write(folder.join(format!("guides/{stem}.html")), page)?;
         landing =
             landing.replace(&format!("href=\"{name}\""), &format!("href=\"guides/{stem}.html\""));
     }
+    index.add_calls(document);
+    std::fs::write(folder.join("site/index.js"), index.script())?;
     Ok(std::fs::write(folder.join("index.html"), landing)?)
 }
 
-/// A guide as a page.
-fn guide(markdown: &str) -> anyhow::Result<String> {
-    let title = markdown.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("Guide");
-    Ok(page(title, &rendered(markdown)?))
+/// The landing page with the search, which `docs/` alone does not have.
+fn searchable(landing: &str) -> anyhow::Result<String> {
+    let parts = landing.split_once("img-src 'self'\">").and_then(|(before, rest)| {
+        let (middle, after) = rest.split_once("</head>")?;
+        Some((before, middle, after))
+    });
+    let (before, middle, after) = parts.context("`docs/index.html` has another head")?;
+    let script = "<script defer src=\"site/search.js\"></script>\n</head>";
+    Ok(format!("{before}img-src 'self'; script-src 'self'\">{middle}{script}{after}"))
 }
 
-/// Markdown as HTML, with an id on each heading and links to the built pages.
-fn rendered(markdown: &str) -> anyhow::Result<String> {
+/// Markdown as HTML, with an id on each heading and links to the built pages, and its headings.
+fn rendered(markdown: &str) -> anyhow::Result<(String, Vec<Heading>)> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut events: Vec<_> = Parser::new_ext(markdown, options).collect();
     let (mut heading, mut leads_out) = (None, false);
+    let mut headings: Vec<Heading> = Vec::new();
     for at in 0..events.len() {
         match &events[at] {
             Event::Start(Tag::Heading { .. }) => heading = Some((at, String::new())),
             Event::Text(text) | Event::Code(text) => {
                 if let Some((_, title)) = &mut heading {
                     title.push_str(text);
+                } else if let Some(last) = headings.last_mut() {
+                    last.text.push_str(text);
                 }
             }
             Event::End(TagEnd::Heading(_)) => {
                 if let Some((start, title)) = heading.take()
-                    && let Event::Start(Tag::Heading { id, .. }) = &mut events[start]
+                    && let Event::Start(Tag::Heading { id, level, .. }) = &mut events[start]
                 {
                     *id = Some(slug(&title).into());
+                    let (id, level, text) = (slug(&title), *level as u8, String::new());
+                    headings.push(Heading { level, id, title, text });
+                }
+            }
+            Event::SoftBreak | Event::HardBreak | Event::End(_) => {
+                if let Some(last) = headings.last_mut() {
+                    last.text.push(' ');
                 }
             }
             // Markers for programs, for example around generated figures.
@@ -139,10 +170,11 @@ fn rendered(markdown: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
     // Wide content scrolls inside its own box, also by keyboard.
-    Ok(text
+    let text = text
         .replace("<pre>", "<pre tabindex=\"0\">")
         .replace("<table>", "<div class=\"wide\" tabindex=\"0\"><table>")
-        .replace("</table>", "</table></div>"))
+        .replace("</table>", "</table></div>");
+    Ok((text, headings))
 }
 
 /// The target of a guide's link, relative to its page in `guides/`.
@@ -172,35 +204,6 @@ fn slug(heading: &str) -> String {
     heading.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")
 }
 
-/// The frame of a guide's page, one folder below the landing page.
-fn page(title: &str, body: &str) -> String {
-    let title = escaped(title);
-    format!(
-        r##"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'self'; img-src 'self'">
-<meta name="color-scheme" content="light dark">
-<title>{title} · life-agent</title>
-<link rel="icon" href="../site/mark.svg" type="image/svg+xml">
-<link rel="stylesheet" href="../site/style.css">
-</head>
-<body>
-<a class="skip" href="#main">Skip to the text</a>
-<header class="bar">
-<a class="name" href="../index.html">life-agent</a>
-<nav aria-label="Site"><a href="../index.html#start">Start</a> <a href="../index.html#guides">Guides</a> <a href="../index.html#calls">Calls</a></nav>
-</header>
-<main id="main" class="text">
-{body}</main>
-</body>
-</html>
-"##
-    )
-}
-
 /// Text with the characters escaped that HTML reserves.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -223,9 +226,13 @@ mod tests {
 
     #[test]
     fn headings_have_ids_as_on_github() {
-        let page = rendered("# The `kill` switch, on\n\n[a](#x)\n").unwrap();
+        let (page, headings) = rendered("# The `kill` switch, on\n\n[a](#x)\n").unwrap();
         assert!(page.contains(r#"<h1 id="the-kill-switch-on">"#), "{page}");
-        let page = rendered("see [the file](../x.rs), [a](gates.md)\n").unwrap();
+        assert_eq!(
+            (headings[0].title.as_str(), headings[0].text.trim()),
+            ("The kill switch, on", "a")
+        );
+        let (page, _) = rendered("see [the file](../x.rs), [a](gates.md)\n").unwrap();
         assert!(page.contains("see the file, <a href=\"gates.html\">a</a>"), "{page}");
         assert!(rendered("<script>x</script>\n").is_err());
     }
@@ -245,5 +252,11 @@ mod tests {
             assert!(folder.join("guides").join(guide).exists(), "{guide}");
         }
         assert!(!landing.contains(".md\""), "a guide of the landing page has no page");
+        let page = std::fs::read_to_string(folder.join("guides/gates.html")).unwrap();
+        for part in ["class=\"pages\"", "class=\"contents\"", "rel=\"next\"", "script-src 'self'"] {
+            assert!(page.contains(part), "{part}");
+        }
+        let index = std::fs::metadata(folder.join("site/index.js")).unwrap().len();
+        assert!((20_000..600_000).contains(&index), "{index}");
     }
 }

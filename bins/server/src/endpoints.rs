@@ -54,6 +54,7 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::journal::JOURNAL_ROW,
     &routes::meta::META,
     &routes::whoami::WHOAMI,
+    &routes::keys::KEYS,
     &routes::usage::USAGE,
     &routes::activity::ACTIVITY,
     &routes::policy::POLICY,

@@ -11,6 +11,7 @@ pub mod events;
 pub mod health;
 pub mod hooks;
 pub mod journal;
+pub mod keys;
 pub mod kill_switch;
 pub mod llm;
 pub mod mcp;

@@ -26,7 +26,7 @@ use crate::routes::turns;
 use crate::settings::{RequiredPath, SettingError, Settings, Unknown};
 use crate::state::AppState;
 use crate::telemetry::logging::{self, Log, LogError};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 use crate::{endpoints, listener, openapi};
 
 /// Why the service could not start or did not shut down cleanly, as a sentence for the operator.
@@ -63,6 +63,9 @@ pub enum ServeError {
         "the queue of turns cannot be read from the journal; look at it with `life-agent audit verify`"
     )]
     Queue,
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Traces(#[from] traces::NoExport),
     /// Another instance writes to the database.
     #[error(
         "another instance has taken over the database; this one ended, because it does not know what was decided \
@@ -113,6 +116,8 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let metrics = metrics::start(&stopping);
     let replaced = CancellationToken::new();
     let mut config = engine_config(&settings);
+    let (tracer, export) = settings.traces.as_ref().map(traces::start).transpose()?.unzip();
+    config.tracer = tracer;
     config.public_url.get_or_insert_with(|| format!("http://{}", start_message::reachable(bound)));
     let engine =
         Engine::open(config, settings.journal.backend(stop_if_replaced(&replaced, &stopping)))
@@ -169,6 +174,9 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let _ = watch.await;
     let _ = pruning.await;
     let closed = engine.close().await;
+    if let Some(export) = export {
+        export.close().await;
+    }
     tracing::info!("stopped");
     if replaced.is_cancelled() {
         return Err(ServeError::Replaced);
@@ -231,6 +239,8 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         webhook_secrets: settings.webhook_secrets.clone(),
         metric_labels: settings.metric_labels,
         prune_all: settings.journal_prune_all,
+        // Only the service itself traces, not a command.
+        tracer: None,
     }
 }
 

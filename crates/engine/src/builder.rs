@@ -247,6 +247,7 @@ impl EngineBuilder {
                 Arc::clone(&cell),
                 timestamps.clone(),
                 config.public_url.as_deref(),
+                config.tracer.clone(),
             ),
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),

@@ -9,6 +9,7 @@ use life_agent_groq::Settings;
 use secrecy::SecretString;
 
 use crate::meters::MetricLabels;
+use crate::trace::Tracer;
 use crate::webhook::WebhookSecrets;
 
 /// The files and limits of an engine. Paths may be relative to the working directory.
@@ -59,6 +60,9 @@ pub struct Config {
     /// Whether retention by days may remove every row from before the start. Otherwise it waits until the
     /// process has run for as many days: a clock that jumped must not empty the journal.
     pub prune_all: bool,
+    /// Receives the spans of what the engine does without a request: messages to the webhook. A request brings
+    /// its own trace, see [`crate::RequestContext::with_trace`].
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// The model provider. `Debug` does not print the key.
@@ -182,6 +186,7 @@ impl Config {
             webhook_secrets: None,
             metric_labels: MetricLabels::default(),
             prune_all: false,
+            tracer: None,
         }
     }
 }

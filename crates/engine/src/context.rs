@@ -1,5 +1,7 @@
 //! The context of one request.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,7 @@ use life_agent_domain::governance::event::Timing;
 use life_agent_domain::governance::ids::Principal;
 
 use crate::idempotency::mark::Mark;
+use crate::trace::{Span, SpanKind, Trace};
 
 /// The caller and the request that everything recorded on its behalf refers to. Make one per request:
 /// it measures the time since it was made.
@@ -28,6 +31,8 @@ pub struct RequestContext {
     pub idempotency: Option<Mark>,
     /// The arrival of the request.
     pub started: Instant,
+    /// The trace that the request belongs to.
+    pub trace: Option<Arc<Trace>>,
     spent: Spent,
 }
 
@@ -50,8 +55,8 @@ impl Clone for Spent {
 impl RequestContext {
     /// The context of a request that arrives now.
     pub fn new(principal: Principal, request: String) -> Self {
-        let (idempotency, spent) = (None, Spent::default());
-        Self { principal, request, idempotency, started: Instant::now(), spent }
+        let (idempotency, trace, spent) = (None, None, Spent::default());
+        Self { principal, request, idempotency, started: Instant::now(), trace, spent }
     }
 
     /// The service's own context.
@@ -63,6 +68,27 @@ impl RequestContext {
     #[must_use]
     pub fn with_idempotency(self, idempotency: Option<Mark>) -> Self {
         Self { idempotency, ..self }
+    }
+
+    /// The same context as part of a trace.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<Arc<Trace>>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// Begins an operation of the request; nothing without a trace.
+    pub(crate) fn span<N: Into<Cow<'static, str>>>(
+        &self,
+        kind: SpanKind,
+        name: impl FnOnce() -> N,
+    ) -> Span {
+        let trace = self.trace.as_deref();
+        trace.map(|trace| Span::begin(trace, kind, name())).unwrap_or_default()
+    }
+
+    /// The context of an operation of the request, if the operation has a span.
+    pub(crate) fn below(&self, span: &Span) -> Option<Self> {
+        span.trace().map(|trace| self.clone().with_trace(Some(Arc::clone(trace))))
     }
 
     /// Adds time spent in the gate chain.

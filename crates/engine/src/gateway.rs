@@ -4,6 +4,7 @@
 mod call;
 mod headers;
 mod pins;
+mod span;
 mod upstream;
 
 use std::collections::HashMap;
@@ -146,19 +147,19 @@ impl GatewayService {
         };
         let Message::Request(call) = message else {
             // A notification, or the response to a request of the server.
-            return Ok(self.forward(&upstream, &request, None).await);
+            return Ok(self.forward(context, &upstream, &request, None).await);
         };
         if let Err(error) = headers::check(&call, &request.headers) {
             return Ok(rpc_error(&error, Some(&call.id)));
         }
         let Ok(upstream) = upstream else {
-            return Ok(self.forward(&upstream, &request, Some(&call)).await);
+            return Ok(self.forward(context, &upstream, &request, Some(&call)).await);
         };
         match call.method.as_str() {
             "tools/list" => self.list(context, &upstream, &request, &call).await,
             "tools/call" => call::run(self, context, upstream, request, call).await,
             method if METHODS.contains(&method) => {
-                Ok(self.forward(&Ok(upstream), &request, Some(&call)).await)
+                Ok(self.forward(context, &Ok(upstream), &request, Some(&call)).await)
             }
             method => Ok(rpc_error(&RpcError::unknown_method(method, 404), Some(&call.id))),
         }
@@ -177,6 +178,7 @@ impl GatewayService {
     /// Forwards a message whose content no gate judges; secrets are removed from it.
     async fn forward(
         &self,
+        context: &RequestContext,
         upstream: &Result<Upstream, UpstreamError>,
         request: &GatewayRequest,
         call: Option<&Request>,
@@ -189,7 +191,11 @@ impl GatewayService {
             Err(error) => return failed(error),
         };
         let (headers, body) = (self.headers(request), self.redacted(&request.body));
-        let mut response = match upstream.send(&headers, body).await {
+        let method = call.map_or("notification", |call| call.method.as_str());
+        let mut span = span::begin(context, &request.server, method);
+        let sent = upstream.send(&span, &headers, body).await;
+        span::sent(&mut span, &sent);
+        let mut response = match sent {
             Ok(response) => response,
             Err(error) => return failed(&error),
         };
@@ -226,7 +232,10 @@ impl GatewayService {
         };
         let lock = self.0.pins.lock().await?;
         let body = self.redacted(&request.body);
-        let mut response = match upstream.send(&self.headers(request), body).await {
+        let mut span = span::begin(context, &request.server, &call.method);
+        let sent = upstream.send(&span, &self.headers(request), body).await;
+        span::sent(&mut span, &sent);
+        let mut response = match sent {
             Ok(response) => response,
             Err(error) => return failed(error),
         };

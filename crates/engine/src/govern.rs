@@ -11,6 +11,7 @@ mod limiter;
 mod live;
 mod opa_server;
 mod over_limit;
+mod spans;
 mod stops;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use crate::error::EngineError;
 use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::Recorder;
+use crate::trace::Span;
 use crate::views::CheckOutcome;
 use crate::workspace::Workspace;
 use denials::deny_instead_of_asking;
@@ -173,9 +175,11 @@ impl Governor {
         command: C,
         used: Option<&ApprovalUse>,
     ) -> Result<Decided<C>, EngineError> {
+        let mut span = spans::begin(context, &command);
         let (decided, inputs) = self.run_chain(context, policy, command, Metered::No).await?;
         let used = used.filter(|used| used.is_under(&policy.snapshot.hash));
-        let mut decided = self.confirm(policy, pass(decided, used), &inputs).await;
+        let mut decided = self.confirm(policy, pass(decided, used), &inputs, &span).await;
+        spans::decided(&mut span, &decided);
         match &mut decided {
             Ok(permit) => self.meters.permitted(permit.trace()),
             Err(denial) => deny_instead_of_asking(denial),
@@ -305,9 +309,10 @@ impl Governor {
         command: C,
         metered: Metered,
     ) -> Result<Decided<C>, EngineError> {
-        let started = Instant::now();
+        let (started, mut span) = (Instant::now(), spans::begin(context, &command));
         let (decided, inputs) = self.run_chain(context, policy, command, metered).await?;
-        let decided = self.confirm(policy, decided, &inputs).await;
+        let decided = self.confirm(policy, decided, &inputs, &span).await;
+        spans::decided(&mut span, &decided);
         context.add_gate_time(started.elapsed());
         Ok(decided)
     }
@@ -322,7 +327,7 @@ impl Governor {
         metered: Metered,
         rest: Rest<'_>,
     ) -> Result<Approvable<C>, EngineError> {
-        let started = Instant::now();
+        let (started, mut span) = (Instant::now(), spans::begin(context, &command));
         let (decided, inputs) = self.run_chain(context, policy, command, metered).await?;
         let used = match &decided {
             Err(denial) if denial.approvable().is_some() => {
@@ -331,7 +336,8 @@ impl Governor {
             _ => None,
         };
         let decided = pass(decided, used.as_ref());
-        let decided = self.confirm(policy, decided, &inputs).await;
+        let decided = self.confirm(policy, decided, &inputs, &span).await;
+        spans::decided(&mut span, &decided);
         context.add_gate_time(started.elapsed());
         // An approval that a later judge outranks goes back to the inbox.
         Ok(decided.map(|permit| (permit, used)))
@@ -383,9 +389,10 @@ impl Governor {
         policy: &ActivePolicy,
         decided: Decided<C>,
         inputs: &GateInputs,
+        span: &Span,
     ) -> Decided<C> {
         match (&self.opa, decided) {
-            (Some(opa), Ok(permit)) => opa.confirm(permit, inputs, &policy.snapshot).await,
+            (Some(opa), Ok(permit)) => opa.confirm(permit, inputs, &policy.snapshot, span).await,
             (_, decided) => decided,
         }
     }

@@ -2,6 +2,7 @@
 
 mod scheduler;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::govern::{Governor, Metered};
 use crate::narration::{MAX_CALLS, TurnOptions};
 use crate::recorder::{Batch, Recorder};
 use crate::steps::StepService;
+use crate::trace::Trace;
 use crate::views::TurnOutcome;
 use scheduler::{Cancelled, Next, Scheduler};
 
@@ -74,6 +76,8 @@ pub(crate) struct JobService {
     cut: CancellationToken,
     depth: Gauge,
     seconds: Histogram,
+    /// The traces of the requests that queued the waiting turns of this process.
+    traces: Mutex<HashMap<String, Arc<Trace>>>,
 }
 
 impl JobService {
@@ -101,6 +105,7 @@ impl JobService {
             cut: CancellationToken::new(),
             depth: gauge!("turn_queue_depth"),
             seconds: histogram!("turn_queue_seconds"),
+            traces: Mutex::default(),
         }
     }
 
@@ -188,12 +193,18 @@ impl JobService {
             }
             let pending = self.recorder.append(batch)?;
             scheduler.join(&agent, id.clone(), false);
+            if let Some(trace) = &context.trace {
+                self.traces.lock().insert(id.clone(), Arc::clone(trace));
+            }
             Ok(pending)
         })?;
         // In a task, so that a caller that disconnects does not block the queue.
         let settled = self.tasks.spawn_on(
             async move {
                 let written = pending.await;
+                if written.is_err() {
+                    jobs.traces.lock().remove(&id);
+                }
                 jobs.with(|scheduler| scheduler.settle(&agent, &id, written.is_ok()));
                 jobs.start_ready();
                 written
@@ -240,6 +251,7 @@ impl JobService {
         let agent = AgentId::new(&found.job.agent_id).map_err(|_| EngineError::Unavailable)?;
         match self.with(|scheduler| scheduler.cancel_job(&agent, id)) {
             Cancelled::Waiting => {
+                self.traces.lock().remove(id);
                 let (jobs, id) = (Arc::clone(self), id.to_owned());
                 let ended = self.tasks.spawn_on(
                     async move {
@@ -333,6 +345,7 @@ impl JobService {
         // A job that has ended, or does not exist, never runs.
         let running = |job: &JobRecord| job.status == JobStatus::Running;
         let job = job.filter(running).ok_or(EngineError::Interrupted)?;
+        let trace = self.traces.lock().remove(&next.id);
         loop {
             if next.cancel.is_cancelled() {
                 return Err(EngineError::Interrupted);
@@ -344,6 +357,7 @@ impl JobService {
             };
             let principal = principal.ok_or(EngineError::KeyRemoved)?;
             let context = RequestContext::new(principal, job.request_id.clone());
+            let context = context.with_trace(trace.clone());
             let turn = Turn { agent: next.agent.clone(), input: job.input.clone() };
             let options = TurnOptions {
                 metered: Metered::No,

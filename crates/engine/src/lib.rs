@@ -36,6 +36,7 @@ mod replay;
 mod retention;
 mod steps;
 mod tools;
+mod trace;
 mod views;
 mod webhook;
 mod workspace;
@@ -81,6 +82,7 @@ pub use proxy::{
 pub use replay::{Divergence, ReplayReport, replay};
 pub use steps::TurnEvents;
 pub use tools::{ResultOutcome, ToolOutcome, ToolResult};
+pub use trace::{EndedSpan, Span, SpanId, SpanKind, SpanValue, Trace, TraceId, TraceState, Tracer};
 pub use views::{
     ActOutcome, AgentSummary, CheckOutcome, KillSwitchStatus, Meta, PolicyInForce, PolicyReport,
     PolicySource, PolicyText, Present, StepOutcome, StopStatus, TurnEvent, TurnOutcome,

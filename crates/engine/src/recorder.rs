@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::trace::{Span, SpanKind};
 
 /// Writes events. Clones share the journal.
 #[derive(Clone)]
@@ -49,7 +50,10 @@ impl Recorder {
 
     /// Appends a batch and waits until it is durable.
     pub(crate) async fn commit(&self, batch: Batch<'_>) -> Result<Committed, EngineError> {
-        Ok(self.append(batch)?.await?)
+        let mut span = journal_span(batch.context);
+        let committed = self.append(batch)?.await;
+        committed_at(&mut span, committed.as_ref().ok());
+        Ok(committed?)
     }
 
     /// Records one event with its side writes and returns the number of its row.
@@ -90,6 +94,7 @@ impl<'a> Batch<'a> {
             v: None,
             policy_hash: self.policy_hash.into(),
             timing: self.context.timing(),
+            trace_id: self.context.trace.as_ref().map(|trace| trace.id().to_string().into()),
         };
         let data = serde_json::value::to_raw_value(&Data { record, envelope });
         let mut texts = RowTexts::default();
@@ -150,6 +155,19 @@ impl<'a> Batch<'a> {
             self.work.side_writes.push(mark.take(None));
         }
         self.work
+    }
+}
+
+/// Begins the commit of a request's rows.
+pub(crate) fn journal_span(context: &RequestContext) -> Span {
+    context.span(SpanKind::Internal, || "journal commit")
+}
+
+/// Notes the rows of a commit, or its failure.
+pub(crate) fn committed_at(span: &mut Span, committed: Option<&Committed>) {
+    match committed {
+        Some(committed) => span.set("life_agent.event_id", committed.id),
+        None => span.fail("not_committed"),
     }
 }
 

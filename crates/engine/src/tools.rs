@@ -29,6 +29,7 @@ use crate::idempotency::{Claim, Effect, Idempotency, KeyedCall};
 use crate::meters::{Meters, Whose};
 use crate::policy::ActivePolicy;
 use crate::recorder::{Batch, Recorder};
+use crate::trace::{Span, SpanKind};
 pub(crate) use recorded::{ReplayedCall, recorded};
 use recorded::{denied, outcome_of, own_call, row, unreadable};
 
@@ -126,17 +127,22 @@ impl ToolService {
             _ => None,
         };
         let context = claimed.as_ref().unwrap_or(context);
+        let mut span = context.span(SpanKind::Internal, || "execute_tool");
+        let traced = context.below(&span);
+        let context = traced.as_ref().unwrap_or(context);
         let policy = self.governor.policy();
         let judged =
             self.governor.judge_with(context, &policy, tool, Metered::Yes, &nothing_else).await?;
         match judged {
             Ok((permit, used)) => {
+                describe_call(&mut span, "allow", permit.command().tool.as_str());
                 let outcome = self.allow(context, &policy, &permit, used).await?;
                 let whose = Whose::of(context, Some(&permit.command().agent));
                 self.meters.done(Kind::Tool, whose, started);
                 Ok(outcome)
             }
             Err(denial) => {
+                describe_call(&mut span, "deny", denial.command.tool.as_str());
                 let error = self.refuse(context, &policy, &denial).await;
                 if matches!(error, EngineError::Denied(_)) {
                     let whose = Whose::of(context, Some(&denial.command.agent));
@@ -286,6 +292,14 @@ impl ToolService {
             }
         }
     }
+}
+
+/// Describes the span of a call that was decided. The name is that of the redacted call.
+pub(crate) fn describe_call(span: &mut Span, decision: &'static str, tool: &str) {
+    span.rename(|| format!("execute_tool {tool}"));
+    span.set("gen_ai.operation.name", "execute_tool");
+    span.set_text("gen_ai.tool.name", tool);
+    span.set("life_agent.decision", decision);
 }
 
 /// Adds the row of a call.

@@ -24,6 +24,7 @@ use worker::Worker;
 use crate::clock::Timestamps;
 use crate::policy::PolicyCell;
 use crate::recorder::Recorder;
+use crate::trace::Tracer;
 
 /// The running task; none without a secret, because nothing is sent unsigned.
 pub(crate) struct Webhook {
@@ -40,6 +41,7 @@ impl Webhook {
         policy: Arc<PolicyCell>,
         timestamps: Timestamps,
         public_url: Option<&str>,
+        tracer: Option<Arc<dyn Tracer>>,
     ) -> Self {
         let stop = CancellationToken::new();
         let public_url = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
@@ -59,6 +61,7 @@ impl Webhook {
                 timestamps,
                 public_url,
                 client: client.ok()?,
+                tracer,
                 gone: Mutex::default(),
             };
             Some(tokio::spawn(Arc::new(worker).run(stop.clone())))

@@ -242,9 +242,10 @@ impl Transport {
 
     async fn execute(
         &self,
-        request: reqwest::Request,
+        mut request: reqwest::Request,
         deadlines: Deadlines,
     ) -> Result<Response, Failure> {
+        crate::propagation::add_to(request.headers_mut());
         let sent = deadlines.first_byte(self.http.execute(request)).await?;
         let mut response = sent.map_err(|error| unreachable(&error))?;
         if let Some(limits) = Limits::from_headers(response.headers()) {

@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod binary;
+mod collector;
 mod credentials;
 pub(crate) mod issuer;
 mod journal;
@@ -17,6 +18,7 @@ mod tree;
 pub(crate) use answer::Answer;
 pub(crate) use app::{TestApp, client};
 pub(crate) use binary::path as binary;
+pub(crate) use collector::{COLLECTOR_KEY, Collector, Traced};
 pub(crate) use credentials::{Credential, credentials};
 pub(crate) use journal::{Row, assert_chained, hash_of_state};
 pub(crate) use mcp_server::{Behavior, McpServer};

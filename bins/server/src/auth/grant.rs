@@ -8,6 +8,7 @@ use life_agent_engine::domain::governance::ids::{AgentId, Principal};
 use life_agent_engine::domain::governance::principal::{Scope, Scopes};
 use serde_json::json;
 
+use super::last_use::LastUse;
 use super::request_limit::RequestLimit;
 use super::scope::{Access, names};
 use crate::http::endpoint::Endpoint;
@@ -22,6 +23,8 @@ pub struct Grant {
     pub expires: Option<Timestamp>,
     /// The limit on the principal's requests, shared by all its grants; none without one.
     pub limit: Option<Arc<RequestLimit>>,
+    /// When the key was last used.
+    pub used: Arc<LastUse>,
     /// The compiled agent globs of the principal; none for all agents.
     agents: Option<GlobSet>,
 }
@@ -30,13 +33,13 @@ impl Grant {
     /// The permissions of this principal, until `expires`. Fails on an invalid agent glob.
     pub fn new(principal: Principal, expires: Option<Timestamp>) -> Result<Self, globset::Error> {
         let agents = principal.agents().map(compiled).transpose()?;
-        Ok(Self { principal, expires, limit: None, agents })
+        Ok(Self { principal, expires, limit: None, used: Arc::default(), agents })
     }
 
     /// The permissions of a key from the settings: these scopes, every agent, forever.
     pub fn configured(name: &str, scopes: Scopes, digest: [u8; 32]) -> Self {
         let principal = Principal::new(name).with_scopes(scopes).with_digest(digest);
-        Self { principal, expires: None, limit: None, agents: None }
+        Self { principal, expires: None, limit: None, used: Arc::default(), agents: None }
     }
 
     /// Sets the limit: that of an earlier grant of the same principal if it is as large, so that its count goes on.
@@ -47,6 +50,13 @@ impl Grant {
             (Some(limit), Some(earlier)) if limit.report() == earlier.report() => Some(earlier),
             (limit, _) => limit,
         };
+    }
+
+    /// Continues the last use of an earlier grant of the same key or principal.
+    pub fn continue_use(&mut self, earlier: Option<&Grant>) {
+        if let Some(earlier) = earlier {
+            self.used = Arc::clone(&earlier.used);
+        }
     }
 
     /// Whether another grant is the same key with the same permissions.

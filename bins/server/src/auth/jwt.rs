@@ -7,7 +7,7 @@ mod key_set;
 mod settings;
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ impl Tokens {
         // All tokens of a principal count together.
         let earlier = self.named(grant.principal.as_str());
         grant.limit_to(None, self.rps, earlier.as_deref());
+        grant.continue_use(earlier.as_deref());
         let grant = Arc::new(grant);
         let mut accepted = self.accepted.write().unwrap_or_else(PoisonError::into_inner);
         // The set may have changed since; its change has removed the tokens of removed keys.
@@ -137,6 +138,20 @@ impl Tokens {
         let own = accepted.values().map(|token| &token.grant);
         let own = own.filter(|grant| grant.principal.as_str() == name && grant.is_valid(now));
         own.max_by_key(|grant| grant.expires).map(Arc::clone)
+    }
+
+    /// For each principal of the accepted tokens, the grant that lasts longest.
+    pub fn recent(&self) -> Vec<Arc<Grant>> {
+        let mut longest: BTreeMap<String, Arc<Grant>> = BTreeMap::new();
+        for Accepted { grant, .. } in self.read_accepted().values() {
+            let known = longest
+                .entry(grant.principal.as_str().to_owned())
+                .or_insert_with(|| Arc::clone(grant));
+            if grant.expires > known.expires {
+                *known = Arc::clone(grant);
+            }
+        }
+        longest.into_values().collect()
     }
 
     /// Whether a grant is still that of an accepted token.

@@ -27,6 +27,28 @@ pub const MIN_LENGTH: usize = 16;
 type Digested = [u8; 32];
 type Table = Vec<(Digested, Arc<Grant>)>;
 
+/// Where a key is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource {
+    /// `API_KEY` or `API_TOKENS`.
+    Settings,
+    /// `KEYS_FILE`.
+    File,
+    /// The issuer of tokens.
+    Token,
+}
+
+/// A key of the list.
+#[derive(Debug)]
+pub struct KnownKey {
+    /// What it grants.
+    pub grant: Arc<Grant>,
+    /// Where it is defined.
+    pub source: KeySource,
+    /// Whether it has not expired.
+    pub is_valid: bool,
+}
+
 /// The known keys.
 pub struct Keys {
     /// Keys from the settings, which never change.
@@ -136,6 +158,7 @@ impl Keys {
         all.extend(granted.into_iter().map(|(digest, mut grant, rate)| {
             let earlier = earlier(&digest).map(|(_, grant)| grant.as_ref());
             grant.limit_to(rate, self.rps, earlier);
+            grant.continue_use(earlier);
             (digest, Arc::new(grant))
         }));
         unique(&all)?;
@@ -212,6 +235,20 @@ impl Keys {
             Some((_, grant)) => grant.is_valid(Timestamp::now()).then(|| Arc::clone(grant)),
             None => self.tokens.as_ref()?.named(name),
         }
+    }
+
+    /// Every key, expired ones included, and a grant for each principal of recently accepted tokens.
+    pub fn list(&self) -> Vec<KnownKey> {
+        let (table, now) = (self.table(), Timestamp::now());
+        let of_keys = table.iter().enumerate().map(|(index, (_, grant))| {
+            let is_configured = index < self.configured.len();
+            let source = if is_configured { KeySource::Settings } else { KeySource::File };
+            (Arc::clone(grant), source)
+        });
+        let of_tokens = self.tokens.iter().flat_map(Tokens::recent);
+        let all = of_keys.chain(of_tokens.map(|grant| (grant, KeySource::Token)));
+        all.map(|(grant, source)| KnownKey { is_valid: grant.is_valid(now), grant, source })
+            .collect()
     }
 
     /// Whether a grant that was valid before still is.

@@ -4,5 +4,6 @@ pub mod grant;
 pub mod jwt;
 pub mod keys;
 pub mod keys_file;
+pub mod last_use;
 pub mod request_limit;
 pub mod scope;

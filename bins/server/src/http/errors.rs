@@ -3,13 +3,15 @@
 mod codes;
 mod engine;
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use life_agent_engine::LimitReport;
 use life_agent_engine::domain::governance::fault::Fault;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::codes::Code;
@@ -41,12 +43,26 @@ struct Inner<'a> {
     code: &'static str,
     /// What happened and what to do next, for people.
     message: &'a str,
-    /// Validation faults as a list of `{path, message}`; for a denial, its gate, rule and findings.
+    /// Validation faults as a list of `{path, message}`; for a denial, its gate, rule and findings. Unless it is a
+    /// list, it has the `trace_id` of the request if the service exports traces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
-    details: Option<&'a Value>,
+    details: Option<Cow<'a, Value>>,
     /// The request ID, as in the log and the journal.
     request_id: &'a str,
+}
+
+impl Envelope<'_> {
+    /// The body with the trace of the request among the details, unless they are a list of faults.
+    pub fn with_trace(mut self, trace_id: Option<&str>) -> Self {
+        let Some(trace_id) = trace_id else { return self };
+        let details =
+            self.error.details.get_or_insert_with(|| Cow::Owned(Value::Object(Map::new())));
+        if details.is_object() {
+            details.to_mut()["trace_id"] = trace_id.into();
+        }
+        self
+    }
 }
 
 impl ApiError {
@@ -152,7 +168,7 @@ impl ApiError {
             error: Inner {
                 code: self.code.as_str(),
                 message: &self.message,
-                details: self.details.as_ref(),
+                details: self.details.as_ref().map(Cow::Borrowed),
                 request_id,
             },
         }
@@ -197,5 +213,10 @@ mod tests {
             "request_id": "r-1",
         }});
         assert_eq!(body, expected);
+        let traced = serde_json::to_value(error.envelope("r-1").with_trace(Some("t"))).unwrap();
+        assert_eq!(traced, expected, "the details are a list");
+        let error = ApiError::bare(Code::NotFound);
+        let traced = serde_json::to_value(error.envelope("r-1").with_trace(Some("t"))).unwrap();
+        assert_eq!(traced["error"]["details"], serde_json::json!({"trace_id": "t"}));
     }
 }

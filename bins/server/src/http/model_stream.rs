@@ -11,6 +11,7 @@ use life_agent_engine::EngineError;
 use crate::http::errors::ApiError;
 use crate::http::middleware::request_id;
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -28,17 +29,20 @@ pub fn respond(events: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
 pub struct StreamErrors {
     state: web::Data<AppState>,
     request_id: String,
+    trace_id: Option<String>,
 }
 
 impl StreamErrors {
     /// For the response to a request.
     pub fn new(state: &web::Data<AppState>, request: &HttpRequest) -> Self {
-        Self { state: state.clone(), request_id: request_id::of(request).as_ref().to_owned() }
+        let request_id = request_id::of(request).as_ref().to_owned();
+        Self { state: state.clone(), request_id, trace_id: traces::id_of(request) }
     }
 
     /// The error envelope in one line.
     pub fn line(&self, error: EngineError) -> String {
         let error = ApiError::from(error).redacted(&|text| self.state.engine.redact(text));
-        serde_json::to_string(&error.envelope(&self.request_id)).unwrap_or_default()
+        let envelope = error.envelope(&self.request_id).with_trace(self.trace_id.as_deref());
+        serde_json::to_string(&envelope).unwrap_or_default()
     }
 }

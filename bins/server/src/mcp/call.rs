@@ -19,6 +19,7 @@ use crate::http::middleware::envelope::{Enveloped, body_of};
 use crate::http::middleware::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, once};
 use crate::http::middleware::{denials, request_id};
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 /// The headers that identify the caller.
 const CREDENTIALS: [HeaderName; 2] = [HeaderName::from_static("x-api-key"), header::AUTHORIZATION];
@@ -62,6 +63,7 @@ impl Call<'_> {
         let request = self.request(outer, state)?.to_srv_request();
         request_id::carry(outer, &request);
         extract::carry_count(outer, &request);
+        let _span = traces::begin_inner(outer, &request, endpoint.operation);
         let route = (endpoint.route)();
         let response = if endpoint.idempotent {
             let service = apply(from_fn(once), route).new_service(()).await;

@@ -24,6 +24,7 @@ use crate::http::middleware::envelope::Enveloped;
 use crate::http::middleware::request_id;
 use crate::http::model_stream;
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 /// What was changed in the request or in the response.
 pub const CHANGED: HeaderName = HeaderName::from_static("x-life-agent-changed");
@@ -200,6 +201,7 @@ async fn forward(
         endpoint,
         state: state.clone(),
         request_id: request_id::of(&request).as_ref().to_owned(),
+        trace_id: traces::id_of(&request),
     };
     match state.engine.proxy(&caller, asked).await {
         Ok(reply) => Ok(respond(reply, errors)),
@@ -256,6 +258,7 @@ struct Errors {
     endpoint: ModelEndpoint,
     state: web::Data<AppState>,
     request_id: String,
+    trace_id: Option<String>,
 }
 
 impl Errors {
@@ -277,8 +280,9 @@ impl Errors {
             Ok(rejection) => self.body(&rejection),
             Err(error) => {
                 let error = error.redacted(&|text| self.state.engine.redact(text));
-                let mut body =
-                    serde_json::to_value(error.envelope(&self.request_id)).unwrap_or_default();
+                let envelope =
+                    error.envelope(&self.request_id).with_trace(self.trace_id.as_deref());
+                let mut body = serde_json::to_value(envelope).unwrap_or_default();
                 if self.is_messages() {
                     body["type"] = "error".into();
                     body["error"]["type"] = "api_error".into();

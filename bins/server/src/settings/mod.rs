@@ -5,6 +5,7 @@ mod dotenv;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod unknown;
 mod validate;
 
@@ -20,6 +21,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::auth::jwt::JwtSettings;
 use crate::place::Place;
+use crate::telemetry::traces::TraceSettings;
 
 pub use sources::{Found, Inputs, SettingError, read, unknown};
 pub use unknown::Unknown;
@@ -68,7 +70,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 56] = [
+pub const ALL: [Setting; 67] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -114,6 +116,17 @@ pub const ALL: [Setting; 56] = [
     plain("LOG_FILE", Some("logs/app.log"), "FILE", "JSON lines, rotated at 1 MB, 3 backups; `-` logs to standard error"),
     plain("LOG_LEVEL", Some("INFO"), "LEVEL", "ERROR, WARN, INFO, DEBUG or TRACE; Python's names are accepted"),
     plain("METRICS_LABELS", None, "LABELS", "labels that metrics have in addition, comma separated: `principal`, `agent`, `model`; the first 100 values of each, then `other`"),
+    plain("OTEL_EXPORTER_OTLP_ENDPOINT", None, "URL", "the base URL of an OpenTelemetry collector; traces are off without one"),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "HEADERS", "headers of every export, such as the collector's key: `name=value`, comma separated, values percent-encoded"),
+    plain("OTEL_EXPORTER_OTLP_PROTOCOL", Some("http/protobuf"), "PROTOCOL", "the protocol of the export; `http/protobuf` is the only one"),
+    plain("OTEL_EXPORTER_OTLP_TIMEOUT", Some("10000"), "NUMBER", "time limit of an export, in milliseconds"),
+    plain("OTEL_SERVICE_NAME", Some("life-agent"), "NAME", "the name of the service in traces"),
+    plain("OTEL_RESOURCE_ATTRIBUTES", None, "PAIRS", "further attributes of the service in traces: `name=value`, comma separated"),
+    plain("OTEL_TRACES_SAMPLER", Some("parentbased_always_on"), "SAMPLER", "which traces are exported: `always_on`, `always_off` or `traceidratio`; after `parentbased_`, callers decide about their traces"),
+    plain("OTEL_TRACES_SAMPLER_ARG", None, "NUMBER", "the part of the traces that `traceidratio` exports, 0 to 1; unset, it exports all"),
+    plain("OTEL_BSP_SCHEDULE_DELAY", Some("5000"), "NUMBER", "how long spans are gathered before an export, in milliseconds"),
+    plain("OTEL_BSP_MAX_QUEUE_SIZE", Some("2048"), "NUMBER", "spans that wait for an export; further spans are dropped and counted"),
+    plain("OTEL_SDK_DISABLED", Some("false"), "on|off", "`on` turns traces off, whatever the other settings say"),
     plain("WORKERS", Some("0"), "NUMBER", "threads that serve requests; 0 is one for each core"),
     plain("MAX_CONNECTIONS", Some("0"), "NUMBER", "open connections; 0 derives the limit from that on open files, at most 10000"),
     plain("MAX_IN_FLIGHT", Some("512"), "NUMBER", "concurrent requests to one path; one more gets 503 with Retry-After"),
@@ -203,6 +216,8 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// `METRICS_LABELS`
     pub metric_labels: MetricLabels,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` and what belongs to it.
+    pub traces: Option<TraceSettings>,
     /// `WORKERS`; none for one a core.
     pub workers: Option<usize>,
     /// `MAX_CONNECTIONS`; none for as many as there is room for.

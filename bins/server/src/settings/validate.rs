@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::database::database;
 use super::sources::DEFAULT;
+use super::traces::traces;
 use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
 use crate::auth::jwt::{JwksSource, JwtSettings};
 use crate::auth::keys_file::is_reserved;
@@ -74,6 +75,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         log_file: read.one("LOG_FILE", "a path or `-`", log_file)?,
         log_level: read.one("LOG_LEVEL", "`ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`", level)?,
         metric_labels: read.optional("METRICS_LABELS", LABELS, MetricLabels::parse)?.unwrap_or_default(),
+        traces: traces(read)?,
         workers: read.one("WORKERS", "a number from 0 to 512", workers)?,
         max_connections: read.one(
             "MAX_CONNECTIONS",
@@ -100,20 +102,27 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
 /// the environment holds for another one.
 fn same_source(found: &BTreeMap<&'static str, Found>) -> Result<(), SettingError> {
     let from = |name| found.get(name).map(|found| found.from.as_str());
-    match (from("GROQ_BASE_URL"), from("GROQ_API_KEY")) {
-        (Some(".env"), Some(other)) if other != ".env" => Err(SettingError::Sentence(format!(
-            "GROQ_BASE_URL is in `.env` and GROQ_API_KEY in {other}; set both in one place, so that the file of a \
-             folder cannot send the key elsewhere"
-        ))),
-        _ => Ok(()),
+    for (address, key) in [
+        ("GROQ_BASE_URL", "GROQ_API_KEY"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ] {
+        if let (Some(".env"), Some(other)) = (from(address), from(key))
+            && other != ".env"
+        {
+            return Err(SettingError::Sentence(format!(
+                "{address} is in `.env` and {key} in {other}; set both in one place, so that the file of a folder \
+                 cannot send the key elsewhere"
+            )));
+        }
     }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'a>(&'a BTreeMap<&'static str, Found>);
+pub(super) struct Reader<'a>(&'a BTreeMap<&'static str, Found>);
 
 impl Reader<'_> {
-    fn one<T>(
+    pub(super) fn one<T>(
         self,
         name: &'static str,
         expected: &'static str,
@@ -124,7 +133,7 @@ impl Reader<'_> {
         })
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         self,
         name: &'static str,
         expected: &'static str,
@@ -151,7 +160,7 @@ fn host(text: &str) -> Option<IpAddr> {
     }
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
@@ -226,11 +235,11 @@ fn list(text: &str) -> Option<Vec<String>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn items(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-fn switch(text: &str) -> Option<bool> {
+pub(super) fn switch(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "1" => Some(true),
         "off" | "false" | "no" | "0" => Some(false),
@@ -250,7 +259,7 @@ fn level(text: &str) -> Option<LevelFilter> {
     }
 }
 
-fn url(text: &str) -> Option<String> {
+pub(super) fn url(text: &str) -> Option<String> {
     let uri: actix_web::http::Uri = text.parse().ok()?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
@@ -380,7 +389,7 @@ fn jwt(read: Reader<'_>) -> Result<Option<JwtSettings>, SettingError> {
     }))
 }
 
-fn nonempty(text: &str) -> Option<String> {
+pub(super) fn nonempty(text: &str) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 

@@ -18,7 +18,7 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("actions_total", "requests carried out or denied, by kind and outcome"),
     ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
     ("auth_failures_total", "requests without a known key, by reason"),
@@ -29,6 +29,7 @@ const COUNTERS: [(&str, &str); 12] = [
     ("llm_fallbacks_total", "turns and plans carried out without the model, by reason"),
     ("webhook_attempts_total", "attempts to send a message to the webhook, by outcome"),
     ("http_requests_total", "requests answered, by method, route and status"),
+    ("trace_spans_total", "spans of traces, by outcome: exported, failed or dropped"),
     ("journal_errors_total", "commits that failed"),
     ("overload_refused_total", "connections and requests that there was no room for, by reason"),
 ];

@@ -1,4 +1,5 @@
-//! The log and the metrics.
+//! The log, the metrics and the traces.
 
 pub mod logging;
 pub mod metrics;
+pub mod traces;

@@ -39,7 +39,7 @@ export function usage(session, argument, params) {
         by = value;
         read();
       }), period), place),
-      keyPanel(session)),
+      keyPanel(session), session.me.scopes.includes("operate") ? keysPanel(stop.signal) : null),
     destroy: () => stop.abort(),
   };
 }
@@ -66,6 +66,28 @@ function reportTable({ usage: entries, total }, by) {
     table(t("usage.title"), [t(`usage.by_${by}`), t("usage.calls"), t("health.prompt"), t("health.completion"), t("usage.tokens"), t("usage.cost")], rows, [1, 2, 3, 4, 5]),
     unpriced ? h("p", { class: "muted" }, t("usage.unpriced")) : null,
   ];
+}
+
+/** Every key that the service accepts; for operators. */
+function keysPanel(signal) {
+  const place = h("div", {}, h("p", { class: "muted loading" }, t("loading")));
+  get("keys", {}, signal).then(
+    ({ keys }) => fill(place, keysTable(keys)),
+    (error) => { if (error.name !== "AbortError") fill(place, alert("bad", error.message || t("error.unreachable"))); });
+  return panel(t("usage.keys"), place, h("p", { class: "muted" }, t("usage.keys_about")));
+}
+
+function keysTable(keys) {
+  const rows = keys.map((key) => [
+    h("a", { href: to("activity", "", { caller: key.principal }) }, h("bdi", {}, line(key.principal, 100))),
+    key.person ? h("bdi", {}, line(key.person, 100)) : "–",
+    t(`usage.source_${key.source}`),
+    h("span", {}, key.scopes.map((scope) => [chip("plain", scope), " "])),
+    key.agents ? h("code", {}, key.agents.join(", ")) : t("usage.all_agents"),
+    key.expired ? chip("bad", t("usage.expired")) : key.expires ? moment(new Date(key.expires)) : t("usage.never"),
+    key.last_used ? moment(new Date(key.last_used)) : t("usage.not_used"),
+  ]);
+  return table(t("usage.keys"), ["name", "person", "source", "scopes", "agents", "expires", "last_used"].map((name) => t(`usage.${name}`)), rows);
 }
 
 /** What the key of this page may do. */

@@ -20,7 +20,7 @@ use super::facts::{fact_versions, facts_extra};
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
-use crate::recorder::Batch;
+use crate::recorder::{Batch, committed_at, journal_span};
 use crate::views::{Present, StepOutcome, TurnOutcome};
 
 /// The rules for one kind of command.
@@ -71,7 +71,7 @@ impl AgentService {
         let agent = (rules.agent)(permit.command());
         let notes = GateNotes::from(permit.trace());
         let slot = self.cache.slot(agent);
-        let (pending, step, state_version, state_hash) = {
+        let (pending, step, state_version, state_hash, mut span) = {
             let _shared = self.cache.lock_shared(&slot).await?;
             let mut held = self.cache.lock(agent, &slot).await?;
             let state = held.as_ref().map(|loaded| &loaded.present.state);
@@ -93,6 +93,7 @@ impl AgentService {
             (rules.record)(&mut batch, permit.command(), &step, mark, &notes)?;
             batch.extend(facts_extra(agent, &had, &state).into_iter().chain(side));
             let due = loaded_slowly || self.due(policy, version);
+            let span = journal_span(context);
             let pending = place.append(WriteBatch {
                 epoch: Some(epoch),
                 step: Some(AgentStep {
@@ -108,9 +109,11 @@ impl AgentService {
             let present = Present { state, state_hash: state_hash.clone() };
             let loaded = Loaded { present, epoch, replayed: 0 };
             self.cache.store(agent, &slot, &mut held, loaded);
-            (pending, step, version, state_hash)
+            (pending, step, version, state_hash, span)
         };
-        let event_id = self.cache.settle(&slot, pending).await?.id;
+        let committed = self.cache.settle(&slot, pending).await;
+        committed_at(&mut span, committed.as_ref().ok());
+        let event_id = committed?.id;
         Ok(StepOutcome { step, event_id, state_version, state_hash, notes })
     }
 
@@ -151,7 +154,7 @@ impl AgentService {
         let state_hash = acts.last().map_or(settled.1, |act| act.hash.clone());
         let state_version = state.version;
         let due = (settled.0..=state_version).any(|version| self.due(policy, version));
-        let pending = {
+        let (pending, mut span) = {
             let mut held = self.cache.lock(agent, slot).await?;
             let loaded = held.as_mut().ok_or(EngineError::Unavailable)?;
             // The exclusive lock keeps other steps away, but a failed commit may have reverted the state
@@ -167,6 +170,7 @@ impl AgentService {
             };
             batch.extend(facts_extra(agent, &fact_versions(&before), &state));
             batch.extend(side);
+            let span = journal_span(context);
             let pending = self.journal.append(WriteBatch {
                 epoch: Some(loaded.epoch),
                 step: Some(step),
@@ -179,9 +183,11 @@ impl AgentService {
             let present = Present { state, state_hash };
             let loaded = Loaded { present, epoch: loaded.epoch, replayed: 0 };
             self.cache.store(agent, slot, &mut held, loaded);
-            pending
+            (pending, span)
         };
-        let rows = self.cache.settle(slot, pending).await?.rows;
+        let committed = self.cache.settle(slot, pending).await;
+        committed_at(&mut span, committed.as_ref().ok());
+        let rows = committed?.rows;
         for (act, row) in acts.iter().zip(rows.iter().skip(1)) {
             if let Some(call) = narration.steps.get_mut(act.call) {
                 call.step.event_id = Some(row.id);

@@ -24,6 +24,7 @@ use crate::error::EngineError;
 use crate::govern::Governor;
 use crate::meters::Whose;
 use crate::policy::ActivePolicy;
+use crate::trace::{Span, model, with_context};
 
 /// Longest reply in JSON, in bytes: a row has room for the request and the reply.
 pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
@@ -159,18 +160,34 @@ impl ModelCall {
     pub(crate) async fn ask(&mut self, calls: &ModelCalls) -> Result<Value, EngineError> {
         let llm = calls.provider()?;
         let held = self.reserve(calls).await?;
-        let answer = llm.model.chat_raw(Value::clone(&self.body));
+        let mut span = self.begin_span();
+        let answer = with_context(&span, llm.model.chat_raw(Value::clone(&self.body)));
         let asked = Instant::now();
         let answered = self.in_time(calls, answer).await;
         self.context.add_model_time(asked.elapsed());
+        note_end(&mut span, &answered);
         match answered {
             Ok(Ok(reply)) => {
+                describe_reply(&mut span, &reply);
+                drop(span);
                 held.settle(Usage::of(&reply).and_then(tokens));
                 Ok(reply)
             }
-            Ok(Err(error)) => Err(self.failed_holding(calls, error, &held).await),
-            Err(failure) => Err(self.failed(calls, failure).await),
+            Ok(Err(error)) => {
+                drop(span);
+                Err(self.failed_holding(calls, error, &held).await)
+            }
+            Err(failure) => {
+                drop(span);
+                Err(self.failed(calls, failure).await)
+            }
         }
+    }
+
+    /// Begins the span of a request to the model.
+    pub(super) fn begin_span(&self) -> Span {
+        let redactor = self.policy.chain.redactor();
+        model::begin_call(&self.context, "chat", DEFAULT_PROVIDER, self.model(), redactor)
     }
 
     /// Reserves the most that the call can use of its budgets. A refusal is recorded.
@@ -379,6 +396,25 @@ impl ModelCall {
     pub(crate) fn model(&self) -> &str {
         self.body.get("model").and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// Notes why a request to the model failed.
+pub(super) fn note_end<T>(span: &mut Span, ended: &Result<Result<T, ChatError>, CallFailure>) {
+    match ended {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => span.fail(error.label()),
+        Err(failure) => span.fail(failure.label),
+    }
+}
+
+/// Notes the cost and the end of a raw reply.
+pub(super) fn describe_reply(span: &mut Span, reply: &Value) {
+    if span.trace().is_none() {
+        return;
+    }
+    let reason = reply.pointer("/choices/0/finish_reason").and_then(Value::as_str);
+    model::note_reason(span, reason);
+    model::note_usage(span, Usage::of(reply).map(Into::into));
 }
 
 /// The tokens of a call as the provider reports them. No call uses none, so a report of none is not one.

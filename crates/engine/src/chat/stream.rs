@@ -8,11 +8,12 @@ use life_agent_groq::{Assembly, Usage};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::call::{MAX_ANSWER, ModelCall, Reply, tokens, too_long};
+use super::call::{MAX_ANSWER, ModelCall, Reply, describe_reply, note_end, tokens, too_long};
 use super::model_calls::ModelCalls;
 use super::stream_guard::StreamGuard;
 use crate::budgets::{most_of_body, used_so_far};
 use crate::error::EngineError;
+use crate::trace::with_context;
 
 /// A part of a reply that may be sent to the caller.
 pub(crate) enum Piece {
@@ -121,13 +122,22 @@ impl ModelCall {
         let held = self.reserve(calls).await?;
         let policy = Arc::clone(&self.policy);
         let redactor = llm.redactor(&policy);
+        let mut span = self.begin_span();
         let asked = Instant::now();
-        let opened = self.in_time(calls, llm.model.stream_raw(Value::clone(&self.body))).await;
+        let stream = with_context(&span, llm.model.stream_raw(Value::clone(&self.body)));
+        let opened = self.in_time(calls, stream).await;
         self.context.add_model_time(asked.elapsed());
+        note_end(&mut span, &opened);
         let mut chunks = match opened {
             Ok(Ok(chunks)) => chunks,
-            Ok(Err(error)) => return Err(self.failed_holding(calls, error, &held).await),
-            Err(failure) => return Err(self.failed(calls, failure).await),
+            Ok(Err(error)) => {
+                drop(span);
+                return Err(self.failed_holding(calls, error, &held).await);
+            }
+            Err(failure) => {
+                drop(span);
+                return Err(self.failed(calls, failure).await);
+            }
         };
         let mut assembly = Assembly::default();
         let prompt = most_of_body(&self.body, 0).prompt;
@@ -137,9 +147,17 @@ impl ModelCall {
             self.context.add_model_time(asked.elapsed());
             let chunk = match next {
                 Ok(Some(Ok(chunk))) => chunk,
-                Ok(Some(Err(error))) => return Err(self.failed(calls, error.into()).await),
+                Ok(Some(Err(error))) => {
+                    span.fail(error.label());
+                    drop(span);
+                    return Err(self.failed(calls, error.into()).await);
+                }
                 Ok(None) => break,
-                Err(failure) => return Err(self.failed(calls, failure).await),
+                Err(failure) => {
+                    span.fail(failure.label);
+                    drop(span);
+                    return Err(self.failed(calls, failure).await);
+                }
             };
             hear(StreamItem::Chunk);
             assembly.push(&chunk);
@@ -158,6 +176,7 @@ impl ModelCall {
             }
         }
         let mut reply = assembly.into_reply();
+        describe_reply(&mut span, &reply);
         held.settle(Usage::of(&reply).and_then(tokens));
         for (name, text) in guard.others() {
             reply["choices"][0]["message"][name] = Value::from(text);

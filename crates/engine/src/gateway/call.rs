@@ -13,10 +13,12 @@ use life_agent_mcp::lock::Pinned;
 use life_agent_mcp::message::Request;
 use life_agent_mcp::object::RawObject;
 use life_agent_observer::StoredResponse;
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::headers::{self, PARAMETER_PREFIX};
+use super::span;
 use super::upstream::{MAX_MESSAGE, Upstream, UpstreamError, is_stream, response_to};
 use super::{
     GatewayBody, GatewayReply, GatewayRequest, GatewayService, command, rpc_error, written,
@@ -25,6 +27,7 @@ use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::idempotency::{Claim, Effect, KeyedCall, Mark};
 use crate::tools::ToolResult;
+use crate::trace::Span;
 
 /// The metadata that names a call so that it can be repeated.
 const KEY_FIELD: &str = "life-agent/idempotency-key";
@@ -50,6 +53,8 @@ struct Running {
     started: Instant,
     /// Whether secrets were removed from the arguments.
     is_redacted: bool,
+    /// The exchange with the server, until its end is recorded.
+    span: Mutex<Span>,
 }
 
 /// Runs a call.
@@ -103,8 +108,9 @@ pub(super) async fn run(
         headers.retain(|(name, _)| !name.starts_with(PARAMETER_PREFIX));
     }
     let started = Instant::now();
-    let gateway = gateway.clone();
-    let running = Running { gateway, context, upstream, id, row, mark, started, is_redacted };
+    let span = span::begin_call(&context, &request.server, &gateway.0.cell.redact(&name));
+    let (gateway, span) = (gateway.clone(), Mutex::new(span));
+    let running = Running { gateway, context, upstream, id, row, mark, started, is_redacted, span };
     // A caller that disconnects repeats a call with a key, and must then get its result.
     let sent = tokio::spawn(async move { running.send(headers, body).await });
     sent.await.map_err(|_| EngineError::Unavailable)?
@@ -291,7 +297,11 @@ impl Running {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Result<GatewayReply, EngineError> {
-        let mut response = match self.upstream.send(&headers, body).await {
+        let mut span = std::mem::take(&mut *self.span.lock());
+        let sent = self.upstream.send(&span, &headers, body).await;
+        span::sent(&mut span, &sent);
+        *self.span.lock() = span;
+        let mut response = match sent {
             Ok(response) => response,
             Err(error) => return self.failed(&error).await,
         };
@@ -382,6 +392,11 @@ impl Running {
             },
             duration_ms: Some(self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)),
         };
+        let mut span = std::mem::take(&mut *self.span.lock());
+        if reported.is_error == Some(true) {
+            span.fail("tool_error");
+        }
+        drop(span);
         let finished = self.gateway.0.tools.finish(&self.context, self.row, reported).await?;
         let Some(mut result) = result else { return Ok(message) };
         add_meta(&mut result, row_meta(&self.gateway, self.row).await);
@@ -399,6 +414,8 @@ impl Running {
 
     /// The result of a call without a response. A call that was sent has an unknown outcome, which is not guessed.
     async fn failed(&self, error: &UpstreamError) -> Result<GatewayReply, EngineError> {
+        // Ends here: recording the failure is not part of the exchange.
+        drop(std::mem::take(&mut *self.span.lock()));
         let (code, message) = match error {
             UpstreamError::NotSent(message) => {
                 let reported = ToolResult {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::config::{KeySource, ReadKey};
+use crate::trace::Span;
 
 /// Largest message of a server, in bytes.
 pub(super) const MAX_MESSAGE: usize = 32 * 1024 * 1024;
@@ -80,13 +81,17 @@ impl Upstream {
         Ok(Self { client, url, headers, silence })
     }
 
-    /// Sends a message. The server's own headers replace those of `headers`.
+    /// Sends a message as the operation of a span. The server's own headers replace those of `headers`.
     pub(super) async fn send(
         &self,
+        span: &Span,
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<reqwest::Response, UpstreamError> {
         let mut request = self.client.post(self.url.clone()).body(body);
+        for (name, value) in span.trace().map(|trace| trace.headers()).unwrap_or_default() {
+            request = request.header(name, value);
+        }
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -173,7 +178,8 @@ impl Upstream {
             "params": {"protocolVersion": HANDSHAKE[0], "capabilities": {},
                        "clientInfo": {"name": "life-agent", "version": env!("CARGO_PKG_VERSION")}},
         });
-        let mut response = self.send(&[], opened.to_string().into_bytes()).await?;
+        let mut response =
+            self.send(&Span::default(), &[], opened.to_string().into_bytes()).await?;
         let session = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok());
         let session = session.map(str::to_owned);
         let message = self.message(&mut response, &json!(0)).await?;
@@ -185,7 +191,7 @@ impl Upstream {
         let mut headers = vec![(VERSION_HEADER.to_owned(), version.to_owned())];
         headers.extend(session.map(|session| (SESSION_HEADER.to_owned(), session)));
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        self.send(&headers, initialized.to_string().into_bytes()).await?;
+        self.send(&Span::default(), &headers, initialized.to_string().into_bytes()).await?;
         let found = self.pages(Some(version), &headers).await?;
         found.ok_or_else(|| UpstreamError::NotSent("the MCP server lists no tools".to_owned()))
     }
@@ -213,7 +219,8 @@ impl Upstream {
             }
             let request =
                 json!({"jsonrpc": "2.0", "id": page, "method": "tools/list", "params": params});
-            let mut response = self.send(&headers, request.to_string().into_bytes()).await?;
+            let mut response =
+                self.send(&Span::default(), &headers, request.to_string().into_bytes()).await?;
             let is_success = response.status().is_success();
             let message = self.message(&mut response, &json!(page)).await;
             let result =

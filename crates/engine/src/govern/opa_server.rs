@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::error::BadOpaUrl;
+use crate::trace::{Span, SpanKind};
 
 /// Time limit of a query, including the connection.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,6 +65,7 @@ impl OpaServer {
         permit: Permit<C>,
         inputs: &GateInputs,
         snapshot: &Snapshot,
+        span: &Span,
     ) -> Result<Permit<C>, Box<Denial<C>>> {
         let kind = permit.command().view().kind();
         let input = {
@@ -72,35 +74,42 @@ impl OpaServer {
             ToolView::prepare(&subject, snapshot);
             opa::input(&subject, inputs, &snapshot.hash)
         };
-        match self.ask(input).await {
+        match self.ask(input, span).await {
             OpaAnswer::Allow => Ok(permit),
             OpaAnswer::Deny { why } => Err(permit.refuse("opa", opa::refusal(kind, &why))),
         }
     }
 
     /// Queries the server. Every response other than `{"result": true}` in time denies.
-    pub(crate) async fn ask(&self, input: Value) -> OpaAnswer {
+    async fn ask(&self, input: Value, span: &Span) -> OpaAnswer {
         let Ok(_place) = self.places.try_acquire() else {
             return deny("too many questions wait for the policy server");
         };
-        match self.answer(input).await {
+        let mut span = span.child(SpanKind::Client, || "POST");
+        span.set("http.request.method", "POST");
+        span.set("peer.service", "opa");
+        match self.answer(input, &mut span).await {
             Ok(Some(Value::Bool(true))) => OpaAnswer::Allow,
             Ok(Some(Value::Bool(false))) => deny("the policy says no"),
             Ok(Some(_)) => deny("the policy's answer is neither true nor false"),
             Ok(None) => deny("the policy gives no answer"),
             Err(why) => {
                 tracing::warn!(why, "the policy server did not answer");
+                span.fail("no_answer");
                 deny(why)
             }
         }
     }
 
-    async fn answer(&self, input: Value) -> Result<Option<Value>, &'static str> {
+    async fn answer(&self, input: Value, span: &mut Span) -> Result<Option<Value>, &'static str> {
         let unreachable = "the policy server cannot be reached or is too slow";
         let unreadable = "the policy server's answer cannot be read";
-        let asked =
-            self.client.post(self.url.clone()).json(&json!({ "input": input })).send().await;
-        let mut response = asked.map_err(|_| unreachable)?;
+        let mut query = self.client.post(self.url.clone()).json(&json!({ "input": input }));
+        for (name, value) in span.trace().map(|trace| trace.headers()).unwrap_or_default() {
+            query = query.header(name, value);
+        }
+        let mut response = query.send().await.map_err(|_| unreachable)?;
+        span.set("http.response.status_code", response.status().as_u16());
         if response.status() != reqwest::StatusCode::OK {
             return Err("the policy server answered with an error");
         }
@@ -152,7 +161,10 @@ mod tests {
     }
 
     async fn ask(reply: Option<String>) -> OpaAnswer {
-        OpaServer::new(&server(reply).await).unwrap().ask(json!({"kind": "act"})).await
+        OpaServer::new(&server(reply).await)
+            .unwrap()
+            .ask(json!({"kind": "act"}), &Span::default())
+            .await
     }
 
     #[tokio::test]
@@ -185,7 +197,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let dead = OpaServer::new(&format!("http://{address}")).unwrap();
-        assert!(matches!(dead.ask(json!({})).await, OpaAnswer::Deny { .. }));
+        assert!(matches!(dead.ask(json!({}), &Span::default()).await, OpaAnswer::Deny { .. }));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::chat::text_extraction::clean;
 use crate::error::{DenialReport, EngineError};
 use crate::govern::Metered;
 use crate::planning::NewPlan;
+use crate::tools::describe_call;
+use crate::trace::SpanKind;
 use crate::views::TurnEvent;
 
 /// Most facts that a recall returns.
@@ -33,7 +35,13 @@ impl NarrationRun<'_> {
         {
             return Err(self.call.failed(&self.narrator.calls, failure).await);
         }
-        let mut kept = self.carry_out(&call.function, &raw.function).await?;
+        let mut span = self.call.context.span(SpanKind::Internal, || "execute_tool");
+        let outer = std::mem::replace(&mut self.call.context.trace, span.trace().cloned());
+        let kept = self.carry_out(&call.function, &raw.function).await;
+        self.call.context.trace = outer;
+        let mut kept = kept?;
+        describe_call(&mut span, kept.step.decision.as_str(), &kept.step.tool);
+        drop(span);
         let redactor = self.call.policy.chain.redactor();
         let result = clean(kept.step.result.take().unwrap_or_default(), redactor);
         self.conversation.answer(call, &result);

@@ -14,6 +14,7 @@ use life_agent_groq::{
 };
 use life_agent_observer::SideWrite;
 use life_agent_policy::llm::matches;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
 use crate::meters::Whose;
 use crate::policy::ActivePolicy;
+use crate::trace::model::begin_call;
+use crate::trace::{Span, with_context};
 
 /// A permitted call.
 pub(super) struct Call {
@@ -53,6 +56,8 @@ pub(super) struct Call {
     /// What the call holds of its budgets.
     pub(super) held: Held,
     begun: Instant,
+    /// The request to the provider, until its end is recorded.
+    pub(super) span: Mutex<Span>,
 }
 
 /// What ended the wait for the provider.
@@ -97,6 +102,7 @@ impl ProxyService {
             digest,
             held,
             begun,
+            span: Mutex::default(),
         };
         let cancel = CancellationToken::new();
         // A caller that disconnects drops this future, and with it the guard.
@@ -206,7 +212,11 @@ impl Call {
             model: self.model.clone(),
         };
         let sent = Instant::now();
-        let forwarded = self.until(service, cancel, self.upstream.forward(&request)).await;
+        let (operation, redactor) = (self.endpoint.operation(), self.policy.chain.redactor());
+        let span = begin_call(&self.context, operation, &self.upstream.name, &self.model, redactor);
+        let work = with_context(&span, self.upstream.forward(&request));
+        let forwarded = self.until(service, cancel, work).await;
+        *self.span.lock() = span;
         self.context.add_model_time(sent.elapsed());
         match forwarded {
             Ok(Ok(forwarded)) => Ok(forwarded),
@@ -367,7 +377,9 @@ impl Call {
         if rejected || !asked {
             self.held.release();
         }
-        if asked {
+        if !asked {
+            self.span.lock().fail(label);
+        } else {
             let redactor = self.policy.chain.redactor();
             let words =
                 rejection.as_ref().map(|r| r.message.clone()).filter(|words| !words.is_empty());

@@ -40,6 +40,19 @@ impl Endpoint {
         Endpoint::Transcriptions,
     ];
 
+    /// The operation by OpenTelemetry's conventions for generative models, which have no name for some.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Endpoint::ChatCompletions | Endpoint::Responses | Endpoint::Messages => "chat",
+            Endpoint::Completions => "text_completion",
+            Endpoint::CountTokens => "count_tokens",
+            Endpoint::Embeddings => "embeddings",
+            Endpoint::Moderations => "moderation",
+            Endpoint::Rerank => "rerank",
+            Endpoint::Transcriptions => "transcription",
+        }
+    }
+
     /// The path below a provider's base URL.
     pub fn path(self) -> &'static str {
         match self {

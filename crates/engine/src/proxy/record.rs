@@ -18,6 +18,7 @@ use super::judged;
 use super::service::ProxyService;
 use super::texts::without_media;
 use crate::error::EngineError;
+use crate::trace::model::end_call;
 
 /// Largest row that keeps its texts; a larger one keeps their digests and sizes.
 const MAX_ROW: usize = MAX_CHAT;
@@ -44,6 +45,9 @@ impl Call {
         texts: BTreeMap<String, String>,
         extra: Vec<SideWrite>,
     ) -> Result<u64, EngineError> {
+        let mut span = std::mem::take(&mut *self.span.lock());
+        end_call(&mut span, &outcome);
+        drop(span);
         let items = self.endpoint.items();
         let messages = &self.permit.command().messages;
         let body = without_media(&self.body);

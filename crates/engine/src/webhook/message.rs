@@ -8,6 +8,7 @@ use life_agent_domain::governance::redaction::Redact;
 use serde_json::{Value, json};
 
 use crate::chat::text_extraction::clean;
+use crate::trace::TraceId;
 
 /// How long a message about a plan is worth sending, in milliseconds.
 const PLAN_MS: u64 = 24 * 60 * 60 * 1000;
@@ -21,6 +22,8 @@ pub(super) struct Message {
     pub(super) plan: Option<String>,
     /// Unique, and the same in every attempt and after a restart.
     pub(super) id: String,
+    /// The trace of the request that wrote the row.
+    pub(super) trace: Option<TraceId>,
     /// The JSON text.
     pub(super) body: String,
     /// When it is no longer worth sending, in milliseconds since 1970.
@@ -60,6 +63,7 @@ impl Message {
             about: row.id,
             plan,
             id: format!("msg_{}_{hash}", row.id),
+            trace: row.envelope().ok().and_then(|shared| TraceId::read(&shared.trace_id?)),
             body: body.to_string(),
             until,
             attempts: 0,

@@ -88,7 +88,7 @@ mod tests {
 
     fn message(about: u64, attempts: u32, due: u64) -> Message {
         let (plan, id, body) = (Some(format!("plan-{about}")), String::new(), String::new());
-        Message { about, plan, id, body, until: u64::MAX, attempts, due }
+        Message { about, plan, id, trace: None, body, until: u64::MAX, attempts, due }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use reqwest::{Client, StatusCode, Url};
 
 use super::message::Message;
 use super::signature::WebhookSecrets;
+use crate::trace::Span;
 
 /// Time limit of an attempt.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,10 +48,11 @@ pub(super) async fn attempt(
     secrets: &WebhookSecrets,
     message: &Message,
     now: i64,
+    span: &mut Span,
 ) -> Attempt {
     let Ok(url) = Url::parse(&url) else { return Attempt::failed("bad_url") };
     let signature = secrets.sign(&message.id, now, &message.body);
-    let request = client
+    let mut request = client
         .post(url)
         .header(CONTENT_TYPE, "application/json")
         .header(USER_AGENT, concat!("life-agent/", env!("CARGO_PKG_VERSION")))
@@ -58,7 +60,19 @@ pub(super) async fn attempt(
         .header("webhook-timestamp", now)
         .header("webhook-signature", signature)
         .body(message.body.clone());
-    match request.send().await {
+    for (name, value) in span.trace().map(|trace| trace.headers()).unwrap_or_default() {
+        request = request.header(name, value);
+    }
+    let made = outcome(request.send().await);
+    match &made {
+        Attempt::Delivered { status } => span.set("http.response.status_code", *status),
+        Attempt::Failed { error, .. } => span.fail(*error),
+    }
+    made
+}
+
+fn outcome(sent: Result<reqwest::Response, reqwest::Error>) -> Attempt {
+    match sent {
         Ok(response) if response.status().is_success() => {
             Attempt::Delivered { status: response.status().as_u16() }
         }

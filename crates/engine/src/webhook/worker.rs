@@ -22,6 +22,7 @@ use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::policy::PolicyCell;
 use crate::recorder::Recorder;
+use crate::trace::{Span, SpanKind, Trace, Tracer};
 
 /// The journal's setting with the row after which the webhook receives messages: 0 for none, as long as no
 /// webhook is configured.
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     /// The service's address for people, without a slash at the end.
     pub(super) public_url: String,
     pub(super) client: Client,
+    pub(super) tracer: Option<Arc<dyn Tracer>>,
     /// The webhook that responded with 410. It receives nothing more until the next start.
     pub(super) gone: Mutex<Option<String>>,
 }
@@ -182,8 +184,11 @@ impl Worker {
         }
         message.attempts += 1;
         let seconds = self.timestamps.now().as_second();
+        let mut span = self.span(&message);
         let made =
-            attempt(self.client.clone(), url.clone(), &self.secrets, &message, seconds).await;
+            attempt(self.client.clone(), url.clone(), &self.secrets, &message, seconds, &mut span)
+                .await;
+        drop(span);
         let next = match &made {
             Attempt::Delivered { .. } => None,
             Attempt::Failed { error: "gone", .. } => {
@@ -198,6 +203,19 @@ impl Worker {
         self.record(&message, &made, next).await;
         message.due = next?;
         Some(message)
+    }
+
+    /// Begins an attempt as part of the trace of the request that the message is about.
+    fn span(&self, message: &Message) -> Span {
+        let Some((tracer, id)) = self.tracer.clone().zip(message.trace) else {
+            return Span::default();
+        };
+        let trace = Trace::begin(tracer, id);
+        let mut span = Span::begin(&trace, SpanKind::Client, "POST");
+        span.set("http.request.method", "POST");
+        span.set("peer.service", "webhook");
+        span.set("life_agent.event_id", message.about);
+        span
     }
 
     /// Records an attempt. An attempt whose row cannot be written is repeated after the next start.

@@ -17,6 +17,7 @@ use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
 use crate::listener::slot::Slot;
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -45,12 +46,14 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
         slot.prove();
     }
     count(request, &grant)?;
+    let request_id = request_id::of(request).as_ref().to_owned();
+    let caller = RequestContext::new(grant.principal.clone(), request_id);
+    grant.used.note(caller.started);
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
     grant.allows(endpoint)?;
     let idempotency = request.extensions().get::<Mark>().cloned();
-    let request_id = request_id::of(request).as_ref().to_owned();
-    let caller = RequestContext::new(grant.principal.clone(), request_id);
-    Ok(Authenticated { caller: caller.with_idempotency(idempotency), grant })
+    let caller = caller.with_idempotency(idempotency).with_trace(traces::of(request));
+    Ok(Authenticated { caller, grant })
 }
 
 /// Counts a request against its principal's limit, once.

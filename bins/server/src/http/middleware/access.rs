@@ -6,26 +6,30 @@ use std::time::Duration;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
+use life_agent_engine::Span;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::http::endpoint::{self, Endpoint};
 use crate::telemetry::logging::Answered;
+use crate::telemetry::traces;
 
 /// The route label of requests that match no route.
 const UNMATCHED: &str = "unmatched";
 
-/// Counts, times and logs a response.
-pub(super) fn record<B>(response: &ServiceResponse<B>, id: &str, elapsed: Duration) {
+/// Counts, times and logs a response, and ends the span of its request.
+pub(super) fn record<B>(response: &ServiceResponse<B>, id: &str, elapsed: Duration, span: Span) {
     let request = response.request();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let (method, status) = (label(request.method()), response.status().as_u16());
     let route = measure(Series { method, route, status }, elapsed);
+    let trace = span.trace().map(|trace| trace.id());
+    traces::end(span, response, method, id);
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     // Anybody may send these, as often as they like; their lines would push all others out of the log.
     if status < 400 && endpoint::of(request).is_some_and(Endpoint::is_public) {
         return tracing::debug!(request_id = id, method, route, status, micros, "answered");
     }
-    Answered { request_id: id, method, route: &route, status, micros }.log();
+    Answered { request_id: id, trace, method, route: &route, status, micros }.log();
 }
 
 /// Counts and logs a request that could not be parsed.

@@ -10,6 +10,7 @@ use metrics::counter;
 use crate::http::errors::{ApiError, Code};
 use crate::http::extract::grant_of;
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 /// The metric of failed authentications.
 const FAILURES: &str = "auth_failures_total";
@@ -47,6 +48,7 @@ pub async fn record<B>(response: &ServiceResponse<B>, id: &str) {
     let (rule, message) =
         (rule.map(|rule| state.engine.redact(rule)), state.engine.redact(error.message()));
     let context = RequestContext::new(grant.principal.clone(), id.to_owned());
+    let context = context.with_trace(traces::of(request));
     let denial = AccessDenial { reason, rule: rule.as_deref(), message: &message };
     state.engine.deny_access(&context, denial).await;
 }

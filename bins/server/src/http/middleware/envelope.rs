@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::request_id;
 use crate::http::errors::{ApiError, Code};
 use crate::state::AppState;
+use crate::telemetry::traces;
 
 /// Extension of a response whose body already is an envelope.
 pub struct Enveloped;
@@ -63,5 +64,6 @@ pub fn body_of<B>(response: &ServiceResponse<B>) -> Vec<u8> {
         Some(state) => state.engine.redact(text),
         None => String::new(),
     });
-    serde_json::to_vec(&error.envelope(&id)).unwrap_or_default()
+    let trace = traces::id_of(response.request());
+    serde_json::to_vec(&error.envelope(&id).with_trace(trace.as_deref())).unwrap_or_default()
 }

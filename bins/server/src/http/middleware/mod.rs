@@ -21,7 +21,7 @@ use actix_web::{Error, HttpMessage};
 
 use crate::auth::request_limit::Standing;
 use crate::http::extract;
-use crate::telemetry::logging;
+use crate::telemetry::{logging, traces};
 
 /// Assigns the request ID, and adds the error envelope, the headers, the metrics and the log line to the response.
 /// One middleware instead of four: each layer costs every request two allocations.
@@ -32,10 +32,14 @@ pub async fn request_context<B: MessageBody + 'static>(
     let started = Instant::now();
     aliases::apply(&mut request);
     let id = request_id::assign(&request);
+    let span = traces::begin(&request);
     extract::prepare(&request).await;
     let mut response = match probation::refusal(&request) {
         None => {
-            let response = logging::within(Rc::clone(&id), next.call(request)).await?;
+            let response = {
+                let trace = span.trace().map(|trace| trace.id());
+                logging::within(Rc::clone(&id), trace, next.call(request)).await?
+            };
             denials::record(&response, &id).await;
             envelope::wrap(response)
         }
@@ -47,7 +51,7 @@ pub async fn request_context<B: MessageBody + 'static>(
     headers::insert(response.headers_mut());
     insert_standing(&mut response);
     request_id::insert(response.headers_mut(), &id);
-    access::record(&response, &id, started.elapsed());
+    access::record(&response, &id, started.elapsed(), span);
     Ok(response)
 }
 

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use life_agent_engine::TraceId;
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
@@ -17,17 +18,17 @@ use tracing_subscriber::registry::LookupSpan;
 tokio::task_local! {
     /// The ID of the current request. A span could carry it too, but entering one for every request costs as much as
     /// the gates.
-    static ID: Rc<str>;
+    static ID: (Rc<str>, Option<TraceId>);
 }
 
-/// Runs `work` as part of a request; lines logged meanwhile carry the request ID.
-pub async fn within<T>(id: Rc<str>, work: impl Future<Output = T>) -> T {
-    ID.scope(id, work).await
+/// Runs `work` as part of a request; lines logged meanwhile carry the request ID and the trace ID.
+pub async fn within<T>(id: Rc<str>, trace: Option<TraceId>, work: impl Future<Output = T>) -> T {
+    ID.scope((id, trace), work).await
 }
 
 /// Wraps work for a separate task, as part of the current request.
 pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
-    let id = ID.try_with(Rc::clone).unwrap_or_else(|_| "".into());
+    let id = ID.try_with(Clone::clone).unwrap_or_else(|_| ("".into(), None));
     ID.scope(id, work)
 }
 
@@ -48,9 +49,14 @@ where
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
-        match ID.try_with(Rc::clone) {
+        match ID.try_with(Clone::clone) {
             // IDs consist of letters, digits and `._-`, so nothing needs escaping.
-            Ok(id) if !id.is_empty() => writeln!(writer, "{open},\"request_id\":\"{id}\"}}"),
+            Ok((id, None)) if !id.is_empty() => {
+                writeln!(writer, "{open},\"request_id\":\"{id}\"}}")
+            }
+            Ok((id, Some(trace))) => {
+                writeln!(writer, "{open},\"request_id\":\"{id}\",\"trace_id\":\"{trace}\"}}")
+            }
             _ => writer.write_str(&line),
         }
     }
@@ -70,6 +76,8 @@ pub(super) fn log_answers(to: &NonBlocking) {
 pub struct Answered<'a> {
     /// The request ID.
     pub request_id: &'a str,
+    /// The trace of the request.
+    pub trace: Option<TraceId>,
     /// The method, or `other`.
     pub method: &'static str,
     /// The route pattern, not the path.
@@ -103,15 +111,21 @@ impl Answered<'_> {
 
     fn write(&self, line: &mut Vec<u8>) {
         const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-        let Self { request_id, method, route, status, micros } = *self;
+        let Self { request_id, trace, method, route, status, micros } = *self;
         // Formatted by hand, because nothing needs escaping: IDs consist of letters, digits and `._-`, and the rest is
         // internal. Neither the printer nor a buffer can fail.
         line.extend_from_slice(b"{\"timestamp\":\"");
         let _ = MICROSECONDS.print_timestamp(&Timestamp::now(), &mut *line);
+        let _ = write!(
+            line,
+            "\",\"level\":\"INFO\",\"message\":\"answered\",\"request_id\":\"{request_id}\","
+        );
+        if let Some(trace) = trace {
+            let _ = write!(line, "\"trace_id\":\"{trace}\",");
+        }
         let _ = writeln!(
             line,
-            "\",\"level\":\"INFO\",\"message\":\"answered\",\"request_id\":\"{request_id}\",\
-             \"method\":\"{method}\",\"route\":\"{route}\",\"status\":{status},\"micros\":{micros},\
+            "\"method\":\"{method}\",\"route\":\"{route}\",\"status\":{status},\"micros\":{micros},\
              \"target\":\"{}\"}}",
             module_path!()
         );
@@ -151,7 +165,7 @@ mod tests {
             .finish();
         let _here = tracing::subscriber::set_default(subscriber);
         tracing::info!(n = 1, "outside");
-        within("r-1".into(), async {
+        within("r-1".into(), TraceId::new([7; 16]), async {
             tracing::info!(n = 2, "inside");
             let own = carried(async { tracing::info!(n = 3, "in a task of its own") });
             actix_web::rt::spawn(own).await.unwrap();
@@ -165,18 +179,22 @@ mod tests {
             .collect();
         let ids: Vec<_> = lines.iter().map(|line| line["request_id"].as_str()).collect();
         assert_eq!(ids, [None, Some("r-1"), Some("r-1")], "{lines:?}");
+        let traces: Vec<_> = lines.iter().map(|line| line["trace_id"].as_str()).collect();
+        let trace = Some("07070707070707070707070707070707");
+        assert_eq!(traces, [None, trace, trace]);
         assert_eq!((&lines[1]["n"], &lines[1]["message"]), (&2.into(), &"inside".into()));
     }
 
     #[test]
     fn the_line_about_an_answer_is_json_with_all_there_is() {
-        let answered =
-            Answered { request_id: "r", method: "GET", route: "/a", status: 200, micros: 7 };
+        let (trace, request_id, method) = (TraceId::new([7; 16]), "r", "GET");
+        let answered = Answered { request_id, trace, method, route: "/a", status: 200, micros: 7 };
         let mut line = Vec::new();
         answered.write(&mut line);
         let line: Value = serde_json::from_slice(&line).unwrap();
         let timestamp = line["timestamp"].as_str().unwrap();
         assert!(timestamp.parse::<Timestamp>().is_ok() && timestamp.len() == 27, "{timestamp}");
+        assert_eq!(line["trace_id"], "07070707070707070707070707070707");
         assert_eq!((&line["status"], &line["micros"]), (&200.into(), &7.into()));
         assert_eq!((&line["request_id"], &line["route"]), (&"r".into(), &"/a".into()));
     }

@@ -95,6 +95,17 @@ pub enum ToolDecision {
     Error,
 }
 
+impl ToolDecision {
+    /// Its name, as rows have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ToolDecision::Allow => "allow",
+            ToolDecision::Deny => "deny",
+            ToolDecision::Error => "error",
+        }
+    }
+}
+
 /// Why the response is the rules' sentence instead of the model's text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -51,6 +51,9 @@ pub struct Envelope<'a> {
     /// The cost of the request so far; absent in rows that no request caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// The trace that the request belongs to, in hex; absent without tracing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<std::borrow::Cow<'a, str>>,
 }
 
 /// Where the time of a request went, in microseconds. Part of the row and its hash, never of a state.
