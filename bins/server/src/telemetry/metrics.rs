@@ -18,7 +18,7 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     ("actions_total", "requests carried out or denied, by kind and outcome"),
     ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
     ("auth_failures_total", "requests without a known key, by reason"),
@@ -31,6 +31,7 @@ const COUNTERS: [(&str, &str); 14] = [
     ("http_requests_total", "requests answered, by method, route and status"),
     ("journal_errors_total", "commits that failed"),
     ("rate_limit_fallback_total", "requests counted without Redis, by fallback"),
+    ("replica_reads_total", "reads that the database's replica could serve, by outcome"),
     ("redis_failures_total", "calls of Redis that failed"),
     ("overload_refused_total", "connections and requests that there was no room for, by reason"),
 ];

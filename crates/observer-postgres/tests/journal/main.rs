@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
+mod bounds;
 mod conformance;
 mod faults;
 mod opening;
 mod proxy;
+mod replica;
 mod support;
+mod tls;
