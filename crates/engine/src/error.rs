@@ -141,7 +141,8 @@ impl EngineError {
             | EngineError::LlmUnsuited { .. }
             | EngineError::LlmRefused { .. } => Some("llm_failed"),
             EngineError::LlmTimeout { .. } => Some("timeout"),
-            EngineError::LlmBusy { .. } => Some("overloaded"),
+            // Without the counters, no call fits into a budget.
+            EngineError::LlmBusy { .. } | EngineError::LimitsUnavailable => Some("overloaded"),
             _ => None,
         }
     }
