@@ -1,5 +1,7 @@
 //! The counters against a real server: rates, budgets, and what happens when the server loses data or hangs.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests may")]
+
 use std::time::Duration;
 
 use life_agent_counters_redis::testing::Server;

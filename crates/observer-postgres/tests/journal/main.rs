@@ -1,6 +1,6 @@
 //! PostgreSQL as a journal: the promises of the port, and faults of the server and of the network.
 
-#![allow(clippy::unwrap_used, reason = "tests may")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests may")]
 
 mod bounds;
 mod conformance;
