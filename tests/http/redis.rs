@@ -153,6 +153,10 @@ async fn without_redis_the_fallback_may_refuse() {
         answer.error(503, "limits_unavailable");
         assert_eq!(answer.header("Retry-After"), Some("1"));
     }
+    // An operator can still stop everything, or one agent.
+    app.post("/kill-switch", &json!({"on": true, "reason": "a test"})).await.ok();
+    app.post("/kill-switch", &json!({"on": false, "reason": "a test"})).await.ok();
+    app.post("/stops", &json!({"agent": "b", "on": true, "reason": "a test"})).await.ok();
     server.start_again();
     redis_is(&app, "connected").await;
     app.act("a", "rest").await;
@@ -226,6 +230,53 @@ async fn the_address_of_redis_is_checked_and_its_password_is_not_shown() {
         assert!(!limits(app).await.to_string().contains(password));
         assert!(!app.metrics().await.contains(password));
     }
+}
+
+#[tokio::test]
+async fn a_user_with_few_permissions_suffices() {
+    let Some(server) = Server::start() else { return };
+    let commands = "+evalsha +script|load +time +info +get +set +hmget +hset +pexpire +zadd +zrange +zrem \
+                    +zremrangebyscore +del +ping +select";
+    let acl = [
+        "ACL",
+        "SETUSER",
+        "service",
+        "on",
+        ">password",
+        "resetkeys",
+        "~life-agent:*",
+        "resetchannels",
+        "-@all",
+    ];
+    let acl = [&acl[..], &commands.split(' ').collect::<Vec<_>>()].concat();
+    assert_eq!(server.run(&acl).trim(), "OK");
+    let address = server.address().replace("redis://", "redis://service:password@");
+    let provider = StandIn::start(vec![thirteen()]).await.unwrap();
+    let setup = counting(model_setup(&provider).policy(BUDGET), &server);
+    let app =
+        setup.set("REDIS_URL", &format!("{address}/0")).set("RATE_LIMIT_RPS", "50").start().await;
+    app.act("a", "rest").await;
+    app.post("/llm/chat", &small()).await.ok();
+    assert_eq!(agrees(&app).await, 13);
+    redis_is(&app, "connected").await;
+    assert_eq!(app.metric("redis_failures_total").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_turn_goes_on_without_the_model_while_its_budget_cannot_be_counted() {
+    let Some(mut server) = Server::start() else { return };
+    let large = BUDGET.replace("500", "1000000");
+    let provider = StandIn::start(vec![Reply::text("The gate opens.")]).await.unwrap();
+    let app = counting(model_setup(&provider).policy(&large), &server).start().await;
+    assert_eq!(app.turn("a", "look around").await["source"], "llm");
+    server.kill();
+    redis_is(&app, "unreachable").await;
+    let turn = app.turn("a", "look around").await;
+    assert_eq!(
+        (&turn["source"], &turn["fallback"]["code"]),
+        (&json!("offline"), &json!("overloaded"))
+    );
+    assert!(turn["fallback"]["message"].as_str().unwrap().contains("Redis"), "{turn}");
 }
 
 const BUDGET: &str =

@@ -7,12 +7,14 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use life_agent_engine::domain::governance::event::AccessDeniedRecord;
+use life_agent_engine::domain::governance::principal::Scope;
 use life_agent_engine::{EngineError, Mark, RequestContext};
 use serde_json::json;
 
 use crate::auth::grant::Grant;
 use crate::auth::request_limit::{NotTaken, Standing};
-use crate::http::endpoint;
+use crate::auth::scope::Access;
+use crate::http::endpoint::{self, Endpoint};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
 use crate::listener::slot::Slot;
@@ -72,6 +74,8 @@ async fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
             request.extensions_mut().insert(standing);
             Ok(())
         }
+        // Whoever must stop the agents can do so, whatever has failed.
+        Err(NotTaken::Unavailable) if endpoint::of(request).is_some_and(is_for_operators) => Ok(()),
         Err(NotTaken::Unavailable) => Err(EngineError::LimitsUnavailable.into()),
         Err(NotTaken::Exceeded { retry_after }) => {
             let report = limit.report();
@@ -85,6 +89,11 @@ async fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
             Err(error.over_limit(&report, retry_after))
         }
     }
+}
+
+/// Whether an endpoint is for operators, such as the kill switch.
+fn is_for_operators(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.access, Access::Scope(Scope::Operate))
 }
 
 /// Counts a request within a request together with the outer one.
