@@ -73,6 +73,7 @@ mod predecessor;
 mod provider;
 mod queue;
 mod redaction;
+mod redis;
 mod replay;
 mod restart;
 mod retention;

@@ -23,7 +23,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-plans", &["domain"]),
     ("life-agent-groq", &["domain"]),
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq", "mcp"]),
-    ("life-agent-server", &["engine", "hooks", "mcp", "observer-sqlite", "observer-postgres"]),
+    ("life-agent-counters-redis", &["engine"]),
+    (
+        "life-agent-server",
+        &["engine", "hooks", "mcp", "observer-sqlite", "observer-postgres", "counters-redis"],
+    ),
     ("life-agent-tests", &[]),
     ("xtask", &["server", "policy"]),
 ];
@@ -35,6 +39,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("r2d2_sqlite", &["life-agent-observer-sqlite"]),
     ("tokio-postgres", &["life-agent-observer-postgres"]),
     ("tokio-postgres-rustls", &["life-agent-observer-postgres"]),
+    ("redis", &["life-agent-counters-redis"]),
     ("actix-web", &["life-agent-server"]),
     ("actix-web-lab", &["life-agent-server"]),
     ("actix-cors", &["life-agent-server"]),

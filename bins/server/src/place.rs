@@ -30,6 +30,8 @@ pub struct Database {
     pub address: life_agent_observer_postgres::Address,
     /// `DATABASE_LISTEN_URL`
     pub direct: Option<life_agent_observer_postgres::Address>,
+    /// `DATABASE_READ_URL`
+    pub replica: Option<life_agent_observer_postgres::Address>,
     /// `DATABASE_READERS`
     pub readers: usize,
     /// `DATABASE_WAIT_SECONDS`
@@ -57,7 +59,8 @@ impl Place {
     fn database(address: &str) -> Result<Self, String> {
         let address = life_agent_observer_postgres::Address::parse(address)?;
         let wait = std::time::Duration::ZERO;
-        Ok(Place::Database(Box::new(Database { address, direct: None, readers: 2, wait })))
+        let database = Database { address, direct: None, replica: None, readers: 2, wait };
+        Ok(Place::Database(Box::new(database)))
     }
 
     #[cfg(not(feature = "postgres"))]
@@ -131,9 +134,10 @@ impl Place {
             #[cfg(feature = "postgres")]
             Place::Database(database) => {
                 use life_agent_observer_postgres::{Postgres, PostgresOptions};
-                let Database { address, direct, readers, wait } = (**database).clone();
+                let Database { address, direct, replica, readers, wait } = (**database).clone();
                 let options = PostgresOptions { readers, wait, ..PostgresOptions::default() };
-                let backend = Postgres::at(address).direct(direct).with(options).on_replaced(stop);
+                let backend = Postgres::at(address).direct(direct).replica(replica);
+                let backend = backend.with(options).on_replaced(stop);
                 Chosen::Database(Box::new(backend))
             }
         }

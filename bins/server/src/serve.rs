@@ -52,6 +52,9 @@ pub enum ServeError {
         /// The system's error.
         error: std::io::Error,
     },
+    /// The thread of the connection to Redis cannot be started.
+    #[error("cannot start the connection to Redis: {0}")]
+    Redis(std::io::Error),
     /// The engine cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -119,9 +122,14 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let (tracer, export) = settings.traces.as_ref().map(traces::start).transpose()?.unzip();
     config.tracer = tracer;
     config.public_url.get_or_insert_with(|| format!("http://{}", start_message::reachable(bound)));
-    let engine =
-        Engine::open(config, settings.journal.backend(stop_if_replaced(&replaced, &stopping)))
-            .await?;
+    let redis = match &settings.redis {
+        None => None,
+        Some(redis) => Some(redis.start().await.map_err(ServeError::Redis)?),
+    };
+    let engine = Engine::builder(config)
+        .shared_limits(redis.as_ref().map(|redis| redis.limits.clone()))
+        .open(settings.journal.backend(stop_if_replaced(&replaced, &stopping)))
+        .await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
         keys: Arc::clone(&keys),
@@ -176,6 +184,9 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
     let closed = engine.close().await;
     if let Some(export) = export {
         export.close().await;
+    }
+    if let Some(redis) = &redis {
+        redis.close().await;
     }
     tracing::info!("stopped");
     if replaced.is_cancelled() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use life_agent_domain::agent::memory::Note;
 use life_agent_domain::agent::state::AgentState;
-use life_agent_domain::governance::gate::Rate;
+use life_agent_domain::governance::gate::{Rate, RateLimit};
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{AgentRecord, Journal};
 
@@ -32,7 +32,7 @@ impl AgentService {
     }
 
     /// Fails if this step is the first of its agent and its caller has started too many agents.
-    pub(crate) fn admit(
+    pub(crate) async fn admit(
         &self,
         principal: &Principal,
         state: &AgentState,
@@ -40,7 +40,7 @@ impl AgentService {
         if state.version > 0 {
             return Ok(());
         }
-        match self.limiter.take_new_agent(principal) {
+        match self.limiter.take(RateLimit::NewAgents, principal, None).await? {
             Rate::Within => Ok(()),
             Rate::Exceeded { retry_after, .. } => Err(EngineError::NewAgentLimit { retry_after }),
         }

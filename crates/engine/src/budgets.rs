@@ -1,7 +1,10 @@
 //! Budgets of model calls: reserved before a call, settled after it, and rebuilt from the journal at start.
+//!
+//! One instance keeps the account in memory. Several keep it in shared counters, see [`shared`].
 
 mod estimate;
 mod restore;
+mod shared;
 mod status;
 mod usage;
 
@@ -10,17 +13,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use life_agent_domain::governance::budget::{
-    Budget, Call, Exceeded, Ledger, Price, Reservation, Tokens,
+    Budget, Call, Exceeded, Ledger, Price, Reservation, Tokens, Use,
 };
 use life_agent_domain::governance::event::{BudgetReservedRecord, BudgetSettledRecord};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_observer::CommitHandle;
 use parking_lot::Mutex;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
 use crate::recorder::{Batch, Recorder};
+use crate::shared_counters::{BudgetLimits, Settlement, SharedReservation};
+use shared::{SharedAccount, charge_of};
 
 pub(crate) use estimate::{most_of_body, most_of_texts, prompt, used_so_far};
 pub use status::BudgetStatus;
@@ -31,8 +37,11 @@ pub(crate) const GATE: &str = "budget";
 
 /// Keeps the account of the budgets.
 pub(crate) struct Budgets {
+    /// The account. With shared counters, the calls of this instance since its start and all earlier ones, for
+    /// reports while the counters do not respond.
     ledger: Mutex<Ledger>,
     recorder: Recorder,
+    shared: Option<Arc<SharedAccount>>,
 }
 
 /// A call that asks for a place in its budgets.
@@ -64,6 +73,7 @@ pub(crate) struct Held {
 
 struct HeldCall {
     reservation: Reservation,
+    shared: Option<SharedReservation>,
     row: u64,
     agent: Option<AgentId>,
     context: RequestContext,
@@ -71,10 +81,6 @@ struct HeldCall {
 }
 
 impl Budgets {
-    pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { ledger: Mutex::default(), recorder }
-    }
-
     /// Reserves the most that a call can use in every budget that applies, or in none. The reservation is
     /// durable before the call, so that a crash cannot lose it.
     pub(crate) async fn reserve(
@@ -101,28 +107,57 @@ impl Budgets {
             return Err(without_price(&budget.id, asked.model));
         }
         let price = price.unwrap_or_default();
-        let reserved = self.ledger.lock().reserve(&budgets, &call, asked.most, price, now());
-        let reservation = reserved.map_err(|exceeded| refused(&exceeded))?;
-        if reservation.is_free() {
+        let limits: Vec<_> = budgets.iter().filter(|budget| budget.applies_to(&call)).collect();
+        let limits: Vec<_> = limits
+            .into_iter()
+            .map(|budget| BudgetLimits { id: budget.id.clone(), limits: budget.limits })
+            .collect();
+        if limits.is_empty() {
             return Ok(held(None));
         }
+        let (reservation, shared) = match &self.shared {
+            None => {
+                let mut ledger = self.ledger.lock();
+                let now = now();
+                let reserved = ledger.reserve(&budgets, &call, asked.most, price, now);
+                (reserved.map_err(|exceeded| refused(&exceeded, now))?, None)
+            }
+            Some(account) => {
+                let shared = account.reserve(&limits, charge_of(asked.most, price)).await?;
+                let ids = limits.iter().map(|budget| budget.id.clone()).collect();
+                let reservation = Reservation::recorded(ids, asked.most, price, shared.at);
+                self.ledger.lock().charge_again(&reservation);
+                (reservation, Some(shared))
+            }
+        };
         let record = reserved_record(&reservation, &asked, price);
         let hash = &policy.snapshot.hash;
         // The reservation is no effect of the request, so it claims no idempotency key.
         let own = context.clone().with_idempotency(None);
-        match self.recorder.record(&own, hash, asked.agent, &record, Vec::new()).await {
-            Ok(row) => Ok(held(Some(HeldCall {
-                reservation,
-                row,
-                agent: asked.agent.cloned(),
-                context: own,
-                policy_hash: hash.clone(),
-            }))),
-            Err(error) => {
-                self.ledger.lock().release(&reservation, now());
-                Err(NotReserved::Failed(error))
+        let recorded = self.recorder.record(&own, hash, asked.agent, &record, Vec::new()).await;
+        let mut call = HeldCall {
+            reservation,
+            shared,
+            row: *recorded.as_ref().unwrap_or(&0),
+            agent: asked.agent.cloned(),
+            context: own,
+            policy_hash: hash.clone(),
+        };
+        if let Err(error) = recorded {
+            self.ledger.lock().release(&call.reservation, now());
+            self.settle_shared(&call, None, None);
+            return Err(NotReserved::Failed(error));
+        }
+        if let (Some(account), Some(reserved)) = (&self.shared, &call.shared) {
+            match account.confirm(&limits, reserved, call.row).await {
+                Ok(confirmed) => call.shared = Some(confirmed),
+                Err(not) => {
+                    self.settle(&call, None);
+                    return Err(not);
+                }
             }
         }
+        Ok(held(Some(call)))
     }
 
     /// A call that no budget applies to.
@@ -146,12 +181,27 @@ impl Budgets {
             completion_tokens: tokens.completion,
         };
         let mut batch = Batch::new(&held.context, &held.policy_hash);
-        let queued = batch
-            .push(held.agent.as_ref(), &record)
-            .and_then(|()| self.recorder.append(batch).map(drop));
-        if let Err(error) = queued {
+        let queued =
+            batch.push(held.agent.as_ref(), &record).and_then(|()| self.recorder.append(batch));
+        match queued {
+            Ok(pending) => self.settle_shared(held, real, Some(pending)),
             // After a restart the call is charged with its reservation, which is more.
-            tracing::warn!(%error, "the use of a budget could not be recorded");
+            Err(error) => tracing::warn!(%error, "the use of a budget could not be recorded"),
+        }
+    }
+
+    /// Settles in the shared counters what a pending row records, once the row is durable.
+    fn settle_shared(&self, held: &HeldCall, real: Option<Tokens>, pending: Option<CommitHandle>) {
+        if let (Some(account), Some(reservation)) = (&self.shared, &held.shared) {
+            let settlement = Settlement {
+                budgets: held.reservation.budgets().to_vec(),
+                reservation: reservation.clone(),
+                reserved_row: held.row,
+                row: 0,
+                real: charge_of(real.unwrap_or_default(), held.reservation.price()),
+                released: real.is_none(),
+            };
+            account.settle_later(settlement, pending);
         }
     }
 }
@@ -191,8 +241,8 @@ fn reserved_record<'a>(
     }
 }
 
-fn refused(exceeded: &Exceeded) -> NotReserved {
-    let wait = exceeded.resets_at.saturating_sub(now()).div_ceil(1_000).max(1);
+fn refused(exceeded: &Exceeded, now: u64) -> NotReserved {
+    let wait = exceeded.resets_at.saturating_sub(now).div_ceil(1_000).max(1);
     let resets_at = status::text(exceeded.resets_at);
     let (budget, limit) = (&exceeded.budget, exceeded.limit.as_str());
     let refusal = Refusal {
@@ -229,19 +279,28 @@ fn now() -> u64 {
 
 impl Budgets {
     /// The budgets that calls of a caller count against, whatever their agent and model.
-    pub(crate) fn of(&self, policy: &ActivePolicy, principal: &Principal) -> Vec<BudgetStatus> {
-        let now = now();
-        let mut ledger = self.ledger.lock();
-        let own = |budget: &&Budget| {
+    pub(crate) async fn of(
+        &self,
+        policy: &ActivePolicy,
+        principal: &Principal,
+    ) -> Vec<BudgetStatus> {
+        let own = |budget: &Budget| {
             budget.principals.as_ref().is_none_or(|globs| globs.is_match(principal.as_str()))
         };
-        applying(policy, principal)
-            .iter()
-            .filter(own)
-            .map(|budget| {
-                BudgetStatus::of(&budget.id, budget.limits, ledger.used(&budget.id, now), now)
-            })
-            .collect()
+        let mut budgets = applying(policy, principal).into_owned();
+        budgets.retain(own);
+        let ids: Vec<_> = budgets.iter().map(|budget| budget.id.clone()).collect();
+        let shared = match &self.shared {
+            Some(account) if !ids.is_empty() => account.used(&ids).await,
+            _ => None,
+        };
+        let (now, uses) = shared.unwrap_or_else(|| {
+            let (now, mut ledger) = (now(), self.ledger.lock());
+            (now, ids.iter().map(|id| ledger.used(id, now)).collect())
+        });
+        let status =
+            |(budget, used): (&Budget, Use)| BudgetStatus::of(&budget.id, budget.limits, used, now);
+        budgets.iter().zip(uses).map(status).collect()
     }
 }
 

@@ -34,6 +34,7 @@ use crate::proxy::ProxyService;
 use crate::recorder::{Batch, Recorder, raw_json};
 use crate::replay::Backtests;
 use crate::retention::RetentionService;
+use crate::shared_counters::SharedLimits;
 use crate::steps::StepService;
 use crate::tools::ToolService;
 use crate::webhook::Webhook;
@@ -45,11 +46,13 @@ pub struct EngineBuilder {
     gates: Vec<Arc<dyn Gate>>,
     model: Option<Arc<dyn Model>>,
     clock: Arc<dyn Clock>,
+    shared_limits: Option<SharedLimits>,
 }
 
 impl EngineBuilder {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, gates: Vec::new(), model: None, clock: Arc::new(SystemClock) }
+        let clock = Arc::new(SystemClock);
+        Self { config, gates: Vec::new(), model: None, clock, shared_limits: None }
     }
 
     /// Adds a gate after the gates of the policy. It can refuse more requests, never allow more.
@@ -73,6 +76,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Counts rates and budgets with counters that several instances of the journal share, in place of memory.
+    #[must_use]
+    pub fn shared_limits(mut self, limits: Option<SharedLimits>) -> Self {
+        self.shared_limits = limits;
+        self
+    }
+
     /// Opens the policy and the journal that `backend` stores, and records the start. Blocks on the file
     /// system, so call it before serving.
     ///
@@ -81,7 +91,7 @@ impl EngineBuilder {
     /// last, so that no other error leaves a trace in it.
     pub async fn open(self, backend: impl Backend) -> Result<Engine, OpenError> {
         compile_patterns();
-        let Self { config, gates, model, clock } = self;
+        let Self { config, gates, model, clock, shared_limits } = self;
         let timestamps = Timestamps::new(clock);
         let workspace = Workspace::open(&config.workspace_dir, &config.plans_dir)
             .map_err(OpenError::at(&config.workspace_dir))?;
@@ -119,7 +129,11 @@ impl EngineBuilder {
             config.public_url.as_deref(),
         )
         .await?;
-        let limiter = Arc::new(Limiter::new(config.rate_limit_rps, config.new_agents_per_minute));
+        let limiter = Arc::new(Limiter::new(
+            config.rate_limit_rps,
+            config.new_agents_per_minute,
+            shared_limits.clone(),
+        ));
         let journal_full = Arc::new(AtomicBool::new(false));
         let live = Live {
             switch: Arc::clone(&switch),
@@ -143,7 +157,8 @@ impl EngineBuilder {
             config.agent_wait,
         );
         let agents = Arc::new(AgentService::new(cache, journal.clone(), limiter));
-        let budgets = Arc::new(Budgets::restored(&journal, recorder.clone()).await?);
+        let budgets = Budgets::restored(&journal, recorder.clone(), shared_limits.clone()).await?;
+        let budgets = Arc::new(budgets);
         let calls = Arc::new(ModelCalls::new(
             provider,
             Arc::clone(&governor),
@@ -203,6 +218,9 @@ impl EngineBuilder {
             record_switch(&recorder, &cell.active(), decided.record).await?;
         }
         record_start(&journal, &cell.active(), config.seed).await?;
+        if let (Some(limits), Some(id)) = (&shared_limits, journal.id().await?) {
+            limits.counters().bind(&id);
+        }
         Ok(Engine::new(Services {
             kill_switch: KillSwitchService::new(
                 switch,
@@ -249,6 +267,7 @@ impl EngineBuilder {
                 config.public_url.as_deref(),
                 config.tracer.clone(),
             ),
+            shared_limits,
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
             approvals,

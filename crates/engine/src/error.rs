@@ -111,6 +111,11 @@ pub enum EngineError {
         "the journal has reached JOURNAL_MAX_BYTES; nothing was changed, the operator must archive it or raise the limit"
     )]
     JournalFull,
+    /// The counters that the instances share do not respond. Nothing was changed.
+    #[error(
+        "the limits cannot be counted right now, because Redis does not respond; nothing was changed, try again in a moment"
+    )]
+    LimitsUnavailable,
     /// The caller starts more new agents than it may. The service denies the request for it.
     #[error("too many new agents; try again in {retry_after} s")]
     NewAgentLimit {
@@ -136,7 +141,8 @@ impl EngineError {
             | EngineError::LlmUnsuited { .. }
             | EngineError::LlmRefused { .. } => Some("llm_failed"),
             EngineError::LlmTimeout { .. } => Some("timeout"),
-            EngineError::LlmBusy { .. } => Some("overloaded"),
+            // Without the counters, no call fits into a budget.
+            EngineError::LlmBusy { .. } | EngineError::LimitsUnavailable => Some("overloaded"),
             _ => None,
         }
     }

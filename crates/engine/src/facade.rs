@@ -40,6 +40,7 @@ use crate::proxy::{ProxyError, ProxyReply, ProxyRequest, ProxyService, restore_j
 use crate::recorder::Recorder;
 use crate::replay::{Backtests, ReplayReport};
 use crate::retention::RetentionService;
+use crate::shared_counters::SharedLimits;
 use crate::steps::{StepService, TurnEvents};
 use crate::tools::{ResultOutcome, ToolOutcome, ToolResult, ToolService};
 use crate::views::{
@@ -100,6 +101,7 @@ pub(crate) struct Services {
     pub(crate) auth_failures: Arc<AuthFailures>,
     pub(crate) journal_full: Arc<AtomicBool>,
     pub(crate) budgets: Arc<Budgets>,
+    pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
 }

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Command, Gated};
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, evaluate,
+    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::Request;
@@ -363,7 +363,8 @@ impl Governor {
             blocking(move || workspace.facts(&targets)).await?
         };
         let principal = context.principal.clone();
-        let mut inputs = gather(&self.live, policy, &principal, view, metered, targets);
+        let rate = self.live.rate(&principal, view, metered).await?;
+        let mut inputs = gather(&self.live, policy, &principal, view, rate, targets);
         // The remote OPA confirms the permit later. Until then its gate must not refuse.
         inputs.opa = self.opa.as_ref().map(|_| OpaAnswer::Allow);
         let decided = if view_weight > MAX_ON_WORKER {
@@ -415,7 +416,7 @@ pub(crate) fn rejudge<C: Gated>(
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     let view: Command<'_> = command.view();
     let targets = workspace.facts(view.targets());
-    let inputs = gather(&ReplayInputs, policy, &principal, view, Metered::No, targets);
+    let inputs = gather(&ReplayInputs, policy, &principal, view, Rate::Within, targets);
     decide(policy, principal, command, &inputs, &NoopObserver)
 }
 

@@ -34,6 +34,7 @@ mod proxy;
 mod recorder;
 mod replay;
 mod retention;
+pub mod shared_counters;
 mod steps;
 mod tools;
 mod trace;

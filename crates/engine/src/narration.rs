@@ -101,7 +101,7 @@ impl Narrator {
         let slot = self.agents.cache.slot(&agent);
         let _held = self.agents.cache.lock_exclusive(&slot).await?;
         let before = self.agents.state(&agent).await?.state;
-        if let Err(error) = self.agents.admit(&context.principal, &before) {
+        if let Err(error) = self.agents.admit(&context.principal, &before).await {
             return Err(self.governor.deny_new_agent(context, policy, permit, error).await);
         }
         let turn = decide_turn(&before, &policy.profile, &permit);

@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::net::Net;
 use crate::owner::{OnReplaced, Ownership};
 use crate::pg_error::PgError;
+use crate::replica::Replicated;
 use crate::schema;
 use crate::session::{Role, Session, pipelined};
 use crate::store::PostgresStore;
@@ -44,6 +45,7 @@ impl Default for PostgresOptions {
 pub struct Postgres {
     address: Address,
     direct: Option<Address>,
+    replica: Option<Address>,
     options: PostgresOptions,
     on_replaced: Option<OnReplaced>,
 }
@@ -51,7 +53,8 @@ pub struct Postgres {
 impl Postgres {
     /// The journal in the database at `address`, created if there is none.
     pub fn at(address: Address) -> Self {
-        Self { address, direct: None, options: PostgresOptions::default(), on_replaced: None }
+        let options = PostgresOptions::default();
+        Self { address, direct: None, replica: None, options, on_replaced: None }
     }
 
     /// Sets the limits.
@@ -64,6 +67,13 @@ impl Postgres {
     #[must_use]
     pub fn direct(self, direct: Option<Address>) -> Self {
         Self { direct, ..self }
+    }
+
+    /// Names a replica of the server for pages of the journal and reports. It may lag or fail: the server itself then
+    /// serves them.
+    #[must_use]
+    pub fn replica(self, replica: Option<Address>) -> Self {
+        Self { replica, ..self }
     }
 
     /// Calls `stop` once if another instance takes over. Nothing can be written from then on, and what is in memory
@@ -98,7 +108,7 @@ impl Postgres {
 
 impl Backend for Postgres {
     fn open(self) -> Result<Opened, JournalError> {
-        let Self { address, direct, options, on_replaced } = self;
+        let Self { address, direct, replica, options, on_replaced } = self;
         let name = address.to_string();
         let failed = |error: PgError| JournalError::open(&name, error.cause());
         let nets = Self::nets(address, direct, &options.schema);
@@ -132,13 +142,24 @@ impl Backend for Postgres {
             ownership.release(&direct);
             return Err(error);
         }
+        let pool = Arc::new(pool);
+        let readers: Arc<dyn Readers> = match replica {
+            None => pool,
+            Some(replica) => {
+                let replicated = Replicated::new(pool, replica, &options.schema);
+                Arc::new(replicated.map_err(|why| {
+                    ownership.release(&direct);
+                    JournalError::open(&name, format!("the replica cannot be used: {why}"))
+                })?)
+            }
+        };
         Ok(Opened {
             name,
             tip,
             control: end.control,
             set_back: None,
             store: Box::new(store),
-            readers: Arc::new(pool),
+            readers,
         })
     }
 }

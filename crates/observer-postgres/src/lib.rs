@@ -35,6 +35,7 @@ mod page;
 mod pg_error;
 mod reader;
 mod records;
+mod replica;
 mod scan;
 mod schema;
 mod search;

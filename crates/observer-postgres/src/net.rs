@@ -23,6 +23,8 @@ pub(crate) struct Net {
     schema: String,
     /// Whether a pooler that changes the session with each transaction lies between.
     pooled: bool,
+    /// Longest wait for a connection.
+    connect_limit: Duration,
 }
 
 impl Drop for Net {
@@ -43,7 +45,13 @@ impl Net {
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start its thread: {error}"))?;
-        Ok(Self { runtime: Some(runtime), address, tls, schema, pooled })
+        let connect_limit = CONNECT;
+        Ok(Self { runtime: Some(runtime), address, tls, schema, pooled, connect_limit })
+    }
+
+    pub(crate) fn with_connect_limit(mut self, connect_limit: Duration) -> Self {
+        self.connect_limit = connect_limit;
+        self
     }
 
     /// The name of the schema that holds the tables.
@@ -58,7 +66,7 @@ impl Net {
 
     /// Connects and blocks until the session is ready.
     pub(crate) fn connect(&self, role: Role) -> Result<Session, PgError> {
-        self.wait(CONNECT, self.open(role))
+        self.wait(self.connect_limit, self.open(role))
     }
 
     /// Connects.

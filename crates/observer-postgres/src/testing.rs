@@ -83,6 +83,71 @@ impl Cluster {
         );
     }
 
+    /// The folder of the server's files, which the server owns.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Gives files in the folder to the server.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn own_files(&self) {
+        if is_root() {
+            let owned = Command::new("chown").arg("-R").arg("postgres").arg(&self.folder).status();
+            assert!(owned.is_ok_and(|owned| owned.success()), "cannot give files to `postgres`");
+        }
+    }
+
+    /// Starts a standby that follows this server.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn standby(&self) -> Self {
+        let number = self.databases.fetch_add(1, Ordering::SeqCst);
+        let folder = self.folder.with_extension(format!("standby-{number}"));
+        let _ = std::fs::remove_dir_all(&folder);
+        assert!(std::fs::create_dir_all(&folder).is_ok(), "cannot create {}", folder.display());
+        let standby = Self {
+            folder,
+            programs: self.programs.clone(),
+            port: free_port(),
+            databases: AtomicU64::new(0),
+        };
+        standby.own_files();
+        let port = self.port.to_string();
+        let from = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+        let to = ["-D", &standby.data(), "-R", "-X", "stream", "-c", "fast"];
+        standby.run("pg_basebackup", &[&from[..], &to[..]].concat());
+        standby.start_again();
+        standby
+    }
+
+    /// Runs statements in a session that stays open until the result is dropped.
+    ///
+    /// # Panics
+    /// They fail.
+    pub fn hold(&self, database: &str, sql: &str) -> HeldSession {
+        use std::io::{BufRead, BufReader, Write};
+        let port = self.port.to_string();
+        let child = Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", &port])
+            .args(["-U", "postgres", "-d", database])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        assert!(child.is_ok(), "cannot run psql");
+        let Ok(mut child) = child else { return HeldSession(None) };
+        let mut said = String::new();
+        if let (Some(input), Some(output)) = (&mut child.stdin, &mut child.stdout) {
+            let written = input.write_all(format!("{sql};\n\\echo done\n").as_bytes());
+            assert!(written.is_ok(), "psql has ended");
+            let _ = BufReader::new(output).read_line(&mut said);
+        }
+        assert!(said.trim() == "done", "psql: {said}");
+        HeldSession(Some(child))
+    }
+
     /// Stops the server as a crash would: without a checkpoint, and every connection is cut.
     ///
     /// # Panics
@@ -148,6 +213,18 @@ impl Cluster {
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {args:?}: {complained}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// A session of `psql`, which ends when this is dropped.
+pub struct HeldSession(Option<std::process::Child>);
+
+impl Drop for HeldSession {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -151,6 +151,15 @@ pub trait Readers: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn view(&self) -> Result<Box<dyn Read + '_>, JournalError>;
+
+    /// Opens a view on a copy of the store, for reads that take long. It includes every row whose commit completed
+    /// before the call. `None` if there is no copy, or if it lags or fails. Blocks for a bounded time.
+    fn replica(&self) -> Option<Box<dyn Read + '_>> {
+        None
+    }
+
+    /// A read on a view of [`Readers::replica`] failed.
+    fn replica_failed(&self, _: &JournalError) {}
 }
 
 /// One consistent view of the journal, from its first read until it is dropped. It includes every row

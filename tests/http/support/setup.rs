@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use life_agent_observer_postgres::testing::Cluster;
 use tempfile::TempDir;
 
 use super::app::TestApp;
@@ -14,11 +16,32 @@ use super::binary;
 /// The default key of a server. It does not have the format of any provider, so that no pattern redacts it.
 pub(crate) const KEY: &str = "test-key-of-the-black-box-suite";
 
+/// With the value `postgres`, the journal of each server is a database of one PostgreSQL server, for tests that do not
+/// concern the file.
+const DATABASE: &str = "LIFE_AGENT_TESTS_ON";
+
+/// The PostgreSQL server that running tests share.
+fn database() -> Option<Arc<Cluster>> {
+    static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+    if std::env::var(DATABASE).as_deref() != Ok("postgres") {
+        return None;
+    }
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = shared.upgrade().unwrap_or_else(|| {
+        let cluster = Cluster::start();
+        Arc::new(cluster.unwrap_or_else(|| panic!("{DATABASE}=postgres needs PostgreSQL")))
+    });
+    *shared = Arc::downgrade(&cluster);
+    Some(cluster)
+}
+
 /// A server before its start.
 pub(crate) struct Setup {
     pub(super) dir: TempDir,
     pub(super) settings: BTreeMap<String, String>,
     pub(super) flags: Vec<String>,
+    /// Stops with the last server that uses it.
+    _database: Option<Arc<Cluster>>,
 }
 
 /// A failed start, or an ended command.
@@ -31,10 +54,14 @@ pub(crate) struct Refused {
 
 impl Setup {
     /// A folder with the shipped policies, one key, a free port and no rate limit. Other settings have their defaults,
-    /// which are thereby tested too.
+    /// which are thereby tested too. The journal is a file, or a new database with [`DATABASE`].
     pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("life-agent-test-").tempdir().unwrap();
-        let setup = Self { dir, settings: BTreeMap::new(), flags: Vec::new() };
+        let database = database();
+        let address = database.as_ref().map(|cluster| cluster.database());
+        let settings = address.map(|address| ("DATABASE_URL".to_owned(), address)).into_iter();
+        let setup =
+            Self { dir, settings: settings.collect(), flags: Vec::new(), _database: database };
         std::fs::create_dir_all(setup.folder().join("plans")).unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for folder in ["policy", "policies"] {

@@ -195,7 +195,15 @@ impl Endpoint {
     pub fn codes(&self, has_body: bool) -> Vec<Code> {
         let restricted = matches!(self.access, Access::Scope(_));
         let groups: [(bool, &[Code]); 7] = [
-            (!self.is_public(), &[Code::MissingApiKey, Code::InvalidApiKey, Code::RateLimited]),
+            (
+                !self.is_public(),
+                &[
+                    Code::MissingApiKey,
+                    Code::InvalidApiKey,
+                    Code::RateLimited,
+                    Code::LimitsUnavailable,
+                ],
+            ),
             (restricted, &[Code::ScopeMissing]),
             (self.names_agent, &[Code::AgentForbidden]),
             (has_body, Code::OF_BODIES),

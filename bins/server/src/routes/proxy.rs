@@ -190,7 +190,7 @@ async fn forward(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     // The body is read only after authentication.
-    let caller = authenticate(&request)?.caller;
+    let caller = authenticate(&request).await?.caller;
     let body = read_stream(&request, payload.into_inner(), state.max_model_body).await?.freeze();
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let (name, value) = (name.as_str(), value.to_str().ok()?);

@@ -66,6 +66,7 @@ async fn whoami(
     Authenticated { grant, .. }: Authenticated,
 ) -> impl Responder {
     let principal = &grant.principal;
+    let budgets = state.engine.budgets(principal).await;
     HttpResponse::Ok().json(WhoamiAnswer {
         principal: principal.as_str().to_owned(),
         person: principal.person().map(str::to_owned),
@@ -77,6 +78,6 @@ async fn whoami(
             rate_limit_principal_rps: grant.limit.as_ref().map_or(0, |limit| limit.rps),
             new_agents_per_minute: state.new_agents_per_minute,
         },
-        budget: Some(state.engine.budgets(principal)).filter(|budgets| !budgets.is_empty()),
+        budget: Some(budgets).filter(|budgets| !budgets.is_empty()),
     })
 }

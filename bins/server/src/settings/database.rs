@@ -21,13 +21,17 @@ pub(super) fn database(
         Address::parse(&found.text).map(Some).map_err(unusable)
     };
     let direct = address("DATABASE_LISTEN_URL")?;
+    let replica = address("DATABASE_READ_URL")?;
     match address("DATABASE_URL")? {
         Some(address) => {
-            let database = crate::place::Database { address, direct, readers, wait };
+            let database = crate::place::Database { address, direct, replica, readers, wait };
             Ok(Some(Place::Database(Box::new(database))))
         }
         None if direct.is_some() => Err(SettingError::Sentence(
             "DATABASE_LISTEN_URL is set and DATABASE_URL is not; set both, or neither".to_owned(),
+        )),
+        None if replica.is_some() => Err(SettingError::Sentence(
+            "DATABASE_READ_URL is set and DATABASE_URL is not; set both, or neither".to_owned(),
         )),
         None => Ok(None),
     }
@@ -39,9 +43,10 @@ pub(super) fn database(
     _: usize,
     _: std::time::Duration,
 ) -> Result<Option<Place>, SettingError> {
-    match found.get("DATABASE_URL").or(found.get("DATABASE_LISTEN_URL")) {
-        None => Ok(None),
-        Some(_) => Err(SettingError::Sentence(
+    let names = ["DATABASE_URL", "DATABASE_LISTEN_URL", "DATABASE_READ_URL"];
+    match names.iter().any(|name| found.contains_key(name)) {
+        false => Ok(None),
+        true => Err(SettingError::Sentence(
             "DATABASE_URL is set, but this build has no PostgreSQL; unset it, or build with the feature `postgres`"
                 .to_owned(),
         )),

@@ -2,6 +2,7 @@
 
 mod database;
 mod dotenv;
+mod redis;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::auth::jwt::JwtSettings;
 use crate::place::Place;
 use crate::telemetry::traces::TraceSettings;
 
+pub use redis::RedisSettings;
 pub use sources::{Found, Inputs, SettingError, read, unknown};
 pub use unknown::Unknown;
 pub use validate::settings;
@@ -70,7 +72,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 67] = [
+pub const ALL: [Setting; 71] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -85,6 +87,7 @@ pub const ALL: [Setting; 67] = [
     plain("DB_PATH", Some("agent.db"), "FILE", "the journal"),
     secret("DATABASE_URL", "URL", "a PostgreSQL database for the journal in place of DB_PATH: `postgres://user:password@host/database`"),
     secret("DATABASE_LISTEN_URL", "URL", "the direct address of that database, if DATABASE_URL leads through a pooler"),
+    secret("DATABASE_READ_URL", "URL", "a replica of that database for pages of the journal and reports; DATABASE_URL serves them while it lags or fails"),
     plain("DATABASE_READERS", Some("8"), "NUMBER", "connections that read the database concurrently, 1 to 256; three more write and hold its lock"),
     plain("DATABASE_WAIT_SECONDS", Some("5"), "NUMBER", "how long a start waits while another instance has the database open; 0 to 31536000"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
@@ -97,6 +100,9 @@ pub const ALL: [Setting; 67] = [
     plain("RATE_LIMIT_RPS", Some("5"), "NUMBER", "requests a second for each agent and caller; 0 is no limit"),
     plain("RATE_LIMIT_PRINCIPAL_RPS", None, "NUMBER", "requests a second of each principal, reads and checks included; 0 is no limit; unset, it is 50 or ten times RATE_LIMIT_RPS, whichever is more, and no limit if RATE_LIMIT_RPS is 0"),
     plain("NEW_AGENTS_PER_MINUTE", None, "NUMBER", "first steps of agents a minute for each principal; 0 is no limit; unset, it is 60, and no limit if RATE_LIMIT_RPS is 0"),
+    secret("REDIS_URL", "URL", "a Redis server that counts rates and budgets for several instances: `redis://user:password@host`, `rediss://` with TLS"),
+    plain("REDIS_TIMEOUT_MS", Some("100"), "NUMBER", "longest wait for a response of Redis, in milliseconds, 1 to 10000"),
+    plain("RATE_LIMIT_FALLBACK", Some("local"), "local|deny", "while Redis does not respond: `local` divides the rates by the number of instances, `deny` refuses; budgets always refuse"),
     plain("OPA_ENABLE", Some("false"), "on|off", "the OPA gate"),
     plain("OPA_URL", None, "URL", "an OPA server; without it the embedded engine"),
     secret("WEBHOOK_SECRET", "SECRETS", "signs the messages to `approvals.webhook` of the policy: `whsec_` and 24 to 64 bytes in base64; several, space separated, during a rotation"),
@@ -178,6 +184,8 @@ pub struct Settings {
     pub rate_limit_principal_rps: u32,
     /// `NEW_AGENTS_PER_MINUTE`, or its substitute; 0 for no limit.
     pub new_agents_per_minute: u32,
+    /// `REDIS_URL` and what belongs to it.
+    pub redis: Option<RedisSettings>,
     /// `OPA_ENABLE`
     pub opa_enable: bool,
     /// `OPA_URL`

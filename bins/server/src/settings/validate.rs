@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
+use life_agent_engine::shared_counters::RateFallback;
 use life_agent_engine::{MetricLabels, WebhookSecrets};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use tracing::level_filters::LevelFilter;
 use super::database::database;
 use super::sources::DEFAULT;
 use super::traces::traces;
-use super::{ALL, Found, NamedKey, RequiredPath, SettingError, Settings};
+use super::{ALL, Found, NamedKey, RedisSettings, RequiredPath, SettingError, Settings};
 use crate::auth::jwt::{JwksSource, JwtSettings};
 use crate::auth::keys_file::is_reserved;
 use crate::auth::scope::all_named;
@@ -52,6 +53,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
             rps.saturating_mul(10).max(50)
         })?,
         new_agents_per_minute: of_principal(read, "NEW_AGENTS_PER_MINUTE", |_| 60)?,
+        redis: redis(read)?,
         opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
         opa_url: read.optional("OPA_URL", URL, url)?,
         webhook_secrets: read.optional("WEBHOOK_SECRET", WEBHOOK_SECRET, WebhookSecrets::parse)?,
@@ -361,6 +363,19 @@ fn journal(read: Reader<'_>) -> Result<Place, SettingError> {
         ));
     }
     Ok(database)
+}
+
+/// The counters in Redis; none without an address.
+fn redis(read: Reader<'_>) -> Result<Option<RedisSettings>, SettingError> {
+    let timeout = read.one("REDIS_TIMEOUT_MS", "a number from 1 to 10000", |text| {
+        number(text).filter(|ms| (1..=10_000).contains(ms)).map(Duration::from_millis)
+    })?;
+    let fallback = read.one("RATE_LIMIT_FALLBACK", "`local` or `deny`", |text| match text {
+        "local" => Some(RateFallback::Local),
+        "deny" => Some(RateFallback::Deny),
+        _ => None,
+    })?;
+    RedisSettings::of(read.0, timeout, fallback)
 }
 
 /// The settings of signed tokens; none without an issuer.

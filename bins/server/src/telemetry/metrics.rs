@@ -18,7 +18,7 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("actions_total", "requests carried out or denied, by kind and outcome"),
     ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
     ("auth_failures_total", "requests without a known key, by reason"),
@@ -31,6 +31,9 @@ const COUNTERS: [(&str, &str); 13] = [
     ("http_requests_total", "requests answered, by method, route and status"),
     ("trace_spans_total", "spans of traces, by outcome: exported, failed or dropped"),
     ("journal_errors_total", "commits that failed"),
+    ("rate_limit_fallback_total", "requests counted without Redis, by fallback"),
+    ("replica_reads_total", "reads that the database's replica could serve, by outcome"),
+    ("redis_failures_total", "calls of Redis that failed"),
     ("overload_refused_total", "connections and requests that there was no room for, by reason"),
 ];
 const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
@@ -122,6 +125,8 @@ fn install() -> PrometheusHandle {
     describe_gauge!("http_requests_in_flight", "requests under way, by route");
     describe_gauge!("kill_switch_on", "1 while everything that acts is refused");
     describe_gauge!("sse_subscribers", "open event streams");
+    describe_gauge!("redis_up", "1 while Redis responds");
+    describe_gauge!("instances_live", "instances that share the counters in Redis");
     describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);
     process::describe();

@@ -57,7 +57,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    fn total(self) -> u64 {
+    /// All tokens of the call.
+    pub fn total(self) -> u64 {
         self.prompt.saturating_add(self.completion)
     }
 }
@@ -138,6 +139,12 @@ impl LimitKind {
             Self::CostPerDay => "cost_per_day",
         }
     }
+
+    /// When the period of the limit ends that `now` belongs to, both in milliseconds since 1970.
+    pub fn resets_at(self, now: u64) -> u64 {
+        let period = if self == Self::TokensPerMinute { MINUTE_MS } else { DAY_MS };
+        (now / period).saturating_add(1).saturating_mul(period)
+    }
 }
 
 /// A call that does not fit into a budget.
@@ -177,6 +184,11 @@ impl Reservation {
     /// The budgets that it is charged to.
     pub fn budgets(&self) -> &[String] {
         &self.budgets
+    }
+
+    /// The price that its cost is computed with.
+    pub fn price(&self) -> Price {
+        self.price
     }
 
     /// When it was made, in milliseconds since 1970.
@@ -234,8 +246,7 @@ impl Ledger {
         for budget in &applying {
             let used = self.current(&budget.id, now);
             if let Some(limit) = exceeded(&budget.limits, used, most.total(), cost) {
-                let period = if limit == LimitKind::TokensPerMinute { MINUTE_MS } else { DAY_MS };
-                let resets_at = (now / period).saturating_add(1).saturating_mul(period);
+                let resets_at = limit.resets_at(now);
                 return Err(Exceeded { budget: budget.id.clone(), limit, resets_at });
             }
         }

@@ -75,7 +75,9 @@ impl AgentService {
             let _shared = self.cache.lock_shared(&slot).await?;
             let mut held = self.cache.lock(agent, &slot).await?;
             let state = held.as_ref().map(|loaded| &loaded.present.state);
-            state.map_or(Ok(()), |state| self.admit(&context.principal, state))?;
+            if let Some(state) = state {
+                self.admit(&context.principal, state).await?;
+            }
             // Reserved before anything changes: a full queue leaves the agent as it was. After any other
             // failure the slot is empty and the agent is loaded again.
             let place = self.journal.reserve()?;

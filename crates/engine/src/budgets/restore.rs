@@ -1,15 +1,19 @@
 //! The account at start: what the rows of the current day reserved and settled.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use life_agent_domain::governance::budget::{Ledger, Price, Reservation, Tokens};
 use life_agent_domain::governance::event::{
     BudgetReservedRecord, BudgetSettledRecord, EventKind, Row,
 };
 use life_agent_observer::{Filter, Journal, JournalError, MAX_PAGE_ROWS};
+use parking_lot::Mutex;
 
+use super::shared::SharedAccount;
 use super::{Budgets, now, status};
 use crate::recorder::Recorder;
+use crate::shared_counters::SharedLimits;
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -21,21 +25,35 @@ impl Budgets {
     pub(crate) async fn restored(
         journal: &Journal,
         recorder: Recorder,
+        shared: Option<SharedLimits>,
     ) -> Result<Self, JournalError> {
-        let today = now() / DAY_MS * DAY_MS;
-        let budgets = Self::new(recorder);
-        let mut after = first_row_since(journal, today.saturating_sub(SLACK_MS)).await?;
-        let filter = Filter::new(Some("budget.*"), None).unwrap_or_default();
-        let mut open = HashMap::new();
-        loop {
-            let page = journal.page(after, MAX_PAGE_ROWS, filter.clone()).await?;
-            for row in &page.rows {
-                replay(row, &mut budgets.ledger.lock(), &mut open);
-            }
-            match page.next {
-                Some(next) if next > after => after = next,
-                _ => return Ok(budgets),
-            }
+        let account = account(journal, now()).await?;
+        let shared = shared.map(|limits| Arc::new(SharedAccount::new(limits, journal.clone())));
+        Ok(Self { ledger: Mutex::new(account.ledger), recorder, shared })
+    }
+}
+
+/// The account of a day.
+pub(super) struct Account {
+    pub(super) ledger: Ledger,
+    /// The last row that it includes. It includes every row up to this one.
+    pub(super) upto: u64,
+}
+
+/// Reads the account of the day to which `now` belongs.
+pub(super) async fn account(journal: &Journal, now: u64) -> Result<Account, JournalError> {
+    let today = now / DAY_MS * DAY_MS;
+    let mut after = first_row_since(journal, today.saturating_sub(SLACK_MS)).await?;
+    let filter = Filter::new(Some("budget.*"), None).unwrap_or_default();
+    let (mut ledger, mut open) = (Ledger::default(), HashMap::new());
+    loop {
+        let page = journal.page(after, MAX_PAGE_ROWS, filter.clone()).await?;
+        for row in &page.rows {
+            replay(row, &mut ledger, &mut open);
+        }
+        match page.next {
+            Some(next) if next > after => after = next,
+            _ => return Ok(Account { ledger, upto: page.scanned_to.max(after) }),
         }
     }
 }

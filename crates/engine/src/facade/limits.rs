@@ -13,11 +13,17 @@ use crate::budgets::{BudgetStatus, UsageReport};
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::AccessDenial;
+use crate::shared_counters::SharedLimits;
 
 impl Engine {
+    /// The counters that several instances share, if there are any.
+    pub fn shared_limits(&self) -> Option<&SharedLimits> {
+        self.0.shared_limits.as_ref()
+    }
+
     /// The budgets that calls of a caller count against.
-    pub fn budgets(&self, principal: &Principal) -> Vec<BudgetStatus> {
-        self.0.budgets.of(&self.0.cell.active(), principal)
+    pub async fn budgets(&self, principal: &Principal) -> Vec<BudgetStatus> {
+        self.0.budgets.of(&self.0.cell.active(), principal).await
     }
 
     /// Token usage since a time, of one caller or of all, as providers reported it, with its cost at the

@@ -17,8 +17,6 @@ pub(crate) enum Metered {
 pub(crate) trait InputSource {
     /// The kill switch, or the stop of the request's principal or agent.
     fn kill_switch(&self, principal: &Principal, command: Command<'_>) -> KillSwitch;
-    /// Counts a request against its caller's rate limit.
-    fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate;
 }
 
 /// A replay: the decision must not depend on the moment.
@@ -28,26 +26,18 @@ impl InputSource for ReplayInputs {
     fn kill_switch(&self, _: &Principal, _: Command<'_>) -> KillSwitch {
         KillSwitch::Off
     }
-
-    fn rate(&self, _: &Principal, _: Command<'_>) -> Rate {
-        Rate::Within
-    }
 }
 
-/// Gathers the inputs for a command whose targets have been looked up. The answer of a remote OPA is
+/// Gathers the inputs for a command that was counted and whose targets have been looked up. The answer of a remote OPA is
 /// not among them, because it is queried last.
 pub(crate) fn gather(
     source: &impl InputSource,
     policy: &ActivePolicy,
     principal: &Principal,
     command: Command<'_>,
-    metered: Metered,
+    rate: Rate,
     targets: Vec<TargetFact>,
 ) -> GateInputs {
-    let rate = match metered {
-        Metered::Yes => source.rate(principal, command),
-        Metered::No => Rate::Within,
-    };
     let intent = match command {
         Command::Turn(turn) => Some(policy.profile.intents.of(&turn.input).to_owned()),
         _ => None,

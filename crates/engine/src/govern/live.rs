@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use life_agent_domain::governance::command::Command;
-use life_agent_domain::governance::gate::{KillSwitch, Rate};
+use life_agent_domain::governance::gate::{KillSwitch, Rate, RateLimit};
 use life_agent_domain::governance::ids::Principal;
 
-use super::inputs::InputSource;
+use super::inputs::{InputSource, Metered};
 use super::kill_switch::Switch;
 use super::limiter::Limiter;
 use super::stops::Stops;
+use crate::error::EngineError;
 
 /// The service's own inputs.
 pub(crate) struct Live {
@@ -28,11 +29,24 @@ impl InputSource for Live {
             on => on,
         }
     }
+}
 
-    fn rate(&self, principal: &Principal, command: Command<'_>) -> Rate {
-        match command {
-            Command::Chat(_) => self.limiter.take_model(principal),
-            other => self.limiter.take(principal, other.agent()),
+impl Live {
+    /// Counts a request against its caller's rate limit.
+    pub(super) async fn rate(
+        &self,
+        principal: &Principal,
+        command: Command<'_>,
+        metered: Metered,
+    ) -> Result<Rate, EngineError> {
+        match (metered, command) {
+            (Metered::No, _) => Ok(Rate::Within),
+            (Metered::Yes, Command::Chat(_)) => {
+                self.limiter.take(RateLimit::Model, principal, None).await
+            }
+            (Metered::Yes, other) => {
+                self.limiter.take(RateLimit::Agent, principal, other.agent()).await
+            }
         }
     }
 }

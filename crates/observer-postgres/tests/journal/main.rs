@@ -1,9 +1,12 @@
 //! PostgreSQL as a journal: the promises of the port, and faults of the server and of the network.
 
-#![allow(clippy::unwrap_used, reason = "tests may")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests may")]
 
+mod bounds;
 mod conformance;
 mod faults;
 mod opening;
 mod proxy;
+mod replica;
 mod support;
+mod tls;

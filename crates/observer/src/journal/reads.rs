@@ -14,7 +14,7 @@ use crate::jobs::{JobRecord, OpenJob};
 use crate::page::{MAX_PAGE_BYTES, Page, Span};
 use crate::records::{AgentHistory, AgentRecord, ProposalRecord, RecentActivity, StoredSnapshot};
 use crate::retention::{self, Retention};
-use crate::store::Read;
+use crate::store::{Read, Readers};
 use crate::texts;
 use crate::usage::{UsageBy, UsageTotal};
 use crate::verify::{self, Verdict};
@@ -44,14 +44,14 @@ impl Journal {
         self.read(read).await
     }
 
-    /// See [`Read::rows`].
+    /// See [`Read::rows`]. A replica may serve it.
     pub async fn rows(
         &self,
         span: Span,
         limit: usize,
         filter: Filter,
     ) -> Result<Page, JournalError> {
-        self.read(move |view| view.rows(span, limit, &filter)).await
+        self.read_report(move |view| view.rows(span, limit, &filter)).await
     }
 
     /// See [`Read::first_id`].
@@ -59,7 +59,7 @@ impl Journal {
         self.read(|view| view.first_id()).await
     }
 
-    /// See [`Read::usage`].
+    /// See [`Read::usage`]. A replica may serve it.
     pub async fn usage(
         &self,
         by: UsageBy,
@@ -67,7 +67,7 @@ impl Journal {
         principal: Option<&str>,
     ) -> Result<Vec<UsageTotal>, JournalError> {
         let (since, principal) = (since.to_owned(), principal.map(str::to_owned));
-        self.read(move |view| view.usage(by, &since, principal.as_deref())).await
+        self.read_report(move |view| view.usage(by, &since, principal.as_deref())).await
     }
 
     /// See [`Read::agent`].
@@ -145,7 +145,7 @@ impl Journal {
     }
 
     /// A page whose rows have their texts in place of references, see [`texts::expand`]. It ends before its
-    /// rows hold more than [`MAX_PAGE_BYTES`], unless a single row does.
+    /// rows hold more than [`MAX_PAGE_BYTES`], unless a single row does. A replica may serve it.
     pub async fn expanded_rows(
         &self,
         span: Span,
@@ -168,7 +168,7 @@ impl Journal {
             page.rows = rows;
             Ok(page)
         };
-        self.read(expanded).await
+        self.read_report(expanded).await
     }
 
     /// A row with its texts in place of references, see [`texts::expand`].
@@ -254,11 +254,35 @@ impl Journal {
         &self,
         read: impl FnOnce(&dyn Read) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
+        self.read_from(move |readers| readers.view().and_then(|view| read(&*view))).await
+    }
+
+    /// Reads from a replica, or from the store itself if no replica can serve.
+    async fn read_report<T: Send + 'static>(
+        &self,
+        read: impl Fn(&dyn Read) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.read_from(move |readers| {
+            if let Some(view) = readers.replica() {
+                match read(&*view) {
+                    Ok(found) => return Ok(found),
+                    Err(error) => readers.replica_failed(&error),
+                }
+            }
+            readers.view().and_then(|view| read(&*view))
+        })
+        .await
+    }
+
+    async fn read_from<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Readers) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
         let waited = Arc::clone(&self.0.views).acquire_owned().await;
         let permit = waited.map_err(|_| JournalError::Closed)?;
         let readers = self.0.readers.read().clone().ok_or(JournalError::Closed)?;
         let reading = tokio::task::spawn_blocking(move || {
-            let result = readers.view().and_then(|view| read(&*view));
+            let result = read(&*readers);
             drop(readers);
             drop(permit);
             result

@@ -64,6 +64,7 @@ codes! {
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
     PlansUnavailable = "plans_unavailable", SERVICE_UNAVAILABLE, "the plan cannot be stored; nothing was changed";
     JournalFull = "journal_full", SERVICE_UNAVAILABLE, "the journal has reached `JOURNAL_MAX_BYTES`; nothing was changed";
+    LimitsUnavailable = "limits_unavailable", SERVICE_UNAVAILABLE, "Redis, which counts the limits, does not respond; nothing was changed; see `Retry-After`";
     Interrupted = "interrupted", SERVICE_UNAVAILABLE, "the service stopped while it ran a queued turn";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "too many requests are waiting; see `Retry-After`";
     Timeout = "timeout", GATEWAY_TIMEOUT, "the model did not respond in time";

@@ -67,6 +67,9 @@ impl From<EngineError> for ApiError {
             EngineError::KeyRemoved => Self::new(Code::KeyRemoved, message),
             EngineError::Interrupted => Self::new(Code::Interrupted, message),
             EngineError::JournalFull => Self::new(Code::JournalFull, message),
+            EngineError::LimitsUnavailable => {
+                Self::new(Code::LimitsUnavailable, message).retry_after(1)
+            }
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
             EngineError::PlansUnavailable => Self::new(Code::PlansUnavailable, message),
             _ => Self::new(Code::Internal, message),

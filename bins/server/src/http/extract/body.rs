@@ -35,13 +35,11 @@ impl<D: Document> FromRequest for Body<D> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let max = endpoint::of(request).map_or(MAX_BODY, |endpoint| endpoint.max_body);
-        let allowed = authenticate(request).and_then(|caller| {
-            let expected = expects_body::<D>(request.headers(), max)?;
-            Ok((caller, expected))
-        });
-        let payload = payload.take();
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let (Authenticated { caller, grant }, expected) = allowed?;
+            let Authenticated { caller, grant } = authenticate(&request).await?;
+            let expected = expects_body::<D>(request.headers(), max)?;
+            drop(request);
             let checked = match expected {
                 true => read::<D>(&read_body(payload, max).await?)?,
                 false => read::<D>(b"{}")?,

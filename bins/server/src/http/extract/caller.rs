@@ -1,18 +1,20 @@
 //! The caller: the key from the headers, checked before anything else in the request is read.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
 use life_agent_engine::domain::governance::event::AccessDeniedRecord;
-use life_agent_engine::{Mark, RequestContext};
+use life_agent_engine::domain::governance::principal::Scope;
+use life_agent_engine::{EngineError, Mark, RequestContext};
 use serde_json::json;
 
 use crate::auth::grant::Grant;
-use crate::auth::request_limit::Standing;
-use crate::http::endpoint;
+use crate::auth::request_limit::{NotTaken, Standing};
+use crate::auth::scope::Access;
+use crate::http::endpoint::{self, Endpoint};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
 use crate::listener::slot::Slot;
@@ -32,20 +34,21 @@ pub struct Authenticated {
 
 impl FromRequest for Authenticated {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(authenticate(request))
+        let request = request.clone();
+        Box::pin(async move { authenticate(&request).await })
     }
 }
 
 /// Checks the key of a request, and that it grants the endpoint.
-pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
+pub(crate) async fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiError> {
     let grant = grant_of(request)?;
     if let Some(Some(slot)) = request.conn_data::<Option<Arc<Slot>>>() {
         slot.prove();
     }
-    count(request, &grant)?;
+    count(request, &grant).await?;
     let request_id = request_id::of(request).as_ref().to_owned();
     let caller = RequestContext::new(grant.principal.clone(), request_id);
     grant.used.note(caller.started);
@@ -57,18 +60,28 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Authenticated, ApiEr
 }
 
 /// Counts a request against its principal's limit, once.
-fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
+async fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
     let Some(limit) = &grant.limit else { return Ok(()) };
     if request.extensions().contains::<Standing>() {
         return Ok(());
     }
-    match limit.take() {
+    let state =
+        request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
+    let name = grant.principal.as_str();
+    let taken = match state.engine.shared_limits() {
+        None => limit.take(),
+        Some(shared) => limit.take_shared(name, shared).await,
+    };
+    match taken {
         Ok(standing) => {
             request.extensions_mut().insert(standing);
             Ok(())
         }
-        Err(retry_after) => {
-            let (report, name) = (limit.report(), grant.principal.as_str());
+        // Whoever must stop the agents can do so, whatever has failed.
+        Err(NotTaken::Unavailable) if endpoint::of(request).is_some_and(is_for_operators) => Ok(()),
+        Err(NotTaken::Unavailable) => Err(EngineError::LimitsUnavailable.into()),
+        Err(NotTaken::Exceeded { retry_after }) => {
+            let report = limit.report();
             let message = format!(
                 "`{name}` may send {} requests per second, reads included ({}); try again in {retry_after} s",
                 report.quota, report.setting
@@ -79,6 +92,11 @@ fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
             Err(error.over_limit(&report, retry_after))
         }
     }
+}
+
+/// Whether an endpoint is for operators, such as the kill switch.
+fn is_for_operators(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.access, Access::Scope(Scope::Operate))
 }
 
 /// Counts a request within a request together with the outer one.

@@ -70,7 +70,7 @@ enum Claimed {
 
 /// Claims the key of a request. The body is read, and put back for the handler.
 async fn claim(request: &mut ServiceRequest) -> Result<Claimed, ApiError> {
-    let Authenticated { caller, .. } = authenticate(request.request())?;
+    let Authenticated { caller, .. } = authenticate(request.request()).await?;
     let key = key(request.headers())?;
     let max = endpoint::of(request.request()).map_or(MAX_BODY, |endpoint| endpoint.max_body);
     let body = read_body(request.take_payload(), max).await?.freeze();
