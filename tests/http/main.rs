@@ -44,6 +44,7 @@ mod health;
 mod hooks;
 mod idempotency;
 mod import;
+mod init_and_demo;
 mod journal;
 mod jwt;
 mod kill_9;

@@ -41,6 +41,8 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
         // Shells complete flags that the help does not list.
         Task::Completions(options) => commands::completions::run(options, command(false)),
         Task::Settings(options) => commands::settings::run(options),
+        Task::Init(options) => commands::init::run(options),
+        Task::Demo(options) => commands::demo::run(options, &flags(matches)),
         Task::Config(options) => {
             let found = found()?;
             // A value that does not fit is no setting in force.
@@ -125,15 +127,18 @@ fn flag(setting: &Setting) -> Arg {
         .help(format!("{} [{}; {default}]", setting.meaning, setting.name))
 }
 
-fn inputs(matches: &ArgMatches) -> Result<Inputs, SettingError> {
+/// The settings that the command line gives, by key.
+fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
     let flag = |name: &str, key: String| Some((key, matches.get_one::<String>(name)?.clone()));
-    let flags: BTreeMap<_, _> =
-        ALL.iter().filter_map(|setting| flag(setting.name, setting.key())).collect();
+    ALL.iter().filter_map(|setting| flag(setting.name, setting.key())).collect()
+}
+
+fn inputs(matches: &ArgMatches) -> Result<Inputs, SettingError> {
     let dir = std::env::current_dir().map_err(|error| {
         SettingError::Sentence(format!("cannot use the working directory: {error}"))
     })?;
     let file = matches.get_one::<PathBuf>("config").cloned();
-    Ok(Inputs { dir, file, env: std::env::vars_os().collect(), flags })
+    Ok(Inputs { dir, file, env: std::env::vars_os().collect(), flags: flags(matches) })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::settings::{ALL, Setting};
 
 /// The commands by task.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Start", &["check", "config", "settings", "completions"]),
+    ("Start", &["init", "demo", "check", "config", "settings", "completions"]),
     ("Agents", &["hook", "mcp", "wrap", "turn"]),
     ("Decide and stop", &["approvals", "plan", "stop", "kill"]),
     ("Permissions", &["policy", "key"]),

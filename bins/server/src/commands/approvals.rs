@@ -90,9 +90,9 @@ fn list(options: &List) -> Result<(), Trouble> {
 
 fn line(approval: &Value) -> String {
     let text = |name: &str| approval[name].as_str().unwrap_or("-");
+    let id = approval["approval_id"].to_string();
     format!(
-        "{:>8}  {:<8}  {:<4}  {:.19}  {:<16}  {:<16}  {}",
-        approval["approval_id"],
+        "{id:>8}  {:<8}  {:<4}  {:.19}  {:<16}  {:<16}  {}",
         text("status"),
         text("kind"),
         text("expires_at"),

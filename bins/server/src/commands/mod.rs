@@ -15,15 +15,18 @@ pub mod check;
 mod client;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod healthcheck;
 pub mod hook;
 pub mod import;
+pub mod init;
 pub mod key;
 pub mod kill;
 pub mod mcp;
 pub mod migrate;
 pub mod plan;
 pub mod policy;
+mod private_file;
 pub mod replay;
 mod rows;
 mod search;
@@ -54,6 +57,10 @@ pub type CommandResult = Result<ExitCode, String>;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Task {
+    /// Write a policy, keys and settings to serve with.
+    Init(init::Init),
+    /// Serve a scratch journal full of realistic traffic, to look around.
+    Demo(demo::Demo),
     /// Print the effective settings, secrets masked.
     Config(config::PrintConfig),
     /// List every setting with its default and meaning.

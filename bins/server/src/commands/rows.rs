@@ -8,10 +8,10 @@ const MAX_SUMMARY: usize = 200;
 /// Number, time, kind, caller, agent and summary of a row.
 pub(super) fn line(row: &Value) -> String {
     let text = |name: &str| row[name].as_str().unwrap_or_default();
+    let id = row["id"].to_string();
     let (kind, agent) = (text("kind"), row["agent_id"].as_str().unwrap_or("-"));
     format!(
-        "{:>7}  {:.19}  {kind:<18}  {:<12}  {agent:<16}  {}",
-        row["id"],
+        "{id:>7}  {:.19}  {kind:<18}  {:<12}  {agent:<16}  {}",
         text("ts"),
         text("principal"),
         summary(kind, &row["data"]),
@@ -23,7 +23,7 @@ fn summary(kind: &str, data: &Value) -> String {
     let text = |name: &str| data[name].as_str().unwrap_or_default();
     let parts: Vec<String> = match kind {
         "gate.denied" => {
-            vec![verdict(data), text("message").to_owned(), request(&data["request"])]
+            vec![verdict(data), request(&data["request"]), text("message").to_owned()]
         }
         "tool.requested" if data["decision"] == "allow" => vec!["allow".to_owned(), request(data)],
         "tool.requested" => {
@@ -61,7 +61,10 @@ fn summary(kind: &str, data: &Value) -> String {
         }
         _ => vec![request(data), text("reason").to_owned()],
     };
-    let parts: Vec<_> = parts.iter().map(|part| one_line(part)).filter(|p| !p.is_empty()).collect();
+    let observed = data["would_deny"].as_array().into_iter().flatten();
+    let observed = observed.map(|rule| format!("observed: {}", plain(rule)));
+    let parts = parts.into_iter().chain(observed);
+    let parts: Vec<_> = parts.map(|part| one_line(&part)).filter(|p| !p.is_empty()).collect();
     shortened(&parts.join("; "))
 }
 
@@ -128,6 +131,7 @@ mod tests {
     fn a_row_is_one_line_that_states_request_and_result() {
         for (kind, data, expected) in [
             ("obs.act", json!({"action": "rest", "payload": {}}), "rest"),
+            ("obs.act", json!({"action": "rest", "would_deny": ["r"]}), "rest; observed: r"),
             ("obs.act", json!({"action": "pay", "payload": {"n": 1}}), "pay {\"n\":1}"),
             ("obs.turn", json!({"input": "go\n on", "response": "Gone."}), "go on; Gone."),
             (
@@ -139,7 +143,7 @@ mod tests {
             (
                 "gate.denied",
                 json!({"gate": "risk", "rule": "r", "message": "m", "request": {"input": "i"}}),
-                "risk/r; m; i",
+                "risk/r; i; m",
             ),
             ("kill_switch.on", json!({"reason": "drill"}), "drill"),
             ("stop.on", json!({"on": true, "agent": "a", "reason": "x"}), "a; x"),
