@@ -1,6 +1,7 @@
 //! The command line: `life-agent` serves; with a command it runs that command and exits.
 
 pub(crate) mod help;
+pub mod reference;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use clap::Command;
 use crate::settings::{ALL, Setting};
 
 /// The commands by task.
-const GROUPS: [(&str, &[&str]); 6] = [
+pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("Start", &["init", "demo", "check", "config", "settings", "completions"]),
     ("Agents", &["hook", "mcp", "wrap", "turn"]),
     ("Decide and stop", &["approvals", "plan", "stop", "kill"]),
