@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::support::snippets::{blocks, page, shell};
 use crate::support::{Answer, KEY, Proxy, Setup, TestApp};
 
 const REVIEWER: &str = "key-of-the-reviewer-0123456789";
@@ -273,4 +274,23 @@ async fn a_plan_is_reviewed_with_another_key() {
     assert_eq!(app.get(&format!("/plans/{one}")).await.ok()["review"]["note"], "reads well");
     let (code, _, why) = run_as(&app, REVIEWER, &["plan", "approve", "../../act"]).await;
     assert!(code == Some(2) && why.contains("letters and digits"), "{why}");
+}
+
+#[tokio::test]
+async fn every_command_of_the_page_runs() {
+    let app = start().await;
+    let blocks = blocks(&page("docs/cli.md"));
+    let lines: String =
+        blocks.iter().filter(|block| block.language == "sh").map(|b| b.text.as_str()).collect();
+    let lines = lines
+        .replace("'a key of the service'", &format!("'{KEY}'"))
+        // Following does not end, and `jq` may be missing.
+        .replace("tail -f", "tail")
+        .replace(" | jq -r .data.message", "");
+    assert!(lines.lines().count() >= 15, "{lines}");
+    let printed = shell(&app, "", &lines);
+    assert!(
+        printed.contains("the kill switch is off") && printed.contains("obs.turn"),
+        "{printed}"
+    );
 }

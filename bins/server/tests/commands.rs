@@ -217,6 +217,8 @@ async fn help_shows_how_each_command_is_used() {
         &["audit", "search"],
         &["policy", "reload"],
         &["settings"],
+        &["init"],
+        &["demo"],
         &["kill", "on"],
         &["kill", "off"],
         &["kill", "status"],

@@ -26,8 +26,17 @@ pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Creates a folder and the folders above it.
 pub(super) fn create_folder(path: &Path) -> std::io::Result<()> {
+    create(path, true)
+}
+
+/// Creates a folder that must not exist, in one that other users may write to.
+pub(super) fn create_new_folder(path: &Path) -> std::io::Result<()> {
+    create(path, false)
+}
+
+fn create(path: &Path, recursive: bool) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
+    builder.recursive(recursive);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)

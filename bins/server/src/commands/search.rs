@@ -7,6 +7,7 @@ use clap::Args;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Zoned};
+use life_agent_engine::observer::Readers;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -95,9 +96,9 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Where to search.
-pub(super) enum Source<'a> {
+pub(super) enum Source {
     Service,
-    Journal(&'a Place),
+    Journal(Box<dyn Readers>),
 }
 
 /// Runs it. A service is asked if the environment names one and the options name no journal.
@@ -108,13 +109,14 @@ pub(super) fn run(options: &Search, settings: &Place) -> CommandResult {
             search(options, &Source::Service)
         }
         db => Place::or(db.as_deref(), settings)
+            .and_then(|place| place.reader())
             .map_err(Trouble::from)
-            .and_then(|place| search(options, &Source::Journal(&place))),
+            .and_then(|journal| search(options, &Source::Journal(journal))),
     };
     found.map(|()| ExitCode::SUCCESS).or_else(Trouble::end)
 }
 
-fn search(options: &Search, source: &Source<'_>) -> Result<(), Trouble> {
+fn search(options: &Search, source: &Source) -> Result<(), Trouble> {
     let mut left = if options.limit == 0 { usize::MAX } else { options.limit };
     let mut cursor = None;
     while left > 0 {
@@ -141,17 +143,15 @@ pub(super) struct JournalPage {
     pub(super) next: Option<u64>,
 }
 
-impl Source<'_> {
+impl Source {
     /// The rows of a query.
     pub(super) fn page(&self, query: &str) -> Result<JournalPage, Trouble> {
         let page = match self {
             Source::Service => get(&format!("/journal?{query}"))?,
-            Source::Journal(place) => {
-                search_journal(&*place.reader()?, query).map_err(|error| {
-                    let body = serde_json::to_value(error.envelope("")).unwrap_or_default();
-                    Trouble::Refused(error.code.status().as_u16(), body)
-                })?
-            }
+            Source::Journal(journal) => search_journal(&**journal, query).map_err(|error| {
+                let body = serde_json::to_value(error.envelope("")).unwrap_or_default();
+                Trouble::Refused(error.code.status().as_u16(), body)
+            })?,
         };
         let read = serde_json::from_slice(&page);
         read.map_err(|error| Trouble::Failed(format!("the page cannot be read: {error}")))

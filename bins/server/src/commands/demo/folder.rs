@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::auth::keys::random_key;
 use crate::auth::keys_file::KeysFile;
 use crate::commands::init::default_policy;
-use crate::commands::private_file::{create_folder, replace};
+use crate::commands::private_file::{create_folder, create_new_folder, replace};
 
 /// Rules in addition to those of the shipped policy.
 const RULES: &str = "rules:
@@ -43,6 +43,8 @@ impl Folder {
             None => {
                 let name: String = random_key().chars().take(12).collect();
                 let path = std::env::temp_dir().join(format!("life-agent-demo-{name}"));
+                create_new_folder(&path)
+                    .map_err(|error| format!("cannot create `{}`: {error}", path.display()))?;
                 Self { path, is_temporary: true }
             }
             Some(path) => {
