@@ -2,11 +2,8 @@
 
 use serde_json::Value;
 
+use crate::support::Setup;
 use crate::support::snippets::{Block, assert_shown, blocks, page, repository, shell};
-use crate::support::{Setup, TestApp};
-
-/// The README's placeholder for the key.
-const THE_KEY: &str = "the key that it printed";
 
 /// The fenced blocks of the section.
 fn section() -> Vec<Block> {
@@ -15,61 +12,59 @@ fn section() -> Vec<Block> {
     blocks(rest.split("\n## ").next().unwrap())
 }
 
-/// The service as the README starts it: no key, no setting except a free port.
-async fn first_start() -> (TestApp, String) {
-    let app = Setup::new().unset("API_KEY").unset("RATE_LIMIT_RPS").start().await;
-    let line = app.printed_line("key for this run").await;
-    let key = line.rsplit(' ').next().unwrap().to_owned();
-    (app, key)
-}
+/// The line of the README that exports the keys.
+const KEYS: &str = "export AGENT='the agent key' ADMIN='the admin key'\n";
 
-/// The output of the README's lines, typed in the folder of the service.
-fn typed(app: &TestApp, key: &str, lines: &str) -> String {
-    let setting = format!("KEY='{THE_KEY}'");
-    let lines = lines
-        .replace(&setting, &format!("KEY='{key}'"))
-        .replace("cargo run --quiet --", "life-agent");
-    assert!(!lines.contains("cargo run"), "this test cannot run:\n{lines}");
-    shell(app, key, &lines)
+/// The keys that `init` printed.
+fn key(printed: &str, name: &str) -> String {
+    let line = printed.lines().find_map(|line| line.strip_prefix(&format!("{name} key: ")));
+    line.unwrap_or_else(|| panic!("no {name} key in\n{printed}")).to_owned()
 }
 
 #[tokio::test]
 async fn every_line_of_the_readme_works() {
-    let blocks = section();
-    let (mut app, key) = first_start().await;
+    // The folder that `init` fills; the name of the README would be a folder in it.
+    let setup = Setup::new().unset("API_KEY").unset("RATE_LIMIT_RPS").flag("init");
+    std::fs::remove_dir_all(setup.folder().join("policy")).unwrap();
+    let mut blocks = section().into_iter().filter(|block| block.language != "powershell");
+    let mut next = || blocks.next().unwrap().text;
+    assert_eq!(next(), "cargo install --locked --path bins/server\n");
+    assert_eq!(next(), "life-agent init my-agents\n");
+    let printed = setup.refused().await;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(next(), "cd my-agents && life-agent\n");
+    let app = setup.without_flag().start().await;
+    let (agent, admin) = (key(&printed.stdout, "agent"), key(&printed.stdout, "admin"));
+    let keys = format!("export AGENT='{agent}' ADMIN='{admin}'\n");
     let mut answer = String::new();
-    let (mut starts, mut calls, mut answers) = (0, 0, 0);
-    for block in &blocks {
+    let (mut calls, mut answers) = (0, 0);
+    for block in blocks {
         match block.language.as_str() {
-            "sh" if block.text.trim() == "cargo run" => starts += 1,
-            "sh" if block.text.starts_with("cargo run -- ") => {
-                let flags = block.text.trim().trim_start_matches("cargo run -- ");
-                for flag in flags.split(' ') {
-                    app.flag_for_next_start(&flag.replace("\"$KEY\"", &key));
-                }
-                app.restart().await;
-                starts += 1;
-            }
             "sh" => {
-                answer = typed(&app, &key, &block.text);
+                let lines = block.text.strip_prefix(KEYS).unwrap_or(&block.text);
+                answer = shell(&app, "", &format!("{keys}{lines}"));
                 calls += 1;
             }
             "json" | "text" => {
-                assert_shown(block, &answer);
+                let last = answer.lines().last().unwrap_or_default();
+                let is_live = block.text.starts_with("live:");
+                assert_shown(&block, if is_live { last } else { &answer });
                 answers += 1;
             }
-            "powershell" | "bat" => {}
+            "bat" => {}
             other => panic!("this test does not run blocks in `{other}`"),
         }
     }
-    assert_eq!((starts, calls, answers), (2, 5, 5), "the section changed; so must this test");
+    assert_eq!((calls, answers), (8, 7), "the section changed; so must this test");
 }
 
 #[tokio::test]
-async fn the_first_request_that_the_start_prints_works() {
-    let (app, key) = first_start().await;
+async fn the_first_request_that_a_start_without_a_key_prints_works() {
+    let app = Setup::new().unset("API_KEY").unset("RATE_LIMIT_RPS").start().await;
+    let line = app.printed_line("key for this run").await;
+    let key = line.rsplit(' ').next().unwrap();
     let line = app.printed_line("curl -s").await;
-    let answer: Value = serde_json::from_str(&typed(&app, &key, &line)).unwrap();
+    let answer: Value = serde_json::from_str(&shell(&app, key, &line)).unwrap();
     assert_eq!(answer["status"], "ok", "{answer}");
 }
 

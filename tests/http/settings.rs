@@ -152,8 +152,8 @@ async fn the_effective_settings_are_printed_with_masked_secrets() {
 }
 
 #[tokio::test]
-async fn help_lists_every_setting() {
-    let printed = Setup::new().flag("--help").refused().await;
+async fn the_help_of_settings_lists_them() {
+    let printed = Setup::new().flag("help").flag("settings").refused().await;
     assert_eq!(printed.code, Some(0));
     for flag in [
         "--config",

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod cli;
 mod clients;
 mod dev;
 mod edges;
@@ -37,6 +38,12 @@ enum Task {
     /// Write the reference of `docs/index.html` and build the site in `target/site`.
     Site {
         /// Do not change `docs/`; fail if the page is not current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the tables of commands and settings in `docs/`.
+    Cli {
+        /// Write nothing; fail if a table is not current.
         #[arg(long)]
         check: bool,
     },
@@ -90,6 +97,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Openapi { check } => generated::openapi(check),
         Task::Site { check } => site::write(check),
+        Task::Cli { check } => cli::write(check),
         Task::Schema { check } => generated::schemas(check),
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
         Task::Clients(clients) => clients::run(&clients),

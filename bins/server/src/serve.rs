@@ -80,8 +80,27 @@ pub enum ServeError {
     Close,
 }
 
+/// A service that has just started.
+pub(crate) struct Started {
+    /// Its address, as a client on this machine can use it.
+    pub(crate) address: SocketAddr,
+    /// What an operator should read.
+    pub(crate) message: String,
+    /// Stops the service when it is cancelled.
+    pub(crate) stopping: CancellationToken,
+}
+
 /// Serves until SIGTERM or SIGINT. `unknown` are names that look like settings; they are logged once.
 pub fn serve(settings: Settings, unknown: &[Unknown]) -> Result<(), ServeError> {
+    serve_with(settings, unknown, |started| start_message::print(&started.message))
+}
+
+/// [`serve`], and calls `on_start` once the service listens.
+pub(crate) fn serve_with(
+    settings: Settings,
+    unknown: &[Unknown],
+    on_start: impl FnOnce(Started),
+) -> Result<(), ServeError> {
     use_small_pages();
     files::keep_private();
     let (keys, made_key) = Keys::of(&settings)?;
@@ -98,7 +117,7 @@ pub fn serve(settings: Settings, unknown: &[Unknown]) -> Result<(), ServeError> 
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let start = Start { settings, keys, made_key, listener, bound, max_connections };
-    actix_web::rt::System::new().block_on(run(start, &log))
+    actix_web::rt::System::new().block_on(run(start, &log, on_start))
 }
 
 /// Everything that was prepared before the first asynchronous step.
@@ -111,7 +130,7 @@ struct Start {
     max_connections: usize,
 }
 
-async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
+async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<(), ServeError> {
     let Start { settings, keys, made_key, listener, bound, max_connections } = start;
     let keys = Arc::new(keys);
     let stopping = CancellationToken::new();
@@ -175,7 +194,9 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         actix_web::rt::spawn(retention::prune_hourly(engine.clone(), keep, stopping.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
     let facts = Facts::of(&engine);
-    start_message::print(&start_message::text(bound, &settings, made_key.as_ref(), &facts));
+    let message = start_message::text(bound, &settings, made_key.as_ref(), &facts);
+    let address = start_message::reachable(bound);
+    on_start(Started { address, message, stopping: stopping.clone() });
     let served = server.await;
     stopping.cancel();
     // The watcher may be reloading; its row must precede the last one.

@@ -212,10 +212,26 @@ async fn help_shows_how_each_command_is_used() {
         &["plan", "show"],
         &["plan", "check"],
         &["plan", "branch"],
+        &["plan", "approve"],
+        &["plan", "reject"],
+        &["audit", "search"],
+        &["policy", "reload"],
+        &["settings"],
+        &["init"],
+        &["demo"],
+        &["kill", "on"],
+        &["kill", "off"],
+        &["kill", "status"],
+        &["approvals", "list"],
+        &["stop"],
+        &["turn"],
+        &["tail"],
     ] {
         let help = says(&dir, 0, &[command, &["--help"]].concat());
         assert!(help.contains("Example"), "{command:?}: {help}");
         assert!(help.contains("Exit code"), "{command:?}: {help}");
+        let lists_settings = help.contains("--rate-limit-rps");
+        assert_eq!(lists_settings, command == ["settings"], "{command:?}: {help}");
     }
 }
 

@@ -219,11 +219,6 @@ impl TestApp {
         self.setup.settings.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Adds an argument to the next start.
-    pub(crate) fn flag_for_next_start(&mut self, flag: &str) {
-        self.setup.flags.push(flag.to_owned());
-    }
-
     /// Sends SIGTERM and returns the exit status.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -9,6 +9,7 @@ pub(crate) mod issuer;
 mod journal;
 mod mcp_server;
 mod model;
+mod proxy;
 mod raw;
 mod setup;
 pub(crate) mod snippets;
@@ -26,6 +27,7 @@ pub(crate) use model::{
     ENFORCING, FAILING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
     with_model_failing,
 };
+pub(crate) use proxy::Proxy;
 pub(crate) use raw::RawConnection;
 pub(crate) use setup::{KEY, Refused, Setup};
 pub(crate) use sse::{Event, Events};

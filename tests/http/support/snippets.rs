@@ -46,6 +46,7 @@ pub(crate) fn shell(app: &TestApp, key: &str, lines: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &lines]).current_dir(app.folder());
+    shell.env("LIFE_AGENT_URL", format!("http://{}", app.addr()));
     shell.env("KEY", key).env("PATH", format!("{}:{path}", folder.display()));
     let output = shell.output().expect("bash starts");
     let errors = String::from_utf8_lossy(&output.stderr);

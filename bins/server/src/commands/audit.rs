@@ -1,4 +1,4 @@
-//! `life-agent audit`: verify the journal's chain, show its head, export its rows.
+//! `life-agent audit`: verify the journal's chain, show its head, export and find its rows.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -9,6 +9,8 @@ use life_agent_engine::observer::verify::{self, Verdict};
 use life_agent_engine::observer::{self, Head, Readers};
 use life_agent_engine::{TableFault, check_tables};
 
+use super::search::{self, Search};
+use super::service::service_help;
 use super::terminal::{print_json, progress_bar};
 use super::{CommandResult, FOUND};
 use crate::place::Place;
@@ -33,6 +35,17 @@ pub enum Audit {
         life-agent audit export --after 1041 | gzip > more.jsonl.gz\n\n\
         Exit code: 0 all of them are written, 2 could not be read or written")]
     Export(Export),
+    /// Find rows by text, time, agent, caller, outcome or rule, newest first.
+    ///
+    /// Asks the running service if LIFE_AGENT_URL or LIFE_AGENT_KEY is set, and reads the journal itself otherwise,
+    /// or with `--db`.
+    #[command(after_help = service_help!(
+        "Examples:\n  life-agent audit search passwd --outcome denied\n  \
+        life-agent audit search --agent hero --since 2026-11-22 --until 2026-11-23\n  \
+        life-agent audit search --request 0197a2 --json\n  \
+        life-agent audit search terraform --db copy.db --limit 0"
+    ))]
+    Search(Box<Search>),
 }
 
 /// Which journal.
@@ -106,6 +119,7 @@ pub fn run(audit: &Audit, settings: &Place) -> CommandResult {
             Ok(ExitCode::SUCCESS)
         }
         Audit::Export(options) => export(&*open(&options.db)?, options.after),
+        Audit::Search(options) => search::run(options, settings),
     }
 }
 

@@ -164,6 +164,9 @@ fn keys(settings: &Settings) -> Looked {
     };
     let short = |key: &&NamedKey| key.key.expose_secret().len() < SHORT_KEY;
     match named(&mut settings.keys.iter().filter(short)).as_slice() {
+        [] if settings.keys.is_empty() && settings.keys_file.is_some() => {
+            Ok("those of KEYS_FILE".to_owned())
+        }
         [] if settings.keys.is_empty() => Ok("none; a start makes one and prints it".to_owned()),
         [] => Ok(named(&mut settings.keys.iter()).join(", ")),
         short => warning(format!(

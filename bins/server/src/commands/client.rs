@@ -1,4 +1,6 @@
-//! One request to the running service, without a runtime: a hook must start fast.
+//! Requests to the running service, without a runtime: a hook must start fast.
+
+mod response;
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -7,100 +9,166 @@ use std::time::{Duration, Instant};
 use life_agent_hooks::Failure;
 use serde_json::Value;
 
-/// Seconds for the whole request. Hosts wait for at least 30.
-const TIMEOUT: u64 = 20;
+pub(super) use response::Response;
+
+/// Time for a whole request. Hosts wait for at least 30 s.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest response, in bytes.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+const MAX_ANSWER: u64 = 8 * 1024 * 1024;
 const DEFAULT_URL: &str = "http://127.0.0.1:8000";
+
+/// The service to call, and the key to call it with.
+pub(super) struct Service {
+    host: String,
+    /// The path before every path of the service; empty, or with a leading slash.
+    base: String,
+    key: String,
+}
+
+impl Service {
+    /// The service at `LIFE_AGENT_URL`, called with `LIFE_AGENT_KEY`.
+    pub(super) fn from_environment() -> Result<Self, Failure> {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        let (url, key) = (variable("LIFE_AGENT_URL"), variable("LIFE_AGENT_KEY"));
+        Self::new(if url.is_empty() { DEFAULT_URL } else { url.as_str() }, &key)
+    }
+
+    /// The service at an address, called with a key.
+    pub(super) fn new(url: &str, key: &str) -> Result<Self, Failure> {
+        let Some(rest) = url.strip_prefix("http://") else {
+            let why = "LIFE_AGENT_URL must start with http://; put a local proxy in front of https";
+            return Err(Failure::Unreachable(why.to_owned()));
+        };
+        let (host, base) = rest.split_once('/').unwrap_or((rest, ""));
+        if key.chars().chain(rest.chars()).any(|c| c.is_control() || c == ' ') {
+            let why = "LIFE_AGENT_URL or LIFE_AGENT_KEY has a blank or a control character";
+            return Err(Failure::Unreachable(why.to_owned()));
+        }
+        let base = base.trim_end_matches('/');
+        let base = if base.is_empty() { String::new() } else { format!("/{base}") };
+        Ok(Self { host: host.to_owned(), base, key: key.to_owned() })
+    }
+
+    /// The status and the body of a response.
+    pub(super) fn request(
+        &self,
+        (method, path): (&str, &str),
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<(u16, Vec<u8>), Failure> {
+        let exchanged = || -> std::io::Result<(u16, Vec<u8>)> {
+            let limit = Limit::Until(Instant::now() + timeout);
+            let mut response = self.send((method, path), &[], body, limit)?;
+            let mut answer = Vec::new();
+            (&mut response.body).take(MAX_ANSWER + 1).read_to_end(&mut answer)?;
+            if answer.len() as u64 > MAX_ANSWER {
+                return Err(Error::new(ErrorKind::InvalidData, "the response is too large"));
+            }
+            Ok((response.status, answer))
+        };
+        exchanged().map_err(|error| self.failure(&error, timeout))
+    }
+
+    /// A response whose body is read as it arrives, each part within `silence`.
+    pub(super) fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        silence: Duration,
+    ) -> Result<Response, Failure> {
+        self.send(("GET", path), headers, &[], Limit::Silence(silence))
+            .map_err(|error| self.failure(&error, silence))
+    }
+
+    fn send(
+        &self,
+        (method, path): (&str, &str),
+        headers: &[(&str, &str)],
+        body: &[u8],
+        limit: Limit,
+    ) -> std::io::Result<Response> {
+        let Self { host, base, key } = self;
+        let named = match host.rsplit(']').next() {
+            Some(rest) if rest.contains(':') => host.clone(),
+            _ => format!("{host}:80"),
+        };
+        let address = named.to_socket_addrs()?.next();
+        let address = address.ok_or_else(|| Error::new(ErrorKind::NotFound, "no address"))?;
+        let mut stream = TcpStream::connect_timeout(&address, limit.left()?)?;
+        stream.set_write_timeout(Some(limit.left()?))?;
+        let length = body.len();
+        let mut head = format!(
+            "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
+             application/json\r\nContent-Length: {length}\r\n"
+        );
+        if !key.is_empty() {
+            head += &format!("X-API-Key: {key}\r\n");
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all((head + "\r\n").as_bytes())?;
+        stream.write_all(body)?;
+        Response::read(Socket { stream, limit })
+    }
+
+    fn failure(&self, error: &Error, timeout: Duration) -> Failure {
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(timeout.as_secs()),
+            ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
+            _ => Failure::Unreachable(format!("http://{}: {error}", self.host)),
+        }
+    }
+}
+
+/// How long reads may take.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// All of them together.
+    Until(Instant),
+    /// Each of them.
+    Silence(Duration),
+}
+
+impl Limit {
+    fn left(self) -> std::io::Result<Duration> {
+        match self {
+            Limit::Silence(silence) => Ok(silence),
+            Limit::Until(until) => {
+                let left = until.checked_duration_since(Instant::now());
+                // Zero would mean no limit.
+                Ok(left.ok_or(ErrorKind::TimedOut)?.max(Duration::from_millis(1)))
+            }
+        }
+    }
+}
+
+/// A connection whose reads are limited in time.
+pub(super) struct Socket {
+    stream: TcpStream,
+    limit: Limit,
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.limit.left()?))?;
+        self.stream.read(buffer)
+    }
+}
 
 /// The JSON of a response with status 200 to a `POST`.
 pub(super) fn post(path: &str, body: &[u8]) -> Result<Value, Failure> {
     match request("POST", path, body)? {
         (200, value @ Value::Object(_)) => Ok(value),
-        (status, value) => Err(Failure::NoDecision(message(status, &value))),
+        (status, value) => {
+            let message = value["error"]["message"].as_str().unwrap_or("no message");
+            Err(Failure::NoDecision(format!("status {status}, {message}")))
+        }
     }
-}
-
-/// What a response other than a success says.
-pub(super) fn message(status: u16, value: &Value) -> String {
-    format!("status {status}, {}", value["error"]["message"].as_str().unwrap_or("no message"))
 }
 
 /// The status and the JSON of a response; `null` for a body that is not JSON.
 pub(super) fn request(method: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
-    let url = std::env::var("LIFE_AGENT_URL").unwrap_or_default();
-    let url = if url.is_empty() { DEFAULT_URL } else { url.as_str() };
-    let Some(rest) = url.strip_prefix("http://") else {
-        let why = "LIFE_AGENT_URL must start with http://; put a local proxy in front of https";
-        return Err(Failure::Unreachable(why.to_owned()));
-    };
-    let (host, base) = rest.split_once('/').map_or((rest, ""), |(host, base)| (host, base));
-    let path = format!(
-        "{}{path}",
-        if base.is_empty() { String::new() } else { format!("/{}", base.trim_end_matches('/')) }
-    );
-    let key = std::env::var("LIFE_AGENT_KEY").unwrap_or_default();
-    if key.chars().chain(host.chars()).any(|c| c.is_control() || c == ' ') {
-        let why = "LIFE_AGENT_URL or LIFE_AGENT_KEY has a blank or a control character";
-        return Err(Failure::Unreachable(why.to_owned()));
-    }
-    let (status, answer) =
-        exchange(host, (method, &path), &key, body).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(TIMEOUT),
-            ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
-            _ => Failure::Unreachable(format!("http://{host}: {error}")),
-        })?;
-    Ok((status, serde_json::from_slice(&answer).unwrap_or_default()))
-}
-
-fn exchange(
-    host: &str,
-    (method, path): (&str, &str),
-    key: &str,
-    body: &[u8],
-) -> std::io::Result<(u16, Vec<u8>)> {
-    let until = Instant::now() + Duration::from_secs(TIMEOUT);
-    let left = || {
-        let left = until.checked_duration_since(Instant::now()).ok_or(ErrorKind::TimedOut);
-        left.map(|left| left.max(Duration::from_millis(1)))
-    };
-    let named = if host.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
-    let address = named.to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| Error::new(ErrorKind::NotFound, "no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
-    stream.set_write_timeout(Some(left()?))?;
-    let authorization =
-        if key.is_empty() { String::new() } else { format!("X-API-Key: {key}\r\n") };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
-         application/json\r\nContent-Length: {}\r\n{authorization}\r\n",
-        body.len()
-    )?;
-    stream.write_all(body)?;
-    let (mut answer, mut piece) = (Vec::new(), [0; 8192]);
-    loop {
-        stream.set_read_timeout(Some(left()?))?;
-        let read = stream.read(&mut piece)?;
-        answer.extend(piece.iter().take(read));
-        if read == 0 {
-            break;
-        }
-        if answer.len() > MAX_ANSWER {
-            return Err(Error::new(ErrorKind::InvalidData, "the response is too large"));
-        }
-    }
-    let invalid = || Error::new(ErrorKind::InvalidData, "the response is not HTTP");
-    let end = memchr::memmem::find(&answer, b"\r\n\r\n").ok_or_else(invalid)?;
-    let head = std::str::from_utf8(answer.get(..end).unwrap_or_default()).map_err(|_| invalid())?;
-    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    if chunked {
-        return Err(Error::new(ErrorKind::InvalidData, "the response is chunked"));
-    }
-    Ok((status.ok_or_else(invalid)?, answer.get(end + 4..).unwrap_or_default().to_vec()))
+    let (status, body) = Service::from_environment()?.request((method, path), body, TIMEOUT)?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }

@@ -1,14 +1,13 @@
 //! `life-agent key`: creates, lists and revokes the keys of `KEYS_FILE`.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::terminal::print_json;
-use super::{CommandResult, FOUND};
+use super::{CommandResult, FOUND, private_file};
 use crate::auth::keys::{digest, random_key};
 use crate::auth::keys_file::{Entry, KeysFile, SHA256};
 
@@ -82,19 +81,23 @@ fn read(path: &Path) -> Result<KeysFile, String> {
     }
 }
 
+/// A new key, and its entry in the file.
+pub(super) fn entry(name: &str, roles: Vec<String>) -> (Entry, String) {
+    let key = random_key();
+    let digest = format!("{SHA256}{}", hex::encode(digest(key.as_bytes())));
+    (Entry { name: name.to_owned(), digest, roles, ..Entry::default() }, key)
+}
+
 fn create(new: &New, path: &Path) -> CommandResult {
     let mut file = read(path)?;
-    let key = random_key();
+    let (entry, key) = entry(&new.name, new.roles.clone());
     file.keys.push(Entry {
-        name: new.name.clone(),
-        digest: format!("{SHA256}{}", hex::encode(digest(key.as_bytes()))),
-        roles: new.roles.clone(),
         scopes: new.scopes.clone(),
         person: new.person.clone(),
         agents: (!new.agents.is_empty()).then(|| new.agents.clone()),
         expires: new.expires.clone(),
         rate: new.rate,
-        budget: None,
+        ..entry
     });
     write(path, &file)?;
     say!("{key}");
@@ -130,24 +133,10 @@ fn remove(revoke: &Revoke, path: &Path) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces the file in one step, so that a running service never reads half of it. Only its owner may read it.
+/// Replaces the file, if what it would hold is valid.
 fn write(path: &Path, file: &KeysFile) -> Result<(), String> {
     file.grants().map_err(|error| error.to_string())?;
     let text = serde_yaml::to_string(file).map_err(|error| error.to_string())?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", random_key()));
-    let draft: PathBuf = path.with_file_name(name);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&draft).and_then(|mut out| {
-        out.write_all(text.as_bytes())?;
-        out.sync_all()?;
-        std::fs::rename(&draft, path)
-    });
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&draft);
-        format!("cannot write KEYS_FILE `{}`: {error}", path.display())
-    })
+    private_file::replace(path, &text)
+        .map_err(|error| format!("cannot write KEYS_FILE `{}`: {error}", path.display()))
 }

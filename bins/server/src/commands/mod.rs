@@ -1,4 +1,4 @@
-//! The commands beside serving. Each reads the journal, the policy or the settings and changes none.
+//! The commands. Those that need no service read the journal, the policy or the settings.
 //!
 //! Exit codes that scripts can use: 0 for "all is well", 1 for "it ran, and found something", 2 for "it
 //! could not run".
@@ -15,17 +15,27 @@ pub mod check;
 mod client;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod healthcheck;
 pub mod hook;
 pub mod import;
+pub mod init;
 pub mod key;
+pub mod kill;
 pub mod mcp;
 pub mod migrate;
 pub mod plan;
 pub mod policy;
+mod private_file;
 pub mod replay;
+mod rows;
+mod search;
+mod service;
+pub mod settings;
 pub mod stop;
+pub mod tail;
 mod terminal;
+pub mod turn;
 pub mod wrap;
 
 use std::process::ExitCode;
@@ -47,8 +57,14 @@ pub type CommandResult = Result<ExitCode, String>;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Task {
+    /// Write a policy, keys and settings to serve with.
+    Init(init::Init),
+    /// Serve a scratch journal full of realistic traffic, to look around.
+    Demo(demo::Demo),
     /// Print the effective settings, secrets masked.
     Config(config::PrintConfig),
+    /// List every setting with its default and meaning.
+    Settings(settings::ListSettings),
     /// Find what would stop a start: settings, keys, policy, journal, folders, port.
     Check(check::Check),
     /// Ask the running service whether it is well; for containers.
@@ -60,6 +76,13 @@ pub enum Task {
     Approvals(approvals::Approvals),
     /// Stop or release an agent or a principal of the running service.
     Stop(stop::Stop),
+    /// Deny every request that acts, or let requests act again.
+    #[command(subcommand)]
+    Kill(kill::Kill),
+    /// Send a text to an agent of the running service.
+    Turn(turn::Turn),
+    /// Print the newest rows of the running service, and follow it.
+    Tail(tail::Tail),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Create, list and revoke the keys of KEYS_FILE.
@@ -73,7 +96,7 @@ pub enum Task {
 /// The commands that work on the journal, the policy or the plans.
 #[derive(Debug, Subcommand)]
 pub enum Work {
-    /// Verify the journal, show its head, export its rows.
+    /// Verify the journal, find rows, show its head, export all rows.
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Play the recorded requests through the policy and rules of today, or through another policy.
@@ -85,7 +108,7 @@ pub enum Work {
     Backup(backup::Backup),
     /// Move the journal between a file and a PostgreSQL database.
     Migrate(migrate::Migrate),
-    /// Check a policy.
+    /// Check, convert and activate policies.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// List and pin the tools of the MCP servers behind the gateway.
@@ -93,7 +116,7 @@ pub enum Work {
     Mcp(mcp::Mcp),
     /// Start an MCP server and let the service decide about its tool calls.
     Wrap(wrap::Wrap),
-    /// List, show, check and branch change plans.
+    /// List, show, review, check and branch change plans.
     #[command(subcommand)]
     Plan(plan::Plan),
 }

@@ -1,7 +1,9 @@
-//! `life-agent plan`: list, show and check change plans, and make a branch of an approved plan.
+//! `life-agent plan`: list, show, review and check change plans, and make a branch of an approved plan.
 //!
 //! Works while the service runs: the journal is only read, and the workspace's tree and index do not
-//! change.
+//! change. A review is a call to the running service.
+
+mod review;
 
 use std::process::{Command, ExitCode};
 
@@ -15,9 +17,11 @@ use life_agent_engine::{
     Config, EngineError, PlanEvidence, PlanRepository, PlanSummary, PlanView, StoredPlan,
 };
 
+use super::service::service_help;
 use super::terminal::{print_json, print_styled, spinner};
 use super::{CommandResult, FAILED, FOUND};
 use crate::place::Place;
+use review::Review;
 
 /// What to do with plans.
 #[derive(Debug, Subcommand)]
@@ -32,6 +36,16 @@ pub enum Plan {
         life-agent plan show k3v5q2xw7abc --json\n\n\
         Exit code: 0 shown, 2 could not be read")]
     Show(Show),
+    /// Approve a plan at the running service, with another key than its author's.
+    #[command(after_help = service_help!(
+        "Example:\n  life-agent plan approve k3v5q2xw7abc --note 'reads well'"
+    ))]
+    Approve(Review),
+    /// Reject a plan at the running service.
+    #[command(after_help = service_help!(
+        "Example:\n  life-agent plan reject k3v5q2xw7abc --note 'the limit is too low'"
+    ))]
+    Reject(Review),
     /// Check that a plan is as it was written and still applies.
     #[command(after_help = "Example:\n  life-agent plan check k3v5q2xw7abc\n\n\
         Exit code: 0 it applies, 1 it does not, 2 could not be read")]
@@ -51,7 +65,7 @@ pub struct List {
     /// Only plans of this status: created, approved, rejected or branched.
     #[arg(long, value_parser = status)]
     status: Option<Status>,
-    /// At most so many.
+    /// Largest number of plans.
     #[arg(long, default_value_t = 50)]
     limit: usize,
     /// Print JSON.
@@ -97,13 +111,17 @@ fn status(text: &str) -> Result<Status, String> {
 
 /// Runs it.
 pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
-    // The journal first: without one, opening the plans folder would create it for nothing.
-    let file = journal.reader()?;
-    let file = &*file;
-    let shelf = PlanRepository::open(config).map_err(|error| error.to_string())?;
+    let open = || -> Result<_, String> {
+        // The journal first: without one, opening the plans folder would create it for nothing.
+        let file = journal.reader()?;
+        Ok((PlanRepository::open(config).map_err(words)?, file))
+    };
     match plan {
+        Plan::Approve(options) => review::run(options, "approve"),
+        Plan::Reject(options) => review::run(options, "reject"),
         Plan::List(options) => {
-            let plans = list(&shelf, file, options).map_err(words)?;
+            let (shelf, file) = open()?;
+            let plans = list(&shelf, &*file, options).map_err(words)?;
             if options.json {
                 print_json(&plans)?;
             } else {
@@ -112,7 +130,8 @@ pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
             Ok(ExitCode::SUCCESS)
         }
         Plan::Show(options) => {
-            let plan = stored(file, &options.id).map_err(words)?;
+            let (shelf, file) = open()?;
+            let plan = stored(&*file, &options.id).map_err(words)?;
             let view = shelf.view(&plan).map_err(words)?;
             if options.json {
                 print_json(&view)?;
@@ -125,8 +144,14 @@ pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Plan::Check(one) => check(&shelf, file, &one.id),
-        Plan::Branch(options) => branch(&shelf, file, options, config),
+        Plan::Check(one) => {
+            let (shelf, file) = open()?;
+            check(&shelf, &*file, &one.id)
+        }
+        Plan::Branch(options) => {
+            let (shelf, file) = open()?;
+            branch(&shelf, &*file, options, config)
+        }
     }
 }
 
@@ -142,7 +167,7 @@ fn colour(line: &str) -> Style {
     colour.on_default()
 }
 
-fn words(error: EngineError) -> String {
+fn words(error: impl ToString) -> String {
     error.to_string()
 }
 

@@ -1,4 +1,4 @@
-//! `life-agent policy`: check a policy, and convert one of the predecessor, without a running service.
+//! `life-agent policy`: check a policy, convert one of the predecessor, or activate one at a running service.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use life_agent_engine::{Config, OpenError};
+use serde_json::json;
 
+use super::service::{Trouble, call, service_help};
 use super::terminal::{print_json, print_text};
 use super::{CommandResult, FOUND, visible};
 
@@ -28,6 +30,13 @@ pub enum Policy {
         Exit code: 0 converted, 1 converted and something was left out, 2 could not be read or written"
     )]
     Convert(Convert),
+    /// Let the running service activate its policy again, or another one.
+    ///
+    /// A policy with faults changes nothing. The service also notices by itself that the file of its policy changed.
+    #[command(after_help = service_help!(
+        "Examples:\n  life-agent policy reload\n  life-agent policy reload policies/strict.yaml"
+    ))]
+    Reload(Reload),
 }
 
 /// Options of `policy convert`.
@@ -50,12 +59,36 @@ pub struct Check {
     json: bool,
 }
 
+/// Options of `policy reload`.
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// A file in POLICY_DIR of the service, or the one at its POLICY_PATH, which is the default.
+    file: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs it.
 pub fn run(policy: &Policy, config: Config) -> CommandResult {
     match policy {
         Policy::Check(options) => check(options, config),
         Policy::Convert(options) => convert(options, &config),
+        Policy::Reload(options) => {
+            reload(options).map(|()| ExitCode::SUCCESS).or_else(Trouble::end)
+        }
     }
+}
+
+fn reload(options: &Reload) -> Result<(), Trouble> {
+    let body = options.file.as_ref().map(|path| json!({ "path": path }));
+    let report = call("POST", "/policy/reload", body.as_ref())?;
+    if options.json {
+        return Ok(print_json(&report)?);
+    }
+    let hash = report["policy_hash"].as_str().unwrap_or_default();
+    say!("active: {} rules, hash {hash}", report["rule_count"]);
+    Ok(())
 }
 
 fn convert(options: &Convert, config: &Config) -> CommandResult {

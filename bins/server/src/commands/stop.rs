@@ -5,20 +5,18 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{message, request};
+use super::CommandResult;
+use super::service::{Trouble, call, service_help};
 use super::terminal::print_json;
-use super::{CommandResult, FOUND};
 
 /// Options of `stop`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  life-agent stop --agent gpt-1 --reason 'it deletes files'\n  \
+#[command(after_help = service_help!(
+    "Examples:\n  life-agent stop --agent gpt-1 --reason 'it deletes files'\n  \
     life-agent stop --principal gpt          stop everything that this key does\n  \
     life-agent stop --agent gpt-1 --off      release it\n  \
-    life-agent stop                          list what is stopped\n\n\
-    The service is the one at LIFE_AGENT_URL (default http://127.0.0.1:8000), called with LIFE_AGENT_KEY.\n\
-    Exit code: 0 success, 1 the service refused, 2 it could not be asked"
-)]
+    life-agent stop                          list what is stopped"
+))]
 pub struct Stop {
     /// The agent.
     #[arg(long, conflicts_with = "principal")]
@@ -39,41 +37,32 @@ pub struct Stop {
 
 /// Runs it.
 pub fn run(options: &Stop) -> CommandResult {
+    stop(options).or_else(Trouble::end)
+}
+
+fn stop(options: &Stop) -> Result<ExitCode, Trouble> {
     let mut body = json!({"on": !options.off, "reason": options.reason});
-    let method = match (&options.agent, &options.principal) {
+    let answer = match (&options.agent, &options.principal) {
         (Some(agent), _) => {
             body["agent"] = agent.as_str().into();
-            "POST"
+            call("POST", "/stops", Some(&body))?
         }
         (None, Some(principal)) => {
             body["principal"] = principal.as_str().into();
-            "POST"
+            call("POST", "/stops", Some(&body))?
         }
         (None, None) if options.off => {
-            return Err("name what to release with `--agent` or `--principal`".to_owned());
+            let why = "name what to release with `--agent` or `--principal`";
+            return Err(why.to_owned().into());
         }
-        (None, None) => "GET",
+        (None, None) => call("GET", "/stops", None)?,
     };
-    let body = if method == "GET" { String::new() } else { body.to_string() };
-    let answered = request(method, "/stops", body.as_bytes());
-    match answered.map_err(|failure| failure.to_string())? {
-        (200, answer) => {
-            if options.json {
-                print_json(&answer["stops"])?;
-            } else {
-                answer["stops"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .for_each(|stop| say!("{}", line(stop)));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        (status, answer) => {
-            eprintln!("life-agent: {}", super::visible(&message(status, &answer)));
-            Ok(ExitCode::from(FOUND))
-        }
+    if options.json {
+        print_json(&answer["stops"])?;
+    } else {
+        answer["stops"].as_array().into_iter().flatten().for_each(|stop| say!("{}", line(stop)));
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn line(stop: &Value) -> String {

@@ -12,4 +12,4 @@ pub use caller::Authenticated;
 pub(crate) use caller::{authenticate, carry_count, grant_of, prepare};
 pub use faults::Faults;
 pub use json::{Document, Strict};
-pub use query::{Given, MAX_ROW, Parameters, Query};
+pub use query::{Given, MAX_ROW, Parameters, Query, read as read_query};

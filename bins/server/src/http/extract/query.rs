@@ -126,7 +126,8 @@ impl<P: Parameters> FromRequest for Query<P> {
     }
 }
 
-fn read<P: Parameters>(query: &str) -> Result<P, ApiError> {
+/// Reads the parameters of a query.
+pub fn read<P: Parameters>(query: &str) -> Result<P, ApiError> {
     let mut faults = Faults::default();
     let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
     let given = Given(pairs.map(web::Query::into_inner).unwrap_or_else(|_| {
