@@ -85,6 +85,7 @@ mod state;
 mod stops;
 mod support;
 mod tool;
+mod translation;
 mod turn;
 mod turn_llm;
 mod turn_llm_busy;

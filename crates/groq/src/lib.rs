@@ -49,6 +49,7 @@ mod sse;
 mod tape;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod translate;
 mod transport;
 mod wire;
 
