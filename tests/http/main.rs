@@ -89,6 +89,7 @@ mod stops;
 mod support;
 mod tool;
 mod traces;
+mod translation;
 mod turn;
 mod turn_llm;
 mod turn_llm_busy;

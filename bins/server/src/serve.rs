@@ -260,6 +260,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         llm: settings.groq_api_key.clone().map(|api_key| LlmConfig {
             api_key,
             base_url: Some(settings.groq_base_url.clone()),
+            dialect: settings.groq_dialect,
             timeout: Some(settings.groq_timeout),
         }),
         call_limits: call_limits(settings),

@@ -24,7 +24,7 @@ pub(crate) use call::{DEFAULT_PROVIDER, Deadline, ModelCall, Reply, is_rejection
 pub(crate) use failure::CallFailure;
 pub(crate) use fallback::{fallback, goes_on};
 pub(crate) use model_calls::ModelCalls;
-pub(crate) use provider::{Both, OwnKey, Provider};
+pub(crate) use provider::{Both, OwnKey, Provider, with_version};
 pub(crate) use stream::StreamItem;
 use stream::{Piece, Pieces};
 use text_extraction::body_of;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life_agent_groq::Settings;
+use life_agent_policy::llm::Dialect;
 use secrecy::SecretString;
 
 use crate::meters::MetricLabels;
@@ -72,6 +73,8 @@ pub struct LlmConfig {
     pub api_key: SecretString,
     /// The base URL, without `/chat/completions`; Groq's by default.
     pub base_url: Option<String>,
+    /// The API of the provider; without it the one that is known of its address, else any.
+    pub dialect: Option<Dialect>,
     /// Time limit of one call, retries included; 30 s by default.
     pub timeout: Option<Duration>,
 }

@@ -20,6 +20,7 @@ mod service;
 mod stream;
 mod texts;
 mod tool_calls;
+mod translated;
 mod types;
 mod withheld;
 

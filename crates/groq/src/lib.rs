@@ -50,6 +50,7 @@ mod sse;
 mod tape;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod translate;
 mod transport;
 mod wire;
 

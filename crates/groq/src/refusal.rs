@@ -126,7 +126,7 @@ fn classify(rejection: Rejection) -> Failure {
             Failure::of_request(with_words("the model called a tool wrongly")).retry(Retry::Soon)
         }
         // Some servers answer a prompt that is too long with 500.
-        500..=599 if is_too_long(&rejection) => Failure::of_request(with_words(&format!(
+        500..=599 if rejection.is_too_long() => Failure::of_request(with_words(&format!(
             "the model provider refused the request (status {number})"
         ))),
         500..=599 => {
@@ -138,20 +138,6 @@ fn classify(rejection: Rejection) -> Failure {
         ))),
     };
     failure.with(rejection)
-}
-
-fn is_too_long(rejection: &Rejection) -> bool {
-    let message = rejection.message.to_ascii_lowercase();
-    rejection.code_text() == Some("context_length_exceeded")
-        || [
-            "context length",
-            "context window",
-            "context size",
-            "prompt is too long",
-            "too many tokens",
-        ]
-        .iter()
-        .any(|words| message.contains(words))
 }
 
 /// Whether a code is a name and not a text.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::redacting::KeyRedactor;
+use crate::translate::Api;
 
 /// Longest message of a provider that is kept, in characters.
 const MAX_MESSAGE: usize = 2000;
@@ -77,6 +78,47 @@ impl Rejection {
             retry_after: wait_in(error).or_else(|| wait_in(json)),
             headers: Vec::new(),
         }
+    }
+
+    /// A request that the service itself rejects before it is sent.
+    pub fn of_caller(status: u16, code: &str, param: &str, message: &str) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            kind: None,
+            param: param.into(),
+            message: message.to_owned(),
+            retry_after: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same as clients of this API know it, for an error that came in the other one.
+    #[must_use]
+    pub fn named_for(mut self, api: Api) -> Self {
+        // The types of the Messages API follow from the status; those of chat completions do not exist there.
+        if api == Api::Messages {
+            self.kind = None;
+        } else if self.code.is_null() && self.is_too_long() {
+            // The code by which clients shorten their context.
+            self.code = "context_length_exceeded".into();
+        }
+        self
+    }
+
+    /// Whether it says that the prompt does not fit into the model's context.
+    pub(crate) fn is_too_long(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        self.code_text() == Some("context_length_exceeded")
+            || [
+                "context length",
+                "context window",
+                "context size",
+                "prompt is too long",
+                "too many tokens",
+            ]
+            .iter()
+            .any(|words| message.contains(words))
     }
 
     /// The code as text.

@@ -19,6 +19,16 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// The dialect with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "openai" => Some(Self::Openai),
+            "anthropic" => Some(Self::Anthropic),
+            "any" => Some(Self::Any),
+            _ => None,
+        }
+    }
+
     /// Whether a provider with this dialect serves requests in that one.
     pub fn serves(self, wanted: Dialect) -> bool {
         self == wanted || self == Dialect::Any
@@ -91,6 +101,11 @@ pub struct Provider {
     #[garde(length(max = 256))]
     #[serde(default)]
     pub models: Vec<String>,
+    /// Fields of requests that have no counterpart in its API, and are left out when requests are
+    /// translated; without this, such requests are refused.
+    #[garde(length(max = 64))]
+    #[serde(default)]
+    pub drop: Vec<String>,
 }
 
 impl Provider {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
+use life_agent_engine::policy_document::llm::Dialect;
 use life_agent_engine::{MetricLabels, WebhookSecrets};
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
@@ -72,7 +73,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 71] = [
+pub const ALL: [Setting; 72] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -108,6 +109,7 @@ pub const ALL: [Setting; 71] = [
     secret("WEBHOOK_SECRET", "SECRETS", "signs the messages to `approvals.webhook` of the policy: `whsec_` and 24 to 64 bytes in base64; several, space separated, during a rotation"),
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
     plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
+    plain("GROQ_DIALECT", None, "API", "the API of that URL: `openai`, `anthropic` or `any`; unset, it follows from the address, and is `any` for an unknown one"),
     plain("GROQ_TIMEOUT_SECONDS", Some("30"), "NUMBER", "how long one call of the model may take, further attempts included; 1 to 600"),
     plain("LLM_FIRST_BYTE_SECONDS", None, "NUMBER", "the longest silence before a `/v1` response begins, 1 to 3600; without it GROQ_TIMEOUT_SECONDS if that is set, else 300"),
     plain("LLM_IDLE_SECONDS", Some("60"), "NUMBER", "the longest silence within a response of the model, 1 to 3600"),
@@ -196,6 +198,8 @@ pub struct Settings {
     pub groq_api_key: Option<SecretString>,
     /// `GROQ_BASE_URL`
     pub groq_base_url: String,
+    /// `GROQ_DIALECT`
+    pub groq_dialect: Option<Dialect>,
     /// `GROQ_TIMEOUT_SECONDS`
     pub groq_timeout: Duration,
     /// `LLM_FIRST_BYTE_SECONDS`, or its substitute.

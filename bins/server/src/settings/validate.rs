@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use life_agent_engine::domain::governance::principal::Scopes;
 use life_agent_engine::observer::Retention;
+use life_agent_engine::policy_document::llm::Dialect;
 use life_agent_engine::shared_counters::RateFallback;
 use life_agent_engine::{MetricLabels, WebhookSecrets};
 use secrecy::SecretString;
@@ -59,6 +60,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         webhook_secrets: read.optional("WEBHOOK_SECRET", WEBHOOK_SECRET, WebhookSecrets::parse)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
+        groq_dialect: read.optional("GROQ_DIALECT", "`openai`, `anthropic` or `any`", Dialect::parse)?,
         groq_timeout: read.one("GROQ_TIMEOUT_SECONDS", "a number from 1 to 600", model_timeout)?,
         llm_first_byte: first_byte(read)?,
         llm_idle: read.one("LLM_IDLE_SECONDS", "a number from 1 to 3600", silence)?,

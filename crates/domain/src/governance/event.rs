@@ -35,7 +35,7 @@ pub use auth::AuthFailedRecord;
 pub use budget::{BudgetReservedRecord, BudgetSettledRecord};
 pub use chat::{
     CallOutcome, ChatBegunRecord, ChatRecord, Fallback, ForwardedCall, JudgedMessages, MAX_CHAT,
-    TextDigest, TokenUsage,
+    SentRequest, TextDigest, TokenUsage,
 };
 pub use content::{RowContent, words};
 pub use denied::{AccessDeniedRecord, DeniedRecord};

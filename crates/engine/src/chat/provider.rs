@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_gates::SecretRedactor;
-use life_agent_groq::{Client, ClientStatus, GROQ_BASE_URL, KnownModels, Model, Settings};
+use life_agent_groq::{
+    Client, ClientStatus, GROQ_BASE_URL, KeyHeader, KnownModels, Model, Settings,
+};
+use life_agent_policy::llm::Dialect;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{CallLimits, LlmConfig};
@@ -28,6 +31,8 @@ pub(crate) struct Provider {
     /// Time limit of one call, retries included.
     pub(crate) timeout: Duration,
     pub(crate) key: Arc<OwnKey>,
+    /// The API that it speaks.
+    pub(crate) dialect: Dialect,
 }
 
 impl Provider {
@@ -47,7 +52,11 @@ impl Provider {
             timeouts.first_byte = timeout.mul_f64(5.0 / 6.0);
         }
         settings.known_models = known_models;
-        settings.base_url = base_url;
+        let dialect = config.dialect.unwrap_or_else(|| known_dialect(&base_url));
+        settings.base_url = with_version(&base_url, dialect);
+        if dialect == Dialect::Anthropic {
+            settings.key_header = KeyHeader::XApiKey;
+        }
         let host = reqwest::Url::parse(settings.base_url.trim()).ok().and_then(|url| {
             let host = url.host_str()?.to_owned();
             Some(url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
@@ -58,14 +67,15 @@ impl Provider {
         let key = Arc::new(OwnKey::new(&config.api_key));
         let model: Arc<dyn Model> = Arc::new(client.clone());
         let (client, base_host) = (Some(client), host.unwrap_or_default());
-        Ok(Self { model, client, base_host, seed, timeout, key })
+        Ok(Self { model, client, base_host, seed, timeout, key, dialect })
     }
 
     /// A provider around the model of an embedding program.
     pub(crate) fn custom(model: Arc<dyn Model>, seed: u64) -> Self {
         let key = Arc::new(OwnKey(SecretString::from(String::new())));
         let base_host = String::new();
-        Self { model, client: None, base_host, seed, timeout: CUSTOM_TIMEOUT, key }
+        let (client, timeout, dialect) = (None, CUSTOM_TIMEOUT, Dialect::Any);
+        Self { model, client, base_host, seed, timeout, key, dialect }
     }
 
     pub(crate) fn status(&self) -> Option<ClientStatus> {
@@ -75,6 +85,23 @@ impl Provider {
     /// The redactor of replies; also removes the provider's key.
     pub(crate) fn redactor<'r>(&'r self, policy: &'r ActivePolicy) -> Both<'r> {
         Both(self.key.as_ref(), policy.chain.redactor())
+    }
+}
+
+/// Anthropic's own SDKs take the address without the version.
+pub(crate) fn with_version(url: &str, dialect: Dialect) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let bare = url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+    if dialect == Dialect::Anthropic && bare { format!("{url}/v1") } else { url.to_owned() }
+}
+
+/// The API of providers that are known to have one only. Other servers have their own choice of both.
+fn known_dialect(base_url: &str) -> Dialect {
+    let url = reqwest::Url::parse(base_url.trim()).ok();
+    match url.as_ref().and_then(reqwest::Url::host_str) {
+        Some("api.groq.com" | "api.openai.com") => Dialect::Openai,
+        Some("api.anthropic.com") => Dialect::Anthropic,
+        _ => Dialect::Any,
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use life_agent_domain::governance::command::{Chat, Kind, Message};
 use life_agent_domain::governance::event::CallOutcome;
 use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
@@ -26,6 +25,7 @@ use super::request::Prepared;
 use super::service::ProxyService;
 use super::texts::{is_media_text, leaves, of_response};
 use super::tool_calls::{Observed, ToolCalls, is_judgment};
+use super::translated::{self, Outgoing, outgoing};
 use super::types::{ProxyBody, ProxyError, ProxyReply, ProxyRequest};
 use super::withheld;
 use crate::budgets::{Asked, Held, most_of_texts};
@@ -44,8 +44,8 @@ pub(super) struct Call {
     pub(super) permit: Permit<Chat>,
     pub(super) endpoint: Endpoint,
     pub(super) upstream: Upstream,
-    /// The bytes that are sent.
-    bytes: Bytes,
+    /// The request as it is sent.
+    pub(super) outgoing: Outgoing,
     headers: Vec<(String, String)>,
     /// The request as a value, for the row.
     pub(super) body: Redacted,
@@ -79,12 +79,14 @@ impl ProxyService {
     ) -> Result<ProxyReply, ProxyError> {
         let begun = Instant::now();
         let policy = self.governor.policy();
-        let prepared = self.prepare(context, &policy, &request).await?;
+        let mut prepared = self.prepare(context, &policy, &request).await?;
         self.check_model(context, &policy, &prepared).await?;
         let endpoint = request.endpoint;
-        let upstream = self.upstream(&policy, endpoint.dialect(), &prepared.model)?;
+        let upstream = self.upstream(&policy, endpoint, &prepared.model)?;
+        let redactor = policy.chain.redactor();
+        let outgoing = outgoing(endpoint, &upstream, &mut prepared, redactor)?;
         let held = self.reserve(context, &policy, endpoint, &prepared).await?;
-        let Prepared { permit, bytes, body, model, stream, changed } = prepared;
+        let Prepared { permit, body, model, stream, changed, .. } = prepared;
         let body = Redacted::of(body, policy.chain.redactor());
         let digest = Exchange::digest(&body);
         let call = Call {
@@ -93,7 +95,7 @@ impl ProxyService {
             permit,
             endpoint,
             upstream,
-            bytes,
+            outgoing,
             headers: request.headers,
             body,
             model,
@@ -206,9 +208,9 @@ impl Call {
         cancel: &CancellationToken,
     ) -> Result<Forwarded, ProxyError> {
         let request = ForwardRequest {
-            path: self.endpoint.path().to_owned(),
-            body: Some(self.bytes.clone()),
-            headers: self.headers.clone(),
+            path: self.outgoing.path.to_owned(),
+            body: Some(self.outgoing.bytes.clone()),
+            headers: self.sent_headers(),
             model: self.model.clone(),
         };
         let sent = Instant::now();
@@ -223,6 +225,11 @@ impl Call {
             Ok(Err(error)) => Err(self.failed(service, error).await),
             Err(ended) => Err(self.stopped(service, ended, BTreeMap::new(), None).await),
         }
+    }
+
+    /// The caller's headers; those of one API mean nothing to the other.
+    fn sent_headers(&self) -> Vec<(String, String)> {
+        if self.outgoing.from.is_some() { Vec::new() } else { self.headers.clone() }
     }
 
     /// Waits for the provider, unless something ends the wait.
@@ -250,6 +257,10 @@ impl Call {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Result<ProxyReply, ProxyError> {
+        let body = match translated::reply(self.outgoing.from, body) {
+            Ok(body) => body,
+            Err(error) => return Err(self.failed(service, error).await),
+        };
         let mut changed = self.changed.clone();
         let unreadable = || EngineError::LlmFailed {
             message: "the model provider sent something unreadable".to_owned(),
@@ -391,7 +402,10 @@ impl Call {
             }
         }
         match rejection {
-            Some(rejection) => ProxyError::Rejected(rejection),
+            Some(rejection) => {
+                let rejection = translated::rejection(self.outgoing.from, *rejection);
+                ProxyError::Rejected(Box::new(rejection))
+            }
             None => ProxyError::Engine(error),
         }
     }

@@ -109,6 +109,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether the endpoint is about a conversation that both chat completions and messages can hold.
+    pub(super) fn is_conversation(self) -> bool {
+        matches!(self, Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens)
+    }
+
     /// Whether the endpoint only computes something and returns no text of a model.
     pub(super) fn returns_numbers(self) -> bool {
         matches!(self, Endpoint::Embeddings | Endpoint::CountTokens)

@@ -10,8 +10,9 @@ use life_agent_groq::{
 use life_agent_policy::llm::{Dialect, Provider};
 use parking_lot::Mutex;
 
+use super::endpoint::Endpoint;
 use super::service::ProxyService;
-use crate::chat::{DEFAULT_PROVIDER, OwnKey};
+use crate::chat::{DEFAULT_PROVIDER, OwnKey, with_version};
 use crate::config::{CallLimits, KeySource};
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
@@ -28,6 +29,10 @@ pub(crate) struct Upstream {
     pub(crate) client: Client,
     /// Removes the provider's own key from its responses.
     pub(crate) key: Arc<OwnKey>,
+    /// The API that it speaks.
+    pub(super) dialect: Dialect,
+    /// Fields without a counterpart that translated requests leave out.
+    pub(super) drop: Arc<[String]>,
 }
 
 impl Upstream {
@@ -73,7 +78,7 @@ impl Providers {
         };
         let own = Arc::new(OwnKey::new(&key));
         let mut settings = Settings::new(key);
-        settings.base_url = base_url(provider);
+        settings.base_url = with_version(&provider.base_url, provider.dialect);
         self.limits.apply(&mut settings);
         settings.known_models = self.known_models.clone();
         if provider.dialect == Dialect::Anthropic {
@@ -83,7 +88,13 @@ impl Providers {
             let message = format!("the provider `{}` cannot be called: {error}", provider.name);
             EngineError::LlmFailed { message }
         })?;
-        let upstream = Upstream { name: provider.name.as_str().into(), client, key: own };
+        let upstream = Upstream {
+            name: provider.name.as_str().into(),
+            client,
+            key: own,
+            dialect: provider.dialect,
+            drop: provider.drop.as_slice().into(),
+        };
         let mut clients = self.clients.lock();
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
@@ -93,29 +104,20 @@ impl Providers {
     }
 }
 
-/// Anthropic's own SDKs take the address without the version.
-fn base_url(provider: &Provider) -> String {
-    let url = provider.base_url.trim().trim_end_matches('/');
-    let bare = url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-    if provider.dialect == Dialect::Anthropic && bare {
-        format!("{url}/v1")
-    } else {
-        url.to_owned()
-    }
-}
-
 impl ProxyService {
-    /// The provider for a model: the first of the policy that serves it, else that of `GROQ_BASE_URL`.
+    /// The provider for a model: the first of the policy that serves it in the endpoint's API, else the
+    /// first whose API requests are translated to, else that of `GROQ_BASE_URL`.
     pub(crate) fn upstream(
         &self,
         policy: &ActivePolicy,
-        dialect: Dialect,
+        endpoint: Endpoint,
         model: &str,
     ) -> Result<Upstream, EngineError> {
         let providers = &policy.snapshot.policy.llm.providers;
-        let serves =
-            |provider: &&Provider| provider.dialect.serves(dialect) && provider.serves(model);
-        if let Some(provider) = providers.iter().find(serves) {
+        let serving = || providers.iter().filter(|provider| provider.serves(model));
+        let same = |provider: &&Provider| provider.dialect.serves(endpoint.dialect());
+        let other = || serving().next().filter(|_| endpoint.is_conversation());
+        if let Some(provider) = serving().find(same).or_else(other) {
             return self.providers.upstream(provider);
         }
         self.default_upstream().ok_or(EngineError::LlmUnconfigured)
@@ -132,6 +134,12 @@ impl ProxyService {
     fn default_upstream(&self) -> Option<Upstream> {
         let provider = self.calls.provider.as_ref()?;
         let client = provider.client.clone()?;
-        Some(Upstream { name: DEFAULT_PROVIDER.into(), client, key: Arc::clone(&provider.key) })
+        Some(Upstream {
+            name: DEFAULT_PROVIDER.into(),
+            client,
+            key: Arc::clone(&provider.key),
+            dialect: provider.dialect,
+            drop: Arc::default(),
+        })
     }
 }

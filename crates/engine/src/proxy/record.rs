@@ -73,6 +73,7 @@ impl Call {
                 changed: self.changed.iter().map(|change| (*change).into()).collect(),
                 texts,
                 judged,
+                sent: self.outgoing.sent.clone(),
                 digests: Vec::new(),
             }),
         };

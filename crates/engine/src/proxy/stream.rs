@@ -21,6 +21,7 @@ use super::endpoint::Endpoint;
 use super::guard::Guard;
 use super::service::ProxyService;
 use super::tool_calls::{Observed, ToolCalls};
+use super::translated::Events;
 use super::types::{ProxyBody, ProxyError, ProxyEvent, ProxyReply, ProxyStream};
 use super::withheld::{self, StreamState};
 use crate::budgets::{prompt, used_so_far};
@@ -151,9 +152,10 @@ impl Call {
         &self,
         service: &ProxyService,
         cancel: &CancellationToken,
-        mut frames: Frames,
+        frames: Frames,
         out: &UnboundedSender<ProxyEvent>,
     ) -> Result<(), ProxyError> {
+        let mut frames = Events::new(frames, self.outgoing.from, &self.body);
         let redactor = self.redactor();
         let key: &dyn Redact = self.upstream.key.as_ref();
         let (mut guard, mut state) = (Guard::default(), StreamState::default());

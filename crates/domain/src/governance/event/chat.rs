@@ -81,9 +81,21 @@ pub struct ForwardedCall<'a> {
     /// In place of messages that follow from the request: how they follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedMessages<'a>>,
+    /// The request that was sent, if it is a translation of the one that was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentRequest>,
     /// In place of texts that are too large for a row: their digests and sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<TextDigest>,
+}
+
+/// A request that was translated into the API of its provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRequest {
+    /// The path below the provider's base URL.
+    pub path: String,
+    /// BLAKE3 of the body that was sent, in hex.
+    pub blake3: String,
 }
 
 /// Judged messages that the row does not repeat, because they are the texts of the request.
