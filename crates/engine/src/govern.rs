@@ -385,7 +385,9 @@ impl Governor {
         inputs: &GateInputs,
     ) -> Decided<C> {
         match (&self.opa, decided) {
-            (Some(opa), Ok(permit)) => opa.confirm(permit, inputs, &policy.snapshot).await,
+            (Some(opa), Ok(permit)) => {
+                opa.confirm(permit, inputs, &policy.snapshot, policy.chain.redactor()).await
+            }
             (_, decided) => decided,
         }
     }

@@ -53,6 +53,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         new_agents_per_minute: of_principal(read, "NEW_AGENTS_PER_MINUTE", |_| 60)?,
         opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
         opa_url: read.optional("OPA_URL", URL, url)?,
+        opa_token: read.optional("OPA_TOKEN", "visible ASCII characters", key)?,
         webhook_secrets: read.optional("WEBHOOK_SECRET", WEBHOOK_SECRET, WebhookSecrets::parse)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
@@ -100,13 +101,17 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
 /// the environment holds for another one.
 fn same_source(found: &BTreeMap<&'static str, Found>) -> Result<(), SettingError> {
     let from = |name| found.get(name).map(|found| found.from.as_str());
-    match (from("GROQ_BASE_URL"), from("GROQ_API_KEY")) {
-        (Some(".env"), Some(other)) if other != ".env" => Err(SettingError::Sentence(format!(
-            "GROQ_BASE_URL is in `.env` and GROQ_API_KEY in {other}; set both in one place, so that the file of a \
-             folder cannot send the key elsewhere"
-        ))),
-        _ => Ok(()),
+    for (address, secret) in [("GROQ_BASE_URL", "GROQ_API_KEY"), ("OPA_URL", "OPA_TOKEN")] {
+        if let (Some(".env"), Some(other)) = (from(address), from(secret))
+            && other != ".env"
+        {
+            return Err(SettingError::Sentence(format!(
+                "{address} is in `.env` and {secret} in {other}; set both in one place, so that the file of a folder \
+                 cannot send the secret elsewhere"
+            )));
+        }
     }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
