@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq", "mcp"]),
     ("life-agent-server", &["engine", "hooks", "mcp", "observer-sqlite", "observer-postgres"]),
     ("life-agent-tests", &[]),
+    ("life-agent-fuzz", &["domain", "policy", "gates", "groq", "hooks", "mcp"]),
     ("xtask", &["server", "policy"]),
 ];
 
