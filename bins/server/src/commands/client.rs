@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use life_agent_hooks::Failure;
 use serde_json::Value;
 
+use super::tls::Connection;
+
 /// Seconds for the whole request. Hosts wait for at least 30.
 const TIMEOUT: u64 = 20;
 /// Largest response, in bytes.
@@ -30,9 +32,14 @@ pub(super) fn message(status: u16, value: &Value) -> String {
 pub(super) fn request(method: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
     let url = std::env::var("LIFE_AGENT_URL").unwrap_or_default();
     let url = if url.is_empty() { DEFAULT_URL } else { url.as_str() };
-    let Some(rest) = url.strip_prefix("http://") else {
-        let why = "LIFE_AGENT_URL must start with http://; put a local proxy in front of https";
-        return Err(Failure::Unreachable(why.to_owned()));
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let is_secured = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => {
+            let why = "LIFE_AGENT_URL must start with http:// or https://";
+            return Err(Failure::Unreachable(why.to_owned()));
+        }
     };
     let (host, base) = rest.split_once('/').map_or((rest, ""), |(host, base)| (host, base));
     let path = format!(
@@ -45,16 +52,18 @@ pub(super) fn request(method: &str, path: &str, body: &[u8]) -> Result<(u16, Val
         return Err(Failure::Unreachable(why.to_owned()));
     }
     let (status, answer) =
-        exchange(host, (method, &path), &key, body).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(TIMEOUT),
-            ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
-            _ => Failure::Unreachable(format!("http://{host}: {error}")),
+        exchange((is_secured, host), (method, &path), &key, body).map_err(|error| {
+            match error.kind() {
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(TIMEOUT),
+                ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
+                _ => Failure::Unreachable(format!("{scheme}://{host}: {error}")),
+            }
         })?;
     Ok((status, serde_json::from_slice(&answer).unwrap_or_default()))
 }
 
 fn exchange(
-    host: &str,
+    (is_secured, host): (bool, &str),
     (method, path): (&str, &str),
     key: &str,
     body: &[u8],
@@ -64,15 +73,21 @@ fn exchange(
         let left = until.checked_duration_since(Instant::now()).ok_or(ErrorKind::TimedOut);
         left.map(|left| left.max(Duration::from_millis(1)))
     };
-    let named = if host.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
+    let has_port = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    let named = match has_port {
+        true => host.to_owned(),
+        false => format!("{host}:{}", if is_secured { 443 } else { 80 }),
     };
     let address = named.to_socket_addrs()?.next();
     let address = address.ok_or_else(|| Error::new(ErrorKind::NotFound, "no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    let stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
+    stream.set_read_timeout(Some(left()?))?;
+    let name = if has_port { named.rsplit_once(':').map_or(host, |(name, _)| name) } else { host };
+    let mut stream = match is_secured {
+        true => Connection::secured(stream, name)?,
+        false => Connection::Plain(stream),
+    };
     let authorization =
         if key.is_empty() { String::new() } else { format!("X-API-Key: {key}\r\n") };
     write!(
@@ -84,7 +99,7 @@ fn exchange(
     stream.write_all(body)?;
     let (mut answer, mut piece) = (Vec::new(), [0; 8192]);
     loop {
-        stream.set_read_timeout(Some(left()?))?;
+        stream.socket().set_read_timeout(Some(left()?))?;
         let read = stream.read(&mut piece)?;
         answer.extend(piece.iter().take(read));
         if read == 0 {

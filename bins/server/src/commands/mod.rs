@@ -26,6 +26,7 @@ pub mod policy;
 pub mod replay;
 pub mod stop;
 mod terminal;
+mod tls;
 pub mod wrap;
 
 use std::process::ExitCode;
