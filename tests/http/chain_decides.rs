@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
+use life_agent_groq::testing::Answer as Reply;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::audit::run_json;
-use crate::support::{KEY, Setup, TestApp};
+use crate::support::{KEY, Setup, TestApp, chat, with_model};
 
 /// Changes the database of a stopped service, as whoever can write the file could.
 fn write_into(app: &TestApp, sql: &str) {
@@ -241,4 +242,21 @@ async fn rows_that_were_declared_removed_after_the_kept_head_are_not_believed() 
         run_json(&app, 0, &["audit", "verify", "--expect-head", &newer])["verdict"],
         "whole"
     );
+}
+
+#[tokio::test]
+async fn usage_that_was_changed_or_removed_is_found() {
+    let (_provider, mut app) = with_model(vec![Reply::text("A grating that falls.")]).await;
+    app.post("/llm/chat", &chat("What is a portcullis?")).await.ok();
+    app.post("/llm/chat", &chat("And a moat?")).await.ok();
+    app.stop().await;
+    assert_eq!(run_json(&app, 0, &["audit", "verify"])["verdict"], "whole");
+    for change in [
+        "UPDATE usage SET prompt_tokens = 1 WHERE id = (SELECT min(id) FROM usage)",
+        "UPDATE usage SET prompt_tokens = 11, principal = 'nobody' WHERE prompt_tokens = 1",
+        "DELETE FROM usage",
+    ] {
+        write_into(&app, change);
+        verify_names(&app, "usage");
+    }
 }

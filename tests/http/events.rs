@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Answer, Event, Events, KEY, RawConnection, Setup, TestApp};
 
@@ -248,4 +250,21 @@ async fn a_stream_that_cannot_resume_names_the_missing_rows() {
     let from = ready["head"].as_u64().unwrap() + 1;
     assert_eq!(gap, Some(json!({"from": from, "to": 5000, "reason": "restored"})));
     assert_eq!(ready["after"], ready["head"]);
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_reads_a_stream_without_chunks() {
+    let app = TestApp::start().await;
+    let mut stream = TcpStream::connect(app.addr()).await.unwrap();
+    let request = format!("GET /events HTTP/1.0\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut received = Vec::new();
+    while !received.windows(12).any(|window| window == b"event: ready") {
+        assert!(stream.read_buf(&mut received).await.unwrap() > 0, "the stream ended");
+    }
+    let text = String::from_utf8(received).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.to_lowercase();
+    assert!(head.starts_with("http/1.0 200") && !head.contains("transfer-encoding"), "{text}");
+    assert!(!head.contains("keep-alive") && body.starts_with("retry: 5000\n"), "{text}");
 }

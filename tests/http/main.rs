@@ -4,8 +4,8 @@
 //! concurrently without interference. The modules are named after the endpoints. A test that needs another
 //! policy, profile or setting contains it in full.
 //!
-//! `LIFE_AGENT_CORPUS` and `LIFE_AGENT_KILL_ROUNDS` make two of the tests larger; see `corpus` and
-//! `kill_9`. `LIFE_AGENT_BIN=FILE` tests that binary instead of building one.
+//! `LIFE_AGENT_CORPUS`, `LIFE_AGENT_KILL_ROUNDS` and `LIFE_AGENT_PROPERTY_CASES` make some of the tests larger; see
+//! `corpus`, `kill_9` and `judged_is_sent`. `LIFE_AGENT_BIN=FILE` tests that binary instead of building one.
 //! `LIFE_AGENT_NEED_OPENAI=1` fails without OpenAI's Python client; see `completions`.
 
 #![expect(
@@ -46,6 +46,7 @@ mod idempotency;
 mod import;
 mod init_and_demo;
 mod journal;
+mod judged_is_sent;
 mod jwt;
 mod kill_9;
 mod kill_switch;

@@ -389,3 +389,25 @@ async fn misuse_is_refused() {
     let (code, said) = mcp(&app, &["pin", "nobody"]);
     assert!(code == Some(2) && said.contains("`nobody`"), "{said}");
 }
+
+#[tokio::test]
+async fn a_message_that_another_reader_reads_differently_is_refused() {
+    let server = McpServer::start(behavior()).await;
+    let app = setup(&server).start().await;
+    mcp_command(&app, &["pin", "web"]).await;
+    for arguments in [
+        r#"{"q":"rm -rf /","q":"weather"}"#,
+        r#"{"deep":[{"q":1,"\u0071":2}]}"#,
+        r#"{"n":12345678901234567890123}"#,
+    ] {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"search","arguments":{arguments}}}}}"#
+        );
+        let answer = app.post_bytes("/mcp/web", message).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.json()["error"]["code"], -32600, "{answer:?}");
+    }
+    assert_eq!(server.calls().len(), 0);
+    call(&app, "search", json!({"q": "weather"})).await;
+    assert_eq!(server.calls().len(), 1);
+}

@@ -157,6 +157,25 @@ async fn a_server_that_returns_true_allows_and_receives_the_input() {
 }
 
 #[tokio::test]
+async fn a_server_with_a_token_receives_it_and_nothing_else_shows_it() {
+    let (addr, mut questions) = stand_in(&[("200 OK", r#"{"result": true}"#)]).await;
+    let setup = Setup::new().set("OPA_ENABLE", "true").set("OPA_URL", &format!("http://{addr}"));
+    let app =
+        setup.set("OPA_TOKEN", "a-token-without-a-shape").set("LOG_LEVEL", "TRACE").start().await;
+    act(&app, "rest").await.ok();
+    let question = questions.recv().await.unwrap().to_ascii_lowercase();
+    assert!(question.contains("authorization: bearer a-token-without-a-shape\r\n"), "{question}");
+    let log = String::from_utf8_lossy(&app.read("logs/app.log")).into_owned();
+    assert!(!log.contains("a-token-without-a-shape") && !app.printed().contains("without-a-shape"));
+    let exposed = Setup::new().set("OPA_ENABLE", "true").set("OPA_URL", "http://opa.example");
+    let refused = exposed.set("OPA_TOKEN", "a-token").refused().await;
+    assert!(
+        refused.in_words().contains("`OPA_TOKEN` needs an `OPA_URL` with https"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_returns_another_value_denies() {
     const ANSWERS: &[(&str, &str)] = &[
         ("200 OK", r#"{"result": false}"#),

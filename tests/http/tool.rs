@@ -141,3 +141,49 @@ async fn all_invalid_fields_are_reported_together() {
         assert!(details.contains(field), "{field}: {details}");
     }
 }
+
+#[tokio::test]
+async fn a_credential_that_a_command_puts_together_is_in_no_row() {
+    let policy = "version: \"1\"\nallowed_dirs: [plans]\nrisk: {categories: {secrets: observe}}\n";
+    let app = Setup::new().policy(policy).start().await;
+    let token = "ghp_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0";
+    let (head, tail) = token.split_at(20);
+    for command in [
+        format!("echo {head}''{tail}"),
+        format!("echo \"{head}\"'{tail}'"),
+        format!("a={head}; b={tail}; echo $a$b"),
+    ] {
+        let answer = app.post("/tool", &bash(&command)).await;
+        assert_eq!(answer.status, 200, "{command}: {answer:?}");
+        assert!(!answer.text().contains(token), "{command}: {answer:?}");
+        assert_eq!(answer.json()["findings"][0]["rule"], "github_token", "{command}: {answer:?}");
+    }
+    let rows = app.journal().await;
+    assert!(rows.iter().all(|row| !row.data.get().contains(token)), "{rows:?}");
+    // By default, the same calls are refused.
+    let app = TestApp::start().await;
+    let refused = app.post("/tool", &bash(&format!("a={head}; b={tail}; echo $a$b"))).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!("tool_denied")));
+}
+
+#[tokio::test]
+async fn a_key_that_appears_twice_and_digits_that_would_be_lost_are_refused() {
+    let app = TestApp::start().await;
+    for body in [
+        r#"{"agent_id":"a","action":"pay","payload":{"to":"a","to":"b"}}"#,
+        r#"{"agent_id":"a","action":"pay","payload":{"deep":[{"to":{},"\u0074o":1}]}}"#,
+        r#"{"agent_id":"a","action":"pay","payload":{"amount":0.1234567890123456789}}"#,
+    ] {
+        let answer = app.post_bytes("/act", body).await;
+        answer.error(422, "validation_error");
+    }
+    let body =
+        r#"{"agent_id":"a","action":"pay","payload":{"amount":18446744073709551615,"rate":1.50}}"#;
+    app.post_bytes("/act", body).await.ok();
+    let row = app.journal().await.pop().unwrap();
+    assert!(
+        row.data.get().contains("\"amount\":18446744073709551615,\"rate\":1.5"),
+        "{}",
+        row.data
+    );
+}

@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["engine", "hooks", "mcp", "observer-sqlite", "observer-postgres", "counters-redis"],
     ),
     ("life-agent-tests", &[]),
+    ("life-agent-fuzz", &["domain", "policy", "gates", "groq", "hooks", "mcp"]),
     ("xtask", &["server", "policy"]),
 ];
 

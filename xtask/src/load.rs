@@ -1,6 +1,7 @@
 //! Measures the release build under load, over HTTP, with everything on: gates, journal, durable commits.
 
 pub(crate) mod histogram;
+mod hostile;
 pub(crate) mod server;
 mod watch;
 
@@ -39,18 +40,21 @@ pub(crate) enum Load {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Hostile requests of each kind under a normal load: latency of health checks and the kill switch, and memory.
+    Hostile(hostile::Hostile),
 }
 
 /// Measures `target/release/life-agent`, which must be built.
 pub(crate) fn run(load: &Load) -> anyhow::Result<()> {
-    match *load {
-        Load::Steps { seconds, connections } => {
+    match load {
+        Load::Hostile(options) => hostile::run(options),
+        &Load::Steps { seconds, connections } => {
             for agents in [1, 1_000] {
                 steps(agents, seconds, connections)?;
             }
             Ok(())
         }
-        Load::Watch { readers, rate, seconds } => watch::run(readers, rate, seconds),
+        &Load::Watch { readers, rate, seconds } => watch::run(readers, rate, seconds),
     }
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod dev;
 mod edges;
+mod fuzz;
 mod gates;
 mod generated;
 mod guard;
@@ -66,6 +67,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run real clients and coding agents against the service; needs Python, Node.js and npm.
     Clients(clients::Clients),
+    /// Feed generated inputs to parsers, gates and redaction.
+    Fuzz(fuzz::Fuzz),
     /// Count the instructions of hot paths with callgrind and compare with the committed counts.
     Guard {
         /// Write the new counts.
@@ -102,6 +105,7 @@ fn main() -> anyhow::Result<()> {
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
         Task::Clients(clients) => clients::run(&clients),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Fuzz(fuzz) => fuzz::run(&fuzz),
         Task::Guard { bless } => guard::run(bless),
         Task::Load(load) => load::run(&load),
         Task::Edges => edges::check(),

@@ -257,6 +257,7 @@ pub(crate) fn engine_config(settings: &Settings) -> Config {
         new_agents_per_minute: settings.new_agents_per_minute,
         kill_switch: settings.kill_switch,
         opa,
+        opa_token: settings.opa_token.clone(),
         llm: settings.groq_api_key.clone().map(|api_key| LlmConfig {
             api_key,
             base_url: Some(settings.groq_base_url.clone()),

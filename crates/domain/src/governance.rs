@@ -9,6 +9,7 @@ pub mod fault;
 pub mod gate;
 pub mod ids;
 pub mod invisible;
+pub mod json_text;
 pub mod payload;
 pub mod principal;
 pub mod redaction;

@@ -101,7 +101,7 @@ impl EngineBuilder {
         let cell = Arc::new(PolicyCell::new(policy));
         let known_models = cell.known_models(config.metric_labels);
         let opa = match &config.opa {
-            OpaMode::Server(url) => Some(OpaServer::new(url)?),
+            OpaMode::Server(url) => Some(OpaServer::new(url, config.opa_token.as_ref())?),
             OpaMode::Off | OpaMode::Embedded => None,
         };
         let provider = match (model, &config.llm) {

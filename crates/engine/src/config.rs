@@ -38,6 +38,8 @@ pub struct Config {
     pub kill_switch: bool,
     /// The policy engine behind the OPA gate.
     pub opa: OpaMode,
+    /// Authenticates the service to the OPA server.
+    pub opa_token: Option<SecretString>,
     /// The model provider; without one, chats fail with [`crate::EngineError::LlmUnconfigured`].
     pub llm: Option<LlmConfig>,
     /// The limits of model calls, and how keys of the policy's providers are read.
@@ -179,6 +181,7 @@ impl Config {
             new_agents_per_minute: 0,
             kill_switch: false,
             opa: OpaMode::Off,
+            opa_token: None,
             llm: None,
             call_limits: CallLimits::default(),
             max_agents_in_memory: 100_000,

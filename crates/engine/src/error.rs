@@ -260,10 +260,19 @@ impl From<JournalError> for EngineError {
     }
 }
 
-/// The URL of the OPA server is not usable.
+/// The OPA server cannot be asked with these settings.
 #[derive(Debug, thiserror::Error)]
-#[error("`OPA_URL` must be an absolute http or https URL without a user and a query")]
-pub struct BadOpaUrl;
+pub enum BadOpaUrl {
+    /// The URL is not usable.
+    #[error("`OPA_URL` must be an absolute http or https URL without a user and a query")]
+    Url,
+    /// The token is no header.
+    #[error("`OPA_TOKEN` must be visible ASCII characters")]
+    Token,
+    /// The network would see the token.
+    #[error("`OPA_TOKEN` needs an `OPA_URL` with https, or one of this machine")]
+    Exposed,
+}
 
 /// The engine could not be opened. The message is for the operator.
 #[derive(Debug, thiserror::Error)]

@@ -254,7 +254,10 @@ pub fn check_tables(view: &dyn Read) -> Result<Vec<TableFault>, JournalError> {
         add(format!("text `{text}`"), fault);
     }
     for dangling in view.dangling()? {
-        let why = format!("names row {}, which does not exist", dangling.row);
+        let why = match dangling.differs {
+            true => format!("differs from row {}, which states it", dangling.row),
+            false => format!("names row {}, which does not exist", dangling.row),
+        };
         add(format!("{} `{}`", dangling.record, dangling.id), why);
     }
     Ok(faults)

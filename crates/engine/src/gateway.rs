@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::command::{Label, Tool};
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_domain::governance::payload::Arguments;
+use life_agent_domain::governance::json_text;
+use life_agent_domain::governance::payload::{Arguments, redact_json};
 use life_agent_domain::governance::request::Request as CheckRequest;
 use life_agent_gates::risk::provenance::inspect_tool_description;
 use life_agent_mcp::definition::Definition;
@@ -24,8 +25,8 @@ use life_agent_mcp::object::RawObject;
 use life_agent_observer::Journal;
 use life_agent_policy::mcp::McpServer;
 use parking_lot::Mutex;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::config::{Config, ReadKey};
@@ -145,6 +146,18 @@ impl GatewayService {
             Ok(message) => message,
             Err(error) => return Ok(rpc_error(&error, None)),
         };
+        let id = match &message {
+            Message::Request(call) => Some(&call.id),
+            Message::Notification(_) | Message::Response => None,
+        };
+        // The server reads the bytes, and the gates and the record what they parsed.
+        if let Err(fault) = json_text::check(&String::from_utf8_lossy(&request.body)) {
+            return Ok(rpc_error(&RpcError::invalid_request(fault.to_string()), id));
+        }
+        if id.and_then(Value::as_str).is_some_and(|id| self.0.cell.redact(id) != id) {
+            let message = "`id` holds a credential; number the requests";
+            return Ok(rpc_error(&RpcError::invalid_request(message), None));
+        }
         let Message::Request(call) = message else {
             // A notification, or the response to a request of the server.
             return Ok(self.forward(context, &upstream, &request, None).await);
@@ -309,10 +322,18 @@ impl GatewayService {
 
     /// A message without secrets; the same bytes if there are none.
     fn redacted(&self, body: &[u8]) -> Vec<u8> {
-        let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
-        let before = value.clone();
-        redact(&mut value, &|text| self.0.cell.redact(text));
-        if value == before { body.to_vec() } else { value.to_string().into_bytes() }
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => {
+                self.clean(&value).map_or_else(|| body.to_vec(), |v| v.to_string().into_bytes())
+            }
+            Err(_) => body.to_vec(),
+        }
+    }
+
+    /// The value without its secrets; `None` if it has none.
+    fn clean(&self, value: &Value) -> Option<Value> {
+        let clean = redact_json(value.clone(), self.0.cell.active().chain.redactor());
+        (clean != *value).then_some(clean)
     }
 }
 
@@ -362,24 +383,6 @@ fn command(request: &GatewayRequest, tool: &str, arguments: Arguments) -> Option
         call_id: None,
         cwd: None,
     })
-}
-
-fn redact(value: &mut Value, redactor: &dyn Fn(&str) -> String) {
-    match value {
-        Value::String(text) => *text = redactor(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, redactor)),
-        Value::Object(fields) => {
-            let redacted: Map<String, Value> = std::mem::take(fields)
-                .into_iter()
-                .map(|(name, mut field)| {
-                    redact(&mut field, redactor);
-                    (redactor(&name), field)
-                })
-                .collect();
-            *fields = redacted;
-        }
-        _ => {}
-    }
 }
 
 fn written(value: &impl serde::Serialize) -> Result<Box<RawValue>, EngineError> {

@@ -393,7 +393,10 @@ impl Governor {
         span: &Span,
     ) -> Decided<C> {
         match (&self.opa, decided) {
-            (Some(opa), Ok(permit)) => opa.confirm(permit, inputs, &policy.snapshot, span).await,
+            (Some(opa), Ok(permit)) => {
+                let redactor = policy.chain.redactor();
+                opa.confirm(permit, inputs, &policy.snapshot, redactor, span).await
+            }
             (_, decided) => decided,
         }
     }

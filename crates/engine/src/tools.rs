@@ -335,7 +335,7 @@ fn refused<'a>(denial: &'a Denial<Tool>, message: &'a str) -> RefusedCall<'a> {
 
 /// The parsed commands of a redacted call.
 fn commands(policy: &ActivePolicy, tool: &Tool) -> Option<Box<RawValue>> {
-    let view = ToolView::of(&policy.snapshot, tool);
+    let view = ToolView::of(&policy.snapshot, tool).without_secrets(policy.chain.redactor());
     if view.commands.is_empty() { None } else { to_raw_value(&view.commands).ok() }
 }
 

@@ -70,6 +70,11 @@ pub fn assess(text: &str, context: &CommandContext<'_>) -> Assessment {
         evaluator.fault(Unparsed::Rules);
     }
     evaluator.script(text, shell, &Scope::default());
+    for part in &mut evaluator.parts {
+        // A function that an inner script defines has places in that script.
+        let (start, end) = part.span;
+        part.span = (start.min(text.len()), end.min(text.len()));
+    }
     Assessment {
         steps: evaluator.budget.used(),
         parts: evaluator.parts,

@@ -92,17 +92,21 @@ fn chain_redact<'t>(clean: Cow<'t, str>, rest: impl Fn(&str) -> Cow<'_, str>) ->
 /// Rounds of searching: the rest of a text may read as a credential once another is gone.
 const MAX_ROUNDS: usize = 8;
 
-/// The text without what is found, searched again until nothing is found.
+/// The text without what is found, searched again until nothing is found. A text in which the search does not come to
+/// an end is removed as a whole.
 fn repeated(text: &str, find: impl Fn(&str) -> Vec<RawFinding>) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
     for _ in 0..MAX_ROUNDS {
         let found = find(&clean);
         if found.is_empty() {
-            break;
+            return clean;
         }
         clean = Cow::Owned(without(&clean, found));
     }
-    clean
+    match find(&clean).into_iter().next() {
+        None => clean,
+        Some(found) => Cow::Owned(format!("[redacted:{}]", found.rule)),
+    }
 }
 
 /// Whether texts that follow one another could hold a credential that is cut in two: a quick look that spares

@@ -28,6 +28,7 @@ mod positions;
 mod prefilter;
 mod probe;
 pub mod provenance;
+mod requoted;
 pub mod scanner;
 mod shell;
 mod tool;

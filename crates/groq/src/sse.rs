@@ -89,18 +89,21 @@ impl FrameReader {
     /// Adds bytes; returns the frames that they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Frame> {
         self.partial.extend_from_slice(bytes);
-        let mut frames = Vec::new();
+        let (mut frames, mut start) = (Vec::new(), 0);
         while let Some((end, next)) = self.line_end() {
             let empty = end == self.line;
             self.line = next;
             self.searched = next;
             if empty {
-                let rest = self.partial.split_off(next);
-                let raw = std::mem::replace(&mut self.partial, rest);
-                (self.line, self.searched) = (0, 0);
+                let raw = self.partial.get(start..next).unwrap_or_default().to_vec();
+                start = next;
                 frames.push(self.frame(raw));
             }
         }
+        // Once for all frames: what is left moves to the front.
+        self.partial.drain(..start);
+        self.line -= start;
+        self.searched -= start;
         frames
     }
 

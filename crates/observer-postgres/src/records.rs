@@ -218,11 +218,27 @@ pub(crate) fn dangling(view: &View<'_>) -> Result<Vec<Dangling>, JournalError> {
         );
         let rows = view.query(&sql, vec![(&pruned, Type::INT8), (&limit, Type::INT8)])?;
         found.extend(each(&rows, |row| {
-            Ok(Dangling { record, id: row.try_get(0)?, row: number(row, 1)? })
+            Ok(Dangling { record, id: row.try_get(0)?, row: number(row, 1)?, differs: false })
         })?);
     }
+    let rows = view.query(DIFFERING_USAGE, vec![(&pruned, Type::INT8), (&limit, Type::INT8)])?;
+    found.extend(each(&rows, |row| {
+        Ok(Dangling { record: "usage", id: row.try_get(0)?, row: number(row, 1)?, differs: true })
+    })?);
     Ok(found)
 }
+
+/// Model calls whose row states other tokens than the table, or whose tokens the table lacks.
+const DIFFERING_USAGE: &str = "SELECT request_id, id FROM (
+        SELECT id, ts, request_id, (data::json #>> '{usage,prompt_tokens}')::bigint AS prompt,
+            (data::json #>> '{usage,completion_tokens}')::bigint AS completion
+        FROM events WHERE id > $1 AND kind = 'llm.chat'
+    ) AS called
+    WHERE prompt + completion > 0 AND NOT EXISTS (
+        SELECT 1 FROM llm_usage AS usage
+        WHERE usage.request_id = called.request_id AND usage.ts = called.ts
+            AND usage.prompt_tokens = called.prompt AND usage.completion_tokens = called.completion)
+    LIMIT $2";
 
 pub(crate) fn first_uncovered_step(
     view: &View<'_>,

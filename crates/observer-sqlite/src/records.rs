@@ -130,12 +130,40 @@ pub(crate) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<Dangling
         );
         let mut statement = connection.prepare(&sql)?;
         let rows = statement.query_map(params![pruned, MAX_RECORDS], |row| {
-            Ok(Dangling { record, id: row.get(0)?, row: row.get(1)? })
+            Ok(Dangling { record, id: row.get(0)?, row: row.get(1)?, differs: false })
+        })?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    let record = "usage";
+    for (sql, differs) in [(ORPHANED_USAGE, false), (DIFFERING_USAGE, true)] {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map(params![pruned, MAX_RECORDS], |row| {
+            Ok(Dangling { record, id: row.get(0)?, row: row.get(1)?, differs })
         })?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     Ok(found)
 }
+
+/// Usage of a call that has no row, or of another request than its row.
+const ORPHANED_USAGE: &str = "SELECT usage.request_id, usage.event_id FROM usage
+    LEFT JOIN journal ON journal.id = usage.event_id
+    WHERE usage.event_id > ?1 AND (journal.id IS NULL OR journal.request_id <> usage.request_id
+        OR journal.principal <> usage.principal OR journal.ts <> usage.ts)
+    LIMIT ?2";
+
+/// Model calls whose row states other tokens than the table, or whose tokens the table lacks.
+const DIFFERING_USAGE: &str = "SELECT request_id, id FROM (
+        SELECT id, request_id, json_extract(data, '$.usage.prompt_tokens') AS prompt,
+            json_extract(data, '$.usage.completion_tokens') AS completion
+        FROM journal WHERE id > ?1 AND kind = 'llm.chat'
+    ) AS called
+    WHERE prompt + completion > 0 AND id NOT IN (
+        SELECT journal.id FROM journal JOIN usage ON usage.event_id = journal.id
+        WHERE journal.kind = 'llm.chat'
+            AND usage.prompt_tokens = json_extract(journal.data, '$.usage.prompt_tokens')
+            AND usage.completion_tokens = json_extract(journal.data, '$.usage.completion_tokens'))
+    LIMIT ?2";
 
 pub(crate) fn first_uncovered_step(
     connection: &Connection,

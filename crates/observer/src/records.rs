@@ -93,15 +93,17 @@ pub struct RecentActivity {
     pub turns: Vec<Row>,
 }
 
-/// A record that names a row which does not exist.
+/// A record that names a row which does not exist, or which states something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dangling {
-    /// The kind of record: `job` or `idempotency record`.
+    /// The kind of record: `job`, `idempotency record` or `usage`.
     pub record: &'static str,
-    /// Its id.
+    /// Its id; the request for usage.
     pub id: String,
     /// The row that it names.
     pub row: u64,
+    /// Whether the row exists and differs from the record.
+    pub differs: bool,
 }
 
 /// A change plan with the row that created it.

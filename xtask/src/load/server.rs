@@ -29,10 +29,12 @@ impl Server {
         Self::with(&[])
     }
 
-    /// [`Self::start`] with further settings.
+    /// [`Self::start`] with further settings. `LIFE_AGENT_BIN` names another binary.
     pub(crate) fn with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let usual = [("PORT", "0"), ("API_KEY", KEY), ("RATE_LIMIT_RPS", "0")];
-        Self::run(BINARY, usual.iter().chain(settings).copied())
+        let binary = std::env::var("LIFE_AGENT_BIN");
+        let binary = binary.as_deref().unwrap_or(BINARY);
+        Self::run(binary, usual.iter().chain(settings).copied())
     }
 
     /// The bare echo, which is also the stand-in for a model provider.

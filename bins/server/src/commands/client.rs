@@ -11,6 +11,8 @@ use serde_json::Value;
 
 pub(super) use response::Response;
 
+use super::tls::Connection;
+
 /// Time for a whole request. Hosts wait for at least 30 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest response, in bytes.
@@ -19,6 +21,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 
 /// The service to call, and the key to call it with.
 pub(super) struct Service {
+    is_secured: bool,
     host: String,
     /// The path before every path of the service; empty, or with a leading slash.
     base: String,
@@ -35,9 +38,14 @@ impl Service {
 
     /// The service at an address, called with a key.
     pub(super) fn new(url: &str, key: &str) -> Result<Self, Failure> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            let why = "LIFE_AGENT_URL must start with http://; put a local proxy in front of https";
-            return Err(Failure::Unreachable(why.to_owned()));
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let is_secured = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => {
+                let why = "LIFE_AGENT_URL must start with http:// or https://";
+                return Err(Failure::Unreachable(why.to_owned()));
+            }
         };
         let (host, base) = rest.split_once('/').unwrap_or((rest, ""));
         if key.chars().chain(rest.chars()).any(|c| c.is_control() || c == ' ') {
@@ -46,7 +54,7 @@ impl Service {
         }
         let base = base.trim_end_matches('/');
         let base = if base.is_empty() { String::new() } else { format!("/{base}") };
-        Ok(Self { host: host.to_owned(), base, key: key.to_owned() })
+        Ok(Self { is_secured, host: host.to_owned(), base, key: key.to_owned() })
     }
 
     /// The status and the body of a response.
@@ -87,15 +95,24 @@ impl Service {
         body: &[u8],
         limit: Limit,
     ) -> std::io::Result<Response> {
-        let Self { host, base, key } = self;
-        let named = match host.rsplit(']').next() {
-            Some(rest) if rest.contains(':') => host.clone(),
-            _ => format!("{host}:80"),
+        let Self { is_secured, host, base, key } = self;
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => name,
+            _ => host,
+        };
+        let named = match name.len() < host.len() {
+            true => host.clone(),
+            false => format!("{host}:{}", if *is_secured { 443 } else { 80 }),
         };
         let address = named.to_socket_addrs()?.next();
         let address = address.ok_or_else(|| Error::new(ErrorKind::NotFound, "no address"))?;
-        let mut stream = TcpStream::connect_timeout(&address, limit.left()?)?;
+        let stream = TcpStream::connect_timeout(&address, limit.left()?)?;
         stream.set_write_timeout(Some(limit.left()?))?;
+        stream.set_read_timeout(Some(limit.left()?))?;
+        let mut stream = match is_secured {
+            true => Connection::secured(stream, name)?,
+            false => Connection::Plain(stream),
+        };
         let length = body.len();
         let mut head = format!(
             "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
@@ -116,7 +133,10 @@ impl Service {
         match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(timeout.as_secs()),
             ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
-            _ => Failure::Unreachable(format!("http://{}: {error}", self.host)),
+            _ => {
+                let scheme = if self.is_secured { "https" } else { "http" };
+                Failure::Unreachable(format!("{scheme}://{}: {error}", self.host))
+            }
         }
     }
 }
@@ -145,13 +165,13 @@ impl Limit {
 
 /// A connection whose reads are limited in time.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Connection,
     limit: Limit,
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.limit.left()?))?;
+        self.stream.socket().set_read_timeout(Some(self.limit.left()?))?;
         self.stream.read(buffer)
     }
 }

@@ -35,6 +35,7 @@ pub mod settings;
 pub mod stop;
 pub mod tail;
 mod terminal;
+mod tls;
 pub mod turn;
 pub mod wrap;
 

@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::test::TestRequest;
 use actix_web::web::{self, Bytes};
 use life_agent_engine::domain::governance::fault::Fault;
+use life_agent_engine::domain::governance::json_text;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -144,6 +145,7 @@ pub(super) fn path_arguments(
         return Ok((Vec::new(), None));
     }
     let fault = |name: &str, message: &str| ApiError::validation(vec![Fault::new(name, message)]);
+    json_text::check(arguments.get()).map_err(|fault| ApiError::validation(vec![fault]))?;
     let mut rest: serde_json::Map<String, Value> = serde_json::from_str(arguments.get())
         .map_err(|error| fault("arguments", &error.to_string()))?;
     let mut values = Vec::new();
@@ -161,6 +163,7 @@ pub(super) fn path_arguments(
 
 /// The query that states these arguments.
 fn query(arguments: &RawValue) -> Result<String, ApiError> {
+    json_text::check(arguments.get()).map_err(|fault| ApiError::validation(vec![fault]))?;
     let arguments: serde_json::Map<String, Value> = serde_json::from_str(arguments.get())
         .map_err(|error| ApiError::new(Code::ValidationError, format!("`arguments`: {error}")))?;
     let mut query = String::new();

@@ -73,7 +73,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 72] = [
+pub const ALL: [Setting; 73] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -106,6 +106,7 @@ pub const ALL: [Setting; 72] = [
     plain("RATE_LIMIT_FALLBACK", Some("local"), "local|deny", "while Redis does not respond: `local` divides the rates by the number of instances, `deny` refuses; budgets always refuse"),
     plain("OPA_ENABLE", Some("false"), "on|off", "the OPA gate"),
     plain("OPA_URL", None, "URL", "an OPA server; without it the embedded engine"),
+    secret("OPA_TOKEN", "TOKEN", "sent to the OPA server as `Authorization: Bearer`, over https or to this machine only"),
     secret("WEBHOOK_SECRET", "SECRETS", "signs the messages to `approvals.webhook` of the policy: `whsec_` and 24 to 64 bytes in base64; several, space separated, during a rotation"),
     secret("GROQ_API_KEY", "KEY", "the model provider's key"),
     plain("GROQ_BASE_URL", Some("https://api.groq.com/openai/v1"), "URL", "any OpenAI-compatible base URL"),
@@ -192,6 +193,8 @@ pub struct Settings {
     pub opa_enable: bool,
     /// `OPA_URL`
     pub opa_url: Option<String>,
+    /// `OPA_TOKEN`
+    pub opa_token: Option<SecretString>,
     /// `WEBHOOK_SECRET`
     pub webhook_secrets: Option<WebhookSecrets>,
     /// `GROQ_API_KEY`

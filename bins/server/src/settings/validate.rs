@@ -57,6 +57,7 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
         redis: redis(read)?,
         opa_enable: read.one("OPA_ENABLE", SWITCH, switch)?,
         opa_url: read.optional("OPA_URL", URL, url)?,
+        opa_token: read.optional("OPA_TOKEN", "visible ASCII characters", key)?,
         webhook_secrets: read.optional("WEBHOOK_SECRET", WEBHOOK_SECRET, WebhookSecrets::parse)?,
         groq_api_key: read.optional("GROQ_API_KEY", "visible ASCII characters", key)?,
         groq_base_url: read.one("GROQ_BASE_URL", URL, url)?,
@@ -106,16 +107,17 @@ pub fn settings(found: &BTreeMap<&'static str, Found>) -> Result<Settings, Setti
 /// the environment holds for another one.
 fn same_source(found: &BTreeMap<&'static str, Found>) -> Result<(), SettingError> {
     let from = |name| found.get(name).map(|found| found.from.as_str());
-    for (address, key) in [
+    for (address, secret) in [
         ("GROQ_BASE_URL", "GROQ_API_KEY"),
+        ("OPA_URL", "OPA_TOKEN"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
     ] {
-        if let (Some(".env"), Some(other)) = (from(address), from(key))
+        if let (Some(".env"), Some(other)) = (from(address), from(secret))
             && other != ".env"
         {
             return Err(SettingError::Sentence(format!(
-                "{address} is in `.env` and {key} in {other}; set both in one place, so that the file of a folder \
-                 cannot send the key elsewhere"
+                "{address} is in `.env` and {secret} in {other}; set both in one place, so that the file of a folder \
+                 cannot send the secret elsewhere"
             )));
         }
     }

@@ -245,6 +245,12 @@ pub trait Gated: Send + Sync + 'static {
     }
 }
 
+/// A command without its secrets, also those that lie across several of its texts.
+pub fn without_secrets<C: Gated>(mut command: C, redactor: &dyn Redact) -> C {
+    redactor.redact_across(&mut command.adjoining());
+    command.redacted(redactor)
+}
+
 impl Gated for Act {
     fn view(&self) -> Command<'_> {
         Command::Act(self)

@@ -98,6 +98,17 @@ impl<const BYTES: usize, const DEPTH: usize> BoundedObject<BYTES, DEPTH> {
     }
 }
 
+/// Any JSON without its credentials, also those that lie across several texts that follow one another.
+pub fn redact_json(mut value: Value, redactor: &dyn Redact) -> Value {
+    let mut texts = Vec::new();
+    values_of_value_mut(&mut value, &mut texts);
+    redactor.redact_across(&mut texts);
+    match value {
+        Value::Object(map) => Value::Object(redact_object(map, redactor)),
+        other => redact_value("", other, redactor),
+    }
+}
+
 fn within_depth(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels > 0 && items.iter().all(|v| within_depth(v, levels - 1)),

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Gated, Tool};
+use life_agent_domain::governance::command::{Tool, without_secrets};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::payload::Arguments;
 use life_agent_mcp::definition::Change;
@@ -103,10 +103,11 @@ pub(super) async fn run(
     };
     let (body, is_redacted) = outgoing(gateway, message, params, &tool, further, &request.body)?;
     let mut headers = gateway.headers(&request);
-    if is_redacted {
-        // They repeat arguments that were changed.
-        headers.retain(|(name, _)| !name.starts_with(PARAMETER_PREFIX));
-    }
+    // They repeat arguments: those that differ were judged by no gate, or are of arguments that were changed.
+    headers.retain(|(name, value)| {
+        !name.starts_with(PARAMETER_PREFIX)
+            || !is_redacted && headers::repeats(value, &tool.arguments)
+    });
     let started = Instant::now();
     let span = span::begin_call(&context, &request.server, &gateway.0.cell.redact(&name));
     let (gateway, span) = (gateway.clone(), Mutex::new(span));
@@ -137,7 +138,8 @@ fn judged(params: &RawObject) -> Option<(Arguments, bool)> {
     Some((arguments.try_into().ok()?, has_further))
 }
 
-/// The message that is sent: the client's own bytes, or without the secrets that the gates remove.
+/// The message that is sent: the client's own bytes, or without the secrets that the gates remove and those in the
+/// metadata, which no gate judges.
 fn outgoing(
     gateway: &GatewayService,
     mut message: RawObject,
@@ -147,27 +149,56 @@ fn outgoing(
     body: &[u8],
 ) -> Result<(Vec<u8>, bool), EngineError> {
     let policy = gateway.0.cell.active();
-    let sent = tool.clone().redacted(policy.chain.redactor());
+    let sent = without_secrets(tool.clone(), policy.chain.redactor());
     let is_redacted = sent.arguments != tool.arguments;
-    let has_key = params.object("_meta").is_some_and(|meta| meta.get(KEY_FIELD).is_some());
-    if !is_redacted && !has_key {
-        return Ok((body.to_vec(), false));
-    }
     if is_redacted {
         let mut arguments = sent.arguments.as_object().clone();
         if further && let Some(Value::Object(further)) = arguments.remove(FURTHER) {
+            params.retain(|name| KNOWN.contains(&name));
             for (name, value) in further {
                 params.set(&name, written(&value)?);
             }
         }
         params.set("arguments", written(&arguments)?);
     }
+    let mut is_changed = is_redacted;
     if let Some(mut meta) = params.object("_meta") {
-        meta.retain(|name| name != KEY_FIELD);
-        params.set("_meta", written(&meta)?);
+        if meta.get(KEY_FIELD).is_some() {
+            meta.retain(|name| name != KEY_FIELD);
+            params.set("_meta", written(&meta)?);
+            is_changed = true;
+        }
+        is_changed |= clean_field(gateway, &mut params, "_meta")?;
+    }
+    let around: Vec<String> = message.iter().map(|(name, _)| name.to_owned()).collect();
+    for name in around.iter().filter(|name| *name != "params") {
+        is_changed |= clean_field(gateway, &mut message, name)?;
+    }
+    if !is_changed {
+        return Ok((body.to_vec(), false));
     }
     message.set("params", written(&params)?);
     Ok((written(&message)?.get().as_bytes().to_vec(), is_redacted))
+}
+
+/// Removes the secrets of a field; whether it had any. A field whose name is one goes as a whole.
+fn clean_field(
+    gateway: &GatewayService,
+    object: &mut RawObject,
+    name: &str,
+) -> Result<bool, EngineError> {
+    if gateway.0.cell.redact(name) != name {
+        object.retain(|field| field != name);
+        return Ok(true);
+    }
+    let value: Option<Value> = object.value(name);
+    match value.and_then(|value| gateway.clean(&value)) {
+        Some(clean) => {
+            object.set(name, written(&clean)?);
+            Ok(true)
+        }
+        None => Ok(false),
+    }
 }
 
 /// The refusal of a tool whose definition is not the pinned one.
@@ -283,8 +314,13 @@ async fn keep(gateway: &GatewayService, mark: Option<Mark>, result: &RawObject) 
     if !mark.is_taken() {
         return;
     }
-    let (headers, body) =
-        ("content-type: application/json".to_owned(), body.get().as_bytes().to_vec());
+    // The caller gets the result as it is; the database must not hold its secrets.
+    let value: Option<Value> = serde_json::from_str(body.get()).ok();
+    let body = match value.and_then(|value| gateway.clean(&value)) {
+        Some(clean) => clean.to_string().into_bytes(),
+        None => body.get().as_bytes().to_vec(),
+    };
+    let headers = "content-type: application/json".to_owned();
     let answer = StoredResponse { status: 200, headers, body };
     if let Err(error) = gateway.0.idempotency.keep_answer(mark, answer).await {
         tracing::warn!(%error, "the result of a call with an idempotency key could not be stored");

@@ -1,8 +1,12 @@
 //! The headers of the protocol: which pass, and that they agree with the body that is judged.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use life_agent_domain::governance::payload::Arguments;
 use life_agent_mcp::era::{Headers, METHOD_HEADER, NAME_HEADER, VERSION_HEADER, repeated};
 use life_agent_mcp::error::RpcError;
 use life_agent_mcp::message::Request;
+use serde_json::Value;
 
 use super::upstream::SESSION_HEADER;
 
@@ -34,8 +38,48 @@ pub(super) fn forwarded(headers: &[(String, String)]) -> Vec<(String, String)> {
     headers.iter().filter(|(name, _)| passes(name)).cloned().collect()
 }
 
+/// Whether the value of a parameter's header is the value of an argument. A text beyond ASCII comes in Base64.
+pub(super) fn repeats(value: &str, arguments: &Arguments) -> bool {
+    let encoded = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
+    let decoded = encoded.and_then(|text| STANDARD.decode(text).ok());
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let stated = decoded.as_deref().unwrap_or(value);
+    arguments.as_object().values().any(|argument| is_stated(stated, argument))
+}
+
+fn is_stated(stated: &str, value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == stated,
+        Value::Array(items) => items.iter().any(|item| is_stated(stated, item)),
+        Value::Object(fields) => fields.values().any(|field| is_stated(stated, field)),
+        // Numbers have several spellings, none of which says anything else.
+        Value::Number(number) => number.as_f64() == stated.parse().ok(),
+        Value::Bool(_) | Value::Null => value.to_string() == stated,
+    }
+}
+
 /// The headers that pass to the client.
 pub(super) fn of_response(response: &reqwest::Response) -> Vec<(String, String)> {
     let session = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok());
     session.map(|session| (SESSION_HEADER.to_owned(), session.to_owned())).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_header_passes_only_if_an_argument_has_its_value() {
+        let arguments =
+            json!({"region": "eu", "n": 1.0, "deep": [{"city": "Zürich"}], "dry": true});
+        let arguments = Arguments::try_from(arguments.as_object().cloned().unwrap()).unwrap();
+        for stated in ["eu", "1", "1.0", "true", "=?base64?WsO8cmljaA==?="] {
+            assert!(repeats(stated, &arguments), "{stated}");
+        }
+        for other in ["us", "", "false", "region", "2", "=?base64?dXM=?=", "=?base64?%?="] {
+            assert!(!repeats(other, &arguments), "{other}");
+        }
+    }
 }

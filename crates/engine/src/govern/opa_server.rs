@@ -1,13 +1,17 @@
 //! An OPA server as the OPA gate: queried after the other gates, with the redacted command. Only a clear
 //! `true` allows the request.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use life_agent_domain::governance::command::{Gated, Subject};
 use life_agent_domain::governance::gate::{Denial, GateInputs, OpaAnswer, Permit};
+use life_agent_domain::governance::redaction::Redact;
 use life_agent_gates::opa;
 use life_agent_gates::tool::ToolView;
 use life_agent_policy::snapshot::Snapshot;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -37,24 +41,32 @@ struct Answer {
 
 impl OpaServer {
     /// A server at a base URL (`http://127.0.0.1:8181`), or at the full one of its decision.
-    pub(crate) fn new(url: &str) -> Result<Self, BadOpaUrl> {
-        let mut url = reqwest::Url::parse(url).map_err(|_| BadOpaUrl)?;
+    pub(crate) fn new(url: &str, token: Option<&SecretString>) -> Result<Self, BadOpaUrl> {
+        let mut url = reqwest::Url::parse(url).map_err(|_| BadOpaUrl::Url)?;
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
         if !matches!(url.scheme(), "http" | "https") || !plain {
-            return Err(BadOpaUrl);
+            return Err(BadOpaUrl::Url);
         }
+        let headers = match token {
+            Some(_) if url.scheme() == "http" && !is_this_machine(&url) => {
+                return Err(BadOpaUrl::Exposed);
+            }
+            Some(token) => bearer(token)?,
+            None => HeaderMap::new(),
+        };
         if matches!(url.path(), "" | "/") {
-            url = url.join(ENTRY_POINT).map_err(|_| BadOpaUrl)?;
+            url = url.join(ENTRY_POINT).map_err(|_| BadOpaUrl::Url)?;
         }
         // Whichever of the process's crates comes first installs it; a second attempt changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
+            .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(MAX_AT_ONCE)
             .build()
-            .map_err(|_| BadOpaUrl)?;
+            .map_err(|_| BadOpaUrl::Url)?;
         Ok(Self { client, url, places: Semaphore::new(MAX_AT_ONCE) })
     }
 
@@ -65,13 +77,14 @@ impl OpaServer {
         permit: Permit<C>,
         inputs: &GateInputs,
         snapshot: &Snapshot,
+        redactor: &dyn Redact,
         span: &Span,
     ) -> Result<Permit<C>, Box<Denial<C>>> {
         let kind = permit.command().view().kind();
         let input = {
             let mut subject = Subject::new(permit.principal(), permit.command().view());
             subject.trace = permit.trace().clone();
-            ToolView::prepare(&subject, snapshot);
+            ToolView::prepare(&subject, snapshot, redactor);
             opa::input(&subject, inputs, &snapshot.hash)
         };
         match self.ask(input, span).await {
@@ -125,6 +138,19 @@ impl OpaServer {
     }
 }
 
+/// The header with the token, which logs do not show.
+fn bearer(token: &SecretString) -> Result<HeaderMap, BadOpaUrl> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
+    let mut value = value.map_err(|_| BadOpaUrl::Token)?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
+fn is_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn deny(why: &str) -> OpaAnswer {
     OpaAnswer::Deny { why: why.to_owned() }
 }
@@ -161,7 +187,7 @@ mod tests {
     }
 
     async fn ask(reply: Option<String>) -> OpaAnswer {
-        OpaServer::new(&server(reply).await)
+        OpaServer::new(&server(reply).await, None)
             .unwrap()
             .ask(json!({"kind": "act"}), &Span::default())
             .await
@@ -196,18 +222,34 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let dead = OpaServer::new(&format!("http://{address}")).unwrap();
+        let dead = OpaServer::new(&format!("http://{address}"), None).unwrap();
         assert!(matches!(dead.ask(json!({}), &Span::default()).await, OpaAnswer::Deny { .. }));
     }
 
     #[test]
     fn a_base_url_is_completed_and_a_bad_one_is_refused() {
-        let url = |text: &str| OpaServer::new(text).map(|server| server.url.to_string()).ok();
+        let url = |text: &str| OpaServer::new(text, None).map(|server| server.url.to_string()).ok();
         let complete = "http://127.0.0.1:8181/v1/data/agent/allow";
         assert_eq!(url("http://127.0.0.1:8181").as_deref(), Some(complete));
         assert_eq!(url(complete).as_deref(), Some(complete));
         for bad in ["127.0.0.1:8181", "ftp://h", "http://u:p@h", "http://h/?a=b", ""] {
             assert_eq!(url(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_leave_this_machine_in_clear_text() {
+        let with_token = |url: &str| OpaServer::new(url, Some(&"opa-token".to_owned().into()));
+        for good in [
+            "https://opa.example",
+            "http://localhost:8181",
+            "http://[::1]:8181",
+            "http://127.0.0.2",
+        ] {
+            assert!(with_token(good).is_ok(), "{good}");
+        }
+        for bad in ["http://opa.example", "http://10.0.0.1:8181", "http://localhost.example"] {
+            assert!(matches!(with_token(bad), Err(BadOpaUrl::Exposed)), "{bad}");
         }
     }
 }

@@ -294,7 +294,7 @@ impl Call {
         }
         observed.add_to(&mut notes);
         let redacted = rewrite(&text, &mut |path, role, text| {
-            let media = role == Role::Value && is_media_text(path, text);
+            let media = role == Role::Value && is_media_text(&value, path, text);
             if media { None } else { redacted_text(text, &redactor) }
         });
         let redacted = match redacted {

@@ -79,7 +79,7 @@ impl ProxyService {
         let mut judged = of_request(endpoint, &body);
         let parted = hidden_parts(endpoint, &body, &judged, redactor);
         if !parted.is_empty() {
-            text = Cow::Owned(without_parted(endpoint, &text, &parted).map_err(malformed)?);
+            text = Cow::Owned(without_parted(&text, &parted).map_err(malformed)?);
             body = parsed(&text)?;
             judged = of_request(endpoint, &body);
             changed.push("credentials");
@@ -347,7 +347,7 @@ fn redacted_request(
     let joined = split_credentials(endpoint, body, redactor);
     let parted = if across { parted_credentials(endpoint, body, redactor) } else { Vec::new() };
     let edited = rewrite(text, &mut |path, role, text| {
-        if role == Role::Value && is_media_text(path, text) {
+        if role == Role::Value && is_media_text(body, path, text) {
             return None;
         }
         let replaced = || {
@@ -365,7 +365,7 @@ fn redacted_request(
             }
         };
         let without_parts = || {
-            let clean = without_part(endpoint, path, role, &parted)?;
+            let clean = without_part(path, role, &parted)?;
             Some(redacted_text(clean, redactor).unwrap_or_else(|| clean.to_owned()))
         };
         replaced().or_else(without_parts).or_else(|| redacted_text(text, redactor))

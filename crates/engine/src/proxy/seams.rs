@@ -11,21 +11,27 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::texts::{self, in_item};
 
-/// Where a text of the conversation is: the number of its message, and of its content part.
-pub(super) type Place = (usize, Option<usize>);
+/// Where a text of a request is.
+pub(super) type Place = Vec<Segment>;
+
+/// A text with its place.
+type Placed<'b> = (Place, &'b str);
 
 /// What the messages say, text by text.
-fn said_places(endpoint: Endpoint, body: &Value) -> Vec<(Place, &str)> {
+fn said_places(endpoint: Endpoint, body: &Value) -> Vec<Placed<'_>> {
     let items = body.get(endpoint.items()).and_then(Value::as_array).into_iter().flatten();
+    let key = |name: &str| Segment::Key(name.to_owned());
     let mut places = Vec::new();
     for (n, item) in items.enumerate() {
+        let content = vec![key(endpoint.items()), Segment::Index(n), key("content")];
         match item.get("content") {
-            Some(Value::String(text)) => places.push(((n, None), text.as_str())),
+            Some(Value::String(text)) => places.push((content, text.as_str())),
             Some(Value::Array(parts)) => {
-                let texts = parts.iter().enumerate();
-                let texts =
-                    texts.filter_map(|(part, value)| Some((part, texts::part_text(value)?)));
-                places.extend(texts.map(|(part, text)| ((n, Some(part)), text)));
+                for (part, value) in parts.iter().enumerate() {
+                    let Some((name, text)) = texts::part_field(value) else { continue };
+                    let rest = [Segment::Index(part), key(name)];
+                    places.push(([content.as_slice(), &rest].concat(), text));
+                }
             }
             _ => {}
         }
@@ -33,21 +39,59 @@ fn said_places(endpoint: Endpoint, body: &Value) -> Vec<(Place, &str)> {
     places
 }
 
-fn said_texts(endpoint: Endpoint, body: &Value) -> Vec<&str> {
-    said_places(endpoint, body).into_iter().map(|(_, text)| text).collect()
+/// The texts of a request that follow one another outside of what the messages say: items of a list, and values of an
+/// object that is no message. In a message, a role stands between two texts.
+fn sibling_runs<'b>(endpoint: Endpoint, body: &'b Value) -> Vec<Vec<Placed<'b>>> {
+    let mut runs = Vec::new();
+    add_runs(endpoint, body, &mut Vec::new(), &mut runs);
+    runs
 }
 
-/// Parts of credentials that fields between two messages hide from the gates.
+fn add_runs<'b>(
+    endpoint: Endpoint,
+    value: &'b Value,
+    path: &mut Place,
+    runs: &mut Vec<Vec<Placed<'b>>>,
+) {
+    let fields: Vec<(Segment, &Value)> = match value {
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(n, item)| (Segment::Index(n), item)).collect()
+        }
+        Value::Object(fields) => {
+            fields.iter().map(|(name, field)| (Segment::Key(name.clone()), field)).collect()
+        }
+        _ => return,
+    };
+    let is_message = value.is_object() && in_item(endpoint, path).is_some();
+    let texts = fields.iter().filter_map(|(segment, field)| Some((segment, field.as_str()?)));
+    let texts: Vec<_> = texts.filter(|_| !is_message).collect();
+    if could_be_cut(&texts.iter().map(|(_, text)| *text).collect::<Vec<_>>()) {
+        let place = |segment: &Segment| [path.as_slice(), std::slice::from_ref(segment)].concat();
+        runs.push(texts.into_iter().map(|(segment, text)| (place(segment), text)).collect());
+    }
+    for (segment, field) in fields {
+        path.push(segment);
+        add_runs(endpoint, field, path, runs);
+        path.pop();
+    }
+}
+
+/// Parts of credentials that the gates do not see: fields lie between two messages, or the texts are no messages.
 pub(super) fn hidden_parts(
     endpoint: Endpoint,
     body: &Value,
     judged: &[Message],
     redactor: &dyn Redact,
 ) -> Vec<(Place, String)> {
-    if !could_be_cut(&said_texts(endpoint, body)) || is_seen_across(judged, redactor) {
-        return Vec::new();
+    let said: Vec<_> = said_places(endpoint, body);
+    let texts: Vec<&str> = said.iter().map(|(_, text)| *text).collect();
+    let mut hidden = Vec::new();
+    if could_be_cut(&texts) && !is_seen_across(judged, redactor) {
+        hidden = parts_across(said, redactor);
     }
-    parted_credentials(endpoint, body, redactor)
+    let runs = sibling_runs(endpoint, body).into_iter();
+    hidden.extend(runs.flat_map(|run| parts_across(run, redactor)));
+    hidden
 }
 
 /// Whether the gates see that a credential lies across several of the judged messages.
@@ -59,45 +103,31 @@ fn is_seen_across(judged: &[Message], redactor: &dyn Redact) -> bool {
 
 /// The text at a path without the part of a credential that it holds.
 pub(super) fn without_part<'p>(
-    endpoint: Endpoint,
     path: &[Segment],
     role: Role,
     parted: &'p [(Place, String)],
 ) -> Option<&'p str> {
-    let (n, rest) = in_item(endpoint, path).filter(|_| role == Role::Value)?;
-    let part = match rest {
-        [content] if content.is_key("content") => None,
-        [content, Segment::Index(part), leaf]
-            if content.is_key("content")
-                && ["text", "refusal"].iter().any(|name| leaf.is_key(name)) =>
-        {
-            Some(*part)
-        }
-        _ => return None,
-    };
-    let found = parted.iter().find(|(place, _)| *place == (n, part));
+    let found = parted.iter().find(|(place, _)| role == Role::Value && place.as_slice() == path);
     found.map(|(_, clean)| clean.as_str())
 }
 
 /// The request without the parts of these credentials.
-pub(super) fn without_parted(
-    endpoint: Endpoint,
-    text: &str,
-    parted: &[(Place, String)],
-) -> Result<String, EditError> {
-    let edited = rewrite(text, &mut |path, role, _| {
-        without_part(endpoint, path, role, parted).map(str::to_owned)
-    });
+pub(super) fn without_parted(text: &str, parted: &[(Place, String)]) -> Result<String, EditError> {
+    let edited =
+        rewrite(text, &mut |path, role, _| without_part(path, role, parted).map(str::to_owned));
     edited.map(Cow::into_owned)
 }
 
-/// The texts in which a part of a credential lies that continues in another message, without that part.
+/// The texts of messages in which a part of a credential lies that continues in another, without that part.
 pub(super) fn parted_credentials(
     endpoint: Endpoint,
     body: &Value,
     redactor: &dyn Redact,
 ) -> Vec<(Place, String)> {
-    let places = said_places(endpoint, body);
+    parts_across(said_places(endpoint, body), redactor)
+}
+
+fn parts_across(places: Vec<Placed<'_>>, redactor: &dyn Redact) -> Vec<(Place, String)> {
     let mut texts: Vec<String> = places.iter().map(|(_, text)| (*text).to_owned()).collect();
     redactor.redact_across(&mut texts.iter_mut().collect::<Vec<_>>());
     let changed =

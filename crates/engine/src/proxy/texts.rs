@@ -91,7 +91,8 @@ pub(super) fn part_text(part: &Value) -> Option<&str> {
     part_field(part).map(|(_, text)| text)
 }
 
-fn part_field(part: &Value) -> Option<(&'static str, &str)> {
+/// The field of a content part that holds its text.
+pub(super) fn part_field(part: &Value) -> Option<(&'static str, &str)> {
     ["text", "refusal"].into_iter().find_map(|name| Some((name, part.get(name)?.as_str()?)))
 }
 
@@ -237,12 +238,19 @@ fn replace_media(value: &mut Value) {
     }
 }
 
-/// Whether a string at this path of a request is media, which is forwarded unchanged.
-pub(super) fn is_media_text(path: &[Segment], text: &str) -> bool {
-    data_url(text).is_some()
-        || path.last().is_some_and(|last| last.is_key(MEDIA_DATA))
-            && is_base64(text)
-            && text.len() > 64
+/// Whether a string at this path of a request is media, which is judged by digest and forwarded unchanged.
+pub(super) fn is_media_text(body: &Value, path: &[Segment], text: &str) -> bool {
+    let is_data = |(last, parents): (&Segment, &[Segment])| {
+        last.is_key(MEDIA_DATA) && is_base64(text) && at(body, parents).is_some_and(holds_media)
+    };
+    data_url(text).is_some() || path.split_last().is_some_and(is_data)
+}
+
+fn at<'b>(body: &'b Value, path: &[Segment]) -> Option<&'b Value> {
+    path.iter().try_fold(body, |value, segment| match segment {
+        Segment::Key(name) => value.get(name),
+        Segment::Index(n) => value.get(n),
+    })
 }
 
 /// Whether a content part is an image, audio or a file.

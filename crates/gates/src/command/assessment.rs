@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::budget::Unparsed;
 use super::effect::{CommandEffect, TargetClass};
 
-/// The judgment of one command line. Serialized, it is OPA's input and the `command` field of responses;
-/// arguments may hold credentials, so redact before storing.
+/// The judgment of one command line. Serialized, it is OPA's input and the `command` field of responses. Its words
+/// may hold credentials that the text has in pieces, so it is redacted before it leaves.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Assessment {
     /// The severest effect.
@@ -32,6 +32,34 @@ impl Assessment {
     /// The invocation behind the summary, if any.
     pub fn severest(&self) -> Option<&Invocation> {
         self.parts.iter().max_by_key(|part| part.effect)
+    }
+
+    /// Every text taken from the command.
+    pub(crate) fn words_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.parts.iter_mut().flat_map(|part| {
+            let targets = part.targets.iter_mut().chain(&mut part.redirects);
+            let lists = [
+                &mut part.subcommand,
+                &mut part.flags,
+                &mut part.args,
+                &mut part.pipe_from,
+                &mut part.via,
+            ];
+            std::iter::once(&mut part.program)
+                .chain(lists.into_iter().flatten())
+                .chain(targets.map(|target| &mut target.text))
+        })
+    }
+
+    /// The same to read.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().flat_map(|part| {
+            let targets = part.targets.iter().chain(&part.redirects);
+            std::iter::once(&part.program)
+                .chain(&part.args)
+                .chain(targets.map(|target| &target.text))
+                .map(String::as_str)
+        })
     }
 
     pub(crate) fn conclude(mut self) -> Self {

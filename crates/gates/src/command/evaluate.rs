@@ -87,6 +87,8 @@ pub(crate) struct Evaluator {
     pub(crate) functions: HashMap<String, Rc<Vec<Statement>>>,
     pub(crate) aliases: HashMap<String, String>,
     pub(crate) depth: usize,
+    /// Scripts within each other: in inner ones, commands have no place in the original text.
+    scripts: usize,
     pub(crate) shell: Shell,
 }
 
@@ -101,6 +103,7 @@ impl Evaluator {
             functions: HashMap::new(),
             aliases: HashMap::new(),
             depth: 0,
+            scripts: 0,
             shell,
         }
     }
@@ -118,6 +121,7 @@ impl Evaluator {
             return Output::default();
         }
         self.depth += 1;
+        self.scripts += 1;
         let parsed = match shell {
             Shell::Posix => posix::parse(text, 0, self.depth, &mut self.budget),
             Shell::PowerShell => powershell::parse(text, 0, self.depth, &mut self.budget),
@@ -128,6 +132,7 @@ impl Evaluator {
         let output = self.run(&parsed.script, scope);
         self.shell = outer;
         self.depth -= 1;
+        self.scripts -= 1;
         output
     }
 
@@ -204,7 +209,9 @@ impl Evaluator {
     }
 
     fn command(&mut self, command: &Command, scope: &Scope) -> Output {
-        let mut scope = Scope { span: (command.span.start, command.span.end), ..scope.clone() };
+        let own = (command.span.start, command.span.end);
+        let span = if self.scripts > 1 { scope.span } else { own };
+        let mut scope = Scope { span, ..scope.clone() };
         let persistent = command.words.is_empty() || declares(command);
         for assignment in &command.assignments {
             let fields = self.expand(&assignment.value);

@@ -98,16 +98,18 @@ pub(crate) fn judge(part: &mut Invocation) {
             }
         }
     }
+    let sends_file = |arg: &str| {
+        matches!(arg, "-T" | "--upload-file" | "--post-file" | "--body-file" | "-InFile")
+            || arg.starts_with("--post-file=")
+            || arg.starts_with("--upload-file=")
+    };
+    // Once: a command can have thousands of arguments.
+    let direct = args.iter().any(|arg| sends_file(arg));
     let secret_file = data
         .iter()
         .chain(part.subcommand.iter().map(String::as_str).collect::<Vec<_>>().iter())
         .any(|value| {
             let file = value.rsplit_once('@').map(|(_, file)| file);
-            let direct = args.iter().any(|arg| {
-                matches!(*arg, "-T" | "--upload-file" | "--post-file" | "--body-file" | "-InFile")
-            }) || args
-                .iter()
-                .any(|arg| arg.starts_with("--post-file=") || arg.starts_with("--upload-file="));
             let file = file.or(direct.then_some(*value));
             file.is_some_and(|file| secrecy(file.split(';').next().unwrap_or(file)).is_some())
         });

@@ -10,7 +10,7 @@ use regorus::rvm::instructions::LiteralOrRegister;
 use regorus::rvm::program::Program;
 
 /// Brackets within brackets. The compiler's time doubles with each.
-const MAX_NESTING: usize = 16;
+const MAX_NESTING: usize = 10;
 /// Digits of a width or precision in a format.
 const MAX_WIDTH_DIGITS: usize = 3;
 
@@ -143,7 +143,8 @@ pub(super) fn of_text(text: &str) -> Option<String> {
     for token in Tokens::of(text) {
         match token {
             Token::Sign('(' | '[' | '{') => depth += 1,
-            Token::Sign(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            Token::Sign(')' | ']' | '}') if depth == 0 => return Some(UNBALANCED.to_owned()),
+            Token::Sign(')' | ']' | '}') => depth -= 1,
             Token::Format(None) => {
                 return Some(
                     "the format of `sprintf` must be a text in the module: one out of the input could take any \
@@ -164,8 +165,11 @@ pub(super) fn of_text(text: &str) -> Option<String> {
             ));
         }
     }
-    None
+    (depth > 0).then(|| UNBALANCED.to_owned())
 }
+
+/// Refused here: the parser tries every reading of a bracket, and takes forever until it finds that none ends.
+const UNBALANCED: &str = "has a bracket without a partner";
 
 /// The faults of a compiled program.
 pub(super) fn of_program(program: &Program) -> Vec<Fault> {

@@ -58,12 +58,14 @@ struct Group {
 
 const GROUPS: usize = 3;
 const SHELLS: usize = 1;
+/// The group of the patterns for credentials.
+const SECRETS: usize = 0;
 
 /// Which group the patterns of a category are in: those that are looked for in the same readings. A shell's
 /// reading takes credentials apart and says nothing about prose.
 fn group_of(category: Category) -> usize {
     match category {
-        Category::Secrets => 0,
+        Category::Secrets => SECRETS,
         Category::CommandExec | Category::Url | Category::PathTraversal => SHELLS,
         Category::PromptInjection => 2,
     }
@@ -133,6 +135,9 @@ impl Compiled {
         let passes = views.all().flat_map(|view| (0..GROUPS).map(move |nth| (view, nth)));
         for (view, nth) in passes {
             let (group, spans) = (&self.groups[nth], &mut spans[nth]);
+            if nth != SECRETS && views.is_joined(view) {
+                continue;
+            }
             if refusing >= enough || !group.concerns(view, views) || !group.is_on(effect) {
                 continue;
             }

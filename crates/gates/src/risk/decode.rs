@@ -226,8 +226,15 @@ fn sloppy_overlong(bytes: &[u8]) -> Option<(char, usize)> {
 }
 
 /// `\u0041` or `\x41` at the start: the character, if it is a visible one of ASCII, and how many bytes it
-/// takes. In source code, other characters are plain enough.
+/// takes. In source code, other characters are plain enough. A text within a text doubles the backslash.
 fn backslash(bytes: &[u8]) -> Option<(char, usize)> {
+    let doubled = bytes.iter().take(MAX_ROUNDS).take_while(|byte| **byte == b'\\').count();
+    let before = doubled.saturating_sub(1);
+    let (c, len) = escape(bytes.get(before..)?)?;
+    Some((c, before + len))
+}
+
+fn escape(bytes: &[u8]) -> Option<(char, usize)> {
     let (digits, len) = match bytes.get(1)? {
         b'u' | b'U' if bytes.get(2..4)? == b"00" => (bytes.get(4..6)?, 6),
         b'x' => (bytes.get(2..4)?, 4),

@@ -35,6 +35,19 @@ impl RiskGate {
                 .map(|(field, text, raw)| (command.field_name(field), Cow::Borrowed(text), raw)),
         );
         let Some(view) = ToolView::shared(subject, &self.snapshot) else { return found };
+        for field in &view.commands {
+            let text = field.text.as_str();
+            for word in field.assessment.words().filter(|word| !text.contains(word)) {
+                // A position in a word that the shell puts together is none in the text.
+                let whole = |raw| RawFinding { start: 0, end: text.len(), ..raw };
+                let joined = first_credentials(word).into_iter().map(whole);
+                found.extend(
+                    joined.map(|raw| {
+                        (format!("arguments{}", field.pointer), Cow::Borrowed(text), raw)
+                    }),
+                );
+            }
+        }
         let commands = view.commands.iter();
         let commands = commands.map(|field| (Category::CommandExec, &field.pointer, &field.text));
         let paths = view.paths.iter().map(|(at, text)| (Category::PathTraversal, at, text));

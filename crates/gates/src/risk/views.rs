@@ -2,7 +2,7 @@
 //! are embedded in it.
 
 use super::view::View;
-use super::{decode, embedded, shell};
+use super::{decode, embedded, requoted, shell};
 
 /// The readings of one text.
 pub(super) struct Views<'t> {
@@ -10,6 +10,7 @@ pub(super) struct Views<'t> {
     decoded: Option<View<'static>>,
     unquoted: Option<View<'static>>,
     embedded: Option<View<'static>>,
+    joined: Option<View<'static>>,
 }
 
 impl<'t> Views<'t> {
@@ -23,8 +24,8 @@ impl<'t> Views<'t> {
     /// Without the reading as a shell, which would take credentials apart.
     pub(super) fn plain(text: &'t str) -> Self {
         let decoded = decode::decoded(text);
-        let embedded = embedded::embedded(text);
-        Self { original: View::original(text), decoded, unquoted: None, embedded }
+        let (embedded, joined) = (embedded::embedded(text), requoted::joined(text));
+        Self { original: View::original(text), decoded, unquoted: None, embedded, joined }
     }
 
     /// Whether this is the reading as a shell.
@@ -37,8 +38,13 @@ impl<'t> Views<'t> {
         self.embedded.as_ref().is_some_and(|embedded| std::ptr::eq(embedded, view))
     }
 
+    /// Whether this has the words that quotes cut, which are searched for credentials only.
+    pub(super) fn is_joined(&self, view: &View<'_>) -> bool {
+        self.joined.as_ref().is_some_and(|joined| std::ptr::eq(joined, view))
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &View<'_>> {
-        let rewritten = [&self.decoded, &self.unquoted, &self.embedded];
+        let rewritten = [&self.decoded, &self.unquoted, &self.embedded, &self.joined];
         std::iter::once(&self.original as &View<'_>)
             .chain(rewritten.into_iter().flatten().map(|view| view as &View<'_>))
     }

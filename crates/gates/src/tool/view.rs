@@ -1,6 +1,7 @@
 //! A tool call by the meaning of its fields, with its commands parsed. The gates share one view of a call.
 
 use life_agent_domain::governance::command::{Command, Subject, Tool};
+use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_policy::document::{Access, ActionEffect, Meaning};
 use life_agent_policy::snapshot::Snapshot;
 use serde::Serialize;
@@ -152,9 +153,21 @@ impl ToolView {
         view
     }
 
-    /// Computes the view that [`crate::opa::input`] shows, for a subject that no chain has judged.
-    pub fn prepare(subject: &Subject<'_>, snapshot: &Snapshot) {
-        Self::shared(subject, snapshot);
+    /// Computes the view that [`crate::opa::input`] shows, for a redacted subject that no chain has judged.
+    pub fn prepare(subject: &Subject<'_>, snapshot: &Snapshot, redactor: &dyn Redact) {
+        if let Command::Tool(tool) = subject.command {
+            subject.shared(|| Self::of(snapshot, tool).without_secrets(redactor));
+        }
+    }
+
+    /// The view of a redacted call for readers outside: a parsed command may join what is cut in its text.
+    pub fn without_secrets(mut self, redactor: &dyn Redact) -> Self {
+        for CommandField { text, assessment, .. } in &mut self.commands {
+            for word in assessment.words_mut().filter(|word| !text.contains(word.as_str())) {
+                *word = redact_owned(std::mem::take(word), redactor);
+            }
+        }
+        self
     }
 
     /// The view that the gates of one chain share; `None` for requests of other kinds.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use life_agent_engine::domain::governance::fault::{Fault, read_all};
 use life_agent_engine::domain::governance::ids::AgentId;
+use life_agent_engine::domain::governance::json_text;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -72,7 +73,7 @@ pub(super) fn read<D: Document>(bytes: &[u8]) -> Result<D::Checked, ApiError> {
     let read = serde_ignored::deserialize::<_, _, Strict<D>>(&mut json, |_| unknown = true);
     let refused = match read.and_then(|read| json.end().map(|()| read)) {
         Ok(Strict(document)) if !unknown => {
-            let mut faults = Faults::default();
+            let mut faults = Faults::of(json_text::check(text).err().into_iter().collect());
             let checked = document.check(&mut faults);
             return faults.result(checked);
         }
@@ -159,6 +160,8 @@ mod tests {
         input: Option<String>,
         limit: Option<u8>,
         items: Option<Vec<Strict<Item>>>,
+        #[serde(rename = "any")]
+        _any: Option<Value>,
     }
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -225,6 +228,21 @@ mod tests {
     #[test]
     fn a_field_given_twice_is_refused() {
         check(r#"{"agent_id":"a","input":"x","agent_id":"b"}"#, 422, &["agent_id"]);
+        check(
+            r#"{"agent_id":"a","input":"x","any":[{"b":{"to":1,"to":2}}]}"#,
+            422,
+            &["any.0.b.to"],
+        );
+    }
+
+    #[test]
+    fn a_number_that_would_lose_digits_is_refused() {
+        check(r#"{"agent_id":"a","input":"x","any":1.50}"#, 200, &[]);
+        check(
+            r#"{"agent_id":"a","input":"","any":12345678901234567890123}"#,
+            422,
+            &["any", "input"],
+        );
     }
 
     #[test]

@@ -14,8 +14,10 @@ pub mod request_id;
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_http::ConnectionType;
+use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Version;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 
@@ -51,8 +53,19 @@ pub async fn request_context<B: MessageBody + 'static>(
     headers::insert(response.headers_mut());
     insert_standing(&mut response);
     request_id::insert(response.headers_mut(), &id);
+    end_with_connection(&mut response);
     access::record(&response, &id, started.elapsed(), span);
     Ok(response)
+}
+
+/// Ends a stream to a client of HTTP/1.0, which cannot read chunks, with the connection.
+fn end_with_connection<B: MessageBody>(response: &mut ServiceResponse<B>) {
+    let is_old = response.request().version() < Version::HTTP_11;
+    if is_old && response.response().body().size() == BodySize::Stream {
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
 }
 
 /// Adds the headers of the principal's limit, if it has one.

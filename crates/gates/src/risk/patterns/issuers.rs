@@ -86,8 +86,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ..exact(
             "glued_token",
             "a token with a well-known prefix right behind a letter, a digit, `_` or `-`",
-            r"[a-z0-9_-] ( (?: gh[pousr]_ [a-z0-9]{36} | github_pat_ \w{40,} | glpat- [\w-]{20,} | xox[abeoprs]- \d [\w-]{20,}
-                | sk- (?: ant | proj | svcacct | admin ) - [\w-]{20,} | [sr]k_live_ [a-z0-9]{20,} | gsk_ [a-z0-9]{40,}
+            r"[a-z0-9_-] ( (?: gh[pousr]_ [a-z0-9]{36} | github_pat_ \w{40,} | glpat- [\w-]{20,}
+                | (?-i: xox[abeoprs]- ) \d [\w-]{20,} | sk- (?: ant | proj | svcacct | admin ) - [\w-]{20,} | [sr]k_live_ [a-z0-9]{20,} | gsk_ [a-z0-9]{40,}
                 | npm_ [a-z0-9]{36} | dop_v1_ [0-9a-f]{60,} | AIza [\w-]{35} | (?-i: A[KS]IA [A-Z0-9]{16} ) ) )
                 (?: $ | [^a-z0-9] )",
             &[

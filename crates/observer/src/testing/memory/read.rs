@@ -286,11 +286,16 @@ impl Read for View<'_> {
         let lacks = |row: &u64| *row > pruned && !self.0.rows.contains_key(row);
         let jobs = self.0.jobs.values().filter_map(|job| {
             let row = job.record.event_id.filter(lacks)?;
-            Some(Dangling { record: "job", id: job.record.id.clone(), row })
+            Some(Dangling { record: "job", id: job.record.id.clone(), row, differs: false })
         });
         let calls = self.0.calls.values().filter_map(|call| {
             let row = call.entry.event_id.filter(lacks)?;
-            Some(Dangling { record: "idempotency record", id: call.entry.record.id.clone(), row })
+            Some(Dangling {
+                record: "idempotency record",
+                id: call.entry.record.id.clone(),
+                row,
+                differs: false,
+            })
         });
         Ok(jobs.chain(calls).take(MAX_RECORDS).collect())
     }

@@ -1,0 +1,153 @@
+//! The command parser: it ends, within its budget, with spans in the text and the same judgment again.
+
+use life_agent_gates::command::{CommandContext, CommandEffect, Shell, assess};
+
+use super::{FIELD, Target, ensure};
+
+pub(crate) const TARGET: Target = Target { name: "command", pieces: PIECES, run, bound: FIELD };
+
+const PIECES: &[&str] = &[
+    "$(",
+    ")",
+    "`",
+    "'",
+    "\"",
+    "\\",
+    "\n",
+    " ",
+    ";",
+    "|",
+    "&&",
+    "||",
+    "&",
+    "<<EOF\n",
+    "EOF\n",
+    "<<<",
+    ">",
+    ">>",
+    "2>&1",
+    "<(",
+    "{",
+    "}",
+    "{a,b}",
+    "{a,b,c}{d,e}",
+    "{1..9999}",
+    "${",
+    "${x:-",
+    "$x",
+    "x=",
+    "x+=$x$x;",
+    "$((",
+    "))",
+    "(",
+    "if ",
+    "then ",
+    "fi ",
+    "for i in ",
+    "do ",
+    "done ",
+    "while :; ",
+    "case x in ",
+    "esac ",
+    "f() { f; f; }; ",
+    "f ",
+    "rm -rf ",
+    "git push ",
+    "git -C . ",
+    "bash -c ",
+    "sh -c '",
+    "eval ",
+    "xargs ",
+    "find . -exec ",
+    "{} \\; ",
+    "sudo ",
+    "env ",
+    "env -S ",
+    "ssh h ",
+    "base64 -d ",
+    "echo ",
+    "printf '%s' ",
+    "/",
+    "~",
+    "*",
+    "é",
+    "\0",
+    "\r\n",
+    "%",
+    "^",
+    "#",
+    "[[",
+    "]]",
+    "..",
+    "-",
+    "--",
+    "python -c ",
+    "os.system('",
+    "subprocess.run([",
+    "perl -e ",
+    "docker run ",
+    "parallel ",
+    ":::",
+    "a b c d ",
+    "=",
+    "@",
+    "x[1]=",
+    "x=(a b)",
+    "alias l=",
+    "trap ",
+    "source ",
+    ". ",
+    "cd ",
+    "cd ..",
+    "psql -c ",
+    "DROP TABLE t;",
+    "DELETE FROM t",
+    "/* ",
+    "-- ",
+    "kubectl delete ",
+    "terraform destroy",
+    "curl ",
+    "http://h/",
+    "Remove-Item ",
+    "-Recurse ",
+    "iex ",
+    "$env:x",
+    "del /s ",
+    "%x%",
+    "for /f ",
+    "powershell -enc ",
+    "cGluZw==",
+    "\\x72",
+    "$'\\x72'",
+    "$IFS",
+    "${x//a/b}",
+    "${x:0:1}",
+    "${!x}",
+    "\u{202e}",
+    "\u{200b}",
+];
+
+fn run(bytes: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(bytes);
+    let shells = [None, Some(Shell::Posix), Some(Shell::PowerShell), Some(Shell::Cmd)];
+    // One shell per input, so that its time is that of one judgment.
+    let shell = shells[text.len() % shells.len()];
+    let context = CommandContext { shell, ..CommandContext::default() };
+    let judged = assess(&text, &context);
+    for part in &judged.parts {
+        let (start, end) = part.span;
+        ensure(start <= end && end <= text.len(), || format!("has a part at {start}..{end}"))?;
+    }
+    let worst = judged.parts.iter().map(|part| part.effect).max().unwrap_or_default();
+    ensure(judged.effect >= worst, || {
+        format!("is {:?} with a part that is {worst:?}", judged.effect)
+    })?;
+    let says_unparsed = judged.effects.contains(&CommandEffect::Unparsed);
+    ensure(judged.unparsed.is_empty() || says_unparsed, || "hides that it is unparsed".to_owned())?;
+    if text.len() < 2_000 {
+        let again = assess(&text, &context);
+        let same = again.effects == judged.effects && again.steps == judged.steps;
+        ensure(same, || format!("is judged {:?} and then {:?}", judged.effects, again.effects))?;
+    }
+    Ok(())
+}
