@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::parse_data;
-use life_agent_observer::{Filter, JournalError, Page, PageRows, Span, TextId, with_texts};
+use life_agent_observer::{
+    Filter, JournalError, Page, PageRows, RowColumns, Span, TextId, with_texts,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
@@ -95,10 +97,14 @@ fn candidates(
     let Some(query) = SearchReader::query(filter) else {
         return Ok(each_row(connection, narrowed, filter, page).map(|_| range.end()));
     };
+    let mut statement = connection.prepare_cached(&by_id())?;
     let found = index.visit(narrowed, &query, |id| {
+        let mut found = statement.query([id]).map_err(read_error)?;
         // Retention may have removed a row that the index still finds.
-        let Some(row) = row(connection, id)? else { return Ok(ControlFlow::Continue(())) };
-        Ok(match push(connection, page, row, filter) {
+        let Some(raw) = found.next().map_err(read_error)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        Ok(match add(connection, page, raw, filter)? {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })
@@ -140,8 +146,9 @@ fn each_row(
         range.direction()
     );
     let mut statement = connection.prepare_cached(&sql).map_err(read_error)?;
-    for raw in statement.query_map([range.low, range.high], raw_row).map_err(read_error)? {
-        if !push(connection, page, checked(raw.map_err(read_error)?)?, filter) {
+    let mut rows = statement.query([range.low, range.high]).map_err(read_error)?;
+    while let Some(raw) = rows.next().map_err(read_error)? {
+        if !add(connection, page, raw, filter)? {
             return Ok(false);
         }
     }
@@ -160,8 +167,10 @@ fn each_found(
     while range.low <= range.high {
         let ids = matching(connection, range, chunk, filter).map_err(read_error)?;
         for id in &ids {
-            let raw = statement.query_row([id], raw_row).map_err(read_error)?;
-            if !push(connection, page, checked(raw)?, filter) {
+            let mut found = statement.query([id]).map_err(read_error)?;
+            if let Some(raw) = found.next().map_err(read_error)?
+                && !add(connection, page, raw, filter)?
+            {
                 return Ok(false);
             }
         }
@@ -173,12 +182,35 @@ fn each_found(
     Ok(true)
 }
 
-fn push(connection: &Connection, page: &mut PageRows, row: Row, filter: &Filter) -> bool {
+/// Adds a row if the filter selects it. Returns false once the page is full. The data of a row is read only if its
+/// columns match: most rows of a search that no index narrows down do not.
+fn add(
+    connection: &Connection,
+    page: &mut PageRows,
+    raw: &rusqlite::Row<'_>,
+    filter: &Filter,
+) -> Result<bool, JournalError> {
     if filter.is_plain() {
-        return page.push(row);
+        return Ok(page.push(checked(raw_row(raw).map_err(read_error)?)?));
     }
+    if !may_match(raw, filter).map_err(read_error)? {
+        return Ok(page.skip(raw.get(0).map_err(read_error)?));
+    }
+    let row = checked(raw_row(raw).map_err(read_error)?)?;
     let lookup = |id: &TextId| texts::find(connection, id).map_err(read_error);
-    page.push_matching(row, filter, |row| with_texts(&lookup, row))
+    Ok(page.push_matching(row, filter, |row| with_texts(&lookup, row)))
+}
+
+/// Whether the columns of a row match, without a copy of them.
+fn may_match(raw: &rusqlite::Row<'_>, filter: &Filter) -> rusqlite::Result<bool> {
+    let text = |index| Ok::<_, rusqlite::Error>(raw.get_ref(index)?.as_str()?);
+    Ok(filter.may_match_columns(&RowColumns {
+        ts: text(1)?,
+        kind: text(2)?,
+        agent_id: raw.get_ref(3)?.as_str_or_null()?,
+        principal: text(4)?,
+        request_id: text(5)?,
+    }))
 }
 
 /// One row.

@@ -53,14 +53,14 @@ impl Criteria {
             || self.min_elapsed_us.is_some()
     }
 
-    fn match_columns(&self, row: &Row) -> bool {
+    fn match_columns(&self, row: &RowColumns<'_>) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
         };
-        self.since.as_ref().is_none_or(|since| row.ts >= *since)
-            && self.until.as_ref().is_none_or(|until| row.ts < *until)
-            && is(&self.principal, &row.principal)
-            && is(&self.request_id, &row.request_id)
+        self.since.as_deref().is_none_or(|since| row.ts >= since)
+            && self.until.as_deref().is_none_or(|until| row.ts < until)
+            && is(&self.principal, row.principal)
+            && is(&self.request_id, row.request_id)
     }
 
     fn match_content(&self, content: &RowContent<'_>) -> bool {
@@ -76,6 +76,21 @@ impl Criteria {
                 self.words.iter().all(|word| found.contains(word))
             })
     }
+}
+
+/// What a filter compares without the data of a row. A store compares rows before it reads their data.
+#[derive(Debug, Clone, Copy)]
+pub struct RowColumns<'a> {
+    /// The time of the row.
+    pub ts: &'a str,
+    /// The kind of the event.
+    pub kind: &'a str,
+    /// The agent.
+    pub agent_id: Option<&'a str>,
+    /// The caller.
+    pub principal: &'a str,
+    /// The request.
+    pub request_id: &'a str,
 }
 
 /// Whether a reader may see a row, by its agent and its caller.
@@ -147,10 +162,21 @@ impl Filter {
 
     /// Whether the filter can select the row, as far as its columns tell. Cheap.
     pub fn may_match(&self, row: &Row) -> bool {
-        let agent = row.agent_id.as_deref();
-        self.matches_kind(&row.kind)
+        self.may_match_columns(&RowColumns {
+            ts: &row.ts,
+            kind: &row.kind,
+            agent_id: row.agent_id.as_deref(),
+            principal: &row.principal,
+            request_id: &row.request_id,
+        })
+    }
+
+    /// [`Filter::may_match`] for a row that is not read yet.
+    pub fn may_match_columns(&self, row: &RowColumns<'_>) -> bool {
+        let agent = row.agent_id;
+        self.matches_kind(row.kind)
             && self.agent.as_ref().is_none_or(|wanted| agent == Some(wanted.as_str()))
-            && self.readable.as_ref().is_none_or(|readable| readable(agent, &row.principal))
+            && self.readable.as_ref().is_none_or(|readable| readable(agent, row.principal))
             && self.criteria.as_ref().is_none_or(|criteria| criteria.match_columns(row))
     }
 

@@ -76,7 +76,7 @@ pub use committed::{Committed, Head, JournalRow};
 pub use error::{Cause, JournalError};
 pub use expiry::{Expired, ExpiryLimits};
 pub use export::export;
-pub use filter::{Criteria, Filter, UnknownKind};
+pub use filter::{Criteria, Filter, RowColumns, UnknownKind};
 pub use follower::{Follower, Gap, GapReason};
 pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
 pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};

@@ -13,7 +13,7 @@ pub const MAX_PAGE_ROWS: usize = 10_000;
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Rows that are compared by their columns for one page.
-const MAX_COMPARED: usize = 30_000;
+const MAX_COMPARED: usize = 12_000;
 /// The cost of parsing a row to compare it, in comparisons of columns, and of each further part of its data.
 const PARSED: usize = 16;
 const PARSED_BYTES: usize = 512;
@@ -105,12 +105,10 @@ impl PageRows {
         filter: &Filter,
         with_texts: impl Fn(&Row) -> Option<Row>,
     ) -> bool {
-        if self.compared >= MAX_COMPARED {
-            self.full_at = self.last;
+        let id = row.id;
+        if !self.count() {
             return false;
         }
-        let id = row.id;
-        self.compared += 1;
         if filter.may_match(&row) {
             let expanded = filter.searches_words().then(|| with_texts(&row)).flatten();
             let whole = expanded.as_ref().unwrap_or(&row);
@@ -120,6 +118,26 @@ impl PageRows {
             }
         }
         self.last = Some(id);
+        true
+    }
+
+    /// Counts a row that the filter does not select, as far as its columns tell. Returns false once enough rows were
+    /// compared.
+    pub fn skip(&mut self, id: u64) -> bool {
+        let counted = self.count();
+        if counted {
+            self.last = Some(id);
+        }
+        counted
+    }
+
+    /// Counts a comparison. Returns false if the page may make no further one.
+    fn count(&mut self) -> bool {
+        if self.compared >= MAX_COMPARED {
+            self.full_at = self.last;
+            return false;
+        }
+        self.compared += 1;
         true
     }
 

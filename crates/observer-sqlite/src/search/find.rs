@@ -8,11 +8,14 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::file::Progress;
+use super::tokens::Query;
 use super::{BLOCK_BITS, PART_BITS, part_of, tokens};
 use crate::range::Range;
 
 /// Parts that one page searches.
 const MAX_PARTS: u64 = 8;
+/// Rows of a part that are compared rather than searched for words.
+const FEW: u64 = 256;
 
 /// Where a search in the index ended.
 pub(crate) enum Found {
@@ -72,7 +75,7 @@ impl SearchReader {
     }
 
     /// The query for a filter; `None` if the index does not narrow it down.
-    pub(crate) fn query(filter: &Filter) -> Option<String> {
+    pub(crate) fn query(filter: &Filter) -> Option<Query> {
         tokens::of_filter(filter)
     }
 
@@ -80,7 +83,7 @@ impl SearchReader {
     pub(crate) fn visit<E>(
         &self,
         range: Range,
-        query: &str,
+        query: &Query,
         mut visitor: impl FnMut(u64) -> Result<ControlFlow<()>, E>,
     ) -> rusqlite::Result<Result<Found, E>> {
         let (first, last) = (part_of(range.low), part_of(range.high));
@@ -103,6 +106,10 @@ impl SearchReader {
                  ORDER BY rowid {}",
                 range.direction()
             );
+            let query = match &query.without_words {
+                Some(narrow) if self.finds_few(part, narrow, within)? => narrow,
+                _ => &query.whole,
+            };
             let mut statement = self.index.prepare_cached(&sql)?;
             let mut ids = statement.query((query, within.low, within.high))?;
             while let Some(row) = ids.next()? {
@@ -114,6 +121,20 @@ impl SearchReader {
             }
         }
         Ok(Ok(Found::All))
+    }
+}
+
+impl SearchReader {
+    /// Whether a query finds few rows of a part.
+    fn finds_few(&self, part: u64, query: &str, within: Range) -> rusqlite::Result<bool> {
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM part_{part} WHERE part_{part} MATCH ?1
+             AND rowid BETWEEN ?2 AND ?3 LIMIT ?4)"
+        );
+        let mut statement = self.index.prepare_cached(&sql)?;
+        let found: u64 =
+            statement.query_row((query, within.low, within.high, FEW), |row| row.get(0))?;
+        Ok(found < FEW)
     }
 }
 

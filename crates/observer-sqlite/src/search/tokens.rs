@@ -37,9 +37,17 @@ fn push(tokens: &mut String, token: &str) {
     tokens.push(' ');
 }
 
-/// The full-text query that finds at least the rows that a filter selects, as far as tokens tell; `None` if tokens
-/// tell nothing.
-pub(super) fn of_filter(filter: &Filter) -> Option<String> {
+/// A full-text query that finds at least the rows that a filter selects.
+pub(crate) struct Query {
+    /// All conditions.
+    pub(super) whole: String,
+    /// The conditions other than words, if there are both. Words are often in nearly every row, and the index reads
+    /// all of their entries; few rows are faster to compare.
+    pub(super) without_words: Option<String>,
+}
+
+/// The query for a filter, as far as tokens tell; `None` if tokens tell nothing.
+pub(super) fn of_filter(filter: &Filter) -> Option<Query> {
     let mut conditions: Vec<Vec<String>> = Vec::new();
     let mut one = |name, text: Option<&str>| {
         conditions.extend(text.map(|text| vec![tag(name, text)]));
@@ -51,7 +59,6 @@ pub(super) fn of_filter(filter: &Filter) -> Option<String> {
         one(SESSION, criteria.session_id.as_deref());
         one(OUTCOME, criteria.outcome.map(|outcome| outcome.as_str()));
         one(RULE, criteria.rule.as_deref());
-        conditions.extend(criteria.words.iter().map(|word| vec![word.clone()]));
         if let Some(least) = criteria.min_elapsed_us {
             let magnitudes = magnitude(least)..=MAX_MAGNITUDE;
             conditions.push(magnitudes.map(magnitude_tag).collect());
@@ -64,8 +71,12 @@ pub(super) fn of_filter(filter: &Filter) -> Option<String> {
         let quoted: Vec<String> = tokens.iter().map(|token| format!("\"{token}\"")).collect();
         format!("({})", quoted.join(" OR "))
     };
-    let conditions: Vec<String> = conditions.into_iter().map(any).collect();
-    (!conditions.is_empty()).then(|| conditions.join(" AND "))
+    let mut conditions: Vec<String> = conditions.into_iter().map(any).collect();
+    let words = filter.criteria().map_or(&[][..], |criteria| &criteria.words);
+    let has_both = !words.is_empty() && !conditions.is_empty();
+    let without_words = has_both.then(|| conditions.join(" AND "));
+    conditions.extend(words.iter().map(|word| any(vec![word.clone()])));
+    (!conditions.is_empty()).then(|| Query { whole: conditions.join(" AND "), without_words })
 }
 
 const KIND: char = 'k';
