@@ -100,6 +100,34 @@ async fn the_service_outlives_a_crash_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_the_journal_come_from_a_replica_and_miss_no_row() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let standby = tokio::task::block_in_place(|| cluster.standby());
+    let replica = standby.address(address.rsplit_once('/').unwrap().1);
+    let app = setup(&address).set("DATABASE_READ_URL", &replica).start().await;
+    let newest = async |app: &TestApp| {
+        let page = app.get("/journal?order=desc&limit=1").await.ok();
+        page["events"][0]["id"].as_u64().unwrap()
+    };
+    let acts = async |count: usize| {
+        for _ in 0..count {
+            let id = app.act("a", "rest").await["event_id"].as_u64().unwrap();
+            assert_eq!(newest(&app).await, id);
+        }
+    };
+    acts(10).await;
+    let served = app.metric(r#"replica_reads_total{outcome="served"}"#).await.unwrap();
+    assert!(served >= 1.0, "{served}");
+    standby.sql("postgres", "SELECT pg_wal_replay_pause()");
+    acts(3).await;
+    assert!(app.metric(r#"replica_reads_total{outcome="lagging"}"#).await.unwrap() >= 1.0);
+    tokio::task::block_in_place(|| standby.stop_immediately());
+    acts(3).await;
+    assert_chained(&app.journal().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_instance_waits_or_does_not_start() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
@@ -147,6 +175,8 @@ async fn an_unusable_address_prevents_the_start_and_is_not_shown() {
     }
     let lonely =
         Setup::new().set("DATABASE_LISTEN_URL", "postgres://u:geheim@db/x").refused().await;
+    assert!(lonely.in_words().contains("DATABASE_URL is not"), "{lonely:?}");
+    let lonely = Setup::new().set("DATABASE_READ_URL", "postgres://u:geheim@db/x").refused().await;
     assert!(lonely.in_words().contains("DATABASE_URL is not"), "{lonely:?}");
     let bounded = setup("postgres://u:geheim@localhost/x").set("JOURNAL_MAX_BYTES", "1000");
     assert!(bounded.refused().await.in_words().contains("JOURNAL_MAX_BYTES"));

@@ -14,8 +14,10 @@ pub struct RedisSettings {
     #[cfg(feature = "redis")]
     address: life_agent_counters_redis::RedisAddress,
     /// `REDIS_TIMEOUT_MS`
+    #[cfg(feature = "redis")]
     timeout: Duration,
     /// `RATE_LIMIT_FALLBACK`
+    #[cfg(feature = "redis")]
     fallback: RateFallback,
 }
 
