@@ -70,6 +70,7 @@ mod policy;
 mod policy_page;
 mod postgres;
 mod predecessor;
+mod protected_resource;
 mod provider;
 mod queue;
 mod redaction;

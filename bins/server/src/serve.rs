@@ -124,6 +124,7 @@ async fn run(start: Start, log: &Log) -> Result<(), ServeError> {
         new_agents_per_minute: settings.new_agents_per_minute,
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
+        public_url: settings.public_server_url.clone(),
         allowed_origins: settings.allowed_origins.clone(),
         max_model_body: settings.llm_max_body,
         started: std::time::Instant::now(),
