@@ -46,6 +46,7 @@ mod import;
 mod journal;
 mod jwt;
 mod kill_9;
+mod kill_9_gateways;
 mod kill_switch;
 mod limits;
 mod llm;

@@ -8,6 +8,7 @@ pub(crate) mod issuer;
 mod journal;
 mod mcp_server;
 mod model;
+mod mortal;
 mod raw;
 mod setup;
 pub(crate) mod snippets;
@@ -24,6 +25,7 @@ pub(crate) use model::{
     ENFORCING, FAILING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
     with_model_failing,
 };
+pub(crate) use mortal::Mortal;
 pub(crate) use raw::RawConnection;
 pub(crate) use setup::{KEY, Refused, Setup};
 pub(crate) use sse::{Event, Events};
