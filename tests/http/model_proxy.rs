@@ -381,3 +381,49 @@ async fn an_image_passes_by_its_digest() {
     let row = app.journal_of("&kind=llm.chat").await.remove(0).json();
     assert!(row["messages"][0].to_string().contains("[binary blake3:"), "{row}");
 }
+
+#[tokio::test]
+async fn requests_and_addresses_that_clients_are_known_to_send_pass() {
+    let (provider, app) = with_model(vec![Answer::text("pong")]).await;
+    let body = json!({"model": "m", "max_tokens": -1, "messages": [{"role": "user", "content": ["hi", {"type": "new"}]}]});
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, body.to_string().as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let post = |path: &str, bytes: Vec<u8>, coding: &str| {
+        let request = app.request(Method::POST, path).header("Content-Type", "application/json");
+        Response::of(request.header("Content-Encoding", coding).body(bytes))
+    };
+    assert_eq!(post(CHAT, packed.clone(), "gzip").await.status, 200);
+    let plain = body.to_string().into_bytes();
+    for path in
+        ["/v1beta/openai/chat/completions", "/openai/deployments/m/chat/completions?api-version=1"]
+    {
+        assert_eq!(post(path, plain.clone(), "identity").await.status, 200, "{path}");
+    }
+    // Each arrives plain, byte for byte.
+    assert!(provider.seen().iter().all(|seen| seen.raw == plain));
+    assert_eq!(provider.seen().len(), 3);
+    post(CHAT, packed[..20].to_vec(), "gzip").await.error(400, "bad_request");
+    post(CHAT, packed, "br").await.error(415, "unsupported_media_type");
+    let app = model_setup(&provider).set("LLM_MAX_BODY_BYTES", "2048").start().await;
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut bomb, &[b' '; 4096]).unwrap();
+    let request = app.request(Method::POST, CHAT).header("Content-Type", "application/json");
+    let request = request.header("Content-Encoding", "gzip").body(bomb.finish().unwrap());
+    Response::of(request).await.error(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn an_event_named_error_ends_a_stream_with_its_words() {
+    let said = chunk(&json!({"content": "pong"}), &Value::Null);
+    let text = format!(
+        "data: {said}\n\nevent: error\ndata: {{\"message\":\"the region is full\",\"code\":429}}\n\n"
+    );
+    let (_provider, app) =
+        with_model(vec![Answer::new(200, "text/event-stream", text.as_str())]).await;
+    let mut body = chat("hello");
+    body["stream"] = true.into();
+    let streamed = app.post(CHAT, &body).await.text();
+    assert!(streamed.contains("the region is full"), "{streamed}");
+    assert!(!streamed.contains("[DONE]"), "{streamed}");
+}

@@ -32,6 +32,8 @@ pub static ENDPOINTS: &[&Endpoint] = &[
     &routes::health::HEALTHZ,
     &routes::health::READYZ,
     &routes::metrics::METRICS,
+    &routes::protected_resource::SERVICE,
+    &routes::protected_resource::RESOURCE,
     &routes::docs::OPENAPI,
     &routes::docs::OPENAPI_ACTIONS,
     &routes::docs::PAGE,

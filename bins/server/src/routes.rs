@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod policy;
+pub mod protected_resource;
 pub mod proxy;
 pub mod state;
 pub mod stops;

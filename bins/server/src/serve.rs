@@ -156,6 +156,7 @@ async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<
         new_agents_per_minute: settings.new_agents_per_minute,
         metrics,
         openapi: openapi::documents(settings.public_server_url.clone()),
+        public_url: settings.public_server_url.clone(),
         allowed_origins: settings.allowed_origins.clone(),
         max_model_body: settings.llm_max_body,
         started: std::time::Instant::now(),

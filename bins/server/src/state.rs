@@ -26,6 +26,8 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// The OpenAPI documents.
     pub openapi: Documents,
+    /// `PUBLIC_SERVER_URL`
+    pub public_url: Option<String>,
     /// Browser origins that may call.
     pub allowed_origins: Vec<String>,
     /// When the service started.

@@ -162,6 +162,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         new_agents_per_minute: 0,
         metrics: metrics::start(&stopping),
         openapi: openapi::documents(None),
+        public_url: None,
         allowed_origins: Vec::new(),
         started: Instant::now(),
         stopping,

@@ -11,6 +11,7 @@ mod views;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use life_agent_domain::governance::approval::{
     Approval, ApprovalKey, BoundTo, Decider, DecisionError, RequestDigest, Status,
@@ -29,7 +30,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::text_extraction::clean;
@@ -56,6 +58,8 @@ pub(crate) struct Approvals {
     order: Arc<tokio::sync::Mutex<()>>,
     /// Signalled when the next expiry may have changed.
     changed: Arc<Notify>,
+    /// Counts the transitions.
+    transitions: watch::Sender<u64>,
     stop: CancellationToken,
     journal: Journal,
     recorder: Recorder,
@@ -93,6 +97,7 @@ impl Approvals {
             desk,
             order: Arc::default(),
             changed: Arc::default(),
+            transitions: watch::Sender::new(0),
             stop: CancellationToken::new(),
             journal,
             recorder,
@@ -323,6 +328,20 @@ impl Approvals {
         ApprovalView::of(summary, &rebuild::requested(&self.journal, id).await?, may_decide)
     }
 
+    /// Waits until an approval is decided or expires, at most this long. Returns its status.
+    pub(crate) async fn until_decided(&self, id: u64, longest: Duration) -> Option<Status> {
+        let mut transitions = self.transitions.subscribe();
+        let deadline = Instant::now() + longest;
+        loop {
+            let status = self.desk.lock().shown(id).map(|shown| shown.status_at(self.now()));
+            if status != Some(Status::Pending)
+                || timeout_at(deadline, transitions.changed()).await.is_err()
+            {
+                return status;
+            }
+        }
+    }
+
     fn pending(&self, id: u64, expires: u64) -> PendingApproval {
         let url = format!("{}/ui#/approvals/{id}", self.public_url);
         PendingApproval { approval_id: id, url, expires_at: views::time(expires) }
@@ -340,6 +359,7 @@ impl Approvals {
             let committed = written.await?;
             apply(&mut approvals.desk.lock(), &committed);
             approvals.changed.notify_one();
+            approvals.transitions.send_modify(|count| *count += 1);
             drop(order);
             Ok(committed)
         });

@@ -2,8 +2,10 @@
 //! `tools/call` into a recorded tool call.
 
 mod call;
+mod elicitation;
 mod headers;
 mod pins;
+mod repeated;
 mod span;
 mod upstream;
 
@@ -36,6 +38,7 @@ use crate::govern::Governor;
 use crate::idempotency::Idempotency;
 use crate::policy::PolicyCell;
 use crate::tools::ToolService;
+use elicitation::Clients;
 use pins::Pins;
 use upstream::{Catalog, Upstream, UpstreamError, is_stream};
 
@@ -104,6 +107,7 @@ struct Gateway {
     idempotency: Arc<Idempotency>,
     journal: Journal,
     pins: Pins,
+    clients: Clients,
     catalogs: Mutex<HashMap<String, (Instant, Arc<Catalog>)>>,
 }
 
@@ -130,6 +134,7 @@ impl GatewayService {
             idempotency,
             journal,
             pins,
+            clients: Clients::default(),
             catalogs,
         }))
     }
@@ -172,7 +177,11 @@ impl GatewayService {
             "tools/list" => self.list(context, &upstream, &request, &call).await,
             "tools/call" => call::run(self, context, upstream, request, call).await,
             method if METHODS.contains(&method) => {
-                Ok(self.forward(context, &Ok(upstream), &request, Some(&call)).await)
+                let reply = self.forward(context, &Ok(upstream), &request, Some(&call)).await;
+                if method == "initialize" && reply.status < 400 {
+                    self.0.clients.opened(context, &request, &reply);
+                }
+                Ok(reply)
             }
             method => Ok(rpc_error(&RpcError::unknown_method(method, 404), Some(&call.id))),
         }

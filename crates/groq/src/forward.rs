@@ -154,13 +154,22 @@ impl Transport {
             }
         }
         let first = ready.iter().find(|frame| !frame.data.is_empty());
-        for json in first.into_iter().flat_map(documents) {
-            if let Some(error) = error_in(&json) {
+        for (frame, json) in first
+            .into_iter()
+            .flat_map(|frame| documents(frame).into_iter().map(move |json| (frame, json)))
+        {
+            if let Some(error) = error_of(frame, &json) {
                 return Err(refusal_in_stream(&json, error, self.redactor()));
             }
         }
         Ok(OpenedStream { response, reader, ready, deadlines, left })
     }
+}
+
+/// The error in an event. Some servers name the event `error` and send what others put into that field.
+fn error_of<'j>(frame: &Frame, json: &'j Value) -> Option<&'j Value> {
+    let named = || (frame.event.as_deref() == Some("error")).then_some(json);
+    error_in(json).or_else(named)
 }
 
 /// The JSON documents in a frame; text that is no JSON is left out.
@@ -232,7 +241,7 @@ impl Frames {
                     return Some(Err(self.end(Some(Failure::of_provider(error)))?));
                 }
                 for json in documents(frame) {
-                    if let Some(error) = error_in(&json) {
+                    if let Some(error) = error_of(frame, &json) {
                         let failure = refusal_in_stream(&json, error, &self.redactor);
                         return Some(Err(self.end(Some(failure))?));
                     }

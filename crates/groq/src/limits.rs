@@ -64,11 +64,19 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(String, String)> {
 pub(crate) fn retry_hint(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
     let now = text("date").and_then(http_date).unwrap_or(now);
-    if let Some(millis) = text("retry-after-ms").and_then(seconds) {
+    let millis = ["retry-after-ms", "x-ms-retry-after-ms"];
+    if let Some(millis) = millis.into_iter().find_map(|name| seconds(text(name)?)) {
         return Some(millis / 1000);
     }
-    if let Some(after) = text("retry-after") {
+    if let Some(after) = text("retry-after").or_else(|| text("x-retry-after")) {
         return seconds(after).or_else(|| until(http_date(after)?, now));
+    }
+    if let Some(wait) = ["x-ratelimit-reset-after", "ratelimit-reset"]
+        .into_iter()
+        .find_map(|name| reset(text(name)?, now))
+        .or_else(|| ratelimit_field(text("ratelimit")?))
+    {
+        return Some(wait);
     }
     let mut waits = Vec::new();
     for (name, value) in headers {
@@ -85,6 +93,15 @@ pub(crate) fn retry_hint(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Du
         }
     }
     waits.into_iter().max()
+}
+
+/// The wait in a `ratelimit` field: `limit=10, remaining=0, reset=45`, or `"default";r=0;t=45` as in later drafts.
+fn ratelimit_field(text: &str) -> Option<Duration> {
+    let parameters = text.split([',', ';']).filter_map(|part| part.trim().split_once('='));
+    let named = |wanted: &str| {
+        parameters.clone().find(|(name, _)| *name == wanted).map(|(_, value)| value.trim())
+    };
+    named("reset").or_else(|| named("t")).and_then(seconds)
 }
 
 /// What a limit header is about: the name without `part`, as in `x-ratelimit--tokens`.
@@ -115,8 +132,16 @@ fn until(then: jiff::Timestamp, now: jiff::Timestamp) -> Option<Duration> {
     (wait <= Duration::from_secs(24 * 3600)).then_some(wait)
 }
 
+/// A date in one of the forms of RFC 9110.
 fn http_date(text: &str) -> Option<jiff::Timestamp> {
-    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
+    if let Ok(date) = jiff::fmt::rfc2822::parse(text) {
+        return Some(date.timestamp());
+    }
+    // The obsolete forms, whose time is GMT too.
+    ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"].into_iter().find_map(|form| {
+        let time = jiff::civil::DateTime::strptime(form, text).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })
 }
 
 /// Reads a duration as Go prints it: numbers with units in sequence, as in `2m59.56s`, `7.66s` or
@@ -222,11 +247,20 @@ mod tests {
                 ],
                 9000,
             ),
+            (vec![("retry-after", "Saturday, 28-Nov-26 22:00:40 GMT")], 40_000),
+            (vec![("retry-after", "Sat Nov 28 22:00:40 2026")], 40_000),
+            (vec![("x-retry-after", "7")], 7000),
+            (vec![("x-ms-retry-after-ms", "1250")], 1250),
+            (vec![("x-ratelimit-reset-after", "1.5")], 1500),
+            (vec![("ratelimit-reset", "45")], 45_000),
+            (vec![("ratelimit", "limit=10, remaining=0, reset=45")], 45_000),
+            (vec![("ratelimit", "\"default\";r=0;t=45")], 45_000),
         ] {
             assert_eq!(hint(&headers), Some(millis), "{headers:?}");
         }
         for headers in [
             vec![],
+            vec![("ratelimit", "\"default\";q=9")],
             vec![("retry-after", "soon")],
             vec![("retry-after", "Sat, 28 Nov 2099 22:00:40 GMT")],
             vec![(none, "12"), ("x-ratelimit-reset-tokens", "6m0s")],

@@ -30,11 +30,15 @@ pub(crate) fn refusal(
     rejection.retry_after = retry_hint(headers, jiff::Timestamp::now()).or(rejection.retry_after);
     rejection.headers = forwarded(headers);
     match status.as_u16() {
-        // The provider's words may repeat the key, and name what only the operator may know.
-        401 | 403 => {
-            let number = status.as_u16();
-            rejection.message =
-                format!("the model provider refuses the key of this service (status {number})");
+        // The provider's words may repeat parts of the key.
+        401 => {
+            "the model provider refuses the key of this service (status 401)"
+                .clone_into(&mut rejection.message);
+        }
+        // A refused model, region or text: the caller can act on the words.
+        403 if rejection.message.is_empty() => {
+            "the model provider refuses the request or the key of this service (status 403)"
+                .clone_into(&mut rejection.message);
         }
         // A text without structure is a page for people at the provider.
         500..=599 if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() => {
@@ -202,6 +206,14 @@ mod tests {
             let shown = format!("{:?}", read(status, None, body));
             assert!(!shown.contains("gsk_secret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_403_reach_the_caller_and_those_of_a_401_do_not() {
+        let body = r#"{"error":{"message":"your region is not supported"}}"#;
+        let words = |status| read(status, None, body).rejection.unwrap().message;
+        assert_eq!(words(403), "your region is not supported");
+        assert!(words(401).contains("refuses the key"), "{}", words(401));
     }
 
     #[test]

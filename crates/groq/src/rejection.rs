@@ -165,7 +165,17 @@ fn words(error: &Value) -> Option<String> {
             (!all.is_empty()).then(|| all.join("; "))
         }
         Value::Object(fields) => {
-            let found = ["message", "detail", "msg", "error", "errors", "title", "description"];
+            let found = [
+                "message",
+                "detail",
+                "msg",
+                "error",
+                "errors",
+                "title",
+                "description",
+                "fault",
+                "faultstring",
+            ];
             let text = found.iter().find_map(|name| words(fields.get(*name)?))?;
             // FastAPI names the field that a message is about.
             let place = fields.get("loc").and_then(Value::as_array).map(|steps| {
@@ -261,6 +271,7 @@ mod tests {
                 "Provider returned error: too long",
             ),
             (json!({"error": {"message": "no", "metadata": {"raw": "text"}}}), "no: text"),
+            (json!({"fault": {"faultstring": "Quota", "detail": {"errorcode": "x"}}}), "Quota"),
             (json!({"error": {}}), ""),
         ] {
             assert_eq!(read(&body.to_string()).message, message, "{body}");

@@ -28,6 +28,20 @@ pub const NAME_HEADER: &str = "mcp-name";
 const VERSION_FIELD: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_FIELD: &str = "io.modelcontextprotocol/clientCapabilities";
 
+/// The revision in which servers ask for an address to be opened by an error of the call.
+pub const URL_ELICITATION: &str = HANDSHAKE[0];
+
+/// Whether capabilities of a client say that it asks a person to open an address.
+pub fn opens_addresses(capabilities: &serde_json::Value) -> bool {
+    capabilities.pointer("/elicitation/url").is_some_and(serde_json::Value::is_object)
+}
+
+/// Whether a request of revision 2026-07-28 comes from a client that asks a person to open an address.
+pub fn states_that_it_opens_addresses(params: &Params) -> bool {
+    params.meta(VERSION_FIELD).is_some_and(|version| version == STATELESS)
+        && params.meta(CAPABILITIES_FIELD).is_some_and(opens_addresses)
+}
+
 /// The era of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {
@@ -211,6 +225,26 @@ mod tests {
             (headers("2025-11-25", "tools/call", "ärger"), Err(-32020)),
         ] {
             assert_eq!(of("tools/call", call.clone(), sent), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_client_with_the_capability_opens_addresses() {
+        for (capabilities, expected) in [
+            (json!({"elicitation": {"url": {}}}), true),
+            (json!({"elicitation": {"form": {}, "url": {}}}), true),
+            (json!({"elicitation": {}}), false),
+            (json!({"elicitation": {"form": {}}}), false),
+            (json!({"elicitation": {"url": true}}), false),
+            (json!({}), false),
+            (json!("url"), false),
+        ] {
+            assert_eq!(opens_addresses(&capabilities), expected, "{capabilities}");
+            for (version, stated) in [(STATELESS, expected), (HANDSHAKE[0], false)] {
+                let meta = json!({VERSION_FIELD: version, CAPABILITIES_FIELD: capabilities});
+                let params: Params = serde_json::from_value(json!({"_meta": meta})).unwrap();
+                assert_eq!(states_that_it_opens_addresses(&params), stated, "{version}");
+            }
         }
     }
 

@@ -69,6 +69,13 @@ impl RpcError {
         error.with_data(json!({"supported": supported, "requested": requested}))
     }
 
+    /// The call waits for something that a person does at an address; a client shows the person the addresses.
+    /// Revision 2025-11-25 alone has this error.
+    pub fn url_elicitation_required(message: impl Into<String>, elicitations: Value) -> Self {
+        let error = Self::new(-32042, 200, message);
+        error.with_data(json!({"elicitations": elicitations}))
+    }
+
     /// Adds data for programs.
     #[must_use]
     pub fn with_data(self, data: Value) -> Self {

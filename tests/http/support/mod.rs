@@ -9,6 +9,7 @@ pub(crate) mod issuer;
 mod journal;
 mod mcp_server;
 mod model;
+mod mortal;
 mod proxy;
 mod raw;
 mod setup;
@@ -27,6 +28,7 @@ pub(crate) use model::{
     ENFORCING, FAILING, LENIENT, PROVIDER_KEY, chat, model_setup, with_model, with_model_enforcing,
     with_model_failing,
 };
+pub(crate) use mortal::Mortal;
 pub(crate) use proxy::Proxy;
 pub(crate) use raw::RawConnection;
 pub(crate) use setup::{KEY, Refused, Setup};

@@ -87,6 +87,11 @@ impl Tokens {
         &self.settings.issuer
     }
 
+    /// The claim with the scopes.
+    pub fn scope_claim(&self) -> &str {
+        &self.settings.scope_claim
+    }
+
     /// How often the key set is read again.
     pub fn refresh_interval(&self) -> Duration {
         if self.key_set().is_loaded() { self.settings.jwks.interval() } else { FIRST_EVERY }

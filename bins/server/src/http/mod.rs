@@ -9,4 +9,5 @@ pub mod extract;
 pub mod in_flight;
 pub mod middleware;
 pub mod model_stream;
+pub mod protected_resource;
 pub mod sse;

@@ -1,8 +1,9 @@
 //! `tools/call` through the gateway: judged and recorded, forwarded once the row is durable, and finished with the
 //! row of its result.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use life_agent_domain::governance::approval::Status;
 use life_agent_domain::governance::command::{Tool, without_secrets};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::payload::Arguments;
@@ -12,12 +13,13 @@ use life_agent_mcp::events::{Events, event};
 use life_agent_mcp::lock::Pinned;
 use life_agent_mcp::message::Request;
 use life_agent_mcp::object::RawObject;
-use life_agent_observer::StoredResponse;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
+use super::elicitation::{self, Asked, Response};
 use super::headers::{self, PARAMETER_PREFIX};
+use super::repeated::{Claimed, KEY_FIELD, claim, keep};
 use super::span;
 use super::upstream::{MAX_MESSAGE, Upstream, UpstreamError, is_stream, response_to};
 use super::{
@@ -25,20 +27,18 @@ use super::{
 };
 use crate::context::RequestContext;
 use crate::error::{DenialReport, EngineError};
-use crate::idempotency::{Claim, Effect, KeyedCall, Mark};
-use crate::tools::ToolResult;
+use crate::idempotency::Mark;
+use crate::tools::{ToolOutcome, ToolResult};
 use crate::trace::Span;
 
-/// The metadata that names a call so that it can be repeated.
-const KEY_FIELD: &str = "life-agent/idempotency-key";
-/// Longest key, in bytes.
-const MAX_KEY: usize = 128;
 /// The parameters of `tools/call` that are judged by themselves or are metadata.
 const KNOWN: [&str; 3] = ["name", "arguments", "_meta"];
 /// The argument under which further parameters are judged.
 const FURTHER: &str = "_params";
 /// Longest difference in a denial, in bytes.
 const MAX_DIFFERENCE: usize = 2000;
+/// How long a repeated call waits for the decision about it: less than clients wait for a response.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
 
 /// A call on its way.
 struct Running {
@@ -71,7 +71,8 @@ pub(super) async fn run(
     let (Some(message), Some(name)) = (RawObject::read(&text), call.params.name.clone()) else {
         return invalid("`params.name` is missing");
     };
-    let params = message.object("params").unwrap_or_default();
+    let mut params = message.object("params").unwrap_or_default();
+    let response = elicitation::take_response(&mut params)?;
     let Some((arguments, further)) = judged(&params) else {
         return invalid("`params.arguments` must be an object of at most 1 MiB and 64 levels");
     };
@@ -90,18 +91,29 @@ pub(super) async fn run(
         Some(refusal) => {
             Err(gateway.0.tools.refuse_definition(&context, tool.clone(), refusal).await)
         }
-        None => gateway.0.tools.request(&context, tool.clone()).await,
+        None => decide(gateway, &context, &tool, response).await,
     };
     let row = match decided {
         Ok(outcome) => outcome.event_id,
         Err(EngineError::Denied(report)) => {
+            let elicits = gateway.0.clients.elicits(&context, &request, &call);
+            let elicits = elicits.filter(|_| response != Response::Refused);
+            match elicitation::asked(elicits, &report, &request) {
+                Some(Asked::Error(error)) => return Ok(rpc_error(&error, Some(&id))),
+                Some(Asked::Result(mut result)) => {
+                    add_meta(&mut result, row_meta(gateway, report.event_id).await);
+                    return Ok(json_reply(&id, &result, Vec::new()));
+                }
+                None => {}
+            }
             let result = refused(gateway, &report).await;
             keep(gateway, mark, &result).await;
             return Ok(json_reply(&id, &result, Vec::new()));
         }
         Err(error) => return Err(error),
     };
-    let (body, is_redacted) = outgoing(gateway, message, params, &tool, further, &request.body)?;
+    let same = (response == Response::None).then_some(request.body.as_slice());
+    let (body, is_redacted) = outgoing(gateway, message, params, &tool, further, same)?;
     let mut headers = gateway.headers(&request);
     // They repeat arguments: those that differ were judged by no gate, or are of arguments that were changed.
     headers.retain(|(name, value)| {
@@ -115,6 +127,34 @@ pub(super) async fn run(
     // A caller that disconnects repeats a call with a key, and must then get its result.
     let sent = tokio::spawn(async move { running.send(headers, body).await });
     sent.await.map_err(|_| EngineError::Unavailable)?
+}
+
+/// The decision about a call. One whose person has opened the approval's address waits for the decision there.
+async fn decide(
+    gateway: &GatewayService,
+    context: &RequestContext,
+    tool: &Tool,
+    response: Response,
+) -> Result<ToolOutcome, EngineError> {
+    let decided = gateway.0.tools.request(context, tool.clone()).await;
+    let waits_for = match &decided {
+        Err(EngineError::Denied(report)) if response == Response::Opened => {
+            report.approval.as_ref().map(|approval| approval.approval_id)
+        }
+        _ => None,
+    };
+    let Some(approval) = waits_for else { return decided };
+    let status = gateway.0.governor.approvals.until_decided(approval, LONGEST_WAIT).await;
+    match (status, decided) {
+        (Some(Status::Approved), _) => gateway.0.tools.request(context, tool.clone()).await,
+        // Another request for the same approval would ask the person again.
+        (Some(Status::Denied), Err(EngineError::Denied(report))) => {
+            let message = "a person denied this request".to_owned();
+            let denied = DenialReport { message, approval: None, ..*report };
+            Err(EngineError::Denied(Box::new(denied)))
+        }
+        (_, decided) => decided,
+    }
 }
 
 /// The arguments as the gates see them, and whether they hold further parameters.
@@ -138,15 +178,15 @@ fn judged(params: &RawObject) -> Option<(Arguments, bool)> {
     Some((arguments.try_into().ok()?, has_further))
 }
 
-/// The message that is sent: the client's own bytes, or without the secrets that the gates remove and those in the
-/// metadata, which no gate judges.
+/// The message that is sent: the client's own bytes if they are still the `same`, or without the secrets that the
+/// gates remove and those in the metadata, which no gate judges.
 fn outgoing(
     gateway: &GatewayService,
     mut message: RawObject,
     mut params: RawObject,
     tool: &Tool,
     further: bool,
-    body: &[u8],
+    same: Option<&[u8]>,
 ) -> Result<(Vec<u8>, bool), EngineError> {
     let policy = gateway.0.cell.active();
     let sent = without_secrets(tool.clone(), policy.chain.redactor());
@@ -174,8 +214,8 @@ fn outgoing(
     for name in around.iter().filter(|name| *name != "params") {
         is_changed |= clean_field(gateway, &mut message, name)?;
     }
-    if !is_changed {
-        return Ok((body.to_vec(), false));
+    if let Some(same) = same.filter(|_| !is_changed) {
+        return Ok((same.to_vec(), false));
     }
     message.set("params", written(&params)?);
     Ok((written(&message)?.get().as_bytes().to_vec(), is_redacted))
@@ -240,91 +280,6 @@ fn difference(changes: &[Change]) -> String {
     format!(
         "the definition of the tool is not the pinned one; an operator reviews it with `life-agent mcp pin`: {lines}"
     )
-}
-
-enum Claimed {
-    /// The call has no key.
-    None,
-    First(Mark),
-    /// The result of an earlier call with the key, or why there is none.
-    Reply(RawObject),
-}
-
-async fn claim(
-    gateway: &GatewayService,
-    context: &RequestContext,
-    request: &GatewayRequest,
-    call: &Request,
-    params: &RawObject,
-) -> Result<Claimed, EngineError> {
-    let header = request.headers.iter().find(|(name, _)| name == "idempotency-key");
-    let key = match call.params.meta(KEY_FIELD) {
-        Some(key) => Some(key.as_str().unwrap_or_default()),
-        None => header.map(|(_, value)| value.as_str()),
-    };
-    let Some(key) = key else { return Ok(Claimed::None) };
-    let reply = |code: &str, message: &str| {
-        let result = error_result(&json!({"error": {"code": code, "message": message}}));
-        Ok(Claimed::Reply(result))
-    };
-    if !(1..=MAX_KEY).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return reply(
-            "validation_error",
-            "the idempotency key must be 1 to 128 visible ASCII characters",
-        );
-    }
-    // The id and the metadata of a repeated call differ.
-    let arguments = params.get("arguments").map(serde_json::value::RawValue::get);
-    let body = format!(
-        "{} {}",
-        call.params.name.as_deref().unwrap_or_default(),
-        arguments.unwrap_or("{}")
-    );
-    let keyed = KeyedCall { method: "mcp", path: &request.server, key, body: body.as_bytes() };
-    match gateway.0.idempotency.claim(context, keyed).await? {
-        Claim::First(mark) => Ok(Claimed::First(mark)),
-        Claim::Answered(answer) => {
-            let text = String::from_utf8_lossy(&answer.body);
-            let mut result = RawObject::read(&text).unwrap_or_default();
-            add_meta(&mut result, [("life-agent/idempotency-replayed", Value::Bool(true))]);
-            Ok(Claimed::Reply(result))
-        }
-        Claim::OtherBody => {
-            let message =
-                "this key was used before with other arguments; send a new key with these";
-            reply("idempotency_mismatch", message)
-        }
-        Claim::UnderWay => reply("conflict", "the first call with this key is still in progress"),
-        Claim::Unanswered(Effect::Row(row)) => {
-            let message = format!(
-                "the call with this key was forwarded, but its outcome is unknown; see row {row}, and send a new key \
-                 to call again"
-            );
-            reply("conflict", &message)
-        }
-        Claim::Unanswered(Effect::Job(_)) => {
-            reply("conflict", "this key was used for another request")
-        }
-    }
-}
-
-/// Stores a result for repetitions of its call.
-async fn keep(gateway: &GatewayService, mark: Option<Mark>, result: &RawObject) {
-    let (Some(mark), Ok(body)) = (mark, result.raw()) else { return };
-    if !mark.is_taken() {
-        return;
-    }
-    // The caller gets the result as it is; the database must not hold its secrets.
-    let value: Option<Value> = serde_json::from_str(body.get()).ok();
-    let body = match value.and_then(|value| gateway.clean(&value)) {
-        Some(clean) => clean.to_string().into_bytes(),
-        None => body.get().as_bytes().to_vec(),
-    };
-    let headers = "content-type: application/json".to_owned();
-    let answer = StoredResponse { status: 200, headers, body };
-    if let Err(error) = gateway.0.idempotency.keep_answer(mark, answer).await {
-        tracing::warn!(%error, "the result of a call with an idempotency key could not be stored");
-    }
 }
 
 impl Running {
@@ -493,13 +448,16 @@ async fn row_meta(gateway: &GatewayService, id: u64) -> Vec<(&'static str, Value
     vec![("event_id", json!(id)), ("hash", json!(row.hash)), ("policy_hash", json!(policy))]
 }
 
-fn error_result(body: &Value) -> RawObject {
+pub(super) fn error_result(body: &Value) -> RawObject {
     let content = json!([{"type": "text", "text": body.to_string()}]);
     let result = json!({"content": content, "isError": true, "resultType": "complete"});
     RawObject::read(&result.to_string()).unwrap_or_default()
 }
 
-fn add_meta(result: &mut RawObject, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+pub(super) fn add_meta(
+    result: &mut RawObject,
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+) {
     let mut meta = result.object("_meta").unwrap_or_default();
     for (name, value) in fields {
         if let Ok(value) = serde_json::value::to_raw_value(&value) {

@@ -212,13 +212,15 @@ fn faults(endpoint: Endpoint, body: &Value, media: Media) -> Vec<Fault> {
         value.as_str().is_some_and(|name| (1..=256).contains(&name.chars().count()))
     });
     if endpoint == Endpoint::ChatCompletions {
-        let tokens = |value: &Value| value.as_u64().is_some_and(|n| n >= 1);
+        // Local servers take a negative limit for none.
+        let tokens =
+            |value: &Value| value.as_i64().is_some_and(|n| n != 0) || value.is_u64() && *value != 0;
         check("stream_options", "must be an object", &Value::is_object);
         check("temperature", "must be a number from 0 to 2", &|value| {
             value.as_f64().is_some_and(|t| (0.0..=2.0).contains(&t))
         });
-        check("max_tokens", "must be a number from 1", &tokens);
-        check("max_completion_tokens", "must be a number from 1", &tokens);
+        check("max_tokens", "must be a whole number other than 0", &tokens);
+        check("max_completion_tokens", "must be a whole number other than 0", &tokens);
         check("n", "must be 1; ask again for another answer", &|value| value.as_u64() == Some(1));
         check("modalities", "must be `[\"text\"]`; only text can be checked", &|value| {
             *value == serde_json::json!(["text"])
@@ -290,8 +292,11 @@ fn faults_of_message(n: usize, message: &Value) -> Vec<Fault> {
     faults
 }
 
-/// An object; one of type `text` with a text.
+/// A text, or an object; one of type `text` with a text.
 fn is_part(part: &Value) -> bool {
+    if part.is_string() {
+        return true;
+    }
     let kind = part.get("type").and_then(Value::as_str);
     part.is_object() && (kind != Some("text") || part.get("text").is_some_and(Value::is_string))
 }

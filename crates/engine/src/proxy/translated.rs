@@ -51,9 +51,10 @@ pub(super) fn outgoing(
         translate::request(from, &text, &upstream.drop).map_err(|error| refused(&error))?;
     prepared.changed.push("translated");
     prepared.changed.extend(translation.notes);
+    let parsed = serde_json::from_str(&translation.body).unwrap_or_default();
     // A text may stand next to another one than before.
     let redacted = rewrite(&translation.body, &mut |path, role, text| {
-        let media = role == Role::Value && is_media_text(path, text);
+        let media = role == Role::Value && is_media_text(&parsed, path, text);
         if media { None } else { redacted_text(text, redactor) }
     });
     let body = match redacted {

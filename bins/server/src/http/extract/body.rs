@@ -1,10 +1,11 @@
 //! A JSON body from an authenticated caller: of the right type, within size and time, with valid fields.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
@@ -123,13 +124,40 @@ async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, ApiError>
     Ok(body)
 }
 
-/// Reads a body of at most `max` bytes. Only silence ends it: a large body takes its time.
+/// Reads a body of at most `max` bytes, in gzip or plain. Only silence ends it: a large body takes its time.
 pub(crate) async fn read_stream(
     request: &HttpRequest,
     mut payload: Payload,
     max: usize,
 ) -> Result<BytesMut, ApiError> {
-    check_headers(request.headers(), max)?;
+    let headers = request.headers();
+    let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    let is_packed = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip"));
+    if is_packed {
+        let mut plain = headers.clone();
+        plain.remove(header::CONTENT_ENCODING);
+        check_headers(&plain, max)?;
+    } else {
+        check_headers(headers, max)?;
+    }
+    let body = stream(&mut payload, max).await?;
+    if is_packed { unpacked(&body, max) } else { Ok(body) }
+}
+
+/// What a body in gzip holds, of at most `max` bytes.
+fn unpacked(packed: &[u8], max: usize) -> Result<BytesMut, ApiError> {
+    let mut body = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(packed).take(max as u64 + 1);
+    reader
+        .read_to_end(&mut body)
+        .map_err(|_| ApiError::new(Code::BadRequest, "the body is not valid gzip"))?;
+    if body.len() > max {
+        return Err(too_large(max));
+    }
+    Ok(BytesMut::from(body.as_slice()))
+}
+
+async fn stream(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
     let mut body = BytesMut::new();
     loop {
         let chunk = timeout(DEADLINE, payload.next()).await.map_err(|_| {

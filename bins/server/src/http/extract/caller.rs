@@ -17,11 +17,14 @@ use crate::auth::scope::Access;
 use crate::http::endpoint::{self, Endpoint};
 use crate::http::errors::{ApiError, Code};
 use crate::http::middleware::request_id;
+use crate::http::protected_resource::challenge;
 use crate::listener::slot::Slot;
 use crate::state::AppState;
 use crate::telemetry::traces;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The header of Azure's clients.
+const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// A caller whose key grants the endpoint. A handler with this in its signature rejects all other callers.
 #[derive(Debug)]
@@ -53,7 +56,16 @@ pub(crate) async fn authenticate(request: &HttpRequest) -> Result<Authenticated,
     let caller = RequestContext::new(grant.principal.clone(), request_id);
     grant.used.note(caller.started);
     let endpoint = endpoint::of(request).ok_or_else(|| ApiError::bare(Code::Internal))?;
-    grant.allows(endpoint)?;
+    grant.allows(endpoint).map_err(|error| {
+        // A client can request a token with the scope; nothing leads to another key.
+        if error.code != Code::ScopeMissing || !grant.principal.as_str().starts_with("jwt:") {
+            return error;
+        }
+        let scope = Some(endpoint.access.as_str());
+        let state = request.app_data::<web::Data<AppState>>().map(|state| state.get_ref());
+        let challenge = challenge(state, request, Some("insufficient_scope"), scope);
+        error.with_header(header::WWW_AUTHENTICATE, challenge)
+    })?;
     let idempotency = request.extensions().get::<Mark>().cloned();
     let caller = caller.with_idempotency(idempotency).with_trace(traces::of(request));
     Ok(Authenticated { caller, grant })
@@ -111,10 +123,17 @@ pub(crate) fn carry_count(outer: &HttpRequest, inner: &ServiceRequest) {
 pub(crate) fn grant_of(request: &HttpRequest) -> Result<Arc<Grant>, ApiError> {
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
-    let key = presented(request.headers())?.ok_or_else(missing)?;
-    state.keys.grant(key).ok_or_else(|| match state.keys.token_fault(key) {
-        Some(fault) => refused(fault.to_string()),
-        None => invalid(),
+    let granted = || {
+        let key = presented(request.headers())?.ok_or_else(missing)?;
+        state.keys.grant(key).ok_or_else(|| match state.keys.token_fault(key) {
+            Some(fault) => refused(fault.to_string()),
+            None => invalid(),
+        })
+    };
+    granted().map_err(|error: ApiError| {
+        let fault = (error.code == Code::InvalidApiKey).then_some("invalid_token");
+        let challenge = challenge(Some(state.get_ref()), request, fault, None);
+        error.with_header(header::WWW_AUTHENTICATE, challenge)
     })
 }
 
@@ -129,7 +148,8 @@ pub(crate) async fn prepare(request: &ServiceRequest) {
 
 /// The presented key. Several different keys are invalid: which one counts must not depend on the reader.
 fn presented(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
-    let mut keys = headers.get_all(X_API_KEY).map(HeaderValue::as_bytes);
+    let keys = headers.get_all(X_API_KEY).chain(headers.get_all(AZURE_KEY));
+    let mut keys = keys.map(HeaderValue::as_bytes);
     let mut bearers = headers.get_all(header::AUTHORIZATION);
     match (keys.next(), keys.next(), bearers.next(), bearers.next()) {
         (None, _, None, _) => Ok(None),
@@ -152,12 +172,10 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn missing() -> ApiError {
-    let challenge = HeaderValue::from_static("Bearer realm=\"life-agent\"");
     ApiError::new(
         Code::MissingApiKey,
         "send a key as `X-API-Key: KEY` or `Authorization: Bearer KEY`",
     )
-    .with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 fn invalid() -> ApiError {
@@ -165,9 +183,7 @@ fn invalid() -> ApiError {
 }
 
 fn refused(message: String) -> ApiError {
-    let challenge =
-        HeaderValue::from_static("Bearer realm=\"life-agent\", error=\"invalid_token\"");
-    ApiError::new(Code::InvalidApiKey, message).with_header(header::WWW_AUTHENTICATE, challenge)
+    ApiError::new(Code::InvalidApiKey, message)
 }
 
 #[cfg(test)]
@@ -187,6 +203,7 @@ mod tests {
     fn either_header_carries_the_key() {
         let k = Ok(Some("k".to_owned()));
         assert_eq!(outcome(&[("X-API-Key", "k")]), k);
+        assert_eq!(outcome(&[("api-key", "k")]), k);
         for scheme in ["Bearer k", "bearer k", "BEARER   k "] {
             assert_eq!(outcome(&[("Authorization", scheme)]), k, "{scheme}");
         }
@@ -202,6 +219,7 @@ mod tests {
         assert_eq!(outcome(&[("X-API-Key", "")]), Ok(None));
         let several = [
             [("X-API-Key", "k"), ("X-API-Key", "k")],
+            [("X-API-Key", "k"), ("api-key", "k")],
             [("Authorization", "Bearer k"), ("Authorization", "Bearer k")],
             [("X-API-Key", "k"), ("Authorization", "Bearer other")],
         ];

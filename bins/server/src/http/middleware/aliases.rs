@@ -35,20 +35,26 @@ pub fn apply(request: &mut ServiceRequest) {
 fn canonical(path: &str) -> Option<String> {
     // Every other path is left as it is, at the cost of a comparison.
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    if !matches!(first, "v1" | "openai" | "api" | "anthropic") && !RESOURCES.contains(&first) {
+    if !is_prefix(first) && !RESOURCES.contains(&first) {
         return None;
     }
     let mut segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let prefixes = segments
-        .iter()
-        .take_while(|s| matches!(**s, "v1" | "openai" | "api" | "anthropic"))
-        .count();
+    let prefixes = segments.iter().take_while(|segment| is_prefix(segment)).count();
     segments.drain(..prefixes);
+    // Azure's clients name the model in the path, too.
+    if segments.first() == Some(&"deployments") && segments.len() > 2 {
+        segments.drain(..2);
+    }
     if !segments.first().is_some_and(|resource| RESOURCES.contains(resource)) {
         return None;
     }
     let meant = format!("/v1/{}", segments.join("/"));
     (meant != path).then_some(meant)
+}
+
+/// What clients put before a resource.
+fn is_prefix(segment: &str) -> bool {
+    matches!(segment, "v1" | "v1beta" | "openai" | "api" | "anthropic")
 }
 
 #[cfg(test)]
@@ -64,6 +70,8 @@ mod tests {
             "//v1/chat/completions",
             "/openai/v1/chat/completions",
             "/api/v1/chat//completions",
+            "/v1beta/openai/chat/completions",
+            "/openai/deployments/gpt-5/chat/completions",
         ] {
             assert_eq!(canonical(path).as_deref(), Some("/v1/chat/completions"), "{path}");
         }
@@ -78,6 +86,7 @@ mod tests {
             "/api/act",
             "/metrics",
             "/plans/models",
+            "/openai/deployments",
         ] {
             assert_eq!(canonical(path), None, "{path}");
         }
