@@ -154,8 +154,7 @@ pub(super) fn case(random: &mut Random, number: usize) -> Case {
             ("/llm/chat", json!({"messages": messages}))
         }
         5 | 6 => {
-            let mut body =
-                json!({"model": "m", "messages": texts.messages(), "stream": number % 2 == 0});
+            let mut body = json!({"model": "m", "messages": texts.messages(), "stream": number.is_multiple_of(2)});
             if texts.random.one_in(2) {
                 body["tools"] = texts.tools();
                 body["metadata"] = json!({texts.name(): texts.text()});

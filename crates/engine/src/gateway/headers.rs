@@ -54,7 +54,8 @@ fn is_stated(stated: &str, value: &Value) -> bool {
         Value::Object(fields) => fields.values().any(|field| is_stated(stated, field)),
         // Numbers have several spellings, none of which says anything else.
         Value::Number(number) => number.as_f64() == stated.parse().ok(),
-        Value::Bool(_) | Value::Null => value.to_string() == stated,
+        Value::Bool(flag) => stated.parse() == Ok(*flag),
+        Value::Null => stated == "null",
     }
 }
 

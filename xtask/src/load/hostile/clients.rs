@@ -134,7 +134,7 @@ pub(super) fn health(addr: SocketAddr, stop: &AtomicBool) -> Latencies {
 /// The kill switch, turned on and off again.
 pub(super) fn kill_switch(addr: SocketAddr, stop: &AtomicBool) -> Latencies {
     probe(addr, stop, Duration::from_millis(100), |nth| {
-        let body = format!("{{\"on\":{},\"reason\":\"drill\"}}", nth % 2 == 0);
+        let body = format!("{{\"on\":{},\"reason\":\"drill\"}}", nth.is_multiple_of(2));
         format!(
             "POST /kill-switch HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
              Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -153,8 +153,8 @@ fn probe(
     request: impl Fn(usize) -> Vec<u8>,
 ) -> Latencies {
     let mut latencies = Latencies::default();
-    let mut nth = 0;
-    while !stop.load(Ordering::Relaxed) || nth % 2 == 1 {
+    let mut nth = 0_usize;
+    while !stop.load(Ordering::Relaxed) || !nth.is_multiple_of(2) {
         let begun = Instant::now();
         let status = ask(addr, &request(nth), PATIENCE);
         let took = begun.elapsed();
