@@ -25,6 +25,7 @@
 mod address;
 mod agent_history;
 mod backend;
+mod bell;
 mod expiry;
 mod group;
 mod insert;
@@ -39,6 +40,7 @@ mod scan;
 mod schema;
 mod search;
 mod session;
+mod shared;
 mod store;
 mod stored;
 #[cfg(feature = "testing")]
