@@ -34,6 +34,8 @@ pub struct Database {
     pub readers: usize,
     /// `DATABASE_WAIT_SECONDS`
     pub wait: std::time::Duration,
+    /// `INSTANCES`
+    pub several: bool,
 }
 
 /// Whether a text names a database and not a file.
@@ -57,7 +59,7 @@ impl Place {
     fn database(address: &str) -> Result<Self, String> {
         let address = life_agent_observer_postgres::Address::parse(address)?;
         let wait = std::time::Duration::ZERO;
-        Ok(Place::Database(Box::new(Database { address, direct: None, readers: 2, wait })))
+        Ok(Place::Database(Box::new(Database { address, direct: None, readers: 2, wait, several: false })))
     }
 
     #[cfg(not(feature = "postgres"))]
@@ -131,8 +133,8 @@ impl Place {
             #[cfg(feature = "postgres")]
             Place::Database(database) => {
                 use life_agent_observer_postgres::{Postgres, PostgresOptions};
-                let Database { address, direct, readers, wait } = (**database).clone();
-                let options = PostgresOptions { readers, wait, ..PostgresOptions::default() };
+                let Database { address, direct, readers, wait, several } = (**database).clone();
+                let options = PostgresOptions { readers, wait, several, ..PostgresOptions::default() };
                 let backend = Postgres::at(address).direct(direct).with(options).on_replaced(stop);
                 Chosen::Database(Box::new(backend))
             }

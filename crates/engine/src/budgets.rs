@@ -15,7 +15,10 @@ use life_agent_domain::governance::budget::{
 use life_agent_domain::governance::event::{BudgetReservedRecord, BudgetSettledRecord};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::ids::{AgentId, Principal};
+use life_agent_observer::Guard;
 use parking_lot::Mutex;
+
+pub(crate) use restore::BudgetFollower;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -31,9 +34,12 @@ pub(crate) const GATE: &str = "budget";
 
 /// Keeps the account of the budgets.
 pub(crate) struct Budgets {
-    ledger: Mutex<Ledger>,
+    ledger: Arc<Mutex<Ledger>>,
     recorder: Recorder,
 }
+
+/// Attempts to reserve while other instances reserve in the same budgets.
+const ATTEMPTS: usize = 8;
 
 /// A call that asks for a place in its budgets.
 pub(crate) struct Asked<'a> {
@@ -72,7 +78,7 @@ struct HeldCall {
 
 impl Budgets {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { ledger: Mutex::default(), recorder }
+        Self { ledger: Arc::default(), recorder }
     }
 
     /// Reserves the most that a call can use in every budget that applies, or in none. The reservation is
@@ -82,6 +88,22 @@ impl Budgets {
         context: &RequestContext,
         policy: &ActivePolicy,
         asked: Asked<'_>,
+    ) -> Result<Held, NotReserved> {
+        for _ in 1..ATTEMPTS {
+            match self.try_reserve(context, policy, &asked).await {
+                // Another instance was faster; its reservation is known now.
+                Err(NotReserved::Failed(EngineError::Outdated)) => {}
+                reserved => return reserved,
+            }
+        }
+        self.try_reserve(context, policy, &asked).await
+    }
+
+    async fn try_reserve(
+        self: &Arc<Self>,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        asked: &Asked<'_>,
     ) -> Result<Held, NotReserved> {
         let budgets = applying(policy, &context.principal);
         let held = |call| Held { budgets: Arc::clone(self), call: Mutex::new(call) };
@@ -106,11 +128,21 @@ impl Budgets {
         if reservation.is_free() {
             return Ok(held(None));
         }
-        let record = reserved_record(&reservation, &asked, price);
+        let record = reserved_record(&reservation, asked, price);
         let hash = &policy.snapshot.hash;
         // The reservation is no effect of the request, so it claims no idempotency key.
         let own = context.clone().with_idempotency(None);
-        match self.recorder.record(&own, hash, asked.agent, &record, Vec::new()).await {
+        let mut batch = Batch::new(&own, hash);
+        batch.push(asked.agent, &record).map_err(NotReserved::Failed)?;
+        if self.recorder.shared_control().is_some() {
+            // When the row is written, the reservations of all other instances are charged here.
+            let (ledger, budgets) = (Arc::clone(&self.ledger), budgets.into_owned());
+            let reserved = reservation.clone();
+            batch.guard(Guard::new(move || {
+                !ledger.lock().is_overdrawn(&budgets, &reserved, now())
+            }));
+        }
+        match self.recorder.commit(batch).await.map(|committed| committed.id) {
             Ok(row) => Ok(held(Some(HeldCall {
                 reservation,
                 row,

@@ -1,11 +1,13 @@
 //! The context of one request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::event::Timing;
 use life_agent_domain::governance::ids::Principal;
 
+use crate::govern::Judge;
 use crate::idempotency::mark::Mark;
 
 /// The caller and the request that everything recorded on its behalf refers to. Make one per request:
@@ -29,6 +31,8 @@ pub struct RequestContext {
     /// The arrival of the request.
     pub started: Instant,
     spent: Spent,
+    /// Set once gates have judged the request, if several instances share the journal.
+    judge: OnceLock<Arc<Judge>>,
 }
 
 /// Time spent so far, in microseconds.
@@ -51,7 +55,8 @@ impl RequestContext {
     /// The context of a request that arrives now.
     pub fn new(principal: Principal, request: String) -> Self {
         let (idempotency, spent) = (None, Spent::default());
-        Self { principal, request, idempotency, started: Instant::now(), spent }
+        let (started, judge) = (Instant::now(), OnceLock::new());
+        Self { principal, request, idempotency, started, spent, judge }
     }
 
     /// The service's own context.
@@ -63,6 +68,15 @@ impl RequestContext {
     #[must_use]
     pub fn with_idempotency(self, idempotency: Option<Mark>) -> Self {
         Self { idempotency, ..self }
+    }
+
+    /// Names the judge of the effects of the request when they are recorded.
+    pub(crate) fn judged_by(&self, judge: &Arc<Judge>) {
+        self.judge.get_or_init(|| Arc::clone(judge));
+    }
+
+    pub(crate) fn judge(&self) -> Option<&Arc<Judge>> {
+        self.judge.get()
     }
 
     /// Adds time spent in the gate chain.

@@ -18,6 +18,7 @@ use life_agent_observer::{
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::agents::AgentService;
@@ -102,6 +103,14 @@ pub(crate) struct Services {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
+    /// Ends the tasks that follow other instances.
+    pub(crate) following: CancellationToken,
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.following.cancel();
+    }
 }
 
 impl Engine {
@@ -127,6 +136,7 @@ impl Engine {
         self.hold_queue();
         self.stop_exchanges();
         self.0.jobs.ended().await;
+        self.0.following.cancel();
         self.0.calls.in_flight.ended().await;
         self.0.webhook.close().await;
         self.0.access.flush_all().await;
@@ -457,6 +467,15 @@ impl Engine {
         self.0.backtests.run(source, after, limit).await
     }
 
+    /// What became of the call that claimed the key of this one at another instance, see [`Mark::is_lost`].
+    pub async fn answer_elsewhere(
+        &self,
+        context: &RequestContext,
+        mark: &Mark,
+    ) -> Result<Claim, EngineError> {
+        self.0.idempotency.elsewhere(context, mark).await
+    }
+
     /// Looks up an idempotency key and claims it if it is new. Waits for a running call with the key.
     pub async fn claim(
         &self,
@@ -473,7 +492,12 @@ impl Engine {
     }
 
     /// Removes the rows that `keep` does not cover, oldest first. Every agent keeps its state.
+    ///
+    /// Of several instances that share the journal, the leading one does.
     pub async fn prune(&self, keep: Retention) -> Result<PruneReport, EngineError> {
+        if !self.0.journal.leads() {
+            return Ok(PruneReport { upto: None, removed: 0, held_back: false });
+        }
         self.0.retention.prune(keep).await
     }
 

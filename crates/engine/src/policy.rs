@@ -3,6 +3,7 @@
 mod active;
 mod embedded;
 mod files;
+pub(crate) mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRec
 use life_agent_policy::document::Policy;
 use metrics::{counter, gauge};
 
+use active::ANY;
 pub(crate) use active::{ActivePolicy, PolicyCell};
 pub(crate) use files::{Extensions, PolicyFiles};
 
@@ -19,6 +21,9 @@ use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::recorder::{Batch, Recorder};
+use files::Document;
+use life_agent_observer::Precondition;
+use shared::StoredPolicy;
 use crate::views::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
 use crate::workspace::Workspace;
 
@@ -132,6 +137,9 @@ impl PolicyService {
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
         match compiled {
+            Ok(policy) if self.recorder.shared_control().is_some() => {
+                self.propose(context, document, policy, trigger).await
+            }
             Ok(policy) => {
                 let policy = Arc::new(policy);
                 let previous = self.cell.active();
@@ -174,6 +182,64 @@ impl PolicyService {
                 // Only now, so that a rejection that was not recorded is tried again.
                 self.files.seen(&document);
                 Err(EngineError::PolicyInvalid(faults))
+            }
+        }
+    }
+}
+
+impl PolicyService {
+    /// Makes a policy that of all instances. If another one does the same at the same moment, the first wins.
+    async fn propose(
+        &self,
+        context: &RequestContext,
+        document: Document,
+        policy: ActivePolicy,
+        trigger: Trigger,
+    ) -> Result<PolicyReport, EngineError> {
+        let policy = Arc::new(policy);
+        self.recorder.catch_up().await?;
+        self.cell.settled().await;
+        // Before the active policy: a later change of another instance makes the write fail.
+        let control = self.recorder.shared_control().unwrap_or_default();
+        let previous = self.cell.active();
+        let stored = StoredPolicy::of(&policy.snapshot.hash, &document);
+        let is_active = self.recorder.stored_policy().await?.is_some_and(|now| now == stored);
+        if is_active && matches!(trigger, Trigger::FileChange) {
+            // Another instance has read the same file earlier.
+            self.files.seen(&document);
+            self.files.activate(&document);
+            self.files.take_rejection();
+            return Ok(previous.report());
+        }
+        let record = PolicyReloadRecord {
+            path: policy.shown_path.as_str().into(),
+            previous_hash: previous.snapshot.hash.as_str().into(),
+            rule_count: policy.snapshot.policy.rules.len(),
+            trigger,
+        };
+        let mut batch = Batch::new(context, &policy.snapshot.hash);
+        batch.push(None, &record)?;
+        batch.extend(stored.write()?);
+        batch.require(Precondition::Control { version: control });
+        // Nothing is recorded under the previous policy after the row.
+        self.cell.expect(policy.snapshot.hash.clone());
+        match self.recorder.commit(batch).await {
+            Ok(_) => {
+                self.cell.meet(Arc::clone(&policy));
+                self.files.seen(&document);
+                self.files.activate(&document);
+                self.files.take_rejection();
+                count("reloaded");
+                gauge!("policy_on_disk_rejected").set(0.0);
+                Ok(policy.report())
+            }
+            Err(error) => {
+                // What counts is the policy in the journal, which may be that of another instance.
+                self.cell.expect(ANY.to_owned());
+                if matches!(error, EngineError::Outdated) {
+                    self.files.seen(&document);
+                }
+                Err(error)
             }
         }
     }

@@ -11,11 +11,11 @@ use life_agent_domain::governance::command::{Act, Kind, Turn};
 use life_agent_domain::governance::event::{ActRecord, Source, TurnRecord};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::agents::{AgentService, StepRules};
+use crate::agents::{AgentService, StepRules, StepWrites};
 use crate::chat::ModelCalls;
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::{Governor, Metered};
+use crate::govern::{Governor, Metered, nothing_else};
 use crate::meters::{Meters, Whose};
 use crate::narration::{Narrator, TurnOptions};
 use crate::views::{ActOutcome, StepOutcome, TurnEvent, TurnOutcome};
@@ -40,6 +40,9 @@ const TURN: StepRules<Turn, TurnStep> = StepRules {
     decide: decide_turn,
     apply: apply_turn,
 };
+
+/// Attempts to record an act while the policy and the stops change at other instances.
+const ATTEMPTS: usize = 4;
 
 /// A streamed turn. Dropping it does not end the turn.
 pub struct TurnEvents {
@@ -85,15 +88,31 @@ impl StepService {
         act: Act,
     ) -> Result<ActOutcome, EngineError> {
         let started = Instant::now();
-        let policy = self.governor.policy();
-        let permit = self.governor.permit(context, &policy, act, Metered::Yes).await?;
-        match self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await {
-            Ok(outcome) => {
-                let whose = Whose::of(context, Some(&permit.command().agent));
-                self.meters.done(Kind::Act, whose, started);
-                Ok(outcome)
+        let mut policy = self.governor.policy();
+        let again = self.governor.copy_if_shared(&act);
+        let (mut permit, used) = self
+            .governor
+            .permit_and_use(context, &policy, act, Metered::Yes, &nothing_else)
+            .await?;
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let with = StepWrites::default();
+            match self.agents.commit_step(context, &policy, &permit, &ACT, with).await {
+                Ok(outcome) => {
+                    let whose = Whose::of(context, Some(&permit.command().agent));
+                    self.meters.done(Kind::Act, whose, started);
+                    return Ok(outcome);
+                }
+                Err(EngineError::Outdated) if attempts.next().is_some() => {
+                    let act = again.clone().ok_or(EngineError::Outdated)?;
+                    policy = self.governor.settled().await?;
+                    permit =
+                        self.governor.permit_again(context, &policy, act, used.as_ref()).await?;
+                }
+                Err(error) => {
+                    return Err(self.governor.deny_new_agent(context, &policy, permit, error).await);
+                }
             }
-            Err(error) => Err(self.governor.deny_new_agent(context, &policy, permit, error).await),
         }
     }
 
@@ -135,7 +154,7 @@ impl StepService {
             return self.narrator.run(context, policy, permit, options, started).await;
         }
         let committed =
-            self.agents.commit_step(context, &policy, &permit, &TURN, options.side).await;
+            self.agents.commit_step(context, &policy, &permit, &TURN, options.with).await;
         let outcome = match committed {
             Ok(outcome) => outcome,
             Err(error) => {

@@ -188,6 +188,11 @@ impl Journal {
         self.0.sharing.as_ref()
     }
 
+    /// Whether this instance does the work that one of the instances of a journal does for all.
+    pub fn leads(&self) -> bool {
+        self.0.sharing.as_ref().is_none_or(|sharing| *sharing.leads.borrow())
+    }
+
     /// Waits until every row is known that any instance had appended before the call. Returns immediately if the
     /// journal is not shared.
     ///

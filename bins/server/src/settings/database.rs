@@ -11,6 +11,7 @@ pub(super) fn database(
     found: &BTreeMap<&'static str, Found>,
     readers: usize,
     wait: std::time::Duration,
+    several: bool,
 ) -> Result<Option<Place>, SettingError> {
     use life_agent_observer_postgres::Address;
     let address = |name: &'static str| {
@@ -23,11 +24,14 @@ pub(super) fn database(
     let direct = address("DATABASE_LISTEN_URL")?;
     match address("DATABASE_URL")? {
         Some(address) => {
-            let database = crate::place::Database { address, direct, readers, wait };
+            let database = crate::place::Database { address, direct, readers, wait, several };
             Ok(Some(Place::Database(Box::new(database))))
         }
         None if direct.is_some() => Err(SettingError::Sentence(
             "DATABASE_LISTEN_URL is set and DATABASE_URL is not; set both, or neither".to_owned(),
+        )),
+        None if several => Err(SettingError::Sentence(
+            "INSTANCES=several needs a database that the instances share; set DATABASE_URL".to_owned(),
         )),
         None => Ok(None),
     }
@@ -38,8 +42,13 @@ pub(super) fn database(
     found: &BTreeMap<&'static str, Found>,
     _: usize,
     _: std::time::Duration,
+    several: bool,
 ) -> Result<Option<Place>, SettingError> {
     match found.get("DATABASE_URL").or(found.get("DATABASE_LISTEN_URL")) {
+        None if several => Err(SettingError::Sentence(
+            "INSTANCES=several needs PostgreSQL, which this build does not have; build with the feature `postgres`"
+                .to_owned(),
+        )),
         None => Ok(None),
         Some(_) => Err(SettingError::Sentence(
             "DATABASE_URL is set, but this build has no PostgreSQL; unset it, or build with the feature `postgres`"

@@ -83,7 +83,13 @@ impl ApprovalUse {
         let mut batch = Batch::new(context, policy_hash);
         self.push(&mut batch)?;
         let recorder = self.approvals.recorder.clone();
-        recorder.commit(batch).await?;
+        match recorder.commit(batch).await {
+            Err(EngineError::Conflict(_)) => {
+                let used = "the approval of this request was used by another call a moment ago";
+                return Err(EngineError::Conflict(used.to_owned()));
+            }
+            committed => drop(committed?),
+        }
         self.recorded();
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! The account at start: what the rows of the current day reserved and settled.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use life_agent_domain::governance::budget::{Ledger, Price, Reservation, Tokens};
 use life_agent_domain::governance::event::{
     BudgetReservedRecord, BudgetSettledRecord, EventKind, Row,
 };
 use life_agent_observer::{Filter, Journal, JournalError, MAX_PAGE_ROWS};
+use parking_lot::Mutex;
 
 use super::{Budgets, now, status};
 use crate::recorder::Recorder;
@@ -16,12 +18,29 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Tolerated difference between the clocks of rows and of reservations: rows may be a little later or earlier.
 const SLACK_MS: u64 = 60_000;
 
+/// Charges the reservations of other instances.
+pub(crate) struct BudgetFollower {
+    ledger: Arc<Mutex<Ledger>>,
+    open: HashMap<u64, Reservation>,
+    /// The last row of the account at start.
+    upto: u64,
+}
+
+impl BudgetFollower {
+    /// Applies a row of another instance.
+    pub(crate) fn apply(&mut self, row: &Row) {
+        if row.id > self.upto {
+            replay(row, &mut self.ledger.lock(), &mut self.open);
+        }
+    }
+}
+
 impl Budgets {
-    /// The account of a journal.
+    /// The account of a journal, and its part that follows the rows of other instances.
     pub(crate) async fn restored(
         journal: &Journal,
         recorder: Recorder,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<(Self, BudgetFollower), JournalError> {
         let today = now() / DAY_MS * DAY_MS;
         let budgets = Self::new(recorder);
         let mut after = first_row_since(journal, today.saturating_sub(SLACK_MS)).await?;
@@ -34,7 +53,10 @@ impl Budgets {
             }
             match page.next {
                 Some(next) if next > after => after = next,
-                _ => return Ok(budgets),
+                _ => {
+                    let (ledger, upto) = (Arc::clone(&budgets.ledger), page.scanned_to.max(after));
+                    return Ok((budgets, BudgetFollower { ledger, open, upto }));
+                }
             }
         }
     }

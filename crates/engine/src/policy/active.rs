@@ -11,6 +11,7 @@ use life_agent_gates::opa::Opa;
 use life_agent_groq::KnownModels;
 use life_agent_policy::document::Llm;
 use life_agent_policy::snapshot::Snapshot;
+use tokio::sync::watch;
 
 use super::embedded;
 use super::files::{Document, PolicyFiles};
@@ -133,20 +134,62 @@ impl ActivePolicy {
     }
 }
 
+/// Expects whatever the journal holds.
+pub(crate) const ANY: &str = "";
+
 /// The place of the active policy.
-pub(crate) struct PolicyCell(ArcSwap<ActivePolicy>);
+pub(crate) struct PolicyCell {
+    active: ArcSwap<ActivePolicy>,
+    /// The hash of the policy that the instances agree on, while another one is active here.
+    expected: watch::Sender<Option<String>>,
+}
 
 impl PolicyCell {
     pub(crate) fn new(first: ActivePolicy) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self { active: ArcSwap::from_pointee(first), expected: watch::Sender::new(None) }
     }
 
     pub(crate) fn active(&self) -> Arc<ActivePolicy> {
-        self.0.load_full()
+        self.active.load_full()
     }
 
     pub(crate) fn replace(&self, policy: Arc<ActivePolicy>) {
-        self.0.store(policy);
+        self.active.store(policy);
+    }
+
+    /// The instances agree on the policy with this hash: nothing is recorded under another one until it is active.
+    pub(crate) fn expect(&self, hash: String) {
+        // Also with an equal hash, which does not cover the profile and the modules.
+        self.expected.send_replace(Some(hash));
+    }
+
+    /// Activates a policy that was expected, unless another one is expected by now.
+    pub(crate) fn meet(&self, policy: Arc<ActivePolicy>) {
+        let hash = policy.snapshot.hash.clone();
+        self.replace(policy);
+        self.expected.send_if_modified(|expected| {
+            let met = expected.as_ref().is_some_and(|expected| *expected == hash || expected == ANY);
+            if met {
+                *expected = None;
+            }
+            met
+        });
+    }
+
+    /// The policy that is expected.
+    pub(crate) fn expected(&self) -> watch::Receiver<Option<String>> {
+        self.expected.subscribe()
+    }
+
+    /// Whether the policy with this hash is active, and the one that the instances agree on.
+    pub(crate) fn is_settled_at(&self, hash: &str) -> bool {
+        self.expected.borrow().is_none() && self.active.load().snapshot.hash == hash
+    }
+
+    /// Returns once no other policy is expected.
+    pub(crate) async fn settled(&self) {
+        let mut expected = self.expected();
+        let _ = expected.wait_for(Option::is_none).await;
     }
 
     /// The models that metrics may name: those of the active policy, the default, and the first others if
@@ -156,7 +199,7 @@ impl PolicyCell {
         let others = labels.model.then(BoundedValues::default);
         KnownModels::new(move |model| {
             model == default
-                || cell.0.load().snapshot.names_model(model)
+                || cell.active.load().snapshot.names_model(model)
                 || others.as_ref().is_some_and(|others| {
                     !model.is_empty() && cell.redact(model) == model && others.admit(model)
                 })
