@@ -43,6 +43,7 @@ mod health;
 mod hooks;
 mod idempotency;
 mod import;
+mod instances;
 mod journal;
 mod jwt;
 mod kill_9;

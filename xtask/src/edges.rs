@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("life-agent-engine", &["domain", "policy", "gates", "observer", "plans", "groq", "mcp"]),
     ("life-agent-server", &["engine", "hooks", "mcp", "observer-sqlite", "observer-postgres"]),
     ("life-agent-tests", &[]),
-    ("xtask", &["server", "policy"]),
+    ("xtask", &["server", "policy", "observer-postgres"]),
 ];
 
 /// Libraries that only some packages may use directly.

@@ -59,7 +59,13 @@ impl Place {
     fn database(address: &str) -> Result<Self, String> {
         let address = life_agent_observer_postgres::Address::parse(address)?;
         let wait = std::time::Duration::ZERO;
-        Ok(Place::Database(Box::new(Database { address, direct: None, readers: 2, wait, several: false })))
+        Ok(Place::Database(Box::new(Database {
+            address,
+            direct: None,
+            readers: 2,
+            wait,
+            several: false,
+        })))
     }
 
     #[cfg(not(feature = "postgres"))]
@@ -134,7 +140,8 @@ impl Place {
             Place::Database(database) => {
                 use life_agent_observer_postgres::{Postgres, PostgresOptions};
                 let Database { address, direct, readers, wait, several } = (**database).clone();
-                let options = PostgresOptions { readers, wait, several, ..PostgresOptions::default() };
+                let options =
+                    PostgresOptions { readers, wait, several, ..PostgresOptions::default() };
                 let backend = Postgres::at(address).direct(direct).with(options).on_replaced(stop);
                 Chosen::Database(Box::new(backend))
             }

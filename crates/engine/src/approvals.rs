@@ -25,8 +25,8 @@ use life_agent_domain::governance::principal::Scope;
 use life_agent_domain::governance::request::RequestBody;
 use life_agent_domain::governance::size::json_size;
 use life_agent_observer::{
-    CommitHandle, Committed, Guard, IdempotencyRecord, Journal, JournalError, Precondition, SideWrite,
-    WriteBatch,
+    CommitHandle, Committed, Guard, IdempotencyRecord, Journal, JournalError, Precondition,
+    SideWrite, WriteBatch,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -389,13 +389,13 @@ async fn stored_key(journal: &Journal, recorder: &Recorder) -> Result<ApprovalKe
     let setting = SideWrite::Setting { key: KEY.to_owned(), value: hex::encode(bytes) };
     if !journal.is_shared() {
         let written = recorder.write(setting).await;
-        let not_written =
-            |_| JournalError::unavailable("the key of the approvals was not written");
+        let not_written = |_| JournalError::unavailable("the key of the approvals was not written");
         written.map_err(not_written)?;
         return Ok(ApprovalKey::new(bytes));
     }
     // The first of two instances that start together makes the key.
-    let claim = IdempotencyRecord { id: format!("setting:{KEY}"), digest: String::new(), job: None };
+    let claim =
+        IdempotencyRecord { id: format!("setting:{KEY}"), digest: String::new(), job: None };
     let mut batch = WriteBatch::side(vec![setting, SideWrite::Idempotency(claim.clone())]);
     batch.preconditions.push(Precondition::KeyUnclaimed { key: claim.id });
     match journal.append(batch)?.await {

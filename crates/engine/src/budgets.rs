@@ -138,9 +138,8 @@ impl Budgets {
             // When the row is written, the reservations of all other instances are charged here.
             let (ledger, budgets) = (Arc::clone(&self.ledger), budgets.into_owned());
             let reserved = reservation.clone();
-            batch.guard(Guard::new(move || {
-                !ledger.lock().is_overdrawn(&budgets, &reserved, now())
-            }));
+            batch
+                .guard(Guard::new(move || !ledger.lock().is_overdrawn(&budgets, &reserved, now())));
         }
         match self.recorder.commit(batch).await.map(|committed| committed.id) {
             Ok(row) => Ok(held(Some(HeldCall {

@@ -50,7 +50,9 @@ pub enum EngineError {
     #[error("a turn of this agent is still under way; ask again when it is done")]
     AgentBusy,
     /// What the request was decided on has changed at another instance.
-    #[error("the kill switch, a stop or the policy has just changed; nothing was changed, try again")]
+    #[error(
+        "the kill switch, a stop or the policy has just changed; nothing was changed, try again"
+    )]
     Outdated,
     /// No model provider is configured.
     #[error("no model is configured; set `GROQ_API_KEY` and start again")]

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, evaluate,
+    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::Request;
@@ -146,7 +146,13 @@ impl Governor {
         let (permit, mut used) =
             match self.judge_with(context, policy, command, metered, rest).await? {
                 Ok(permitted) => permitted,
-                Err(denial) => return Err(self.refuse(context, policy, *denial, rest).await),
+                Err(denial) => {
+                    let reason = denial.refusal.reason;
+                    if metered == Metered::Yes && reason != Reason::RateLimited {
+                        self.confirm_policy(policy).await?;
+                    }
+                    return Err(self.refuse(context, policy, *denial, rest).await);
+                }
             };
         if let Some(used) = &mut used {
             used.commit(context, &policy.snapshot.hash).await?;
@@ -356,7 +362,7 @@ impl Governor {
             return Err(EngineError::JournalFull);
         }
         if let Some(judge) = &self.judge {
-            self.meet(judge, context, policy, command.view().kind(), metered).await?;
+            self.meet(judge, context, policy, command.view(), metered).await?;
         }
         let view = command.view();
         let view_weight = view.weight();
@@ -395,11 +401,12 @@ impl Governor {
         judge: &Arc<Judge>,
         context: &RequestContext,
         policy: &ActivePolicy,
-        kind: Kind,
+        command: Command<'_>,
         metered: Metered,
     ) -> Result<(), EngineError> {
         context.judged_by(judge);
-        if kind == Kind::Act {
+        // A switch that stops the act may be off again.
+        if command.kind() == Kind::Act && judge.permits(&context.principal, command.agent()) {
             return Ok(());
         }
         self.recorder.catch_up().await?;
@@ -410,6 +417,17 @@ impl Governor {
             true => Err(EngineError::Outdated),
             false => Ok(()),
         }
+    }
+
+    /// Fails if a policy is no longer the one that the instances agree on, before it denies a request.
+    async fn confirm_policy(&self, policy: &ActivePolicy) -> Result<(), EngineError> {
+        if self.judge.is_some() {
+            self.recorder.catch_up().await?;
+            if self.settled().await?.snapshot.hash != policy.snapshot.hash {
+                return Err(EngineError::Outdated);
+            }
+        }
+        Ok(())
     }
 
     /// A copy of a command for a second judgment, if other instances may make one necessary.

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use life_agent_observer::{
-    IdempotencyEntry, IdempotencyRecord, Journal, JournalError, SideWrite, StoredResponse, WriteBatch,
+    IdempotencyEntry, IdempotencyRecord, Journal, JournalError, SideWrite, StoredResponse,
+    WriteBatch,
 };
 use tokio::time::{Instant, timeout_at};
 

@@ -150,7 +150,8 @@ impl Narrator {
         let outcome = Outcome { agent: &agent, turn: &step, acts: &acts, text };
         self.recheck(&mut call, &outcome).await?;
         let mut with = options.with;
-        with.side.extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
+        with.side
+            .extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
         let narrated =
             NarratedTurn { step, settled, acts, narration: record, source, before, state, with };
         let acts = narrated.acts.len();

@@ -21,11 +21,11 @@ use crate::config::Config;
 use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::recorder::{Batch, Recorder};
+use crate::views::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
+use crate::workspace::Workspace;
 use files::Document;
 use life_agent_observer::Precondition;
 use shared::StoredPolicy;
-use crate::views::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
-use crate::workspace::Workspace;
 
 /// Validates and replaces the active policy.
 pub(crate) struct PolicyService {

@@ -7,17 +7,20 @@ use std::time::Instant;
 use life_agent_domain::agent::rules::{
     ActStep, TurnStep, apply_act, apply_turn, decide_act, decide_turn,
 };
-use life_agent_domain::governance::command::{Act, Kind, Turn};
+use life_agent_domain::governance::command::{Act, Gated, Kind, Turn};
 use life_agent_domain::governance::event::{ActRecord, Source, TurnRecord};
+use life_agent_domain::governance::gate::Permit;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::agents::{AgentService, StepRules, StepWrites};
+use crate::approvals::ApprovalUse;
 use crate::chat::ModelCalls;
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::{Governor, Metered, nothing_else};
 use crate::meters::{Meters, Whose};
 use crate::narration::{Narrator, TurnOptions};
+use crate::policy::ActivePolicy;
 use crate::views::{ActOutcome, StepOutcome, TurnEvent, TurnOutcome};
 
 const ACT: StepRules<Act, ActStep> = StepRules {
@@ -88,12 +91,8 @@ impl StepService {
         act: Act,
     ) -> Result<ActOutcome, EngineError> {
         let started = Instant::now();
-        let mut policy = self.governor.policy();
         let again = self.governor.copy_if_shared(&act);
-        let (mut permit, used) = self
-            .governor
-            .permit_and_use(context, &policy, act, Metered::Yes, &nothing_else)
-            .await?;
+        let (mut policy, mut permit, used) = self.permitted(context, act, Metered::Yes).await?;
         let mut attempts = 1..ATTEMPTS;
         loop {
             let with = StepWrites::default();
@@ -110,9 +109,36 @@ impl StepService {
                         self.governor.permit_again(context, &policy, act, used.as_ref()).await?;
                 }
                 Err(error) => {
-                    return Err(self.governor.deny_new_agent(context, &policy, permit, error).await);
+                    return Err(self
+                        .governor
+                        .deny_new_agent(context, &policy, permit, error)
+                        .await);
                 }
             }
+        }
+    }
+
+    /// Permits a command under the policy that the instances agree on.
+    async fn permitted<C: Gated + Clone>(
+        &self,
+        context: &RequestContext,
+        command: C,
+        metered: Metered,
+    ) -> Result<(Arc<ActivePolicy>, Permit<C>, Option<ApprovalUse>), EngineError> {
+        let (governor, again) = (&self.governor, self.governor.copy_if_shared(&command));
+        let policy = governor.policy();
+        let permitted =
+            governor.permit_and_use(context, &policy, command, metered, &nothing_else).await;
+        match (permitted, again) {
+            // Another instance has just activated another policy.
+            (Err(EngineError::Outdated), Some(again)) => {
+                let policy = governor.settled().await?;
+                let (permit, used) = governor
+                    .permit_and_use(context, &policy, again, Metered::No, &nothing_else)
+                    .await?;
+                Ok((policy, permit, used))
+            }
+            (permitted, _) => permitted.map(|(permit, used)| (policy, permit, used)),
         }
     }
 
@@ -148,8 +174,7 @@ impl StepService {
         options: TurnOptions,
     ) -> Result<TurnOutcome, EngineError> {
         let started = Instant::now();
-        let policy = self.governor.policy();
-        let permit = self.governor.permit(context, &policy, turn, options.metered).await?;
+        let (policy, permit, _) = self.permitted(context, turn, options.metered).await?;
         if self.calls.provider.is_some() {
             return self.narrator.run(context, policy, permit, options, started).await;
         }

@@ -64,6 +64,13 @@ impl Postgres {
         Self { options, ..self }
     }
 
+    /// Lets any number of instances append at the same time.
+    #[must_use]
+    pub fn several(mut self) -> Self {
+        self.options.several = true;
+        self
+    }
+
     /// Names the server itself, if `address` leads through a pooler that gives each transaction another session.
     #[must_use]
     pub fn direct(self, direct: Option<Address>) -> Self {

@@ -55,7 +55,8 @@ impl Bell {
             }
             if Instant::now() >= until {
                 return Err(PgError::Other(
-                    "an instance with `INSTANCES=one` has the database open; stop it first".to_owned(),
+                    "an instance with `INSTANCES=one` has the database open; stop it first"
+                        .to_owned(),
                 ));
             }
             std::thread::sleep(RETRY);

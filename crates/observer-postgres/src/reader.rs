@@ -6,8 +6,8 @@ use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
-    JobRecord, JournalError, OpenJob, Page, PlanFile, ProposalRecord, Read, Readers, Span, StoredSnapshot,
-    StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
+    JobRecord, JournalError, OpenJob, Page, PlanFile, ProposalRecord, Read, Readers, Span,
+    StoredSnapshot, StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
 };
 
 use crate::session::Session;

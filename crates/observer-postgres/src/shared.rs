@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use life_agent_observer::{Head, JournalError};
 use life_agent_observer::chain::Tip;
 use life_agent_observer::store::{Foreign, StoreError};
+use life_agent_observer::{Head, JournalError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -80,15 +80,8 @@ impl PostgresStore {
     /// The state under the lock, with the records of the batches that joined the group since.
     pub(crate) fn locked(&mut self, needed: Needed) -> Result<Stored, StoreError> {
         let begun = self.shared.as_mut().and_then(|shared| shared.begun.take());
-        let (mut stored, known) = match begun {
-            Some(begun) => begun,
-            // Only at the start: nothing has been read yet.
-            None => {
-                while self.lock_tail(Needed::default())?.more {}
-                let begun = self.shared.as_mut().and_then(|shared| shared.begun.take());
-                begun.ok_or(StoreError::NotStored("the end of the journal is not locked".into()))?
-            }
-        };
+        let (mut stored, known) =
+            begun.ok_or(StoreError::NotStored("the end of the journal is not locked".into()))?;
         let more = needed.beyond(&known);
         if more.is_empty() {
             return Ok(stored);

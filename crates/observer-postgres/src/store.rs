@@ -193,7 +193,8 @@ impl Store for PostgresStore {
         let end = self.end()?;
         if self.shared.is_some() {
             // What this instance does not know, its own lost groups included, is read as the rows of others.
-            let head = if end.head.id < self.tip.head.id { end.head } else { self.tip.head.clone() };
+            let head =
+                if end.head.id < self.tip.head.id { end.head } else { self.tip.head.clone() };
             return Ok(Recovered { head, control: self.control });
         }
         let is_known = end.head == self.tip.head || self.unresolved.as_ref() == Some(&end.head);

@@ -32,7 +32,8 @@ pub(crate) const NOW_AND_LEASE: &str = r#"SELECT to_char(now, 'YYYY-MM-DD"T"HH24
     FROM (SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now) AS clock"#;
 /// What other instances have appended: a statement of its own, so that it sees what was committed during the wait for
 /// the lock.
-pub(crate) const TAIL: &str = "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash, prev_step
+pub(crate) const TAIL: &str =
+    "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash, prev_step
     FROM (SELECT *, sum(octet_length(data)) OVER (ORDER BY id) - octet_length(data) AS before
         FROM events WHERE id > $1 AND id <= $1 + 2048) AS tail
     WHERE before <= 4194304 ORDER BY id";

@@ -85,8 +85,8 @@ pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
 pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};
 pub use journal::{CommitHandle, Journal, Options, QueueSlot};
 pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words, rank_notes};
-pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows, Span};
 pub use observe::{Origin, RowObserver};
+pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows, Span};
 pub use precondition::{AgentVersion, Guard, Precondition, Rejection};
 pub use records::{
     AgentHistory, AgentRecord, Dangling, ProposalRecord, RecentActivity, StoredSnapshot,

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::WriteBatch;
+use crate::batch::{SideWrite, WriteBatch};
 use crate::committed::{Committed, Head, JournalRow};
 use crate::error::{Cause, JournalError};
 use crate::observe::{Origin, RowObserver};
-use crate::precondition::{Guard, Rejection};
+use crate::precondition::Rejection;
 use crate::published::Shared;
 use crate::store::{BatchOutcome, Foreign, GroupCommit, Store, StoreError};
 
@@ -342,8 +342,12 @@ fn reject_outdated(group: &mut Group) {
         return;
     }
     let Group { batches, replies, .. } = group;
+    // A change of the group itself is known only when it is committed.
+    let mut control_changes = false;
     for (mut batch, reply) in std::mem::take(batches).into_iter().zip(std::mem::take(replies)) {
-        if batch.guard.take().is_none_or(Guard::holds) {
+        if batch.guard.take().is_none_or(|guard| !control_changes && guard.holds()) {
+            let changes = |write: &SideWrite| matches!(write, SideWrite::AdvanceControl);
+            control_changes |= batch.side_writes.iter().any(changes);
             batches.push(batch);
             replies.push(reply);
         } else {

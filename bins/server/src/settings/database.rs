@@ -31,7 +31,8 @@ pub(super) fn database(
             "DATABASE_LISTEN_URL is set and DATABASE_URL is not; set both, or neither".to_owned(),
         )),
         None if several => Err(SettingError::Sentence(
-            "INSTANCES=several needs a database that the instances share; set DATABASE_URL".to_owned(),
+            "INSTANCES=several needs a database that the instances share; set DATABASE_URL"
+                .to_owned(),
         )),
         None => Ok(None),
     }

@@ -349,7 +349,9 @@ fn journal(read: Reader<'_>) -> Result<Place, SettingError> {
         _ => None,
     })?;
     let file = read.one("DB_PATH", "a path", path)?;
-    let Some(database) = database(read.0, readers, wait, several)? else { return Ok(Place::File(file)) };
+    let Some(database) = database(read.0, readers, wait, several)? else {
+        return Ok(Place::File(file));
+    };
     if read.one("JOURNAL_MAX_BYTES", "a whole number from 0", or_none)?.is_some() {
         return Err(SettingError::Sentence(
             "JOURNAL_MAX_BYTES bounds a file, and DATABASE_URL is set; unset one of them"

@@ -54,7 +54,8 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn empty() -> Self {
-        let (state, used, outdated) = (Mutex::default(), AtomicBool::default(), AtomicBool::default());
+        let (state, used, outdated) =
+            (Mutex::default(), AtomicBool::default(), AtomicBool::default());
         Self { state, used, outdated, turn: RwLock::default(), weight: AtomicU32::new(1) }
     }
 }
@@ -193,8 +194,8 @@ impl AgentCache {
         let mut held = slot.state.lock().await;
         // A failed commit changes the epoch: the state in memory may never have become durable, so it is
         // read from the journal.
-        let outdated = slot.outdated.load(Ordering::SeqCst)
-            && slot.outdated.swap(false, Ordering::SeqCst);
+        let outdated =
+            slot.outdated.load(Ordering::SeqCst) && slot.outdated.swap(false, Ordering::SeqCst);
         if outdated || held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
             *held = None;
             if slot.used.swap(true, Ordering::SeqCst) {

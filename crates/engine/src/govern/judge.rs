@@ -61,7 +61,8 @@ impl Judge {
         })
     }
 
-    fn permits(&self, principal: &Principal, agent: Option<&AgentId>) -> bool {
+    /// Whether neither the kill switch nor a stop forbids an act.
+    pub(super) fn permits(&self, principal: &Principal, agent: Option<&AgentId>) -> bool {
         self.switch.state() == KillSwitch::Off && self.stops.of(principal, agent).is_none()
     }
 

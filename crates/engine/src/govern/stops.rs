@@ -121,7 +121,9 @@ impl Stops {
         match record.on {
             true => {
                 // The instance that set it knows the time that it stored.
-                let own = stops.get(&name).filter(|own| (&own.reason, &own.by) == (&stop.reason, &stop.by));
+                let own = stops
+                    .get(&name)
+                    .filter(|own| (&own.reason, &own.by) == (&stop.reason, &stop.by));
                 if own.is_none() {
                     stops.insert(name, stop);
                 }

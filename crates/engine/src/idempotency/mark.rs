@@ -77,7 +77,13 @@ impl PendingCalls {
                 let (end, ended) = watch::channel(());
                 place.insert(Call { digest: mark.digest.clone(), ended });
                 let (calls, id) = (Arc::clone(&self.pending), mark.id.clone());
-                Entered::First(Pending { calls, id, taken: AtomicBool::new(false), lost: AtomicBool::new(false), _end: end })
+                Entered::First(Pending {
+                    calls,
+                    id,
+                    taken: AtomicBool::new(false),
+                    lost: AtomicBool::new(false),
+                    _end: end,
+                })
             }
             Entry::Occupied(call) if call.get().digest != mark.digest => Entered::OtherBody,
             Entry::Occupied(call) => Entered::Wait(call.get().ended.clone()),

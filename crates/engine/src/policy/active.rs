@@ -168,7 +168,8 @@ impl PolicyCell {
         let hash = policy.snapshot.hash.clone();
         self.replace(policy);
         self.expected.send_if_modified(|expected| {
-            let met = expected.as_ref().is_some_and(|expected| *expected == hash || expected == ANY);
+            let met =
+                expected.as_ref().is_some_and(|expected| *expected == hash || expected == ANY);
             if met {
                 *expected = None;
             }

@@ -78,8 +78,10 @@ impl StoredPolicy {
     /// Compiles it.
     pub(crate) fn compile(&self, files: &PolicyFiles) -> Result<ActivePolicy, Vec<Fault>> {
         let modules = self.modules.iter();
-        let module =
-            |StoredModule { name, text }: &StoredModule| Module { name: name.clone(), text: text.clone() };
+        let module = |StoredModule { name, text }: &StoredModule| Module {
+            name: name.clone(),
+            text: text.clone(),
+        };
         let document = files.stored(
             self.policy.clone(),
             self.profile.clone(),
@@ -184,7 +186,10 @@ pub(crate) async fn follow(
             changed = expected.wait_for(Option::is_some) => if changed.is_err() { return },
         }
         if let Err(why) = adopt(&journal, &files, &cell).await {
-            tracing::error!(why, "the policy of the other instances cannot be activated; requests wait for it");
+            tracing::error!(
+                why,
+                "the policy of the other instances cannot be activated; requests wait for it"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }
