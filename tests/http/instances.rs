@@ -219,7 +219,7 @@ async fn a_changed_policy_file_reloads_every_instance_and_other_files_are_a_faul
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
     let first = several(Setup::new(), &address).start().await;
-    let other = "version: \"1\"\nallowed_dirs: [plans, notes]\n";
+    let other = "version: \"1\"\nallowed_dirs: [plans]\nmax_diff_lines: 100\n";
     let second = several(Setup::new().policy(other), &address).start().await;
     let hash = async |app: &TestApp| app.get("/policy").await.ok()["hash"].clone();
     assert_eq!(hash(&first).await, hash(&second).await, "the second runs the policy of the first");

@@ -133,7 +133,6 @@ impl Budgets {
         // The reservation is no effect of the request, so it claims no idempotency key.
         let own = context.clone().with_idempotency(None);
         let mut batch = Batch::new(&own, hash);
-        batch.push(asked.agent, &record).map_err(NotReserved::Failed)?;
         if self.recorder.shared_control().is_some() {
             // When the row is written, the reservations of all other instances are charged here.
             let (ledger, budgets) = (Arc::clone(&self.ledger), budgets.into_owned());
@@ -141,7 +140,11 @@ impl Budgets {
             batch
                 .guard(Guard::new(move || !ledger.lock().is_overdrawn(&budgets, &reserved, now())));
         }
-        match self.recorder.commit(batch).await.map(|committed| committed.id) {
+        let recorded = match batch.push(asked.agent, &record) {
+            Ok(()) => self.recorder.commit(batch).await.map(|committed| committed.id),
+            Err(error) => Err(error),
+        };
+        match recorded {
             Ok(row) => Ok(held(Some(HeldCall {
                 reservation,
                 row,

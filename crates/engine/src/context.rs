@@ -1,13 +1,14 @@
 //! The context of one request.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::event::Timing;
 use life_agent_domain::governance::ids::Principal;
+use life_agent_observer::{Guard, WriteBatch};
 
-use crate::govern::Judge;
 use crate::idempotency::mark::Mark;
 
 /// The caller and the request that everything recorded on its behalf refers to. Make one per request:
@@ -32,7 +33,13 @@ pub struct RequestContext {
     pub started: Instant,
     spent: Spent,
     /// Set once gates have judged the request, if several instances share the journal.
-    judge: OnceLock<Arc<Judge>>,
+    judge: OnceLock<Arc<dyn EffectJudge>>,
+}
+
+/// Judges the effects of a request when they are recorded.
+pub(crate) trait EffectJudge: fmt::Debug + Send + Sync {
+    /// The guard of a batch: neither the kill switch nor a stop forbids it, and the policy is active if one is named.
+    fn guard(&self, principal: &Principal, batch: &WriteBatch, policy: Option<&str>) -> Guard;
 }
 
 /// Time spent so far, in microseconds.
@@ -71,11 +78,11 @@ impl RequestContext {
     }
 
     /// Names the judge of the effects of the request when they are recorded.
-    pub(crate) fn judged_by(&self, judge: &Arc<Judge>) {
-        self.judge.get_or_init(|| Arc::clone(judge));
+    pub(crate) fn judged_by(&self, judge: Arc<dyn EffectJudge>) {
+        self.judge.get_or_init(|| judge);
     }
 
-    pub(crate) fn judge(&self) -> Option<&Arc<Judge>> {
+    pub(crate) fn judge(&self) -> Option<&Arc<dyn EffectJudge>> {
         self.judge.get()
     }
 

@@ -2,6 +2,7 @@
 
 mod limits;
 mod oversight;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +13,7 @@ use life_agent_domain::governance::command::{Act, Tool, Turn};
 use life_agent_domain::governance::event::{Row, ServiceStoppedRecord};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
-use life_agent_observer::{
-    Backend, Filter, Journal, Page, PruneReport, Retention, Span, StoredResponse,
-};
+use life_agent_observer::{Backend, Filter, Journal, Page, Span, StoredResponse};
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
@@ -31,7 +30,6 @@ use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
 use crate::govern::{AccessDenials, AuthFailures, Governor, KillSwitchService, StopService};
-use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
 use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
 use crate::narration::TurnOptions;
@@ -489,20 +487,5 @@ impl Engine {
     /// not stored.
     pub async fn keep_answer(&self, mark: Mark, answer: StoredResponse) -> Result<(), EngineError> {
         self.0.idempotency.keep_answer(mark, answer).await
-    }
-
-    /// Removes the rows that `keep` does not cover, oldest first. Every agent keeps its state.
-    ///
-    /// Of several instances that share the journal, the leading one does.
-    pub async fn prune(&self, keep: Retention) -> Result<PruneReport, EngineError> {
-        if !self.0.journal.leads() {
-            return Ok(PruneReport { upto: None, removed: 0, held_back: false });
-        }
-        self.0.retention.prune(keep).await
-    }
-
-    /// Removes ended jobs and stored responses that have expired.
-    pub async fn forget(&self) -> Result<(), EngineError> {
-        expire(&self.0.journal, &self.0.recorder).await
     }
 }

@@ -95,7 +95,8 @@ impl Governor {
         approvals: Arc<Approvals>,
     ) -> Self {
         let heavy = Semaphore::new(MAX_HEAVY);
-        let judge = recorder.judge(&live.switch, &live.stops, &policy);
+        let is_shared = recorder.journal().is_shared();
+        let judge = is_shared.then(|| Judge::new(&live.switch, &live.stops, &policy));
         Self { policy, live, workspace, opa, recorder, meters, approvals, heavy, judge }
     }
 
@@ -338,7 +339,7 @@ impl Governor {
         let used = match &decided {
             Err(denial) if denial.approvable().is_some() => {
                 // A person may have approved it a moment ago at another instance.
-                self.recorder.catch_up().await?;
+                self.recorder.journal().catch_up().await?;
                 self.approvals.take(&policy.snapshot.hash, denial, &rest())
             }
             _ => None,
@@ -404,12 +405,12 @@ impl Governor {
         command: Command<'_>,
         metered: Metered,
     ) -> Result<(), EngineError> {
-        context.judged_by(judge);
+        context.judged_by(Arc::<Judge>::clone(judge));
         // A switch that stops the act may be off again.
         if command.kind() == Kind::Act && judge.permits(&context.principal, command.agent()) {
             return Ok(());
         }
-        self.recorder.catch_up().await?;
+        self.recorder.journal().catch_up().await?;
         judge.settled().await?;
         // A later judgment of the same request keeps the policy of the first.
         let is_first = metered == Metered::Yes;
@@ -422,7 +423,7 @@ impl Governor {
     /// Fails if a policy is no longer the one that the instances agree on, before it denies a request.
     async fn confirm_policy(&self, policy: &ActivePolicy) -> Result<(), EngineError> {
         if self.judge.is_some() {
-            self.recorder.catch_up().await?;
+            self.recorder.journal().catch_up().await?;
             if self.settled().await?.snapshot.hash != policy.snapshot.hash {
                 return Err(EngineError::Outdated);
             }

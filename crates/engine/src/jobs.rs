@@ -368,11 +368,10 @@ impl JobService {
             let principal = principal.ok_or(EngineError::KeyRemoved)?;
             let context = RequestContext::new(principal, job.request_id.clone());
             let turn = Turn { agent: next.agent.clone(), input: job.input.clone() };
-            let done = SideWrite::Job(JobChange::Done { id: next.id.clone() });
             let options = TurnOptions {
                 metered: Metered::No,
                 with: StepWrites {
-                    side: vec![done],
+                    side: Vec::new(),
                     require: self.lease_of(&next.id).into_iter().collect(),
                     job: Some(next.id.clone()),
                 },

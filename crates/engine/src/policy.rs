@@ -197,13 +197,14 @@ impl PolicyService {
         trigger: Trigger,
     ) -> Result<PolicyReport, EngineError> {
         let policy = Arc::new(policy);
-        self.recorder.catch_up().await?;
+        self.recorder.journal().catch_up().await?;
         self.cell.settled().await;
         // Before the active policy: a later change of another instance makes the write fail.
         let control = self.recorder.shared_control().unwrap_or_default();
         let previous = self.cell.active();
         let stored = StoredPolicy::of(&policy.snapshot.hash, &document);
-        let is_active = self.recorder.stored_policy().await?.is_some_and(|now| now == stored);
+        let is_active =
+            StoredPolicy::read(self.recorder.journal()).await?.is_some_and(|now| now == stored);
         if is_active && matches!(trigger, Trigger::FileChange) {
             // Another instance has read the same file earlier.
             self.files.seen(&document);

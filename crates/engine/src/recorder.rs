@@ -3,8 +3,6 @@
 //! It adds to every row what no call site may forget: the caller, the request, the policy's hash, the
 //! timing, and the claim on an idempotency key if the row records an effect.
 
-use std::sync::Arc;
-
 use life_agent_domain::governance::event::{Entry, Envelope, Record, without_large_parts};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
@@ -16,10 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::{Judge, Stops, Switch};
-use crate::idempotency::Mark;
-use crate::policy::PolicyCell;
-use crate::policy::shared::StoredPolicy;
+use crate::idempotency::mark::Mark;
 
 /// Writes events. Clones share the journal.
 #[derive(Clone)]
@@ -60,24 +55,9 @@ impl Recorder {
         Ok(committed.inspect_err(|error| claim.failed(error))?)
     }
 
-    /// The judge of effects, if several instances share the journal.
-    pub(crate) fn judge(
-        &self,
-        switch: &Arc<Switch>,
-        stops: &Arc<Stops>,
-        policy: &Arc<PolicyCell>,
-    ) -> Option<Arc<Judge>> {
-        Judge::of(&self.journal, switch, stops, policy)
-    }
-
-    /// The policy that the instances of a shared journal agree on.
-    pub(crate) async fn stored_policy(&self) -> Result<Option<StoredPolicy>, EngineError> {
-        Ok(StoredPolicy::read(&self.journal).await?)
-    }
-
-    /// See [`Journal::catch_up`].
-    pub(crate) async fn catch_up(&self) -> Result<(), EngineError> {
-        Ok(self.journal.catch_up().await?)
+    /// The journal.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The control version, if several instances can change it.
@@ -184,7 +164,8 @@ impl<'a> Batch<'a> {
     /// The finished write of a step, which only the active policy may permit.
     pub(crate) fn finish_step(mut self) -> WriteBatch {
         if let Some(judge) = self.context.judge() {
-            self.work.guard = Some(judge.guard(self.context, &self.work, Some(self.policy_hash)));
+            self.work.guard =
+                Some(judge.guard(&self.context.principal, &self.work, Some(self.policy_hash)));
         }
         self.finish()
     }
@@ -195,7 +176,7 @@ impl<'a> Batch<'a> {
             if let Some(judge) = self.context.judge()
                 && self.work.guard.is_none()
             {
-                self.work.guard = Some(judge.guard(self.context, &self.work, None));
+                self.work.guard = Some(judge.guard(&self.context.principal, &self.work, None));
             }
             if let Some(mark) = &self.context.idempotency {
                 self.work.preconditions.extend(mark.unclaimed());

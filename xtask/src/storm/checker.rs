@@ -285,8 +285,8 @@ impl History {
                 later.ok_or_else(none)?.kind = "gate.denied".to_owned();
             }
             Fault::ApprovalUsedTwice => {
-                let used = self.rows.iter().filter(|row| row.kind == "approval.used");
-                let data = used.last().ok_or_else(none)?.data.clone();
+                let mut used = self.rows.iter().filter(|row| row.kind == "approval.used");
+                let data = used.next_back().ok_or_else(none)?.data.clone();
                 let mut used = self.rows.iter_mut().filter(|row| row.kind == "approval.used");
                 used.next().ok_or_else(none)?.data = data;
             }

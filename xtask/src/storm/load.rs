@@ -20,7 +20,9 @@ pub(super) fn call(caller: usize, world: &World, stopping: &AtomicBool, mut rng:
     while !stopping.load(Ordering::SeqCst) {
         number += 1;
         let marker = format!("call-{caller}-{number}");
-        match rng.below(40) {
+        // Each kind at least once, however short the storm.
+        let choice = if caller == 0 && number < 3 { number - 1 } else { rng.below(40) };
+        match choice {
             0 if caller == 0 => switch(world, &mut rng, &mut calls),
             1 => approve(world, &marker, &mut rng, &mut calls),
             2..6 => read(world, &mut rng, &mut calls),

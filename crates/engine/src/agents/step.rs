@@ -56,6 +56,7 @@ pub(crate) struct NarratedTurn {
 /// What is committed with a step, and the conditions of the step.
 #[derive(Default)]
 pub(crate) struct StepWrites {
+    /// The usage of a narrated turn.
     pub(crate) side: Vec<SideWrite>,
     pub(crate) require: Vec<Precondition>,
     /// The job that the step completes.
@@ -63,9 +64,11 @@ pub(crate) struct StepWrites {
 }
 
 impl StepWrites {
-    fn copy(&self) -> Self {
-        let done = self.job.iter().map(|id| SideWrite::Job(JobChange::Done { id: id.clone() }));
-        Self { side: done.collect(), require: self.require.clone(), job: self.job.clone() }
+    /// Adds the writes and the conditions to the batch of the step.
+    fn add_to(self, batch: &mut Batch<'_>) {
+        batch.extend(self.side);
+        batch.extend(self.job.map(|id| SideWrite::Job(JobChange::Done { id })));
+        self.require.into_iter().for_each(|condition| batch.require(condition));
     }
 }
 
@@ -119,15 +122,20 @@ impl AgentService {
         rules: &StepRules<C, S>,
         with: StepWrites,
     ) -> Result<StepOutcome<S>, EngineError> {
-        for _ in 1..ATTEMPTS {
-            match self.try_step(context, policy, permit, rules, with.copy()).await {
-                Err(JournalFailure(JournalError::Rejected(Rejection::AgentChanged(_)))) => {}
-                Err(JournalFailure(error)) => return Err(error.into()),
-                Err(Failure(error)) => return Err(error),
-                Ok(outcome) => return Ok(outcome),
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let again = StepWrites {
+                // Only a narrated turn has a usage, and it is not decided again.
+                side: Vec::new(),
+                require: with.require.clone(),
+                job: with.job.clone(),
+            };
+            match self.try_step(context, policy, permit, rules, again).await {
+                Err(JournalFailure(JournalError::Rejected(Rejection::AgentChanged(_))))
+                    if attempts.next().is_some() => {}
+                stepped => return stepped.map_err(Into::into),
             }
         }
-        self.try_step(context, policy, permit, rules, with).await.map_err(Into::into)
     }
 
     /// Decides and commits a step on the state that is known now.
@@ -163,8 +171,8 @@ impl AgentService {
             let mut batch = Batch::new(context, &policy.snapshot.hash);
             let mark = StateMark { state_version: version, state_hash: state_hash.as_str().into() };
             (rules.record)(&mut batch, permit.command(), &step, mark, &notes)?;
-            batch.extend(facts_extra(agent, &had, &state).into_iter().chain(with.side));
-            with.require.into_iter().for_each(|condition| batch.require(condition));
+            batch.extend(facts_extra(agent, &had, &state));
+            with.add_to(&mut batch);
             let due = loaded_slowly || self.due(policy, version);
             let pending = place.append(WriteBatch {
                 epoch: Some(epoch),
@@ -245,8 +253,7 @@ impl AgentService {
                 from: Some(decided_on(&before, &loaded.present.state_hash)),
             };
             batch.extend(facts_extra(agent, &fact_versions(&before), &state));
-            batch.extend(with.side);
-            with.require.into_iter().for_each(|condition| batch.require(condition));
+            with.add_to(&mut batch);
             let pending = self.journal.append(WriteBatch {
                 epoch: Some(loaded.epoch),
                 step: Some(step),

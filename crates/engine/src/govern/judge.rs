@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{Guard, Journal, WriteBatch};
+use life_agent_observer::{Guard, WriteBatch};
 
 use super::{Stops, Switch};
-use crate::context::RequestContext;
+use crate::context::EffectJudge;
 use crate::error::EngineError;
 use crate::policy::PolicyCell;
 
@@ -21,6 +21,7 @@ use crate::policy::PolicyCell;
 const POLICY: Duration = Duration::from_secs(5);
 
 /// Judges effects when they are recorded.
+#[derive(Clone)]
 pub(crate) struct Judge {
     switch: Arc<Switch>,
     stops: Arc<Stops>,
@@ -34,31 +35,14 @@ impl fmt::Debug for Judge {
 }
 
 impl Judge {
-    /// The judge of a shared journal; none if this process is the only one that appends.
-    pub(crate) fn of(
-        journal: &Journal,
+    /// The judge of the effects of this instance.
+    pub(crate) fn new(
         switch: &Arc<Switch>,
         stops: &Arc<Stops>,
         policy: &Arc<PolicyCell>,
-    ) -> Option<Arc<Self>> {
+    ) -> Arc<Self> {
         let (switch, stops, policy) = (Arc::clone(switch), Arc::clone(stops), Arc::clone(policy));
-        journal.is_shared().then(|| Arc::new(Self { switch, stops, policy }))
-    }
-
-    /// The guard of a batch: neither the kill switch nor a stop forbids it, and the policy is active if one is named.
-    pub(crate) fn guard(
-        self: &Arc<Self>,
-        context: &RequestContext,
-        batch: &WriteBatch,
-        policy: Option<&str>,
-    ) -> Guard {
-        let (judge, principal) = (Arc::clone(self), context.principal.clone());
-        let agent = batch.entries.iter().find_map(|entry| entry.agent.clone());
-        let policy = policy.map(str::to_owned);
-        Guard::new(move || {
-            judge.permits(&principal, agent.as_ref())
-                && policy.is_none_or(|policy| judge.policy.is_settled_at(&policy))
-        })
+        Arc::new(Self { switch, stops, policy })
     }
 
     /// Whether neither the kill switch nor a stop forbids an act.
@@ -70,5 +54,17 @@ impl Judge {
     pub(crate) async fn settled(&self) -> Result<(), EngineError> {
         let settled = tokio::time::timeout(POLICY, self.policy.settled()).await;
         settled.map_err(|_| EngineError::Outdated)
+    }
+}
+
+impl EffectJudge for Judge {
+    fn guard(&self, principal: &Principal, batch: &WriteBatch, policy: Option<&str>) -> Guard {
+        let (judge, principal) = (self.clone(), principal.clone());
+        let agent = batch.entries.iter().find_map(|entry| entry.agent.clone());
+        let policy = policy.map(str::to_owned);
+        Guard::new(move || {
+            judge.permits(&principal, agent.as_ref())
+                && policy.is_none_or(|policy| judge.policy.is_settled_at(&policy))
+        })
     }
 }
