@@ -218,7 +218,7 @@ impl EngineBuilder {
             approvals: desk,
             budgets: ledger,
             agents: agents.cache.slots(),
-            policy: Arc::clone(&cell),
+            policy: journal.is_shared().then(|| Arc::clone(&cell)),
         });
         let following = CancellationToken::new();
         if journal.is_shared() {

@@ -37,7 +37,8 @@ pub(crate) struct Followers {
     pub(crate) approvals: DeskFollower,
     pub(crate) budgets: BudgetFollower,
     pub(crate) agents: Slots,
-    pub(crate) policy: Arc<PolicyCell>,
+    /// Of a journal that several instances share.
+    pub(crate) policy: Option<Arc<PolicyCell>>,
 }
 
 impl Feed {
@@ -89,9 +90,9 @@ impl Followers {
             {
                 self.budgets.apply(row);
             }
-            Some(EventKind::PolicyReload) if origin == Origin::Other => {
-                if let Some(hash) = policy_of(row) {
-                    self.policy.expect(hash);
+            Some(EventKind::PolicyReload) => {
+                if let (Some(policy), Some(hash)) = (&self.policy, policy_of(row)) {
+                    policy.recorded(hash, origin == Origin::Other);
                 }
             }
             _ => {}

@@ -12,7 +12,6 @@ use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRec
 use life_agent_policy::document::Policy;
 use metrics::{counter, gauge};
 
-use active::ANY;
 pub(crate) use active::{ActivePolicy, PolicyCell};
 pub(crate) use files::{Extensions, PolicyFiles};
 
@@ -223,10 +222,10 @@ impl PolicyService {
         batch.extend(stored.write()?);
         batch.require(Precondition::Control { version: control });
         // Nothing is recorded under the previous policy after the row.
-        self.cell.expect(policy.snapshot.hash.clone());
+        let _proposing = self.cell.propose();
         match self.recorder.commit(batch).await {
             Ok(_) => {
-                self.cell.meet(Arc::clone(&policy));
+                self.cell.meet_proposed(Arc::clone(&policy));
                 self.files.seen(&document);
                 self.files.activate(&document);
                 self.files.take_rejection();
@@ -235,8 +234,6 @@ impl PolicyService {
                 Ok(policy.report())
             }
             Err(error) => {
-                // What counts is the policy in the journal, which may be that of another instance.
-                self.cell.expect(ANY.to_owned());
                 if matches!(error, EngineError::Outdated) {
                     self.files.seen(&document);
                 }

@@ -134,8 +134,25 @@ impl ActivePolicy {
     }
 }
 
+/// Expects the policy that this instance is recording; nothing else is activated meanwhile.
+pub(crate) const PROPOSED: &str = "proposed";
 /// Expects whatever the journal holds.
 pub(crate) const ANY: &str = "";
+
+/// A policy that is being recorded.
+pub(crate) struct Proposing<'c>(&'c PolicyCell);
+
+impl Drop for Proposing<'_> {
+    fn drop(&mut self) {
+        self.0.expected.send_if_modified(|expected| {
+            let is_open = expected.as_deref() == Some(PROPOSED);
+            if is_open {
+                *expected = Some(ANY.to_owned());
+            }
+            is_open
+        });
+    }
+}
 
 /// The place of the active policy.
 pub(crate) struct PolicyCell {
@@ -157,20 +174,46 @@ impl PolicyCell {
         self.active.store(policy);
     }
 
-    /// The instances agree on the policy with this hash: nothing is recorded under another one until it is active.
-    pub(crate) fn expect(&self, hash: String) {
+    /// Nothing is recorded under another policy until this one is active.
+    fn expect(&self, hash: String) {
         // Also with an equal hash, which does not cover the profile and the modules.
         self.expected.send_replace(Some(hash));
     }
 
-    /// Activates a policy that was expected, unless another one is expected by now.
-    pub(crate) fn meet(&self, policy: Arc<ActivePolicy>) {
-        let hash = policy.snapshot.hash.clone();
-        self.replace(policy);
+    /// Begins to record a policy. If the proposal is dropped before its policy is active, what the journal holds counts.
+    pub(crate) fn propose(&self) -> Proposing<'_> {
+        self.expect(PROPOSED.to_owned());
+        Proposing(self)
+    }
+
+    /// A row says that this policy is the one of all instances.
+    pub(crate) fn recorded(&self, hash: String, by_another: bool) {
         self.expected.send_if_modified(|expected| {
-            let met =
-                expected.as_ref().is_some_and(|expected| *expected == hash || expected == ANY);
+            // This instance activates its own proposal when it learns that it is durable.
+            let follow = by_another || expected.as_deref() != Some(PROPOSED);
+            if follow {
+                *expected = Some(hash);
+            }
+            follow
+        });
+    }
+
+    /// Activates a policy if it is the one that is expected. Any other was read before the expected one was recorded.
+    pub(crate) fn meet(&self, policy: Arc<ActivePolicy>) {
+        self.activate_if(policy, |expected, hash| expected == hash || expected == ANY);
+    }
+
+    /// Activates the policy that this instance has recorded, unless another one was recorded since.
+    pub(crate) fn meet_proposed(&self, policy: Arc<ActivePolicy>) {
+        self.activate_if(policy, |expected, _| expected == PROPOSED);
+    }
+
+    fn activate_if(&self, policy: Arc<ActivePolicy>, is_met: impl FnOnce(&str, &str) -> bool) {
+        self.expected.send_if_modified(|expected| {
+            let hash = &policy.snapshot.hash;
+            let met = expected.as_deref().is_some_and(|expected| is_met(expected, hash));
             if met {
+                self.active.store(Arc::clone(&policy));
                 *expected = None;
             }
             met

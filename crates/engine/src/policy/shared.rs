@@ -11,6 +11,7 @@ use life_agent_observer::{Journal, JournalError, Precondition, SideWrite};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::active::PROPOSED;
 use super::files::Document;
 use super::{ActivePolicy, PolicyCell, PolicyFiles};
 use crate::blocking::blocking;
@@ -183,7 +184,9 @@ pub(crate) async fn follow(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            changed = expected.wait_for(Option::is_some) => if changed.is_err() { return },
+            changed = expected.wait_for(|expected| {
+                expected.as_deref().is_some_and(|expected| expected != PROPOSED)
+            }) => if changed.is_err() { return },
         }
         if let Err(why) = adopt(&journal, &files, &cell).await {
             tracing::error!(
