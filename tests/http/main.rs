@@ -45,6 +45,7 @@ mod hooks;
 mod idempotency;
 mod import;
 mod init_and_demo;
+mod instances;
 mod journal;
 mod judged_is_sent;
 mod jwt;

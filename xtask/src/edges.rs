@@ -30,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("life-agent-tests", &[]),
     ("life-agent-fuzz", &["domain", "policy", "gates", "groq", "hooks", "mcp"]),
-    ("xtask", &["server", "policy"]),
+    ("xtask", &["server", "policy", "observer-postgres"]),
 ];
 
 /// Libraries that only some packages may use directly.

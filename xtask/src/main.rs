@@ -14,6 +14,7 @@ mod load;
 mod prose;
 mod site;
 mod snapshot;
+mod storm;
 mod tidy;
 
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ enum Task {
     /// Measure the release build under load.
     #[command(subcommand)]
     Load(load::Load),
+    /// Kill three instances on one database at random and check what the service promises; needs PostgreSQL.
+    Storm(storm::Storm),
     /// Check the dependencies between crates, and import cycles within them.
     Edges,
     /// Check the first lines and the length of source files.
@@ -108,6 +111,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(fuzz) => fuzz::run(&fuzz),
         Task::Guard { bless } => guard::run(bless),
         Task::Load(load) => load::run(&load),
+        Task::Storm(options) => storm::run(&options),
         Task::Edges => edges::check(),
         Task::Snapshot { db } => snapshot::take(&db),
         Task::Tidy => tidy::check(),

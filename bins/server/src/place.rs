@@ -36,6 +36,8 @@ pub struct Database {
     pub readers: usize,
     /// `DATABASE_WAIT_SECONDS`
     pub wait: std::time::Duration,
+    /// `INSTANCES`
+    pub several: bool,
 }
 
 /// Whether a text names a database and not a file.
@@ -59,7 +61,8 @@ impl Place {
     fn database(address: &str) -> Result<Self, String> {
         let address = life_agent_observer_postgres::Address::parse(address)?;
         let wait = std::time::Duration::ZERO;
-        let database = Database { address, direct: None, replica: None, readers: 2, wait };
+        let database =
+            Database { address, direct: None, replica: None, readers: 2, wait, several: false };
         Ok(Place::Database(Box::new(database)))
     }
 
@@ -134,8 +137,10 @@ impl Place {
             #[cfg(feature = "postgres")]
             Place::Database(database) => {
                 use life_agent_observer_postgres::{Postgres, PostgresOptions};
-                let Database { address, direct, replica, readers, wait } = (**database).clone();
-                let options = PostgresOptions { readers, wait, ..PostgresOptions::default() };
+                let Database { address, direct, replica, readers, wait, several } =
+                    (**database).clone();
+                let options =
+                    PostgresOptions { readers, wait, several, ..PostgresOptions::default() };
                 let backend = Postgres::at(address).direct(direct).replica(replica);
                 let backend = backend.with(options).on_replaced(stop);
                 Chosen::Database(Box::new(backend))

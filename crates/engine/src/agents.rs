@@ -12,8 +12,8 @@ use life_agent_domain::governance::gate::{Rate, RateLimit};
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_observer::{AgentRecord, Journal};
 
-pub(crate) use cache::AgentCache;
-pub(crate) use step::{ModelAct, NarratedTurn, StepRules};
+pub(crate) use cache::{AgentCache, Slots};
+pub(crate) use step::{ModelAct, NarratedTurn, StepRules, StepWrites};
 
 use crate::error::EngineError;
 use crate::govern::Limiter;

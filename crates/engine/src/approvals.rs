@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life_agent_domain::governance::approval::{
-    Approval, ApprovalKey, BoundTo, Decider, DecisionError, RequestDigest, Status,
+    ApprovalKey, BoundTo, Decider, DecisionError, RequestDigest, Status,
 };
 use life_agent_domain::governance::command::Gated;
 use life_agent_domain::governance::event::{
@@ -25,12 +25,15 @@ use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_domain::governance::principal::Scope;
 use life_agent_domain::governance::request::RequestBody;
 use life_agent_domain::governance::size::json_size;
-use life_agent_observer::{CommitHandle, Committed, Journal, JournalError, SideWrite};
+use life_agent_observer::{
+    CommitHandle, Committed, Guard, IdempotencyRecord, Journal, JournalError, Precondition,
+    SideWrite, WriteBatch,
+};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +43,8 @@ use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::{Batch, Recorder};
-use desk::{Desk, Shown};
+use desk::Desk;
+pub(crate) use rebuild::DeskFollower;
 pub(crate) use usage::ApprovalUse;
 use views::summary_of;
 pub use views::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
@@ -53,13 +57,11 @@ const MAX_REQUEST: usize = 1024 * 1024;
 /// Requests, decides and uses approvals.
 pub(crate) struct Approvals {
     key: ApprovalKey,
-    desk: Mutex<Desk>,
+    desk: Arc<Mutex<Desk>>,
     /// Held from the decision about a transition until its row is durable.
     order: Arc<tokio::sync::Mutex<()>>,
-    /// Signalled when the next expiry may have changed.
-    changed: Arc<Notify>,
-    /// Counts the transitions.
-    transitions: watch::Sender<u64>,
+    /// Signalled after every transition.
+    changed: Arc<watch::Sender<()>>,
     stop: CancellationToken,
     journal: Journal,
     recorder: Recorder,
@@ -89,15 +91,16 @@ impl Approvals {
         policy: Arc<PolicyCell>,
         timestamps: Timestamps,
         public_url: Option<&str>,
-    ) -> Result<Arc<Self>, JournalError> {
+    ) -> Result<(Arc<Self>, DeskFollower), JournalError> {
         let key = stored_key(&journal, &recorder).await?;
-        let desk = Mutex::new(rebuild::desk(&journal).await?);
+        let (desk, upto) = rebuild::desk(&journal).await?;
+        let (desk, changed) = (Arc::new(Mutex::new(desk)), Arc::new(watch::Sender::new(())));
+        let follower = DeskFollower::new(Arc::clone(&desk), Arc::clone(&changed), upto);
         let approvals = Arc::new(Self {
             key,
             desk,
             order: Arc::default(),
-            changed: Arc::default(),
-            transitions: watch::Sender::new(0),
+            changed,
             stop: CancellationToken::new(),
             journal,
             recorder,
@@ -107,7 +110,7 @@ impl Approvals {
             runtime: Handle::current(),
         });
         approvals.start_expiry();
-        Ok(approvals)
+        Ok((approvals, follower))
     }
 
     /// Records nothing more. Returns once the last transition is durable.
@@ -133,6 +136,7 @@ impl Approvals {
     ) -> Result<Requested, EngineError> {
         let hash = &policy.snapshot.hash;
         let order = Arc::clone(&self.order).lock_owned().await;
+        self.journal.catch_up().await?;
         let now = self.now();
         let digest = self.digest(hash, denial, rest);
         let open = self.desk.lock().inbox.open_for(&digest, now).map(|a| (a.id, a.expires));
@@ -181,27 +185,7 @@ impl Approvals {
         };
         batch.push(agent, &record)?;
         let written = self.recorder.append(batch)?;
-        let mut approval = approval_of(caller, key, digest, expires);
-        let mut shown = Shown {
-            agent: agent.cloned(),
-            kind: view.kind(),
-            summary,
-            created: String::new(),
-            status: Status::Pending,
-            decided: None,
-            principal: approval.principal.clone(),
-            person: approval.person.clone(),
-            expires,
-        };
-        let committed = self.settle(order, written, move |desk, committed| {
-            // The refusal is the first row, the request for an approval the second.
-            if let Some(row) = committed.rows.get(1) {
-                approval.id = row.id;
-                shown.created.clone_from(&row.ts);
-                desk.add(approval, shown);
-            }
-        });
-        let committed = committed.await?;
+        let committed = self.settle(order, written).await?;
         let [refused, requested] = committed.rows.as_slice() else {
             return Err(EngineError::Unavailable);
         };
@@ -244,6 +228,7 @@ impl Approvals {
         note: &str,
     ) -> Result<ApprovalView, EngineError> {
         let order = Arc::clone(&self.order).lock_owned().await;
+        self.journal.catch_up().await?;
         let agent = self.check_decider(&context.principal, id)?;
         // What is decided about must be what was recorded.
         rebuild::requested(&self.journal, id).await?;
@@ -258,15 +243,29 @@ impl Approvals {
         let policy = self.policy.active();
         let mut batch = Batch::new(context, &policy.snapshot.hash);
         batch.push(agent.as_ref(), &record)?;
+        batch.guard(self.unchanged(vec![(id, Status::Pending)]));
         let written = self.recorder.append(batch)?;
-        let (principal, person) =
-            (context.principal.as_str().to_owned(), person.map(str::to_owned));
-        let settled = self.settle(order, written, move |desk, committed| {
-            let at = committed.rows.first().map(|row| row.ts.clone()).unwrap_or_default();
-            desk.decided(id, ApprovalDecided { decision, principal, person, note, at });
-        });
-        settled.await?;
+        match self.settle(order, written).await {
+            // Another instance was faster.
+            Err(EngineError::Outdated) => {
+                self.check_decider(&context.principal, id)?;
+                return Err(EngineError::Outdated);
+            }
+            settled => drop(settled?),
+        }
         self.view(&context.principal, id).await
+    }
+
+    /// Lets a batch pass if the approvals have these statuses when it is written.
+    fn unchanged(&self, expected: Vec<(u64, Status)>) -> Guard {
+        let desk = Arc::clone(&self.desk);
+        Guard::new(move || {
+            let desk = desk.lock();
+            let is_at = |(id, status): &(u64, Status)| {
+                desk.shown(*id).is_some_and(|shown| shown.status == *status)
+            };
+            expected.iter().all(is_at)
+        })
     }
 
     /// The agent of an approval that this caller may decide.
@@ -330,7 +329,7 @@ impl Approvals {
 
     /// Waits until an approval is decided or expires, at most this long. Returns its status.
     pub(crate) async fn until_decided(&self, id: u64, longest: Duration) -> Option<Status> {
-        let mut transitions = self.transitions.subscribe();
+        let mut transitions = self.changed.subscribe();
         let deadline = Instant::now() + longest;
         loop {
             let status = self.desk.lock().shown(id).map(|shown| shown.status_at(self.now()));
@@ -347,19 +346,14 @@ impl Approvals {
         PendingApproval { approval_id: id, url, expires_at: views::time(expires) }
     }
 
-    /// Waits for a transition's row and then applies the transition, even if the caller disconnects.
+    /// Holds the order until a transition's row is durable, even if the caller disconnects. The row changes the desk.
     async fn settle(
         self: &Arc<Self>,
         order: OwnedMutexGuard<()>,
         written: CommitHandle,
-        apply: impl FnOnce(&mut Desk, &Committed) + Send + 'static,
     ) -> Result<Committed, EngineError> {
-        let approvals = Arc::clone(self);
         let settled = self.runtime.spawn(async move {
             let committed = written.await?;
-            apply(&mut approvals.desk.lock(), &committed);
-            approvals.changed.notify_one();
-            approvals.transitions.send_modify(|count| *count += 1);
             drop(order);
             Ok(committed)
         });
@@ -392,23 +386,6 @@ fn bound<'a, C: Gated>(
     Some(BoundTo { principal: &denial.principal, agent, kind, policy_hash, content, rest })
 }
 
-fn approval_of(
-    caller: &Principal,
-    key: Option<String>,
-    digest: RequestDigest,
-    expires: u64,
-) -> Approval {
-    Approval {
-        id: 0,
-        principal: caller.as_str().to_owned(),
-        person: caller.person().map(str::to_owned),
-        key,
-        digest,
-        expires,
-        status: Status::Pending,
-    }
-}
-
 fn unknown(id: u64) -> EngineError {
     EngineError::NotFound(format!(
         "there is no approval {id}; `GET /approvals` lists the open ones and those that were closed last"
@@ -426,7 +403,26 @@ async fn stored_key(journal: &Journal, recorder: &Recorder) -> Result<ApprovalKe
         half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     }
     let setting = SideWrite::Setting { key: KEY.to_owned(), value: hex::encode(bytes) };
-    let written = recorder.write(setting).await;
-    written.map_err(|_| JournalError::unavailable("the key of the approvals was not written"))?;
-    Ok(ApprovalKey::new(bytes))
+    if !journal.is_shared() {
+        let written = recorder.write(setting).await;
+        let not_written = |_| JournalError::unavailable("the key of the approvals was not written");
+        written.map_err(not_written)?;
+        return Ok(ApprovalKey::new(bytes));
+    }
+    // The first of two instances that start together makes the key.
+    let claim =
+        IdempotencyRecord { id: format!("setting:{KEY}"), digest: String::new(), job: None };
+    let mut batch = WriteBatch::side(vec![setting, SideWrite::Idempotency(claim.clone())]);
+    batch.preconditions.push(Precondition::KeyUnclaimed { key: claim.id });
+    match journal.append(batch)?.await {
+        Ok(_) => Ok(ApprovalKey::new(bytes)),
+        Err(JournalError::Rejected(_)) => {
+            let stored = journal.setting(KEY).await?.unwrap_or_default();
+            match hex::decode_to_slice(&stored, &mut bytes) {
+                Ok(()) => Ok(ApprovalKey::new(bytes)),
+                Err(_) => Err(JournalError::damaged("the key of the approvals cannot be read")),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -18,7 +18,7 @@ use life_agent_domain::governance::budget::{
 use life_agent_domain::governance::event::{BudgetReservedRecord, BudgetSettledRecord};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::CommitHandle;
+use life_agent_observer::{CommitHandle, Guard};
 use parking_lot::Mutex;
 
 use crate::context::RequestContext;
@@ -29,6 +29,7 @@ use crate::shared_counters::{BudgetLimits, Settlement, SharedReservation};
 use shared::{SharedAccount, charge_of};
 
 pub(crate) use estimate::{most_of_body, most_of_texts, prompt, used_so_far};
+pub(crate) use restore::BudgetFollower;
 pub use status::BudgetStatus;
 pub use usage::{UsageEntry, UsageReport};
 
@@ -37,12 +38,15 @@ pub(crate) const GATE: &str = "budget";
 
 /// Keeps the account of the budgets.
 pub(crate) struct Budgets {
-    /// The account. With shared counters, the calls of this instance since its start and all earlier ones, for
-    /// reports while the counters do not respond.
-    ledger: Mutex<Ledger>,
+    /// The account. With shared counters, it is only for reports while they do not respond; it then lacks the
+    /// calls of instances that have another journal.
+    ledger: Arc<Mutex<Ledger>>,
     recorder: Recorder,
     shared: Option<Arc<SharedAccount>>,
 }
+
+/// Attempts to reserve while other instances reserve in the same budgets.
+const ATTEMPTS: usize = 8;
 
 /// A call that asks for a place in its budgets.
 pub(crate) struct Asked<'a> {
@@ -89,6 +93,22 @@ impl Budgets {
         policy: &ActivePolicy,
         asked: Asked<'_>,
     ) -> Result<Held, NotReserved> {
+        for _ in 1..ATTEMPTS {
+            match self.try_reserve(context, policy, &asked).await {
+                // Another instance was faster; its reservation is known now.
+                Err(NotReserved::Failed(EngineError::Outdated)) => {}
+                reserved => return reserved,
+            }
+        }
+        self.try_reserve(context, policy, &asked).await
+    }
+
+    async fn try_reserve(
+        self: &Arc<Self>,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        asked: &Asked<'_>,
+    ) -> Result<Held, NotReserved> {
         let budgets = applying(policy, &context.principal);
         let held = |call| Held { budgets: Arc::clone(self), call: Mutex::new(call) };
         if budgets.is_empty() {
@@ -130,11 +150,22 @@ impl Budgets {
                 (reservation, Some(shared))
             }
         };
-        let record = reserved_record(&reservation, &asked, price);
+        let record = reserved_record(&reservation, asked, price);
         let hash = &policy.snapshot.hash;
         // The reservation is no effect of the request, so it claims no idempotency key.
         let own = context.clone().with_idempotency(None);
-        let recorded = self.recorder.record(&own, hash, asked.agent, &record, Vec::new()).await;
+        let mut batch = Batch::new(&own, hash);
+        if self.shared.is_none() && self.recorder.shared_control().is_some() {
+            // When the row is written, the reservations of all other instances are charged here.
+            let (ledger, budgets) = (Arc::clone(&self.ledger), budgets.into_owned());
+            let reserved = reservation.clone();
+            batch
+                .guard(Guard::new(move || !ledger.lock().is_overdrawn(&budgets, &reserved, now())));
+        }
+        let recorded = match batch.push(asked.agent, &record) {
+            Ok(()) => self.recorder.commit(batch).await.map(|committed| committed.id),
+            Err(error) => Err(error),
+        };
         let mut call = HeldCall {
             reservation,
             shared,

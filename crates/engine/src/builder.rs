@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use life_agent_domain::governance::event::{KillSwitchRecord, ServiceStartedRecord};
 use life_agent_domain::governance::gate::Gate;
 use life_agent_groq::Model;
-use life_agent_observer::{Backend, Journal, JournalError, Options, SideWrite};
+use life_agent_observer::{Backend, Journal, JournalError, Options, SideWrite, WriteBatch};
+use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::agents::{AgentCache, AgentService};
@@ -19,6 +20,7 @@ use crate::context::RequestContext;
 use crate::error::OpenError;
 use crate::evidence;
 use crate::facade::{Engine, Services};
+use crate::feed::{Feed, Followers};
 use crate::gateway::GatewayService;
 use crate::govern::{
     AccessDenials, AuthFailures, Governor, KillSwitchService, Limiter, Live, OpaServer, SETTING,
@@ -29,7 +31,7 @@ use crate::jobs::JobService;
 use crate::meters::Meters;
 use crate::narration::Narrator;
 use crate::planning::{Drafter, PlanRepository, PlanReviews, PlanService};
-use crate::policy::{ActivePolicy, Extensions, PolicyCell, PolicyFiles, PolicyService};
+use crate::policy::{ActivePolicy, Extensions, PolicyCell, PolicyFiles, PolicyService, shared};
 use crate::proxy::ProxyService;
 use crate::recorder::{Batch, Recorder, raw_json};
 use crate::replay::Backtests;
@@ -39,6 +41,11 @@ use crate::steps::StepService;
 use crate::tools::ToolService;
 use crate::webhook::Webhook;
 use crate::workspace::Workspace;
+
+/// The journal's setting with the seed of the instances.
+const SEED: &str = "instances.seed";
+/// Reads of the kill switch and the stops at a start next to other instances.
+const CONTROL_READS: usize = 5;
 
 /// Builds an [`Engine`]. Everything but the configuration has a default.
 pub struct EngineBuilder {
@@ -112,16 +119,19 @@ impl EngineBuilder {
             (None, None) => None,
         };
         let repository = PlanRepository::open(&config)?;
-        let journal = Journal::open(backend, Options::default())?;
+        let feed = Feed::default();
+        let observer = Box::new(feed.clone());
+        let journal = Journal::open_observed(backend, Options::default(), Some(observer))?;
         let opened_at = journal.head().id;
-        let decided = evidence::kill_switch(&journal).await?;
-        let stops = Arc::new(Stops::open(&journal).await?);
+        require_same_seed(&journal, config.seed).await?;
+        let (decided, stops) = stored_controls(&journal).await?;
         repository.recover(&journal).await.map_err(OpenError::at(&config.plans_dir))?;
         let switch = Arc::new(Switch::new(decided.record.clone(), decided.by, config.kill_switch));
 
         let meters = Arc::new(Meters::new(config.metric_labels));
         let recorder = Recorder::new(journal.clone());
-        let approvals = Approvals::open(
+        shared::at_start(&journal, &recorder, &files, &cell).await?;
+        let (approvals, desk) = Approvals::open(
             journal.clone(),
             recorder.clone(),
             Arc::clone(&cell),
@@ -157,7 +167,8 @@ impl EngineBuilder {
             config.agent_wait,
         );
         let agents = Arc::new(AgentService::new(cache, journal.clone(), limiter));
-        let budgets = Budgets::restored(&journal, recorder.clone(), shared_limits.clone()).await?;
+        let (budgets, ledger) =
+            Budgets::restored(&journal, recorder.clone(), shared_limits.clone()).await?;
         let budgets = Arc::new(budgets);
         let calls = Arc::new(ModelCalls::new(
             provider,
@@ -214,6 +225,21 @@ impl EngineBuilder {
             Arc::clone(&idempotency),
             journal.clone(),
         );
+        // Everything that was read so far is applied or about to be.
+        journal.catch_up().await?;
+        feed.start(Followers {
+            switch: Arc::clone(&switch),
+            stops: Arc::clone(&stops),
+            approvals: desk,
+            budgets: ledger,
+            agents: agents.cache.slots(),
+            policy: journal.is_shared().then(|| Arc::clone(&cell)),
+        });
+        let following = CancellationToken::new();
+        if journal.is_shared() {
+            let (cell, following) = (Arc::clone(&cell), following.clone());
+            tokio::spawn(shared::follow(journal.clone(), files.clone(), cell, following));
+        }
         if decided.is_new {
             record_switch(&recorder, &cell.active(), decided.record).await?;
         }
@@ -270,6 +296,7 @@ impl EngineBuilder {
             shared_limits,
             backtests: Backtests::new(files, workspace, journal.clone()),
             started: timestamps.text(),
+            following,
             approvals,
             activity: Activity::new(journal.clone()),
             journal,
@@ -282,6 +309,42 @@ impl EngineBuilder {
             calls,
             jobs,
         }))
+    }
+}
+
+/// The kill switch and the stops of the journal. Another instance may change one while it is read, so that table and row
+/// seem to differ: only what differs repeatedly counts.
+async fn stored_controls(
+    journal: &Journal,
+) -> Result<(evidence::SwitchEvidence, Arc<Stops>), OpenError> {
+    for _ in 1..CONTROL_READS {
+        journal.catch_up().await?;
+        let before = journal.control();
+        let (decided, stops) = (evidence::kill_switch(journal).await?, Stops::open(journal).await?);
+        journal.catch_up().await?;
+        if journal.control() == before {
+            return Ok((decided, Arc::new(stops)));
+        }
+    }
+    Ok((evidence::kill_switch(journal).await?, Arc::new(Stops::open(journal).await?)))
+}
+
+/// Refuses a seed that differs from the one of the other instances: an agent must not depend on where it starts.
+async fn require_same_seed(journal: &Journal, seed: u64) -> Result<(), OpenError> {
+    let Some(sharing) = journal.sharing() else { return Ok(()) };
+    let stored = journal.setting(SEED).await?;
+    let mine = seed.to_string();
+    match stored {
+        Some(stored) if stored == mine => Ok(()),
+        Some(_) if !sharing.was_alone => Err(JournalError::unavailable(
+            "the other instances run with another SEED; set the same one on all instances",
+        )
+        .into()),
+        _ => {
+            let setting = SideWrite::Setting { key: SEED.to_owned(), value: mine };
+            journal.append(WriteBatch::side(vec![setting]))?.await?;
+            Ok(())
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The context of one request.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use life_agent_domain::governance::event::Timing;
 use life_agent_domain::governance::ids::Principal;
+use life_agent_observer::{Guard, WriteBatch};
 
 use crate::idempotency::mark::Mark;
 use crate::trace::{Span, SpanKind, Trace};
@@ -34,6 +36,14 @@ pub struct RequestContext {
     /// The trace that the request belongs to.
     pub trace: Option<Arc<Trace>>,
     spent: Spent,
+    /// Set once gates have judged the request, if several instances share the journal.
+    judge: OnceLock<Arc<dyn EffectJudge>>,
+}
+
+/// Judges the effects of a request when they are recorded.
+pub(crate) trait EffectJudge: fmt::Debug + Send + Sync {
+    /// The guard of a batch: neither the kill switch nor a stop forbids it, and the policy is active if one is named.
+    fn guard(&self, principal: &Principal, batch: &WriteBatch, policy: Option<&str>) -> Guard;
 }
 
 /// Time spent so far, in microseconds.
@@ -56,7 +66,8 @@ impl RequestContext {
     /// The context of a request that arrives now.
     pub fn new(principal: Principal, request: String) -> Self {
         let (idempotency, trace, spent) = (None, None, Spent::default());
-        Self { principal, request, idempotency, started: Instant::now(), trace, spent }
+        let (started, judge) = (Instant::now(), OnceLock::new());
+        Self { principal, request, idempotency, started, trace, spent, judge }
     }
 
     /// The service's own context.
@@ -89,6 +100,15 @@ impl RequestContext {
     /// The context of an operation of the request, if the operation has a span.
     pub(crate) fn below(&self, span: &Span) -> Option<Self> {
         span.trace().map(|trace| self.clone().with_trace(Some(Arc::clone(trace))))
+    }
+
+    /// Names the judge of the effects of the request when they are recorded.
+    pub(crate) fn judged_by(&self, judge: Arc<dyn EffectJudge>) {
+        self.judge.get_or_init(|| judge);
+    }
+
+    pub(crate) fn judge(&self) -> Option<&Arc<dyn EffectJudge>> {
+        self.judge.get()
     }
 
     /// Adds time spent in the gate chain.

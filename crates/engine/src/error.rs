@@ -49,6 +49,11 @@ pub enum EngineError {
     /// Another turn of the agent took longer than this step waits.
     #[error("a turn of this agent is still under way; ask again when it is done")]
     AgentBusy,
+    /// What the request was decided on has changed at another instance.
+    #[error(
+        "the kill switch, a stop or the policy has just changed; nothing was changed, try again"
+    )]
+    Outdated,
     /// No model provider is configured.
     #[error("no model is configured; set `GROQ_API_KEY` and start again")]
     LlmUnconfigured,
@@ -248,6 +253,9 @@ impl From<JournalError> for EngineError {
         match error {
             JournalError::Overloaded => EngineError::Overloaded,
             JournalError::Rejected(Rejection::AgentChanged(_)) => EngineError::AgentBusy,
+            JournalError::Rejected(Rejection::Outdated | Rejection::ControlChanged { .. }) => {
+                EngineError::Outdated
+            }
             JournalError::Rejected(Rejection::LeaseLost { .. }) => EngineError::Interrupted,
             JournalError::Rejected(
                 changed @ (Rejection::PlanChanged { .. } | Rejection::KeyClaimed { .. }),

@@ -2,6 +2,7 @@
 
 mod limits;
 mod oversight;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,12 +13,11 @@ use life_agent_domain::governance::command::{Act, Tool, Turn};
 use life_agent_domain::governance::event::{Row, ServiceStoppedRecord};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_domain::governance::request::Request;
-use life_agent_observer::{
-    Backend, Filter, Journal, Page, PruneReport, Retention, Span, StoredResponse,
-};
+use life_agent_observer::{Backend, Filter, Journal, Page, Span, StoredResponse};
 use life_agent_plans::life::{Decision, Status};
 use life_agent_policy::document::Policy;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::agents::AgentService;
@@ -30,7 +30,6 @@ use crate::context::RequestContext;
 use crate::error::{EngineError, OpenError};
 use crate::gateway::{GatewayReply, GatewayRequest, GatewayService};
 use crate::govern::{AccessDenials, AuthFailures, Governor, KillSwitchService, StopService};
-use crate::idempotency::expiry::expire;
 use crate::idempotency::{Claim, Idempotency, KeyedCall, Mark};
 use crate::jobs::{Authority, JobService, QueuedTurn, ResultRenderer};
 use crate::narration::TurnOptions;
@@ -104,6 +103,14 @@ pub(crate) struct Services {
     pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) backtests: Backtests,
     pub(crate) started: String,
+    /// Ends the tasks that follow other instances.
+    pub(crate) following: CancellationToken,
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.following.cancel();
+    }
 }
 
 impl Engine {
@@ -129,6 +136,7 @@ impl Engine {
         self.hold_queue();
         self.stop_exchanges();
         self.0.jobs.ended().await;
+        self.0.following.cancel();
         self.0.calls.in_flight.ended().await;
         self.0.webhook.close().await;
         self.0.access.flush_all().await;
@@ -459,6 +467,15 @@ impl Engine {
         self.0.backtests.run(source, after, limit).await
     }
 
+    /// What became of the call that claimed the key of this one at another instance, see [`Mark::is_lost`].
+    pub async fn answer_elsewhere(
+        &self,
+        context: &RequestContext,
+        mark: &Mark,
+    ) -> Result<Claim, EngineError> {
+        self.0.idempotency.elsewhere(context, mark).await
+    }
+
     /// Looks up an idempotency key and claims it if it is new. Waits for a running call with the key.
     pub async fn claim(
         &self,
@@ -472,15 +489,5 @@ impl Engine {
     /// not stored.
     pub async fn keep_answer(&self, mark: Mark, answer: StoredResponse) -> Result<(), EngineError> {
         self.0.idempotency.keep_answer(mark, answer).await
-    }
-
-    /// Removes the rows that `keep` does not cover, oldest first. Every agent keeps its state.
-    pub async fn prune(&self, keep: Retention) -> Result<PruneReport, EngineError> {
-        self.0.retention.prune(keep).await
-    }
-
-    /// Removes ended jobs and stored responses that have expired.
-    pub async fn forget(&self) -> Result<(), EngineError> {
-        expire(&self.0.journal, &self.0.recorder).await
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod auth_failures;
 mod denials;
 mod inputs;
+mod judge;
 mod kill_switch;
 mod limiter;
 mod live;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Chat, Command, Gated};
+use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, evaluate,
+    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, Reason,
+    evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
 use life_agent_domain::governance::request::Request;
@@ -32,6 +34,7 @@ pub(crate) use access::AccessDenials;
 pub use access::{AccessDenial, AccessReason};
 pub(crate) use auth_failures::AuthFailures;
 pub(crate) use inputs::Metered;
+pub(crate) use judge::Judge;
 pub(crate) use kill_switch::{KillSwitchService, SETTING, Switch};
 pub(crate) use limiter::Limiter;
 pub(crate) use live::Live;
@@ -63,6 +66,8 @@ pub(crate) struct Governor {
     pub(crate) approvals: Arc<Approvals>,
     /// Long texts that are read at the same time.
     heavy: Semaphore,
+    /// Of a journal that several instances share.
+    judge: Option<Arc<Judge>>,
 }
 
 /// The chain's decision about a command.
@@ -93,7 +98,9 @@ impl Governor {
         approvals: Arc<Approvals>,
     ) -> Self {
         let heavy = Semaphore::new(MAX_HEAVY);
-        Self { policy, live, workspace, opa, recorder, meters, approvals, heavy }
+        let is_shared = recorder.journal().is_shared();
+        let judge = is_shared.then(|| Judge::new(&live.switch, &live.stops, &policy));
+        Self { policy, live, workspace, opa, recorder, meters, approvals, heavy, judge }
     }
 
     /// The stops of agents and principals.
@@ -143,7 +150,13 @@ impl Governor {
         let (permit, mut used) =
             match self.judge_with(context, policy, command, metered, rest).await? {
                 Ok(permitted) => permitted,
-                Err(denial) => return Err(self.refuse(context, policy, *denial, rest).await),
+                Err(denial) => {
+                    let reason = denial.refusal.reason;
+                    if metered == Metered::Yes && reason != Reason::RateLimited {
+                        self.confirm_policy(policy).await?;
+                    }
+                    return Err(self.refuse(context, policy, *denial, rest).await);
+                }
             };
         if let Some(used) = &mut used {
             used.commit(context, &policy.snapshot.hash).await?;
@@ -331,6 +344,8 @@ impl Governor {
         let (decided, inputs) = self.run_chain(context, policy, command, metered).await?;
         let used = match &decided {
             Err(denial) if denial.approvable().is_some() => {
+                // A person may have approved it a moment ago at another instance.
+                self.recorder.journal().catch_up().await?;
                 self.approvals.take(&policy.snapshot.hash, denial, &rest())
             }
             _ => None,
@@ -353,6 +368,9 @@ impl Governor {
     ) -> Result<(Decided<C>, GateInputs), EngineError> {
         if metered == Metered::Yes && self.live.journal_full.load(Ordering::Relaxed) {
             return Err(EngineError::JournalFull);
+        }
+        if let Some(judge) = &self.judge {
+            self.meet(judge, context, policy, command.view(), metered).await?;
         }
         let view = command.view();
         let view_weight = view.weight();
@@ -382,6 +400,56 @@ impl Governor {
             (decide(policy, principal, command, &inputs, &*policy.timer), inputs)
         };
         Ok(decided)
+    }
+
+    /// Prepares a decision on a journal that several instances share. An act is judged on what is known, and once more
+    /// when it is recorded. Any other command may have effects before that, so that everything must be known that was
+    /// recorded before it arrived.
+    async fn meet(
+        &self,
+        judge: &Arc<Judge>,
+        context: &RequestContext,
+        policy: &ActivePolicy,
+        command: Command<'_>,
+        metered: Metered,
+    ) -> Result<(), EngineError> {
+        context.judged_by(Arc::<Judge>::clone(judge));
+        // A switch that stops the act may be off again.
+        if command.kind() == Kind::Act && judge.permits(&context.principal, command.agent()) {
+            return Ok(());
+        }
+        self.recorder.journal().catch_up().await?;
+        judge.settled().await?;
+        // A later judgment of the same request keeps the policy of the first.
+        let is_first = metered == Metered::Yes;
+        match is_first && self.policy.active().snapshot.hash != policy.snapshot.hash {
+            true => Err(EngineError::Outdated),
+            false => Ok(()),
+        }
+    }
+
+    /// Fails if a policy is no longer the one that the instances agree on, before it denies a request.
+    async fn confirm_policy(&self, policy: &ActivePolicy) -> Result<(), EngineError> {
+        if self.judge.is_some() {
+            self.recorder.journal().catch_up().await?;
+            if self.settled().await?.snapshot.hash != policy.snapshot.hash {
+                return Err(EngineError::Outdated);
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of a command for a second judgment, if other instances may make one necessary.
+    pub(crate) fn copy_if_shared<C: Clone>(&self, command: &C) -> Option<C> {
+        self.judge.as_ref().map(|_| command.clone())
+    }
+
+    /// The active policy, once it is the one that the instances agree on.
+    pub(crate) async fn settled(&self) -> Result<Arc<ActivePolicy>, EngineError> {
+        if let Some(judge) = &self.judge {
+            judge.settled().await?;
+        }
+        Ok(self.policy.active())
     }
 
     /// Asks the remote OPA server, if there is one, about a command that all other judges passed.

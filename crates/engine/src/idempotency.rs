@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use life_agent_observer::{Journal, SideWrite, StoredResponse};
+use life_agent_observer::{
+    IdempotencyEntry, IdempotencyRecord, Journal, JournalError, SideWrite, StoredResponse,
+    WriteBatch,
+};
 use tokio::time::{Instant, timeout_at};
 
 use mark::{Entered, PendingCalls};
@@ -23,6 +26,10 @@ use crate::recorder::Recorder;
 
 /// The longest wait for the first call with a key; shorter than the shutdown timeout.
 const WAIT: Duration = Duration::from_secs(8);
+/// The longest wait for the response to a call that took effect at another instance.
+const ELSEWHERE: Duration = Duration::from_secs(2);
+/// The pause between two looks for it.
+const LOOK: Duration = Duration::from_millis(50);
 /// The longest stored response, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 /// Stored responses between two expiries. One expiry takes a fifth of a second at the maximum number of
@@ -88,8 +95,36 @@ impl Idempotency {
         // The rows of a call whose task was aborted may still be queued.
         self.journal.barrier().await?;
         let Some(known) = self.journal.idempotency(&mark.id).await? else {
-            return Ok(Claim::First(Mark { kept: mark, claim: Arc::new(claim) }));
+            let is_shared = self.journal.is_shared();
+            return Ok(Claim::First(Mark { kept: mark, claim: Arc::new(claim), is_shared }));
         };
+        self.claimed(context, &mark, known).await
+    }
+
+    /// What became of the call that claimed the key of this one at another instance.
+    pub(crate) async fn elsewhere(
+        &self,
+        context: &RequestContext,
+        mark: &Mark,
+    ) -> Result<Claim, EngineError> {
+        match self.journal.idempotency(&mark.kept.id).await? {
+            Some(known) => self.claimed(context, &mark.kept, known).await,
+            None => Ok(Claim::UnderWay),
+        }
+    }
+
+    async fn claimed(
+        &self,
+        context: &RequestContext,
+        mark: &IdempotencyRecord,
+        mut known: IdempotencyEntry,
+    ) -> Result<Claim, EngineError> {
+        // An instance stores the response a moment after the effect.
+        let deadline = Instant::now() + ELSEWHERE;
+        while self.journal.is_shared() && known.response.is_none() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+            known = self.journal.idempotency(&mark.id).await?.unwrap_or(known);
+        }
         // The table is not chained: an answer counts if the row of its call exists and is the caller's.
         if let (Some(id), Some(_)) = (known.event_id, &known.response)
             && !self.is_row_of(context, id).await?
@@ -132,7 +167,13 @@ impl Idempotency {
         if answer.body.len() > MAX_BODY {
             return Ok(());
         }
-        self.recorder.write(SideWrite::Response(mark.kept.clone(), answer)).await?;
+        let mut batch = WriteBatch::side(vec![SideWrite::Response(mark.kept.clone(), answer)]);
+        // The response to a refusal must not replace that to an effect at another instance.
+        batch.preconditions.extend(mark.unclaimed());
+        match self.journal.append(batch)?.await {
+            Err(JournalError::Rejected(_)) => return Ok(()),
+            kept => drop(kept?),
+        }
         if self.answered.fetch_add(1, Ordering::Relaxed) % EXPIRE_EVERY == EXPIRE_EVERY - 1 {
             // In the background, so that the caller does not wait.
             let (journal, recorder) = (self.journal.clone(), self.recorder.clone());

@@ -1,5 +1,6 @@
 //! Jobs: turns that run later. They are queued durably and run in order per agent, a few agents at a time.
 
+mod leases;
 mod scheduler;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agents::StepWrites;
 use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -140,6 +142,11 @@ impl JobService {
         renderer: ResultRenderer,
     ) -> Result<(), EngineError> {
         if self.renderer.set(renderer).is_err() {
+            return Ok(());
+        }
+        if self.journal.is_shared() {
+            self.with(|scheduler| scheduler.open(self.workers));
+            self.follow_queue();
             return Ok(());
         }
         let left = self.journal.open_jobs().await?;
@@ -265,6 +272,10 @@ impl JobService {
                 ended.await.map_err(|_| EngineError::Unavailable)??;
             }
             Cancelled::Running => {}
+            // It runs at another instance, which notices that it has ended.
+            Cancelled::Neither if self.journal.is_shared() => {
+                self.end_job(id, JobStatus::Cancelled, None).await?;
+            }
             // It has ended meanwhile, or is being cancelled already.
             Cancelled::Neither => {
                 not_ended(&self.get(context, id).await?)?;
@@ -309,12 +320,24 @@ impl JobService {
     async fn run_next(&self, next: Next) {
         self.seconds.record(next.since.elapsed());
         let id = &next.id;
-        let started =
-            || JobChange::Started { id: id.clone(), at: self.timestamps.text(), lease: None };
-        if !self.persist(started).await {
-            return;
-        }
-        match self.run_job(&next).await {
+        let lease = match self.journal.sharing() {
+            None => {
+                let at = || self.timestamps.text();
+                let started = || JobChange::Started { id: id.clone(), at: at(), lease: None };
+                if !self.persist(started).await {
+                    return;
+                }
+                None
+            }
+            // Another instance has it, or an earlier turn of the agent is still open there.
+            Some(sharing) => match self.start_leased(id, &sharing.instance).await {
+                false => return,
+                true => Some(self.keep_lease(&next, &sharing.instance)),
+            },
+        };
+        let ran = self.run_job(&next).await;
+        drop(lease);
+        match ran {
             Ok(turned) => {
                 let Some(renderer) = self.renderer.get() else { return };
                 let policy = self.governor.policy();
@@ -361,12 +384,16 @@ impl JobService {
             let turn = Turn { agent: next.agent.clone(), input: job.input.clone() };
             let options = TurnOptions {
                 metered: Metered::No,
-                side: vec![SideWrite::Job(JobChange::Done { id: next.id.clone() })],
+                with: StepWrites {
+                    side: Vec::new(),
+                    require: self.lease_of(&next.id).into_iter().collect(),
+                    job: Some(next.id.clone()),
+                },
                 cancel: next.cancel.clone(),
                 ..TurnOptions::default()
             };
             match self.steps.turn(&context, turn, options).await {
-                Err(EngineError::AgentBusy | EngineError::Overloaded) => {
+                Err(EngineError::AgentBusy | EngineError::Overloaded | EngineError::Outdated) => {
                     let _ = tokio::time::timeout(PAUSE, next.cancel.cancelled()).await;
                 }
                 taken => return taken,

@@ -22,6 +22,7 @@ mod context;
 mod error;
 mod evidence;
 mod facade;
+mod feed;
 mod gateway;
 mod govern;
 mod idempotency;

@@ -149,10 +149,11 @@ impl Narrator {
         let text = (source == Source::Llm).then_some(step.response.as_str());
         let outcome = Outcome { agent: &agent, turn: &step, acts: &acts, text };
         self.recheck(&mut call, &outcome).await?;
-        let mut side = options.side;
-        side.extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
+        let mut with = options.with;
+        with.side
+            .extend(call.spent.iter().flat_map(|(model, used)| call.usage(model, Some(*used))));
         let narrated =
-            NarratedTurn { step, settled, acts, narration: record, source, before, state, side };
+            NarratedTurn { step, settled, acts, narration: record, source, before, state, with };
         let acts = narrated.acts.len();
         context.adopt_times(&call.context);
         let turned =

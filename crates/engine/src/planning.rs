@@ -15,7 +15,7 @@ use life_agent_domain::governance::command::{Kind, Plan};
 use life_agent_domain::governance::event::{Fallback, ModelTurn, PlanCreatedRecord, PlanRecord};
 use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason, Refusal};
 use life_agent_gates::change_policy::SnapshotChangePolicy;
-use life_agent_observer::{Proposal, SideWrite};
+use life_agent_observer::{PlanFile, Proposal, SideWrite};
 use life_agent_plans::draft::{Draft, draft};
 use life_agent_plans::fault::{PlanFault, answer_code};
 use life_agent_plans::life::Status;
@@ -297,6 +297,15 @@ impl PlanService {
             review: None,
         };
         batch.push(None, &created)?;
+        if self.recorder.shared_control().is_some() {
+            // So that every instance can show and review the plan.
+            let (store, artifact) = (self.store.clone(), artifact.clone());
+            let plan = artifact.record.id.clone();
+            let files = blocking(move || store.files(&artifact)).await?;
+            let files = files.map_err(|error| store_error(error.into()))?;
+            let file = |(name, content)| PlanFile { plan: plan.clone(), name, content };
+            batch.extend(files.into_iter().map(file).map(SideWrite::PlanFile));
+        }
         batch.extend([SideWrite::Proposal(Proposal {
             id: artifact.record.id.clone(),
             status: Status::Created.as_str().to_owned(),

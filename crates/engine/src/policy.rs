@@ -3,6 +3,7 @@
 mod active;
 mod embedded;
 mod files;
+pub(crate) mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::error::{EngineError, OpenError};
 use crate::recorder::{Batch, Recorder};
 use crate::views::{PolicyInForce, PolicyReport, PolicySource, PolicyText};
 use crate::workspace::Workspace;
+use files::Document;
+use life_agent_observer::Precondition;
+use shared::StoredPolicy;
 
 /// Validates and replaces the active policy.
 pub(crate) struct PolicyService {
@@ -132,6 +136,9 @@ impl PolicyService {
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
         match compiled {
+            Ok(policy) if self.recorder.shared_control().is_some() => {
+                self.propose(context, document, policy, trigger).await
+            }
             Ok(policy) => {
                 let policy = Arc::new(policy);
                 let previous = self.cell.active();
@@ -174,6 +181,63 @@ impl PolicyService {
                 // Only now, so that a rejection that was not recorded is tried again.
                 self.files.seen(&document);
                 Err(EngineError::PolicyInvalid(faults))
+            }
+        }
+    }
+}
+
+impl PolicyService {
+    /// Makes a policy that of all instances. If another one does the same at the same moment, the first wins.
+    async fn propose(
+        &self,
+        context: &RequestContext,
+        document: Document,
+        policy: ActivePolicy,
+        trigger: Trigger,
+    ) -> Result<PolicyReport, EngineError> {
+        let policy = Arc::new(policy);
+        self.recorder.journal().catch_up().await?;
+        self.cell.settled().await;
+        // Before the active policy: a later change of another instance makes the write fail.
+        let control = self.recorder.shared_control().unwrap_or_default();
+        let previous = self.cell.active();
+        let stored = StoredPolicy::of(&policy.snapshot.hash, &document);
+        let is_active =
+            StoredPolicy::read(self.recorder.journal()).await?.is_some_and(|now| now == stored);
+        if is_active && matches!(trigger, Trigger::FileChange) {
+            // Another instance has read the same file earlier.
+            self.files.seen(&document);
+            self.files.activate(&document);
+            self.files.take_rejection();
+            return Ok(previous.report());
+        }
+        let record = PolicyReloadRecord {
+            path: policy.shown_path.as_str().into(),
+            previous_hash: previous.snapshot.hash.as_str().into(),
+            rule_count: policy.snapshot.policy.rules.len(),
+            trigger,
+        };
+        let mut batch = Batch::new(context, &policy.snapshot.hash);
+        batch.push(None, &record)?;
+        batch.extend(stored.write()?);
+        batch.require(Precondition::Control { version: control });
+        // Nothing is recorded under the previous policy after the row.
+        let _proposing = self.cell.propose();
+        match self.recorder.commit(batch).await {
+            Ok(_) => {
+                self.cell.meet_proposed(Arc::clone(&policy));
+                self.files.seen(&document);
+                self.files.activate(&document);
+                self.files.take_rejection();
+                count("reloaded");
+                gauge!("policy_on_disk_rejected").set(0.0);
+                Ok(policy.report())
+            }
+            Err(error) => {
+                if matches!(error, EngineError::Outdated) {
+                    self.files.seen(&document);
+                }
+                Err(error)
             }
         }
     }

@@ -6,14 +6,15 @@
 use life_agent_domain::governance::event::{Entry, Envelope, Record, without_large_parts};
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
-    CommitHandle, Committed, Journal, MAX_DATA, Precondition, RowTexts, SideWrite, WriteBatch,
-    compact,
+    CommitHandle, Committed, Guard, Journal, JournalError, MAX_DATA, Precondition, RowTexts,
+    SideWrite, WriteBatch, compact,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::idempotency::mark::Mark;
 use crate::trace::{Span, SpanKind};
 
 /// Writes events. Clones share the journal.
@@ -50,10 +51,21 @@ impl Recorder {
 
     /// Appends a batch and waits until it is durable.
     pub(crate) async fn commit(&self, batch: Batch<'_>) -> Result<Committed, EngineError> {
+        let claim = FirstClaim::of(batch.context);
         let mut span = journal_span(batch.context);
         let committed = self.append(batch)?.await;
         committed_at(&mut span, committed.as_ref().ok());
-        Ok(committed?)
+        Ok(committed.inspect_err(|error| claim.failed(error))?)
+    }
+
+    /// The journal.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The control version, if several instances can change it.
+    pub(crate) fn shared_control(&self) -> Option<u64> {
+        self.journal.is_shared().then(|| self.journal.control())
     }
 
     /// Records one event with its side writes and returns the number of its row.
@@ -144,15 +156,36 @@ impl<'a> Batch<'a> {
     pub(crate) fn push_job(&mut self, id: &str, extra: SideWrite) {
         self.work.side_writes.push(extra);
         let mark = self.context.idempotency.as_ref();
+        self.work.preconditions.extend(mark.and_then(Mark::unclaimed));
         self.work.side_writes.extend(mark.map(|mark| mark.take(Some(id.to_owned()))));
+    }
+
+    /// Adds a condition on what this process knows, see [`WriteBatch::guard`].
+    pub(crate) fn guard(&mut self, guard: Guard) {
+        self.work.guard = Some(guard);
+    }
+
+    /// The finished write of a step, which only the active policy may permit.
+    pub(crate) fn finish_step(mut self) -> WriteBatch {
+        if let Some(judge) = self.context.judge() {
+            self.work.guard =
+                Some(judge.guard(&self.context.principal, &self.work, Some(self.policy_hash)));
+        }
+        self.finish()
     }
 
     /// The finished write. Claims the request's idempotency key if the batch has an effect.
     pub(crate) fn finish(mut self) -> WriteBatch {
-        if self.is_effect
-            && let Some(mark) = &self.context.idempotency
-        {
-            self.work.side_writes.push(mark.take(None));
+        if self.is_effect {
+            if let Some(judge) = self.context.judge()
+                && self.work.guard.is_none()
+            {
+                self.work.guard = Some(judge.guard(&self.context.principal, &self.work, None));
+            }
+            if let Some(mark) = &self.context.idempotency {
+                self.work.preconditions.extend(mark.unclaimed());
+                self.work.side_writes.push(mark.take(None));
+            }
         }
         self.work
     }
@@ -168,6 +201,23 @@ pub(crate) fn committed_at(span: &mut Span, committed: Option<&Committed>) {
     match committed {
         Some(committed) => span.set("life_agent.event_id", committed.id),
         None => span.fail("not_committed"),
+    }
+}
+
+/// The claim of a request on its idempotency key before its first effect.
+pub(crate) struct FirstClaim(Option<Mark>);
+
+impl FirstClaim {
+    pub(crate) fn of(context: &RequestContext) -> Self {
+        let mark = context.idempotency.as_ref();
+        Self(mark.filter(|mark| mark.unclaimed().is_some()).cloned())
+    }
+
+    /// Frees the key if the effect was rejected, and remembers whether another instance has it.
+    pub(crate) fn failed(&self, error: &JournalError) {
+        if let (Some(mark), JournalError::Rejected(rejection)) = (&self.0, error) {
+            mark.rejected(rejection);
+        }
     }
 }
 

@@ -7,17 +7,20 @@ use std::time::Instant;
 use life_agent_domain::agent::rules::{
     ActStep, TurnStep, apply_act, apply_turn, decide_act, decide_turn,
 };
-use life_agent_domain::governance::command::{Act, Kind, Turn};
+use life_agent_domain::governance::command::{Act, Gated, Kind, Turn};
 use life_agent_domain::governance::event::{ActRecord, Source, TurnRecord};
+use life_agent_domain::governance::gate::Permit;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::agents::{AgentService, StepRules};
+use crate::agents::{AgentService, StepRules, StepWrites};
+use crate::approvals::ApprovalUse;
 use crate::chat::ModelCalls;
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::{Governor, Metered};
+use crate::govern::{Governor, Metered, nothing_else};
 use crate::meters::{Meters, Whose};
 use crate::narration::{Narrator, TurnOptions};
+use crate::policy::ActivePolicy;
 use crate::views::{ActOutcome, StepOutcome, TurnEvent, TurnOutcome};
 
 const ACT: StepRules<Act, ActStep> = StepRules {
@@ -40,6 +43,9 @@ const TURN: StepRules<Turn, TurnStep> = StepRules {
     decide: decide_turn,
     apply: apply_turn,
 };
+
+/// Attempts to record an act while the policy and the stops change at other instances.
+const ATTEMPTS: usize = 4;
 
 /// A streamed turn. Dropping it does not end the turn.
 pub struct TurnEvents {
@@ -85,15 +91,54 @@ impl StepService {
         act: Act,
     ) -> Result<ActOutcome, EngineError> {
         let started = Instant::now();
-        let policy = self.governor.policy();
-        let permit = self.governor.permit(context, &policy, act, Metered::Yes).await?;
-        match self.agents.commit_step(context, &policy, &permit, &ACT, Vec::new()).await {
-            Ok(outcome) => {
-                let whose = Whose::of(context, Some(&permit.command().agent));
-                self.meters.done(Kind::Act, whose, started);
-                Ok(outcome)
+        let again = self.governor.copy_if_shared(&act);
+        let (mut policy, mut permit, used) = self.permitted(context, act, Metered::Yes).await?;
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let with = StepWrites::default();
+            match self.agents.commit_step(context, &policy, &permit, &ACT, with).await {
+                Ok(outcome) => {
+                    let whose = Whose::of(context, Some(&permit.command().agent));
+                    self.meters.done(Kind::Act, whose, started);
+                    return Ok(outcome);
+                }
+                Err(EngineError::Outdated) if attempts.next().is_some() => {
+                    let act = again.clone().ok_or(EngineError::Outdated)?;
+                    policy = self.governor.settled().await?;
+                    permit =
+                        self.governor.permit_again(context, &policy, act, used.as_ref()).await?;
+                }
+                Err(error) => {
+                    return Err(self
+                        .governor
+                        .deny_new_agent(context, &policy, permit, error)
+                        .await);
+                }
             }
-            Err(error) => Err(self.governor.deny_new_agent(context, &policy, permit, error).await),
+        }
+    }
+
+    /// Permits a command under the policy that the instances agree on.
+    async fn permitted<C: Gated + Clone>(
+        &self,
+        context: &RequestContext,
+        command: C,
+        metered: Metered,
+    ) -> Result<(Arc<ActivePolicy>, Permit<C>, Option<ApprovalUse>), EngineError> {
+        let (governor, again) = (&self.governor, self.governor.copy_if_shared(&command));
+        let policy = governor.policy();
+        let permitted =
+            governor.permit_and_use(context, &policy, command, metered, &nothing_else).await;
+        match (permitted, again) {
+            // Another instance has just activated another policy.
+            (Err(EngineError::Outdated), Some(again)) => {
+                let policy = governor.settled().await?;
+                let (permit, used) = governor
+                    .permit_and_use(context, &policy, again, Metered::No, &nothing_else)
+                    .await?;
+                Ok((policy, permit, used))
+            }
+            (permitted, _) => permitted.map(|(permit, used)| (policy, permit, used)),
         }
     }
 
@@ -129,13 +174,12 @@ impl StepService {
         options: TurnOptions,
     ) -> Result<TurnOutcome, EngineError> {
         let started = Instant::now();
-        let policy = self.governor.policy();
-        let permit = self.governor.permit(context, &policy, turn, options.metered).await?;
+        let (policy, permit, _) = self.permitted(context, turn, options.metered).await?;
         if self.calls.provider.is_some() {
             return self.narrator.run(context, policy, permit, options, started).await;
         }
         let committed =
-            self.agents.commit_step(context, &policy, &permit, &TURN, options.side).await;
+            self.agents.commit_step(context, &policy, &permit, &TURN, options.with).await;
         let outcome = match committed {
             Ok(outcome) => outcome,
             Err(error) => {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life_agent_observer::chain::Tip;
-use life_agent_observer::{Backend, JournalError, Opened, Read, Readers};
+use life_agent_observer::{Backend, JournalError, Opened, Read, Readers, Sharing};
 use tokio_postgres::types::Type;
 
 use crate::address::Address;
+use crate::bell::Bell;
 use crate::net::Net;
 use crate::owner::{OnReplaced, Ownership};
 use crate::pg_error::PgError;
 use crate::replica::Replicated;
 use crate::schema;
 use crate::session::{Role, Session, pipelined};
+use crate::shared::SharedTail;
 use crate::store::PostgresStore;
 use crate::stored::{LOCK_HEAD, StoredHead, stored_head};
 use crate::view::{Pool, View};
@@ -33,11 +35,13 @@ pub struct PostgresOptions {
     pub wait: Duration,
     /// The schema of the tables: lower-case letters, digits and `_`.
     pub schema: String,
+    /// Whether any number of instances append at the same time.
+    pub several: bool,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { readers: 8, wait: Duration::from_secs(5), schema: SCHEMA.to_owned() }
+        Self { readers: 8, wait: Duration::from_secs(5), schema: SCHEMA.to_owned(), several: false }
     }
 }
 
@@ -61,6 +65,13 @@ impl Postgres {
     #[must_use]
     pub fn with(self, options: PostgresOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Lets any number of instances append at the same time.
+    #[must_use]
+    pub fn several(mut self) -> Self {
+        self.options.several = true;
+        self
     }
 
     /// Names the server itself, if `address` leads through a pooler that gives each transaction another session.
@@ -113,7 +124,20 @@ impl Backend for Postgres {
         let failed = |error: PgError| JournalError::open(&name, error.cause());
         let nets = Self::nets(address, direct, &options.schema);
         let [net, direct] = nets.map_err(|why| JournalError::open(&name, why))?;
-        let ownership = Ownership::acquire(&direct, options.wait, on_replaced).map_err(failed)?;
+        let (bell, ownership) = match options.several {
+            true => {
+                let joined = Bell::join(&direct, options.wait).map_err(failed)?;
+                (Some(joined), Ownership::shared(on_replaced))
+            }
+            false => {
+                let owned = Ownership::acquire(&direct, options.wait, on_replaced);
+                (None, owned.map_err(failed)?)
+            }
+        };
+        let release = || {
+            ownership.release(&direct);
+            bell.iter().for_each(|(bell, _)| bell.release(&direct));
+        };
         let opened = prepare(&direct).and_then(|()| {
             let session = PostgresStore::connect(&net)?;
             let end = net.wait(ROUND_TRIP, take_over(&session, ownership.id()))?;
@@ -122,7 +146,7 @@ impl Backend for Postgres {
         let (session, end) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                ownership.release(&direct);
+                release();
                 return Err(failed(error));
             }
         };
@@ -135,11 +159,20 @@ impl Backend for Postgres {
             tip: tip.clone(),
             control: end.control,
             unresolved: None,
+            shared: bell
+                .as_ref()
+                .map(|(bell, _)| SharedTail { bell: Arc::clone(bell), begun: None }),
         };
         let pool = Pool::new(net, options.readers.max(1));
-        let checked = check_end(&pool).and_then(|()| ownership.watch(&direct).map_err(failed));
+        let checked = check_end(&pool).and_then(|()| {
+            let watched = match &bell {
+                Some((bell, _)) => bell.watch(&direct, &ownership),
+                None => ownership.watch(&direct),
+            };
+            watched.map_err(failed)
+        });
         if let Err(error) = checked {
-            ownership.release(&direct);
+            release();
             return Err(error);
         }
         let pool = Arc::new(pool);
@@ -148,7 +181,7 @@ impl Backend for Postgres {
             Some(replica) => {
                 let replicated = Replicated::new(pool, replica, &options.schema);
                 Arc::new(replicated.map_err(|why| {
-                    ownership.release(&direct);
+                    release();
                     JournalError::open(&name, format!("the replica cannot be used: {why}"))
                 })?)
             }
@@ -160,6 +193,11 @@ impl Backend for Postgres {
             set_back: None,
             store: Box::new(store),
             readers,
+            sharing: bell.map(|(bell, was_alone)| Sharing {
+                instance: uuid::Uuid::new_v4().to_string(),
+                was_alone,
+                leads: bell.leads(),
+            }),
         })
     }
 }

@@ -156,6 +156,17 @@ impl Group {
                 });
                 (!held).then(|| Rejection::LeaseLost { id: id.clone() })
             }
+            Precondition::JobFree { id, status } => {
+                let is_free = self.stored.jobs.get(id).is_some_and(|job| {
+                    let has_expired = |until: &String| *until <= self.tip.ts;
+                    job.status == status.as_str()
+                        && match status {
+                            JobStatus::Queued => !job.is_behind,
+                            _ => job.until.as_ref().is_none_or(has_expired),
+                        }
+                });
+                (!is_free).then(|| Rejection::LeaseLost { id: id.clone() })
+            }
             // A condition that this backend does not know cannot hold.
             other => {
                 tracing::error!(?other, "this backend does not know a precondition");
@@ -189,6 +200,7 @@ impl Group {
                 self.writes.push(writes::response(record, self.tip.ts.clone(), response));
             }
             (SideWrite::Texts(row), _) => self.texts(&row),
+            (SideWrite::PlanFile(file), _) => self.writes.push(writes::plan_file(file)),
             (SideWrite::Expire(expired), _) => self.writes.push(writes::expire(expired)),
             (SideWrite::Proposal(proposal), Some(row)) => {
                 self.stored.plans.insert(proposal.id.clone(), proposal.status.clone());
@@ -219,7 +231,14 @@ impl Group {
     }
 
     /// Keeps the lease that later batches of the group may depend on, and adds the write.
-    fn job(&mut self, change: JobChange, rows: &[Row]) {
+    fn job(&mut self, mut change: JobChange, rows: &[Row]) {
+        // The clocks of several instances differ; the server's decides.
+        if let JobChange::Started { lease: Some(lease), .. } | JobChange::Renewed { lease, .. } =
+            &mut change
+            && let Some(end) = &self.stored.lease_end
+        {
+            lease.until.clone_from(end);
+        }
         let (id, status) = match &change {
             JobChange::Queued(job) => (&job.id, JobStatus::Queued),
             JobChange::Started { id, .. } => (id, JobStatus::Running),
@@ -241,7 +260,8 @@ impl Group {
                 JobChange::Started { lease, .. } if is_open => {
                     let (owner, until) =
                         lease.clone().map(|lease| (lease.owner, lease.until)).unzip();
-                    *job = StoredJob { status: status.as_str().to_owned(), owner, until };
+                    let status = status.as_str().to_owned();
+                    *job = StoredJob { status, owner, until, is_behind: job.is_behind };
                 }
                 JobChange::Done { .. } | JobChange::Ended { .. } if is_open => {
                     status.as_str().clone_into(&mut job.status);

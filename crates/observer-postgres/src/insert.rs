@@ -8,7 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::group::Group;
 use crate::pg_error::PgError;
 use crate::session::{Request, Session, Value, pipelined};
-use crate::stored::{AGENTS, LOCK_HEAD, NOW, signed};
+use crate::stored::{AGENTS, LOCK_HEAD, NOW, NOW_AND_LEASE, TAIL, signed};
 
 const ROWS: &str = "INSERT INTO events
     (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, prev_step)
@@ -37,6 +37,8 @@ pub(crate) async fn prepare(session: &Session) -> Result<(), PgError> {
     let rows = [INTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INTS];
     session.prepare(LOCK_HEAD, &[]).await?;
     session.prepare(NOW, &[]).await?;
+    session.prepare(NOW_AND_LEASE, &[]).await?;
+    session.prepare(TAIL, &[Type::INT8]).await?;
     session.prepare(AGENTS, &[TEXTS]).await?;
     session.prepare(ROWS, &rows).await?;
     session.prepare(PUT_AGENTS, &[TEXTS, INTS, INTS, TEXTS, INTS, INTS, Type::BYTEA_ARRAY]).await?;
@@ -186,7 +188,9 @@ pub(crate) async fn write(
     session: &Session,
     group: &Group,
     outcomes: &[BatchOutcome],
+    channel: Option<&str>,
 ) -> Result<(), PgError> {
+    let notify = channel.map(|channel| format!("NOTIFY {channel}"));
     let chunks = chunks(group, outcomes);
     let (agents, snapshots) = (Agents::of(group), Snapshots::of(group));
     let (id, control) = (signed(group.tip.head.id), signed(group.control));
@@ -201,6 +205,7 @@ pub(crate) async fn write(
     requests.extend(snapshots.request(session));
     requests.extend(group.writes.iter().map(|write| write.run(session)));
     requests.push(session.query(MOVE_HEAD, end));
+    requests.extend(notify.as_deref().map(|notify| session.batch(notify)));
     requests.push(session.batch("COMMIT"));
     pipelined(requests).await.map(drop)
 }

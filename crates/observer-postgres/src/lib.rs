@@ -1,7 +1,8 @@
 //! The life-agent journal in a PostgreSQL database, version 15 or later.
 //!
 //! [`Postgres`] is a [`Backend`](life_agent_observer::Backend): pass it to
-//! [`Journal::open`](life_agent_observer::Journal::open). One instance appends at a time. A session lock keeps a
+//! [`Journal::open`](life_agent_observer::Journal::open). With [`Postgres::several`], any number of instances append to one
+//! chain; else one instance appends at a time. A session lock then keeps a
 //! second one out, and an id in the table `head`, compared under the lock of its row before every group, keeps out
 //! an instance that lost its connection. [`PostgresReader`] reads a journal whether or not a service has it open.
 //!
@@ -25,6 +26,7 @@
 mod address;
 mod agent_history;
 mod backend;
+mod bell;
 mod expiry;
 mod group;
 mod insert;
@@ -40,6 +42,7 @@ mod scan;
 mod schema;
 mod search;
 mod session;
+mod shared;
 mod store;
 mod stored;
 #[cfg(feature = "testing")]

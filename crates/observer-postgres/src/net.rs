@@ -1,9 +1,13 @@
 //! Connections: a small runtime of their own, so that no part of the journal's port becomes async.
 
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::NoTls;
+use tokio::sync::Notify;
+use tokio_postgres::{AsyncMessage, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::address::Address;
@@ -95,6 +99,35 @@ impl Net {
         Session::start(client, role, &self.schema, self.pooled).await
     }
 
+    /// Connects, and signals `heard` for each notification.
+    pub(crate) async fn open_listening(
+        &self,
+        role: Role,
+        heard: Arc<Notify>,
+    ) -> Result<Session, PgError> {
+        let config = self.address.config.clone();
+        let tls = self.tls.clone();
+        let connecting = self.runtime()?.spawn(async move {
+            let client = match tls {
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await?;
+                    tokio::spawn(listen(connection, heard));
+                    client
+                }
+                None => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    tokio::spawn(listen(connection, heard));
+                    client
+                }
+            };
+            Ok::<_, tokio_postgres::Error>(client)
+        });
+        let client = connecting
+            .await
+            .map_err(|_| PgError::Other("the connection was interrupted".to_owned()))??;
+        Session::start(client, role, &self.schema, self.pooled).await
+    }
+
     /// Blocks until the future is ready, at most `limit`. May be called from async code, too.
     pub(crate) fn wait<T>(
         &self,
@@ -104,5 +137,18 @@ impl Net {
         let _entered = self.runtime()?.enter();
         let timed = tokio::time::timeout(limit, future);
         futures_executor::block_on(timed).unwrap_or(Err(PgError::Timeout))
+    }
+}
+
+/// Drives a connection until it ends.
+async fn listen<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if matches!(message, AsyncMessage::Notification(_)) {
+            heard.notify_one();
+        }
     }
 }

@@ -20,6 +20,11 @@ const RETRY: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_millis(500);
 const SHORT: Duration = Duration::from_secs(5);
 
+/// The lock of an instance that appends, followed by the schema. Several instances share it.
+pub(crate) const OWNER_LOCK: &str = "life-agent owner ";
+/// The owner in the head if several instances append.
+pub(crate) const SEVERAL: &str = "several";
+
 /// Why an instance that was replaced does not write.
 pub(crate) const REPLACED: &str = "another instance has taken over the database; this one stops, because it does not know what was decided since";
 
@@ -74,6 +79,17 @@ impl Ownership {
             session: Mutex::new(Some(Arc::new(session))),
             closed: AtomicBool::new(false),
         }))
+    }
+
+    /// The right of every instance of a shared journal. It ends if an instance takes the journal for itself.
+    pub(crate) fn shared(on_replaced: Option<OnReplaced>) -> Arc<Self> {
+        Arc::new(Self {
+            id: SEVERAL.to_owned(),
+            is_replaced: AtomicBool::new(false),
+            on_replaced: Mutex::new(on_replaced),
+            session: Mutex::new(None),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// The id in `head.owner`.
@@ -162,7 +178,8 @@ impl Ownership {
 }
 
 async fn try_lock(session: &Session, schema: &str) -> Result<bool, PgError> {
-    let sql = "SELECT pg_try_advisory_lock(hashtextextended('life-agent owner ' || $1, 0))";
-    let rows = session.query(sql, vec![(&schema, Type::TEXT)]).await?;
+    let sql = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
+    let name = format!("{OWNER_LOCK}{schema}");
+    let rows = session.query(sql, vec![(&name, Type::TEXT)]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
 }

@@ -6,8 +6,8 @@ use life_agent_domain::governance::event::Row;
 use life_agent_observer::store::RawRow;
 use life_agent_observer::{
     AgentHistory, AgentRecord, Dangling, Expired, ExpiryLimits, Filter, Head, IdempotencyEntry,
-    JobRecord, JournalError, OpenJob, Page, ProposalRecord, Read, Readers, Span, StoredSnapshot,
-    StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
+    JobRecord, JournalError, OpenJob, Page, PlanFile, ProposalRecord, Read, Readers, Span,
+    StoredSnapshot, StoredText, TextId, TextVisitor, UsageBy, UsageTotal,
 };
 
 use crate::session::Session;
@@ -146,6 +146,10 @@ impl Read for View<'_> {
 
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError> {
         records::dangling(self)
+    }
+
+    fn plan_files(&self, plan: &str) -> Result<Vec<PlanFile>, JournalError> {
+        records::plan_files(self, plan)
     }
 
     fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError> {

@@ -3,7 +3,7 @@
 use life_agent_observer::store::MAX_RECORDS;
 use life_agent_observer::{
     AgentRecord, Dangling, Head, IdempotencyEntry, IdempotencyRecord, JournalError, MAX_COUNTED,
-    Proposal, ProposalRecord, Read, StoredResponse, StoredSnapshot, UsageBy, UsageTotal,
+    PlanFile, Proposal, ProposalRecord, Read, StoredResponse, StoredSnapshot, UsageBy, UsageTotal,
     rank_notes,
 };
 use serde_json::value::RawValue;
@@ -258,4 +258,12 @@ pub(crate) fn uncovered_agents(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = view.query(sql, vec![(&signed(upto), Type::INT8), (&limit, Type::INT8)])?;
     each(&rows, |row| Ok(row.try_get(0)?))
+}
+
+/// The files of a plan.
+pub(crate) fn plan_files(view: &View<'_>, plan: &str) -> Result<Vec<PlanFile>, JournalError> {
+    let sql = "SELECT plan, name, content FROM plan_files WHERE plan = $1 ORDER BY name";
+    each(&view.query(sql, vec![(&plan, Type::TEXT)])?, |row| {
+        Ok(PlanFile { plan: row.try_get(0)?, name: row.try_get(1)?, content: row.try_get(2)? })
+    })
 }

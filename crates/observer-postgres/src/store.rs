@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use life_agent_observer::chain::Tip;
-use life_agent_observer::store::{GroupCommit, Recovered, Store, StoreError, TRIM_ROWS};
+use life_agent_observer::store::{
+    Foreign, GroupCommit, Recovered, Store, StoreError, TRIM_ROWS, Waker,
+};
 use life_agent_observer::{Head, WriteBatch};
 use tokio_postgres::types::Type;
 
@@ -15,11 +17,12 @@ use crate::owner::Ownership;
 use crate::pg_error::PgError;
 use crate::scan;
 use crate::session::{Role, Session, pipelined};
+use crate::shared::SharedTail;
 use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, stored_head};
 use crate::texts;
 
 /// Longest wait for one round trip. The server's own limits are shorter.
-const ROUND_TRIP: Duration = Duration::from_secs(10);
+pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(10);
 /// How long a lost response to a commit is looked for before the group fails.
 const RESOLVE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
@@ -27,7 +30,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Bytes written by a probe.
 const PROBE_BYTES: i32 = 16 * 1024;
 
-const CHANGED: &str = "the database does not end as this instance left it; stop the service, verify the journal and start again";
+pub(crate) const CHANGED: &str = "the database does not end as this instance left it; stop the service, verify the journal and start again";
 
 pub(crate) struct PostgresStore {
     pub(crate) net: Arc<Net>,
@@ -40,6 +43,8 @@ pub(crate) struct PostgresStore {
     pub(crate) control: u64,
     /// The end of the last group if its outcome is unknown.
     pub(crate) unresolved: Option<Head>,
+    /// `Some` if several instances append.
+    pub(crate) shared: Option<SharedTail>,
 }
 
 impl PostgresStore {
@@ -51,7 +56,7 @@ impl PostgresStore {
     }
 
     /// Runs requests on the open connection, or on a new one.
-    fn run<T>(
+    pub(crate) fn run<T>(
         &mut self,
         call: impl AsyncFn(&Session) -> Result<T, PgError>,
     ) -> Result<T, StoreError> {
@@ -81,7 +86,7 @@ impl PostgresStore {
     }
 
     /// Begins a transaction that holds the head, and reads what the group depends on.
-    fn begin(&mut self, needed: &Needed) -> Result<Stored, StoreError> {
+    fn begin_alone(&mut self, needed: &Needed) -> Result<Stored, StoreError> {
         let stored = self.run(async |session: &Session| needed.read(session).await)?;
         let compared = self.ownership.compare(&stored.end.owner);
         let compared = compared.map_err(|error| StoreError::NotStored(error.cause()));
@@ -119,13 +124,13 @@ impl PostgresStore {
         let until = Instant::now() + RESOLVE;
         loop {
             match self.end() {
-                Ok(end) if end.head == *planned => {
+                Ok(end) if end.head == *planned || self.holds(planned) => {
                     tracing::info!(
                         "a group was stored although the response to its commit was lost"
                     );
                     return Ok(());
                 }
-                Ok(end) if end.head == self.tip.head => {
+                Ok(end) if end.head == self.tip.head || self.shared.is_some() => {
                     return Err(StoreError::NotStored(error.cause()));
                 }
                 Ok(_) => return Err(StoreError::Unknown(CHANGED.into())),
@@ -142,8 +147,25 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
+    fn begin(&mut self, group: &[WriteBatch]) -> Result<Foreign, StoreError> {
+        self.lock_tail(Needed::of(group))
+    }
+
+    fn catch_up(&mut self) -> Result<Foreign, StoreError> {
+        self.read_tail()
+    }
+
+    fn set_waker(&mut self, waker: Waker) {
+        if let Some(shared) = &self.shared {
+            shared.bell.set_waker(waker);
+        }
+    }
+
     fn commit(&mut self, group: Vec<WriteBatch>) -> Result<GroupCommit, StoreError> {
-        let stored = self.begin(&Needed::of(&group))?;
+        let stored = match self.shared {
+            Some(_) => self.locked(Needed::of(&group))?,
+            None => self.begin_alone(&Needed::of(&group))?,
+        };
         let mut applied = Group::new(stored);
         let outcomes: Vec<_> = group.into_iter().map(|batch| applied.apply(batch)).collect();
         let session = self.session.take();
@@ -153,7 +175,8 @@ impl Store for PostgresStore {
             session.send_end();
             self.session = Some(session);
         } else {
-            match self.net.wait(ROUND_TRIP, insert::write(&session, &applied, &outcomes)) {
+            let channel = self.shared.as_ref().map(|shared| shared.bell.channel());
+            match self.net.wait(ROUND_TRIP, insert::write(&session, &applied, &outcomes, channel)) {
                 Ok(()) => self.session = Some(session),
                 Err(error) => {
                     // Before the question: its end lets a transaction that hangs end, too.
@@ -168,6 +191,12 @@ impl Store for PostgresStore {
 
     fn recover(&mut self) -> Result<Recovered, StoreError> {
         let end = self.end()?;
+        if self.shared.is_some() {
+            // What this instance does not know, its own lost groups included, is read as the rows of others.
+            let head =
+                if end.head.id < self.tip.head.id { end.head } else { self.tip.head.clone() };
+            return Ok(Recovered { head, control: self.control });
+        }
         let is_known = end.head == self.tip.head || self.unresolved.as_ref() == Some(&end.head);
         // A lower head is reported by the writer.
         if !is_known && end.head.id >= self.tip.head.id {
@@ -236,5 +265,8 @@ impl Store for PostgresStore {
     fn close(&mut self) {
         self.session = None;
         self.ownership.release(&self.direct);
+        if let Some(shared) = &self.shared {
+            shared.bell.release(&self.direct);
+        }
     }
 }

@@ -23,7 +23,20 @@ pub(crate) const AGENTS: &str =
     FROM agents WHERE agent_id = ANY($1)";
 const PLANS: &str = "SELECT id, status FROM proposals WHERE id = ANY($1)";
 const KEYS: &str = "SELECT id FROM idempotency_records WHERE id = ANY($1)";
-const JOBS: &str = "SELECT id, status, owner, lease_until FROM jobs WHERE id = ANY($1)";
+const JOBS: &str = "SELECT id, status, owner, lease_until, EXISTS (SELECT 1 FROM jobs AS earlier
+        WHERE earlier.finished IS NULL AND earlier.seq < jobs.seq AND earlier.agent_id = jobs.agent_id)
+    FROM jobs WHERE id = ANY($1)";
+/// The same time as [`NOW`] and, after it, the end of a lease that starts now.
+pub(crate) const NOW_AND_LEASE: &str = r#"SELECT to_char(now, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        to_char(now + interval '30 seconds', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    FROM (SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now) AS clock"#;
+/// What other instances have appended: a statement of its own, so that it sees what was committed during the wait for
+/// the lock.
+pub(crate) const TAIL: &str =
+    "SELECT id, ts, kind, agent_id, principal, request_id, data, prev_hash, hash, prev_step
+    FROM (SELECT *, sum(octet_length(data)) OVER (ORDER BY id) - octet_length(data) AS before
+        FROM events WHERE id > $1 AND id <= $1 + 2048) AS tail
+    WHERE before <= 4194304 ORDER BY id";
 
 /// The stored end of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +65,8 @@ pub(crate) struct StoredJob {
     pub(crate) status: String,
     pub(crate) owner: Option<String>,
     pub(crate) until: Option<String>,
+    /// Whether an earlier job of its agent is open.
+    pub(crate) is_behind: bool,
 }
 
 /// The stored state that a group depends on.
@@ -59,6 +74,8 @@ pub(crate) struct Stored {
     pub(crate) end: StoredHead,
     /// The server's time.
     pub(crate) now: String,
+    /// The end of a lease that starts now, if several instances share the journal.
+    pub(crate) lease_end: Option<String>,
     pub(crate) agents: HashMap<String, AgentHead>,
     pub(crate) plans: HashMap<String, String>,
     pub(crate) keys: HashSet<String>,
@@ -91,7 +108,9 @@ impl Needed {
                     Precondition::Agent { agent, .. } => drop(agents.insert(agent.as_str())),
                     Precondition::Plan { id, .. } => drop(plans.insert(id.as_str())),
                     Precondition::KeyUnclaimed { key } => drop(keys.insert(key.as_str())),
-                    Precondition::JobLease { id, .. } => drop(jobs.insert(id.as_str())),
+                    Precondition::JobLease { id, .. } | Precondition::JobFree { id, .. } => {
+                        jobs.insert(id.as_str());
+                    }
                     _ => {}
                 }
             }
@@ -109,10 +128,75 @@ impl Needed {
         Self { agents, plans, keys, jobs: owned(jobs), texts }
     }
 
+    /// Whether nothing is to be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        let lists = [&self.agents, &self.plans, &self.keys, &self.jobs];
+        lists.iter().all(|ids| ids.is_empty()) && self.texts.is_empty()
+    }
+
+    /// The records that these do not include.
+    pub(crate) fn beyond(self, known: &Self) -> Self {
+        fn rest<T: std::hash::Hash + Eq>(all: Vec<T>, known: &[T]) -> Vec<T> {
+            let known: HashSet<&T> = known.iter().collect();
+            all.into_iter().filter(|one| !known.contains(one)).collect()
+        }
+        Self {
+            agents: rest(self.agents, &known.agents),
+            plans: rest(self.plans, &known.plans),
+            keys: rest(self.keys, &known.keys),
+            jobs: rest(self.jobs, &known.jobs),
+            texts: rest(self.texts, &known.texts),
+        }
+    }
+
     /// Begins a transaction, locks the head and reads the records.
     pub(crate) async fn read(&self, session: &Session) -> Result<Stored, PgError> {
-        let mut requests =
+        let requests =
             vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.query(NOW, vec![])];
+        let mut responses = self.request(session, requests).await?.into_iter().skip(1);
+        let (head, now) =
+            (responses.next().unwrap_or_default(), responses.next().unwrap_or_default());
+        let mut stored = Stored::at(&head, &now)?;
+        self.add(&mut stored, responses)?;
+        Ok(stored)
+    }
+
+    /// The same, together with the rows after `known`.
+    pub(crate) async fn read_after(
+        &self,
+        session: &Session,
+        known: i64,
+    ) -> Result<(Stored, Vec<Row>), PgError> {
+        let requests = vec![
+            session.begin(),
+            session.query(LOCK_HEAD, vec![]),
+            session.query(NOW_AND_LEASE, vec![]),
+            session.query(TAIL, vec![(&known, Type::INT8)]),
+        ];
+        let mut responses = self.request(session, requests).await?.into_iter().skip(1);
+        let mut next = || responses.next().unwrap_or_default();
+        let (head, now, tail) = (next(), next(), next());
+        let mut stored = Stored::at(&head, &now)?;
+        stored.lease_end = now.first().map(|row| row.try_get(1)).transpose()?;
+        self.add(&mut stored, responses)?;
+        Ok((stored, tail))
+    }
+
+    /// Reads more records in the open transaction.
+    pub(crate) async fn read_more(
+        &self,
+        session: &Session,
+        stored: &mut Stored,
+    ) -> Result<(), PgError> {
+        let responses = self.request(session, Vec::new()).await?;
+        self.add(stored, responses.into_iter())
+    }
+
+    async fn request<'a>(
+        &'a self,
+        session: &'a Session,
+        mut requests: Vec<Request<'a>>,
+    ) -> Result<Vec<Vec<Row>>, PgError> {
         let lists =
             [(AGENTS, &self.agents), (PLANS, &self.plans), (KEYS, &self.keys), (JOBS, &self.jobs)];
         for (sql, ids) in lists {
@@ -123,20 +207,15 @@ impl Needed {
         if !self.texts.is_empty() {
             requests.push(session.query(KNOWN, vec![(&self.texts, Type::BYTEA_ARRAY)]));
         }
-        let mut responses = pipelined(requests).await?.into_iter().skip(1);
+        pipelined(requests).await
+    }
+
+    fn add(
+        &self,
+        stored: &mut Stored,
+        mut responses: impl Iterator<Item = Vec<Row>>,
+    ) -> Result<(), PgError> {
         let mut next = || responses.next().unwrap_or_default();
-        let (head, now) = (next(), next());
-        let missing = || PgError::Other("the journal's tables are missing".to_owned());
-        let end = stored_head(head.first().ok_or_else(missing)?)?;
-        let mut stored = Stored {
-            end,
-            now: now.first().ok_or_else(missing)?.try_get(0)?,
-            agents: HashMap::new(),
-            plans: HashMap::new(),
-            keys: HashSet::new(),
-            jobs: HashMap::new(),
-            texts: HashSet::new(),
-        };
         let mut rows = |ids: &Vec<String>| if ids.is_empty() { Vec::new() } else { next() };
         for row in rows(&self.agents) {
             stored.agents.insert(row.try_get(0)?, agent_head(&row)?);
@@ -149,13 +228,31 @@ impl Needed {
         }
         for row in rows(&self.jobs) {
             let (status, owner, until) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-            stored.jobs.insert(row.try_get(0)?, StoredJob { status, owner, until });
+            let is_behind = row.try_get(4)?;
+            stored.jobs.insert(row.try_get(0)?, StoredJob { status, owner, until, is_behind });
         }
         for row in if self.texts.is_empty() { Vec::new() } else { next() } {
             let digest: &[u8] = row.try_get(0)?;
             stored.texts.extend(digest.try_into().ok().map(TextId::from_bytes));
         }
-        Ok(stored)
+        Ok(())
+    }
+}
+
+impl Stored {
+    /// The end of the journal and the time, without records.
+    fn at(head: &[Row], now: &[Row]) -> Result<Self, PgError> {
+        let missing = || PgError::Other("the journal's tables are missing".to_owned());
+        Ok(Self {
+            end: stored_head(head.first().ok_or_else(missing)?)?,
+            now: now.first().ok_or_else(missing)?.try_get(0)?,
+            lease_end: None,
+            agents: HashMap::new(),
+            plans: HashMap::new(),
+            keys: HashSet::new(),
+            jobs: HashMap::new(),
+            texts: HashSet::new(),
+        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use life_agent_domain::governance::event::Row;
 use life_agent_observer::{
-    Expired, IdempotencyRecord, JobChange, Lease, NoteChange, Proposal, StoredResponse, Usage,
+    Expired, IdempotencyRecord, JobChange, Lease, NoteChange, PlanFile, Proposal, StoredResponse,
+    Usage,
 };
 use serde_json::value::RawValue;
 use tokio_postgres::types::{ToSql, Type};
@@ -110,6 +111,12 @@ pub(crate) fn proposal(proposal: Proposal, row: &Row) -> Write {
     let data = proposal.data.get().to_owned();
     let write = Write::new(sql).text(proposal.id).int(row.id).text(row.ts.clone());
     write.text(proposal.status).text(proposal.intent).text(proposal.artifact).text(data)
+}
+
+pub(crate) fn plan_file(file: PlanFile) -> Write {
+    let sql = "INSERT INTO plan_files (plan, name, content) VALUES ($1, $2, $3)
+        ON CONFLICT (plan, name) DO UPDATE SET content = excluded.content";
+    Write::new(sql).text(file.plan).text(file.name).value(file.content, Type::BYTEA)
 }
 
 pub(crate) fn usage(usage: Usage, row: &Row) -> Write {

@@ -112,6 +112,7 @@ impl Backend for Sqlite {
             set_back,
             store: Box::new(store),
             readers,
+            sharing: None,
         })
     }
 }

@@ -133,6 +133,8 @@ fn side_write(
             idempotency::put_response(connection, &record, &now(), &response)
         }
         (SideWrite::Texts(row), _) => texts::put(connection, &row),
+        // The plans folder has it.
+        (SideWrite::PlanFile(_), _) => Ok(()),
         (SideWrite::Expire(expired), _) => expiry::remove(connection, &expired),
         (SideWrite::Proposal(proposal), Some(row)) => put_proposal(connection, &proposal, row),
         (SideWrite::Usage(usage), Some(row)) => put_usage(connection, &usage, row),

@@ -13,7 +13,7 @@ use crate::expiry::Expired;
 use crate::idempotency::{IdempotencyRecord, StoredResponse};
 use crate::jobs::JobChange;
 use crate::notes::NoteChange;
-use crate::precondition::{AgentVersion, Precondition};
+use crate::precondition::{AgentVersion, Guard, Precondition};
 use crate::texts::RowTexts;
 
 /// Longest `data` of one row, in bytes.
@@ -29,6 +29,8 @@ pub struct WriteBatch {
     pub epoch: Option<u64>,
     /// Conditions under which the batch may be stored, in addition to [`AgentStep::from`].
     pub preconditions: Vec<Precondition>,
+    /// A condition on what this process knows, for a journal that several instances share.
+    pub guard: Option<Guard>,
     /// The effect of the step among the entries on its agent.
     pub step: Option<AgentStep>,
     /// The agent's state after that step, so that loading the agent reads fewer rows.
@@ -115,6 +117,8 @@ pub enum SideWrite {
     Idempotency(IdempotencyRecord),
     /// The response to such a call.
     Response(IdempotencyRecord, StoredResponse),
+    /// A file of a plan. A store that several instances share keeps it; any other leaves it to the plans folder.
+    PlanFile(PlanFile),
     /// Jobs and idempotency records that are removed.
     Expire(Expired),
     /// The texts that the data of a row of the batch refers to. Texts that are stored are not stored again;
@@ -135,6 +139,17 @@ pub struct Proposal {
     pub artifact: String,
     /// All other fields, a JSON object.
     pub data: Box<RawValue>,
+}
+
+/// A file of a plan's artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanFile {
+    /// The plan.
+    pub plan: String,
+    /// The file's name, without a folder.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
 }
 
 /// Token usage of one model call.

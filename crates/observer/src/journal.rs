@@ -3,7 +3,7 @@
 mod reads;
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -18,9 +18,10 @@ use crate::error::JournalError;
 use crate::filter::Filter;
 use crate::follower::Follower;
 use crate::identity;
+use crate::observe::RowObserver;
 use crate::published::{Published, Shared};
 use crate::ring::Ring;
-use crate::store::{Backend, Opened, Readers};
+use crate::store::{Backend, Opened, Readers, Sharing, Waker};
 use crate::verify;
 use crate::writer::{Command, Writer};
 
@@ -55,6 +56,7 @@ struct Inner {
     readers: RwLock<Option<Arc<dyn Readers>>>,
     /// One permit for each view, so that readers wait here and not on a thread.
     views: Arc<Semaphore>,
+    sharing: Option<Sharing>,
     writer: tokio::sync::Mutex<Thread>,
 }
 
@@ -74,7 +76,20 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Open`] if the store cannot serve as a journal, or its last rows are not whole.
     pub fn open(backend: impl Backend, options: Options) -> Result<Self, JournalError> {
-        let Opened { name, tip, control, set_back, mut store, readers } = backend.open()?;
+        Self::open_observed(backend, options, None)
+    }
+
+    /// The same with an observer, which receives every row from here on, also those of other instances.
+    ///
+    /// # Errors
+    /// See [`Journal::open`].
+    pub fn open_observed(
+        backend: impl Backend,
+        options: Options,
+        observer: Option<Box<dyn RowObserver>>,
+    ) -> Result<Self, JournalError> {
+        let Opened { name, tip, control, set_back, mut store, readers, sharing } =
+            backend.open()?;
         let checked = readers
             .view()
             .map_err(|error| error.to_string().into())
@@ -97,17 +112,23 @@ impl Journal {
             ring: RwLock::new(ring),
             epoch: AtomicU64::new(0),
             control: AtomicU64::new(control),
+            is_waking: AtomicBool::new(false),
             failing: Mutex::new(None),
             id: id.map_or_else(OnceLock::new, OnceLock::from),
             set_back,
         });
         let (queue, commands) = mpsc::channel(options.queue.max(1));
+        if sharing.is_some() {
+            store.set_waker(waker(queue.downgrade(), Arc::clone(&shared)));
+        }
         let writer = Writer {
             queue: commands,
             shared: Arc::clone(&shared),
             store,
             head: tip.head,
             failed: false,
+            is_shared: sharing.is_some(),
+            observer,
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
@@ -120,6 +141,7 @@ impl Journal {
             shared,
             views: Arc::new(Semaphore::new(readers.limit().max(1))),
             readers: RwLock::new(Some(readers)),
+            sharing,
             writer: tokio::sync::Mutex::new(Thread(Some(thread))),
         })))
     }
@@ -154,6 +176,35 @@ impl Journal {
         let (reply, passed) = oneshot::channel();
         self.send(Command::Barrier(reply)).await?;
         passed.await.map_err(|_| JournalError::Closed)
+    }
+
+    /// Whether other instances append to the same journal.
+    pub fn is_shared(&self) -> bool {
+        self.0.sharing.is_some()
+    }
+
+    /// How the journal is shared; `None` if this process is the only one that appends.
+    pub fn sharing(&self) -> Option<&Sharing> {
+        self.0.sharing.as_ref()
+    }
+
+    /// Whether this instance does the work that one of the instances of a journal does for all.
+    pub fn leads(&self) -> bool {
+        self.0.sharing.as_ref().is_none_or(|sharing| *sharing.leads.borrow())
+    }
+
+    /// Waits until every row is known that any instance had appended before the call. Returns immediately if the
+    /// journal is not shared.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn catch_up(&self) -> Result<(), JournalError> {
+        if self.0.sharing.is_none() {
+            return Ok(());
+        }
+        let (reply, done) = oneshot::channel();
+        self.send(Command::CatchUp(Some(reply))).await?;
+        done.await.map_err(|_| JournalError::Closed)?
     }
 
     /// Number of failed commits. State in memory may build on lost rows unless the epoch is still the one
@@ -249,6 +300,19 @@ impl Journal {
     ) -> Option<(Vec<Arc<JournalRow>>, u64)> {
         self.0.shared.ring.read().after(position, max, filter)
     }
+}
+
+/// Queues a look at what other instances have appended, unless one is queued already.
+fn waker(queue: mpsc::WeakSender<Command>, shared: Arc<Shared>) -> Waker {
+    Box::new(move || {
+        let Some(queue) = queue.upgrade() else { return };
+        if !shared.is_waking.swap(true, Ordering::SeqCst)
+            && queue.try_send(Command::CatchUp(None)).is_err()
+        {
+            // The queue is full of batches; the next group looks.
+            shared.is_waking.store(false, Ordering::SeqCst);
+        }
+    })
 }
 
 /// A reserved slot of the queue, released when it is dropped.

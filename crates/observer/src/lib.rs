@@ -56,6 +56,7 @@ mod identity;
 mod jobs;
 mod journal;
 mod notes;
+mod observe;
 mod page;
 mod precondition;
 mod published;
@@ -71,7 +72,9 @@ mod usage;
 pub mod verify;
 mod writer;
 
-pub use batch::{AgentStep, MAX_DATA, Proposal, SideWrite, Snapshot, StateHash, Usage, WriteBatch};
+pub use batch::{
+    AgentStep, MAX_DATA, PlanFile, Proposal, SideWrite, Snapshot, StateHash, Usage, WriteBatch,
+};
 pub use committed::{Committed, Head, JournalRow};
 pub use error::{Cause, JournalError};
 pub use expiry::{Expired, ExpiryLimits};
@@ -82,13 +85,14 @@ pub use idempotency::{IdempotencyEntry, IdempotencyRecord, StoredResponse};
 pub use jobs::{JobChange, JobRecord, JobStatus, Lease, NewJob, OpenJob};
 pub use journal::{CommitHandle, Journal, Options, QueueSlot};
 pub use notes::{MAX_QUERY_WORDS, NoteChange, query_words, rank_notes};
+pub use observe::{Origin, RowObserver};
 pub use page::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, PageRows, Span};
-pub use precondition::{AgentVersion, Precondition, Rejection};
+pub use precondition::{AgentVersion, Guard, Precondition, Rejection};
 pub use records::{
     AgentHistory, AgentRecord, Dangling, ProposalRecord, RecentActivity, StoredSnapshot,
 };
 pub use retention::{PruneReport, Retention};
-pub use store::{Backend, Opened, Read, Readers, Store};
+pub use store::{Backend, Opened, Read, Readers, Sharing, Store};
 pub use texts::{
     RowTexts, StoredText, TextFault, TextId, TextKind, TextLookup, TextVisitor, check_texts,
     compact, expand, roots_of, with_texts,

@@ -1,8 +1,11 @@
 //! Conditions that a batch depends on, checked in the transaction that writes it.
 
+use std::fmt;
+
 use life_agent_domain::governance::ids::AgentId;
 
 use crate::batch::StateHash;
+use crate::jobs::JobStatus;
 
 /// The state of an agent that a decision was based on.
 ///
@@ -54,6 +57,35 @@ pub enum Precondition {
         /// The expected owner.
         owner: String,
     },
+    /// The job is free for this instance: it waits and no earlier job of its agent is open, or it runs under a lease
+    /// that has expired.
+    JobFree {
+        /// The job.
+        id: String,
+        /// `Queued` or `Running`.
+        status: JobStatus,
+    },
+}
+
+/// A condition on what this process knows, checked while no other instance can append and after every row of the others
+/// was observed. A journal that is not shared does not check it: nothing can have come in between.
+pub struct Guard(Box<dyn FnOnce() -> bool + Send>);
+
+impl Guard {
+    /// A guard that lets its batch pass if `holds` returns true. It runs on the writer's thread and must not block.
+    pub fn new(holds: impl FnOnce() -> bool + Send + 'static) -> Self {
+        Self(Box::new(holds))
+    }
+
+    pub(crate) fn holds(self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
 }
 
 /// The precondition that did not hold.
@@ -83,6 +115,9 @@ pub enum Rejection {
         /// The key's record.
         key: String,
     },
+    /// The [`Guard`] of the batch does not hold.
+    #[error("what this was decided on has changed in the meantime")]
+    Outdated,
     /// The job has ended, has another owner, or its lease has expired.
     #[error("the lease of job `{id}` was lost")]
     LeaseLost {

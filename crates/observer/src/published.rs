@@ -1,7 +1,7 @@
 //! State shared by the writer, the readers and the followers of one journal.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) epoch: AtomicU64,
     /// The present control version.
     pub(crate) control: AtomicU64,
+    /// Whether a wake-up is queued already.
+    pub(crate) is_waking: AtomicBool,
     /// The error of the last commit; `None` if it succeeded.
     pub(crate) failing: Mutex<Option<Cause>>,
     /// See [`crate::Journal::id`], once it is known.

@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use life_agent_domain::governance::event::Row;
+use tokio::sync::watch;
 
-use crate::batch::WriteBatch;
+use crate::batch::{PlanFile, WriteBatch};
 use crate::chain::Tip;
 use crate::committed::Head;
 use crate::error::{Cause, JournalError};
@@ -57,10 +58,62 @@ pub struct Opened {
     pub store: Box<dyn Store>,
     /// The reading side.
     pub readers: Arc<dyn Readers>,
+    /// Whether other instances append to the same journal; `None` if this process is the only one.
+    pub sharing: Option<Sharing>,
+}
+
+/// How an instance shares its journal with others.
+pub struct Sharing {
+    /// Identifies this instance among the others.
+    pub instance: String,
+    /// Whether no other instance had the journal open when this one opened it.
+    pub was_alone: bool,
+    /// Whether this instance does the work that one instance does for all. It changes when the leading instance ends.
+    pub leads: watch::Receiver<bool>,
+}
+
+/// Tells the journal that other instances have appended. Never blocks.
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// What other instances have appended after the last row that this one knows.
+pub struct Foreign {
+    /// The rows in order, continuing the last known one.
+    pub rows: Vec<Row>,
+    /// The end of the journal after them.
+    pub head: Head,
+    /// The control version. It may be newer than the rows if there are more.
+    pub control: u64,
+    /// Whether there are more rows. Then the end of the journal is not locked.
+    pub more: bool,
 }
 
 /// The writing side of a store, owned by the journal's writer thread.
 pub trait Store: Send {
+    /// Locks the end of a shared journal until the next [`Store::commit`], and returns what other instances have
+    /// appended. Nothing is appended from here on until then. `group` holds the batches of the next group that are
+    /// known already; requests that come during the wait for the lock may join them. The journal calls this again
+    /// while there is more, and never on a journal that is not shared.
+    ///
+    /// # Errors
+    /// Nothing is locked.
+    fn begin(&mut self, group: &[WriteBatch]) -> Result<Foreign, StoreError> {
+        let _ = group;
+        Err(StoreError::NotStored("the journal is not shared".into()))
+    }
+
+    /// Returns what other instances have appended, without locking.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn catch_up(&mut self) -> Result<Foreign, StoreError> {
+        Err(StoreError::NotStored("the journal is not shared".into()))
+    }
+
+    /// Receives the waker of a shared journal.
+    fn set_waker(&mut self, waker: Waker) {
+        let _ = waker;
+    }
+
     /// Stores a group of batches in order in one transaction. When it returns, the group is durable. A
     /// batch whose precondition fails is rejected: it leaves no row and no side write, and the other
     /// batches are stored.
@@ -246,6 +299,12 @@ pub trait Read {
     /// Up to [`MAX_RECORDS`] jobs and idempotency records that name a row which is neither stored nor
     /// declared removed by retention.
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError>;
+
+    /// The files of a plan, if the store keeps them.
+    fn plan_files(&self, plan: &str) -> Result<Vec<PlanFile>, JournalError> {
+        let _ = plan;
+        Ok(Vec::new())
+    }
 
     /// A stored text.
     fn text(&self, id: &TextId) -> Result<Option<StoredText>, JournalError>;

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::WriteBatch;
+use crate::batch::{SideWrite, WriteBatch};
 use crate::committed::{Committed, Head, JournalRow};
 use crate::error::{Cause, JournalError};
+use crate::observe::{Origin, RowObserver};
+use crate::precondition::Rejection;
 use crate::published::Shared;
-use crate::store::{BatchOutcome, GroupCommit, Store, StoreError};
+use crate::store::{BatchOutcome, Foreign, GroupCommit, Store, StoreError};
 
 /// A group takes no further batch once it holds this many rows.
 const MAX_ROWS: usize = 512;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Write(Box<WriteBatch>, Reply<Committed>),
     /// Answered once everything before it is durable or has failed.
     Barrier(oneshot::Sender<()>),
+    /// Answered once the rows that other instances had appended before it are known.
+    CatchUp(Option<Reply<()>>),
     /// Tests whether the store can be written.
     Probe(Reply<()>),
     /// Tests whether the store is still the one that was opened.
@@ -46,6 +50,9 @@ pub(crate) struct Writer {
     pub(crate) head: Head,
     /// Whether the last call of the store failed, so that it must recover first.
     pub(crate) failed: bool,
+    /// Whether other instances append, too.
+    pub(crate) is_shared: bool,
+    pub(crate) observer: Option<Box<dyn RowObserver>>,
 }
 
 /// The batches of one commit and their waiting callers.
@@ -54,6 +61,7 @@ struct Group {
     batches: Vec<WriteBatch>,
     replies: Vec<Reply<Committed>>,
     barriers: Vec<oneshot::Sender<()>>,
+    catch_ups: Vec<Option<Reply<()>>>,
     /// [`WriteBatch::held`] of all batches.
     held: Vec<Arc<dyn Any + Send + Sync>>,
     rows: usize,
@@ -83,7 +91,8 @@ impl Writer {
             while let Some(command) = next {
                 next = match self.collect(command, &mut group) {
                     Some(other) => {
-                        self.commit(std::mem::take(&mut group));
+                        self.commit(&mut group);
+                        group = Group::default();
                         self.handle(other);
                         None
                     }
@@ -91,8 +100,11 @@ impl Writer {
                     None => None,
                 };
             }
+            let other = self.commit(&mut group);
             rows = group.rows;
-            self.commit(group);
+            if let Some(other) = other {
+                self.handle(other);
+            }
             self.store.after_group();
             metrics::gauge!("journal_queue_rows").set(self.queue.len() as f64);
         }
@@ -120,6 +132,11 @@ impl Writer {
                 group.barriers.push(reply);
                 None
             }
+            Command::CatchUp(reply) => {
+                self.shared.is_waking.store(false, Ordering::SeqCst);
+                group.catch_ups.push(reply);
+                None
+            }
             other => Some(other),
         }
     }
@@ -140,15 +157,35 @@ impl Writer {
                 let _ = reply.send(trimmed);
             }
             Command::Close => self.queue.close(),
-            Command::Write(..) | Command::Barrier(_) => {}
+            Command::Write(..) | Command::Barrier(_) | Command::CatchUp(_) => {}
         }
     }
 
-    fn commit(&mut self, group: Group) {
-        let Group { batches, replies, barriers, held, rows } = group;
-        if !batches.is_empty() {
+    /// Commits a group. On a shared journal, requests that come while it waits for the lock join the group; returns
+    /// the command that ended it, if one did.
+    fn commit(&mut self, group: &mut Group) -> Option<Command> {
+        let (mut next, mut is_locked, mut caught_up) = (None, false, Ok(()));
+        if self.is_shared && !(group.batches.is_empty() && group.catch_ups.is_empty()) {
+            caught_up = self.read_foreign(&group.batches);
+            is_locked = caught_up.is_ok() && !group.batches.is_empty();
+            while is_locked && next.is_none() && group.rows < MAX_ROWS {
+                let Ok(command) = self.queue.try_recv() else { break };
+                next = self.collect(command, group);
+            }
+            if is_locked {
+                reject_outdated(group);
+            }
+        }
+        let rows = group.rows;
+        let Group { batches, replies, barriers, catch_ups, held, .. } = std::mem::take(group);
+        group.rows = rows;
+        // An empty group releases the lock.
+        if is_locked || !batches.is_empty() {
             let started = Instant::now();
-            let committed = self.attempt(|store| store.commit(batches));
+            let committed = match &caught_up {
+                Ok(()) => self.attempt(|store| store.commit(batches)),
+                Err(error) => Err(error.clone()),
+            };
             metrics::histogram!("journal_commit_seconds").record(started.elapsed());
             match committed {
                 Ok(committed) => {
@@ -168,6 +205,46 @@ impl Writer {
         for barrier in barriers {
             let _ = barrier.send(());
         }
+        for reply in catch_ups.into_iter().flatten() {
+            let _ = reply.send(caught_up.clone());
+        }
+        next
+    }
+
+    /// Reads the rows of other instances, and locks the end of the journal for a group unless it is empty.
+    fn read_foreign(&mut self, group: &[WriteBatch]) -> Result<(), JournalError> {
+        loop {
+            let foreign = match group.is_empty() {
+                true => self.attempt(|store| store.catch_up())?,
+                false => self.attempt(|store| store.begin(group))?,
+            };
+            let more = foreign.more;
+            self.add_foreign(foreign);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn add_foreign(&mut self, foreign: Foreign) {
+        let Foreign { rows, head, control, more } = foreign;
+        let rows: Vec<_> = rows.into_iter().map(JournalRow::new).collect();
+        if let Some(observer) = &mut self.observer {
+            rows.iter().for_each(|row| observer.observe(row, Origin::Other));
+        }
+        {
+            let mut ring = self.shared.ring.write();
+            if self.shared.published.receiver_count() > 0 {
+                rows.into_iter().for_each(|row| ring.push(row));
+            } else {
+                ring.reset(head.id);
+            }
+        }
+        self.head = head;
+        if !more {
+            self.shared.control.store(control, Ordering::SeqCst);
+        }
+        self.announce();
     }
 
     /// Calls the store, after recovering it from an earlier failure.
@@ -221,6 +298,10 @@ impl Writer {
         let GroupCommit { head, control, outcomes } = group;
         self.head = head;
         let outcomes: Vec<_> = outcomes.into_iter().map(shared_rows).collect();
+        if let Some(observer) = &mut self.observer {
+            let rows = outcomes.iter().flatten().flatten();
+            rows.for_each(|row| observer.observe(row, Origin::Own));
+        }
         {
             let mut ring = self.shared.ring.write();
             if self.shared.published.receiver_count() > 0 {
@@ -252,6 +333,26 @@ impl Writer {
             }
             new
         });
+    }
+}
+
+/// Rejects the batches whose guards do not hold.
+fn reject_outdated(group: &mut Group) {
+    if group.batches.iter().all(|batch| batch.guard.is_none()) {
+        return;
+    }
+    let Group { batches, replies, .. } = group;
+    // A change of the group itself is known only when it is committed.
+    let mut control_changes = false;
+    for (mut batch, reply) in std::mem::take(batches).into_iter().zip(std::mem::take(replies)) {
+        if batch.guard.take().is_none_or(|guard| !control_changes && guard.holds()) {
+            let changes = |write: &SideWrite| matches!(write, SideWrite::AdvanceControl);
+            control_changes |= batch.side_writes.iter().any(changes);
+            batches.push(batch);
+            replies.push(reply);
+        } else {
+            let _ = reply.send(Err(JournalError::Rejected(Rejection::Outdated)));
+        }
     }
 }
 

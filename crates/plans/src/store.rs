@@ -159,6 +159,26 @@ impl Store {
         File::open(&self.dir)?.sync_all()
     }
 
+    /// The files of an artifact with their names, the patch first.
+    pub fn files(&self, artifact: &Artifact) -> io::Result<Vec<(String, Vec<u8>)>> {
+        artifact.names().map(|name| Ok((name.to_owned(), self.read(name)?))).collect()
+    }
+
+    /// Puts a file of a plan in place that another folder holds, unless it is here. [`Store::load`] and
+    /// [`Store::mail`] prove that it is the one that was written.
+    ///
+    /// # Errors
+    /// It cannot be written, or no file of a plan has this name.
+    pub fn restore(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        if stem_id(name).is_none() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        match self.place(name, content) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            placed => placed,
+        }
+    }
+
     /// Removes an artifact whose plan the journal did not accept.
     pub fn discard(&self, artifact: &Artifact) -> io::Result<()> {
         let mut names: Vec<_> = artifact.names().collect();

@@ -108,6 +108,8 @@ async fn events(
         grant.check_agent(agent)?;
     }
     let after = last_event_id(&request)?.or(given).or(after);
+    // The client may have seen rows of another instance.
+    state.engine.catch_up().await?;
     let journal = state.engine.journal();
     let id = journal.id().await.map_err(EngineError::from)?;
     let first = journal.first_id().await.map_err(EngineError::from)?;

@@ -124,6 +124,8 @@ fn describe_policy() -> Description {
     )
 }
 async fn policy(state: web::Data<AppState>, _: Authenticated) -> Result<impl Responder, ApiError> {
+    // Without the database, the answer is what this instance knows.
+    let _ = state.engine.catch_up().await;
     let (in_force, document) = state.engine.policy();
     let policy = serde_json::to_value(&document).map_err(|_| ApiError::bare(Code::Internal))?;
     Ok(HttpResponse::Ok().json(PolicyAnswer { in_force, policy }))

@@ -109,6 +109,8 @@ async fn stops(
     state: web::Data<AppState>,
     Authenticated { grant, .. }: Authenticated,
 ) -> impl Responder {
+    // Without the database, the answer is what this instance knows.
+    let _ = state.engine.catch_up().await;
     let mut stops = state.engine.stops();
     let name = grant.principal.as_str();
     stops.retain(|stop| {

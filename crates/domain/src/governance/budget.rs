@@ -257,6 +257,18 @@ impl Ledger {
         Ok(Reservation { budgets, tokens: most, cost, price, at: now })
     }
 
+    /// Whether a reservation no longer fits, because others were charged since.
+    pub fn is_overdrawn(
+        &mut self,
+        budgets: &[Budget],
+        reservation: &Reservation,
+        now: u64,
+    ) -> bool {
+        budgets.iter().filter(|budget| reservation.budgets.contains(&budget.id)).any(|budget| {
+            exceeded_by(&budget.limits, self.current(&budget.id, now), 0, 0, 0).is_some()
+        })
+    }
+
     /// Replaces a reservation with the real use. `None` where the provider did not report it: the
     /// reservation stays charged, since the tokens may have been used.
     pub fn settle(&mut self, reservation: &Reservation, real: Option<Tokens>, now: u64) {
@@ -334,10 +346,20 @@ fn corrected(used: u64, reserved: u64, real: u64) -> u64 {
 }
 
 fn exceeded(limits: &Limits, used: &Use, tokens: u64, cost: Picodollars) -> Option<LimitKind> {
+    exceeded_by(limits, used, 1, tokens, cost)
+}
+
+fn exceeded_by(
+    limits: &Limits,
+    used: &Use,
+    requests: u64,
+    tokens: u64,
+    cost: Picodollars,
+) -> Option<LimitKind> {
     let over = |limit: Option<u64>, used: u64, more: u64| {
         limit.is_some_and(|limit| used.saturating_add(more) > limit)
     };
-    if over(limits.requests_per_day, used.day_requests, 1) {
+    if over(limits.requests_per_day, used.day_requests, requests) {
         Some(LimitKind::RequestsPerDay)
     } else if over(limits.tokens_per_day, used.day_tokens, tokens) {
         Some(LimitKind::TokensPerDay)

@@ -9,9 +9,7 @@ use life_agent_domain::agent::record::apply_row;
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::event::Row;
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{
-    AgentHistory, CommitHandle, Committed, Journal, JournalError, Rejection,
-};
+use life_agent_observer::{AgentHistory, CommitHandle, Committed, Journal, JournalError};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -45,6 +43,8 @@ pub(crate) struct Slot {
     state: Mutex<Option<Loaded>>,
     /// Whether the agent was loaded before. Until then, no step of it can be queued.
     used: AtomicBool,
+    /// Whether another instance has stepped the agent since it was loaded.
+    outdated: AtomicBool,
     /// Held exclusively by a turn that waits for a model, so that nothing changes the agent; all other
     /// steps share it.
     turn: RwLock<()>,
@@ -54,8 +54,9 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn empty() -> Self {
-        let (state, used) = (Mutex::default(), AtomicBool::default());
-        Self { state, used, turn: RwLock::default(), weight: AtomicU32::new(1) }
+        let (state, used, outdated) =
+            (Mutex::default(), AtomicBool::default(), AtomicBool::default());
+        Self { state, used, outdated, turn: RwLock::default(), weight: AtomicU32::new(1) }
     }
 }
 
@@ -67,8 +68,25 @@ const FEW_STEPS: usize = 64;
 /// Slots that the cache allocates at the start.
 const PREALLOCATED: usize = 10_000;
 
+/// The agents in memory.
+type Placement = Cache<AgentId, Placed, Weights, DefaultHashBuilder, Idle>;
+
+/// The part of the cache that follows the rows of other instances.
+#[derive(Clone)]
+pub(crate) struct Slots(Arc<Placement>);
+
+impl Slots {
+    /// Another instance has stepped the agent: its next use reads it again.
+    pub(crate) fn outdate(&self, agent: &str) {
+        let Ok(agent) = AgentId::new(agent) else { return };
+        if let Some(placed) = self.0.peek(&agent) {
+            placed.slot.outdated.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 pub(crate) struct AgentCache {
-    slots: Cache<AgentId, Placed, Weights, DefaultHashBuilder, Idle>,
+    slots: Arc<Placement>,
     journal: Journal,
     seed: u64,
     /// The longest wait of a step for a narrated turn.
@@ -112,7 +130,12 @@ impl AgentCache {
             DefaultHashBuilder::default(),
             Idle,
         );
-        Self { slots, journal, seed, wait }
+        Self { slots: Arc::new(slots), journal, seed, wait }
+    }
+
+    /// The part that follows the rows of other instances.
+    pub(crate) fn slots(&self) -> Slots {
+        Slots(Arc::clone(&self.slots))
     }
 
     pub(crate) fn slot(&self, agent: &AgentId) -> Arc<Slot> {
@@ -171,7 +194,9 @@ impl AgentCache {
         let mut held = slot.state.lock().await;
         // A failed commit changes the epoch: the state in memory may never have become durable, so it is
         // read from the journal.
-        if held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
+        let outdated =
+            slot.outdated.load(Ordering::SeqCst) && slot.outdated.swap(false, Ordering::SeqCst);
+        if outdated || held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
             *held = None;
             if slot.used.swap(true, Ordering::SeqCst) {
                 // Steps of a disconnected caller may still be queued.
@@ -185,6 +210,8 @@ impl AgentCache {
 
     /// The current state.
     pub(crate) async fn present(&self, agent: &AgentId) -> Result<Present, EngineError> {
+        // So that no state is older than the answer of another instance.
+        self.journal.catch_up().await?;
         let slot = self.slot(agent);
         let held = self.lock(agent, &slot).await?;
         held.as_ref().map(|loaded| loaded.present.clone()).ok_or(EngineError::Unavailable)
@@ -196,12 +223,13 @@ impl AgentCache {
         &self,
         slot: &Slot,
         pending: CommitHandle,
-    ) -> Result<Committed, EngineError> {
+    ) -> Result<Committed, JournalError> {
         let committed = pending.await;
-        if let Err(JournalError::Rejected(Rejection::AgentChanged(_))) = &committed {
-            *slot.state.lock().await = None;
+        // Whatever was rejected: the state in memory is after a step that was not taken.
+        if let Err(JournalError::Rejected(_)) = &committed {
+            slot.outdated.store(true, Ordering::SeqCst);
         }
-        Ok(committed?)
+        committed
     }
 
     async fn load(&self, agent: &AgentId) -> Result<Loaded, EngineError> {

@@ -12,15 +12,20 @@ use life_agent_domain::governance::event::{
 };
 use life_agent_domain::governance::gate::{GateNotes, Permit};
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{AgentStep, AgentVersion, SideWrite, Snapshot, StateHash, WriteBatch};
+use life_agent_observer::{
+    AgentStep, AgentVersion, JobChange, JournalError, Precondition, Rejection, SideWrite, Snapshot,
+    StateHash, WriteBatch,
+};
 
 use super::AgentService;
+use StepError::{Failure, JournalFailure};
+
 use super::cache::{Loaded, Slot};
 use super::facts::{fact_versions, facts_extra};
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::ActivePolicy;
-use crate::recorder::{Batch, committed_at, journal_span};
+use crate::recorder::{Batch, FirstClaim, committed_at, journal_span};
 use crate::views::{Present, StepOutcome, TurnOutcome};
 
 /// The rules for one kind of command.
@@ -45,7 +50,56 @@ pub(crate) struct NarratedTurn {
     pub(crate) before: Arc<AgentState>,
     /// The state after the turn and the acts.
     pub(crate) state: AgentState,
+    pub(crate) with: StepWrites,
+}
+
+/// What is committed with a step, and the conditions of the step.
+#[derive(Default)]
+pub(crate) struct StepWrites {
+    /// The usage of a narrated turn.
     pub(crate) side: Vec<SideWrite>,
+    pub(crate) require: Vec<Precondition>,
+    /// The job that the step completes.
+    pub(crate) job: Option<String>,
+}
+
+impl StepWrites {
+    /// Adds the writes and the conditions to the batch of the step.
+    fn add_to(self, batch: &mut Batch<'_>) {
+        batch.extend(self.side);
+        batch.extend(self.job.map(|id| SideWrite::Job(JobChange::Done { id })));
+        self.require.into_iter().for_each(|condition| batch.require(condition));
+    }
+}
+
+/// Attempts to decide a step while other instances step the same agent.
+const ATTEMPTS: usize = 16;
+
+/// Why a step was not taken.
+enum StepError {
+    JournalFailure(JournalError),
+    Failure(EngineError),
+}
+
+impl From<JournalError> for StepError {
+    fn from(error: JournalError) -> Self {
+        JournalFailure(error)
+    }
+}
+
+impl From<EngineError> for StepError {
+    fn from(error: EngineError) -> Self {
+        Failure(error)
+    }
+}
+
+impl From<StepError> for EngineError {
+    fn from(error: StepError) -> Self {
+        match error {
+            JournalFailure(error) => error.into(),
+            Failure(error) => error,
+        }
+    }
 }
 
 /// An act of the model during a turn.
@@ -66,8 +120,34 @@ impl AgentService {
         policy: &Arc<ActivePolicy>,
         permit: &Permit<C>,
         rules: &StepRules<C, S>,
-        side: Vec<SideWrite>,
+        with: StepWrites,
     ) -> Result<StepOutcome<S>, EngineError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let again = StepWrites {
+                // Only a narrated turn has a usage, and it is not decided again.
+                side: Vec::new(),
+                require: with.require.clone(),
+                job: with.job.clone(),
+            };
+            match self.try_step(context, policy, permit, rules, again).await {
+                Err(JournalFailure(JournalError::Rejected(Rejection::AgentChanged(_))))
+                    if attempts.next().is_some() => {}
+                stepped => return stepped.map_err(Into::into),
+            }
+        }
+    }
+
+    /// Decides and commits a step on the state that is known now.
+    async fn try_step<C: Gated, S>(
+        &self,
+        context: &RequestContext,
+        policy: &Arc<ActivePolicy>,
+        permit: &Permit<C>,
+        rules: &StepRules<C, S>,
+        with: StepWrites,
+    ) -> Result<StepOutcome<S>, StepError> {
+        let claim = FirstClaim::of(context);
         let agent = (rules.agent)(permit.command());
         let notes = GateNotes::from(permit.trace());
         let slot = self.cache.slot(agent);
@@ -93,7 +173,8 @@ impl AgentService {
             let mut batch = Batch::new(context, &policy.snapshot.hash);
             let mark = StateMark { state_version: version, state_hash: state_hash.as_str().into() };
             (rules.record)(&mut batch, permit.command(), &step, mark, &notes)?;
-            batch.extend(facts_extra(agent, &had, &state).into_iter().chain(side));
+            batch.extend(facts_extra(agent, &had, &state));
+            with.add_to(&mut batch);
             let due = loaded_slowly || self.due(policy, version);
             let span = journal_span(context);
             let pending = place.append(WriteBatch {
@@ -106,7 +187,7 @@ impl AgentService {
                 }),
                 snapshot: due.then(|| Snapshot::of(&state, &state_hash)),
                 held: Some(Arc::<Slot>::clone(&slot)),
-                ..batch.finish()
+                ..batch.finish_step()
             })?;
             let present = Present { state, state_hash: state_hash.clone() };
             let loaded = Loaded { present, epoch, replayed: 0 };
@@ -115,7 +196,7 @@ impl AgentService {
         };
         let committed = self.cache.settle(&slot, pending).await;
         committed_at(&mut span, committed.as_ref().ok());
-        let event_id = committed?.id;
+        let event_id = committed.inspect_err(|error| claim.failed(error))?.id;
         Ok(StepOutcome { step, event_id, state_version, state_hash, notes })
     }
 
@@ -129,8 +210,9 @@ impl AgentService {
         narrated: NarratedTurn,
         notes: GateNotes,
     ) -> Result<TurnOutcome, EngineError> {
-        let NarratedTurn { step, settled, acts, mut narration, source, before, state, side } =
+        let NarratedTurn { step, settled, acts, mut narration, source, before, state, with } =
             narrated;
+        let claim = FirstClaim::of(context);
         let mut batch = Batch::new(context, &policy.snapshot.hash);
         let turn = TurnRecord {
             step: &step,
@@ -162,7 +244,11 @@ impl AgentService {
             // The exclusive lock keeps other steps away, but a failed commit may have reverted the state
             // that the turn is based on.
             if loaded.present.state != before {
-                return Err(EngineError::Unavailable);
+                return Err(match self.journal.is_shared() {
+                    // Another instance has stepped the agent.
+                    true => EngineError::AgentBusy,
+                    false => EngineError::Unavailable,
+                });
             }
             let step = AgentStep {
                 version: state_version,
@@ -171,7 +257,7 @@ impl AgentService {
                 from: Some(decided_on(&before, &loaded.present.state_hash)),
             };
             batch.extend(facts_extra(agent, &fact_versions(&before), &state));
-            batch.extend(side);
+            with.add_to(&mut batch);
             let span = journal_span(context);
             let pending = self.journal.append(WriteBatch {
                 epoch: Some(loaded.epoch),
@@ -189,7 +275,7 @@ impl AgentService {
         };
         let committed = self.cache.settle(slot, pending).await;
         committed_at(&mut span, committed.as_ref().ok());
-        let rows = committed?.rows;
+        let rows = committed.inspect_err(|error| claim.failed(error))?.rows;
         for (act, row) in acts.iter().zip(rows.iter().skip(1)) {
             if let Some(call) = narration.steps.get_mut(act.call) {
                 call.step.event_id = Some(row.id);

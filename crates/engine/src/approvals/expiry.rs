@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use life_agent_domain::governance::approval::Status;
 use life_agent_domain::governance::event::ApprovalExpiredRecord;
 
 use super::Approvals;
@@ -13,6 +12,8 @@ use crate::recorder::Batch;
 
 /// The longest wait, in case the clock is set.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The wait of an instance that does not lead: it may lead soon.
+const FOLLOWER: Duration = Duration::from_secs(5);
 /// The wait after rows could not be written.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Approvals that expire in one commit.
@@ -22,14 +23,14 @@ impl Approvals {
     /// Records expiries until the engine closes or is dropped.
     pub(super) fn start_expiry(self: &Arc<Self>) {
         let (approvals, stop) = (Arc::downgrade(self), self.stop.clone());
-        let changed = Arc::clone(&self.changed);
+        let mut changed = self.changed.subscribe();
         self.runtime.spawn(async move {
             let mut wait = Duration::ZERO;
             loop {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
-                    () = changed.notified() => {}
+                    Ok(()) = changed.changed() => {}
                     () = tokio::time::sleep(wait) => {}
                 }
                 let Some(approvals) = approvals.upgrade() else { return };
@@ -45,18 +46,30 @@ impl Approvals {
     }
 
     fn until_next_expiry(&self) -> Duration {
+        if !self.journal.leads() {
+            return FOLLOWER;
+        }
         let next = self.desk.lock().inbox.next_expiry();
         let left = next.map(|next| Duration::from_millis(next.saturating_sub(self.now())));
         left.map_or(LONGEST, |left| left.min(LONGEST))
     }
 
     async fn expire_overdue(self: &Arc<Self>) -> Result<(), EngineError> {
+        if !self.journal.leads() {
+            return Ok(());
+        }
         let order = Arc::clone(&self.order).lock_owned().await;
         let now = self.now();
+        let mut expected = Vec::new();
         let overdue: Vec<_> = {
             let desk = self.desk.lock();
             let ids = desk.inbox.overdue(now).into_iter().take(AT_ONCE);
-            ids.map(|id| (id, desk.shown(id).and_then(|shown| shown.agent.clone()))).collect()
+            ids.map(|id| {
+                let shown = desk.shown(id);
+                expected.extend(shown.map(|shown| (id, shown.status)));
+                (id, shown.and_then(|shown| shown.agent.clone()))
+            })
+            .collect()
         };
         if overdue.is_empty() || self.stop.is_cancelled() {
             return Ok(());
@@ -66,10 +79,8 @@ impl Approvals {
         for (approval_id, agent) in &overdue {
             batch.push(agent.as_ref(), &ApprovalExpiredRecord { approval_id: *approval_id })?;
         }
+        batch.guard(self.unchanged(expected));
         let written = self.recorder.append(batch)?;
-        let settled = self.settle(order, written, move |desk, _| {
-            overdue.iter().for_each(|(id, _)| desk.close(*id, Status::Expired));
-        });
-        settled.await.map(|_| ())
+        self.settle(order, written).await.map(|_| ())
     }
 }

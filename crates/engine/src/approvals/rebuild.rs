@@ -1,5 +1,7 @@
 //! Reads approvals back from their rows.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use life_agent_domain::governance::approval::{Approval, RequestDigest, Status};
 use life_agent_domain::governance::event::{
@@ -8,6 +10,8 @@ use life_agent_domain::governance::event::{
 };
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{Filter, Journal, JournalError, Retention};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::desk::{Desk, Shown};
 use super::unknown;
@@ -19,9 +23,34 @@ const DAYS: u32 = 8;
 /// Rows read at a time.
 const PAGE: usize = 500;
 
+/// Applies the rows of approvals to the desk as they become durable, also those of other instances.
+pub(crate) struct DeskFollower {
+    desk: Arc<Mutex<Desk>>,
+    changed: Arc<watch::Sender<()>>,
+    /// The last row that the desk was read from.
+    upto: u64,
+}
+
+impl DeskFollower {
+    pub(super) fn new(desk: Arc<Mutex<Desk>>, changed: Arc<watch::Sender<()>>, upto: u64) -> Self {
+        Self { desk, changed, upto }
+    }
+
+    /// Applies a row.
+    pub(crate) fn apply(&self, row: &Row) {
+        if row.id <= self.upto {
+            return;
+        }
+        if let Err(error) = apply(&mut self.desk.lock(), row) {
+            tracing::error!(row = row.id, %error, "a row of an approval cannot be read");
+        }
+        self.changed.send_replace(());
+    }
+}
+
 /// The approvals as the last days of the journal have them. A row that cannot be read changes nothing, so
-/// that an approval never gets further than its readable rows say.
-pub(super) async fn desk(journal: &Journal) -> Result<Desk, JournalError> {
+/// that an approval never gets further than its readable rows say. Also returns the last row that was read.
+pub(super) async fn desk(journal: &Journal) -> Result<(Desk, u64), JournalError> {
     let mut desk = Desk::default();
     let mut after = journal.prunable(Retention::Days(DAYS)).await?;
     let filter = Filter::new(Some("approval.*"), None)
@@ -35,7 +64,7 @@ pub(super) async fn desk(journal: &Journal) -> Result<Desk, JournalError> {
         }
         match page.next {
             Some(next) => after = next,
-            None => return Ok(desk),
+            None => return Ok((desk, page.scanned_to.max(after))),
         }
     }
 }

@@ -83,7 +83,13 @@ impl ApprovalUse {
         let mut batch = Batch::new(context, policy_hash);
         self.push(&mut batch)?;
         let recorder = self.approvals.recorder.clone();
-        recorder.commit(batch).await?;
+        match recorder.commit(batch).await {
+            Err(EngineError::Conflict(_)) => {
+                let used = "the approval of this request was used by another call a moment ago";
+                return Err(EngineError::Conflict(used.to_owned()));
+            }
+            committed => drop(committed?),
+        }
         self.recorded();
         Ok(())
     }
@@ -122,6 +128,6 @@ impl Approvals {
             // It stays out of the inbox, so that it cannot be used twice; the next start reads its rows.
             Err(error) => tracing::warn!(approval = id, %error, "the use is in doubt"),
         }
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 }

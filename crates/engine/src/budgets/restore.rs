@@ -20,22 +20,43 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Tolerated difference between the clocks of rows and of reservations: rows may be a little later or earlier.
 const SLACK_MS: u64 = 60_000;
 
+/// Charges the reservations of other instances.
+pub(crate) struct BudgetFollower {
+    ledger: Arc<Mutex<Ledger>>,
+    open: HashMap<u64, Reservation>,
+    /// The last row of the account at start.
+    upto: u64,
+}
+
+impl BudgetFollower {
+    /// Applies a row of another instance.
+    pub(crate) fn apply(&mut self, row: &Row) {
+        if row.id > self.upto {
+            replay(row, &mut self.ledger.lock(), &mut self.open);
+        }
+    }
+}
+
 impl Budgets {
-    /// The account of a journal.
+    /// The account of a journal, and its part that follows the rows of other instances.
     pub(crate) async fn restored(
         journal: &Journal,
         recorder: Recorder,
         shared: Option<SharedLimits>,
-    ) -> Result<Self, JournalError> {
-        let account = account(journal, now()).await?;
+    ) -> Result<(Self, BudgetFollower), JournalError> {
+        let Account { ledger, open, upto } = account(journal, now()).await?;
+        let ledger = Arc::new(Mutex::new(ledger));
+        let follower = BudgetFollower { ledger: Arc::clone(&ledger), open, upto };
         let shared = shared.map(|limits| Arc::new(SharedAccount::new(limits, journal.clone())));
-        Ok(Self { ledger: Mutex::new(account.ledger), recorder, shared })
+        Ok((Self { ledger, recorder, shared }, follower))
     }
 }
 
 /// The account of a day.
 pub(super) struct Account {
     pub(super) ledger: Ledger,
+    /// The reservations without a settlement, by their rows.
+    open: HashMap<u64, Reservation>,
     /// The last row that it includes. It includes every row up to this one.
     pub(super) upto: u64,
 }
@@ -53,7 +74,7 @@ pub(super) async fn account(journal: &Journal, now: u64) -> Result<Account, Jour
         }
         match page.next {
             Some(next) if next > after => after = next,
-            _ => return Ok(Account { ledger, upto: page.scanned_to.max(after) }),
+            _ => return Ok(Account { ledger, open, upto: page.scanned_to.max(after) }),
         }
     }
 }

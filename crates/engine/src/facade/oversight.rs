@@ -12,6 +12,13 @@ use crate::govern::StopTarget;
 use crate::views::{KillSwitchStatus, StopStatus};
 
 impl Engine {
+    /// Waits until everything is known that any instance had recorded before the call. Returns immediately if this
+    /// process is the only one that appends to the journal.
+    pub async fn catch_up(&self) -> Result<(), EngineError> {
+        self.0.journal.catch_up().await?;
+        self.0.governor.settled().await.map(drop)
+    }
+
     /// Approvals of one status or of all, newest first, older than `before`: the open ones, and those that
     /// were closed last.
     pub fn approvals(
@@ -29,6 +36,7 @@ impl Engine {
         context: &RequestContext,
         id: u64,
     ) -> Result<ApprovalView, EngineError> {
+        self.0.journal.catch_up().await?;
         self.0.approvals.view(&context.principal, id).await
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use life_agent_domain::governance::event::KillSwitchRecord;
+use life_agent_domain::governance::event::{KillSwitchRecord, Row};
 use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_observer::SideWrite;
 
@@ -35,6 +35,20 @@ impl Switch {
     /// The state that the journal decides, and the caller that set it; `forced` keeps the switch on.
     pub(crate) fn new(decided: KillSwitchRecord, by: Option<String>, forced: bool) -> Self {
         Self { changed: ArcSwap::from_pointee(Change { record: decided, by }), forced }
+    }
+
+    /// Takes over what a row says.
+    pub(crate) fn apply(&self, row: &Row) {
+        let by = Some(row.principal.clone());
+        match row.read::<KillSwitchRecord>() {
+            Ok(record) => self.changed.store(Arc::new(Change { record, by })),
+            Err(error) => {
+                tracing::error!(row = row.id, %error, "the kill switch cannot be read; it is on");
+                let reason = "its last row cannot be read".to_owned();
+                let record = KillSwitchRecord { on: true, reason, since: Some(row.ts.clone()) };
+                self.changed.store(Arc::new(Change { record, by }));
+            }
+        }
     }
 
     pub(crate) fn state(&self) -> KillSwitch {
@@ -108,11 +122,11 @@ impl KillSwitchService {
         if on {
             self.switch.changed.store(Arc::clone(&change));
         }
+        // Its row sets the switch, in the order of the rows of all instances.
         let setting = SideWrite::Setting { key: SETTING.to_owned(), value };
         let side = vec![setting, SideWrite::AdvanceControl];
         let hash = &self.policy.active().snapshot.hash;
         let event_id = self.recorder.record(context, hash, None, &change.record, side).await?;
-        self.switch.changed.store(change);
         Ok((self.status(), event_id))
     }
 }

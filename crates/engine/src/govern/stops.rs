@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use life_agent_domain::governance::event::{Record, Row, StopRecord};
 use life_agent_domain::governance::gate::KillSwitch;
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{Journal, JournalError, SideWrite};
+use life_agent_observer::{Journal, JournalError, Precondition, SideWrite};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -17,11 +17,13 @@ use crate::clock::Timestamps;
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::policy::PolicyCell;
-use crate::recorder::{Recorder, raw_json};
+use crate::recorder::{Batch, Recorder, raw_json};
 use crate::views::StopStatus;
 
 /// The journal's setting that stores the stops.
 const STOPS: &str = "stops";
+/// Attempts to change the stops while other instances change them, too.
+const ATTEMPTS: usize = 8;
 /// Most stops.
 const MAX_STOPS: usize = 1000;
 
@@ -100,6 +102,35 @@ impl Stops {
             return Ok(Self::of_table(Table { unreadable: true, ..Table::default() }));
         }
         Ok(Self::new(kept.as_deref()))
+    }
+
+    /// Takes over what a row says.
+    pub(crate) fn apply(&self, row: &Row) {
+        let Ok(record) = row.read::<StopRecord>() else {
+            tracing::error!(row = row.id, "a stop cannot be read; everything is stopped");
+            return self.replace(Table { unreadable: true, ..Table::default() });
+        };
+        let mut table = Table::clone(&self.table.load());
+        table.unreadable = false;
+        let (stops, name) = match (record.agent, record.principal) {
+            (Some(agent), _) => (&mut table.agents, agent),
+            (None, Some(principal)) => (&mut table.principals, principal),
+            (None, None) => return,
+        };
+        let stop = Stop { reason: record.reason, since: row.ts.clone(), by: row.principal.clone() };
+        match record.on {
+            true => {
+                // The instance that set it knows the time that it stored.
+                let own = stops
+                    .get(&name)
+                    .filter(|own| (&own.reason, &own.by) == (&stop.reason, &stop.by));
+                if own.is_none() {
+                    stops.insert(name, stop);
+                }
+            }
+            false => drop(stops.remove(&name)),
+        }
+        self.replace(table);
     }
 
     fn replace(&self, table: Table) {
@@ -195,9 +226,28 @@ impl StopService {
         on: bool,
         reason: &str,
     ) -> Result<u64, EngineError> {
-        let policy = self.policy.active();
         let reason = self.policy.redact(reason);
         let _order = self.changing.lock().await;
+        for _ in 0..ATTEMPTS {
+            match self.try_set(context, target, on, &reason).await {
+                // Another instance was faster; its change is known now.
+                Err(EngineError::Outdated) => {}
+                set => return set,
+            }
+        }
+        Err(EngineError::Outdated)
+    }
+
+    async fn try_set(
+        &self,
+        context: &RequestContext,
+        target: &StopTarget,
+        on: bool,
+        reason: &str,
+    ) -> Result<u64, EngineError> {
+        let policy = self.policy.active();
+        // Before the table: a later change of another instance makes the write fail.
+        let control = self.recorder.shared_control();
         let mut table = Table::clone(&self.stops.table.load());
         // An operator who sets a stop has seen that the stored ones are lost.
         table.unreadable = false;
@@ -213,7 +263,7 @@ impl StopService {
                 return Err(EngineError::Conflict(message));
             }
             let by = context.principal.as_str().to_owned();
-            let stop = Stop { reason: reason.clone(), since: self.timestamps.text(), by };
+            let stop = Stop { reason: reason.to_owned(), since: self.timestamps.text(), by };
             stops.insert(name.to_owned(), stop);
         } else if stops.remove(name).is_none() {
             return Err(EngineError::Conflict("it is not stopped".to_owned()));
@@ -231,15 +281,20 @@ impl StopService {
             on,
             agent: agent.map(|a| a.as_str().to_owned()),
             principal,
-            reason,
+            reason: reason.to_owned(),
             stored,
         };
         let side =
             vec![SideWrite::Setting { key: STOPS.to_owned(), value }, SideWrite::AdvanceControl];
         let hash = &policy.snapshot.hash;
-        let event_id = self.recorder.record(context, hash, agent, &record, side).await?;
-        self.stops.replace(table);
-        Ok(event_id)
+        let mut batch = Batch::new(context, hash);
+        batch.push(agent, &record)?;
+        batch.extend(side);
+        if let Some(version) = control {
+            batch.require(Precondition::Control { version });
+        }
+        // Its row changes the table, in the order of the rows of all instances.
+        Ok(self.recorder.commit(batch).await?.id)
     }
 }
 

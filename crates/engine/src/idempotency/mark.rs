@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hasher;
 use life_agent_domain::governance::ids::Principal;
-use life_agent_observer::{IdempotencyRecord as Kept, SideWrite};
+use life_agent_observer::{IdempotencyRecord as Kept, Precondition, Rejection, SideWrite};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -29,6 +29,8 @@ pub struct KeyedCall<'a> {
 pub struct Mark {
     pub(super) kept: Kept,
     pub(super) claim: Arc<Pending>,
+    /// Whether other instances may claim the same key.
+    pub(super) is_shared: bool,
 }
 
 /// The pending calls with a key.
@@ -51,6 +53,8 @@ pub(crate) struct Pending {
     id: String,
     /// Whether the claim was written with an effect.
     taken: AtomicBool,
+    /// Whether a call at another instance took effect.
+    lost: AtomicBool,
     _end: watch::Sender<()>,
 }
 
@@ -73,7 +77,13 @@ impl PendingCalls {
                 let (end, ended) = watch::channel(());
                 place.insert(Call { digest: mark.digest.clone(), ended });
                 let (calls, id) = (Arc::clone(&self.pending), mark.id.clone());
-                Entered::First(Pending { calls, id, taken: AtomicBool::new(false), _end: end })
+                Entered::First(Pending {
+                    calls,
+                    id,
+                    taken: AtomicBool::new(false),
+                    lost: AtomicBool::new(false),
+                    _end: end,
+                })
             }
             Entry::Occupied(call) if call.get().digest != mark.digest => Entered::OtherBody,
             Entry::Occupied(call) => Entered::Wait(call.get().ended.clone()),
@@ -108,6 +118,25 @@ impl Mark {
     pub(crate) fn take(&self, job: Option<String>) -> SideWrite {
         self.claim.taken.store(true, Ordering::Relaxed);
         SideWrite::Idempotency(Kept { job, ..self.kept.clone() })
+    }
+
+    /// The condition of the first effect, if other instances may claim the key.
+    pub(crate) fn unclaimed(&self) -> Option<Precondition> {
+        let first = self.is_shared && !self.is_taken();
+        first.then(|| Precondition::KeyUnclaimed { key: self.kept.id.clone() })
+    }
+
+    /// The first effect was rejected, so that nothing claims the key for this request.
+    pub(crate) fn rejected(&self, rejection: &Rejection) {
+        self.claim.taken.store(false, Ordering::Relaxed);
+        if matches!(rejection, Rejection::KeyClaimed { key } if *key == self.kept.id) {
+            self.claim.lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a call with the key took effect at another instance, so that this one has none.
+    pub fn is_lost(&self) -> bool {
+        self.claim.lost.load(Ordering::Relaxed)
     }
 
     /// Whether the request may have had an effect, which must not happen again.

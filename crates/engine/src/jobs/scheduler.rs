@@ -84,6 +84,27 @@ impl Scheduler {
         self.wake(agent);
     }
 
+    /// Whether the turn waits or runs here.
+    pub(super) fn knows(&self, agent: &AgentId, id: &str) -> bool {
+        let waiting = self.queues.get(agent).map(|queue| &queue.waiting);
+        self.running.contains_key(id)
+            || waiting.into_iter().flatten().any(|waiting| waiting.id == id)
+    }
+
+    /// Removes waiting turns that the journal no longer contains as waiting.
+    pub(super) fn retain(&mut self, waits: impl Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .queues
+            .iter()
+            .flat_map(|(agent, queue)| queue.waiting.iter().map(move |one| (agent, one)))
+            .filter(|(_, one)| one.settled && !waits(&one.id))
+            .map(|(agent, one)| (agent.clone(), one.id.clone()))
+            .collect();
+        for (agent, id) in gone {
+            self.settle(&agent, &id, false);
+        }
+    }
+
     /// The journal contains the turn as waiting, or does not contain it.
     pub(super) fn settle(&mut self, agent: &AgentId, id: &str, stays: bool) {
         let Some(queue) = self.queues.get_mut(agent) else { return };

@@ -215,6 +215,10 @@ impl PlanRepository {
 
     /// Completes or removes artifacts of interrupted requests. Call it only before the engine accepts plans.
     pub(crate) async fn recover(&self, journal: &Journal) -> std::io::Result<()> {
+        if journal.sharing().is_some_and(|sharing| !sharing.was_alone) {
+            // Another instance may be writing to the same folder.
+            return Ok(());
+        }
         let mut recorded = HashSet::new();
         for id in self.store.pending_ids()? {
             let found = journal.proposal(&id).await.map_err(std::io::Error::other)?;

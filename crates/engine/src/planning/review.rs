@@ -6,6 +6,7 @@ use std::sync::Arc;
 use life_agent_domain::governance::event::{PlanReviewedRecord, Review};
 use life_agent_observer::{Journal, Precondition, Proposal, SideWrite};
 use life_agent_plans::life::{Decision, ReviewError, Status, review};
+use life_agent_plans::store::LoadError;
 
 use super::repository::{PlanRepository, PlanSummary, PlanView, StoredPlan};
 use crate::blocking::blocking;
@@ -120,7 +121,30 @@ impl PlanReviews {
     async fn stored_plan(&self, id: &str) -> Result<StoredPlan, EngineError> {
         let plan = StoredPlan::read(id, self.journal.proposal(id).await?)?;
         plan.check_shown(&PlanEvidence::of(&self.journal, id).await?)?;
+        if self.journal.is_shared() {
+            self.export(&plan.kept.id).await?;
+        }
         Ok(plan)
+    }
+
+    /// Brings a plan of another instance into the folder. Its seal proves that it is the one that was made.
+    async fn export(&self, id: &str) -> Result<(), EngineError> {
+        let wanted = id.to_owned();
+        let load = self.read(move |repository| Ok(repository.store.load(&wanted)));
+        if !matches!(load.await?, Err(LoadError::NotFound(_))) {
+            return Ok(());
+        }
+        // The patch first, so that a record never lacks its patch.
+        let mut files = self.journal.plan_files(id).await?;
+        files.sort_by_key(|file| file.name.ends_with(".json"));
+        let placed = self.read(move |repository| {
+            let store = &repository.store;
+            Ok(files.iter().try_for_each(|file| store.restore(&file.name, &file.content)))
+        });
+        placed.await?.map_err(|error| {
+            tracing::error!(%error, "a plan of another instance cannot be exported");
+            EngineError::PlansUnavailable
+        })
     }
 
     /// Runs `look`, which reads files and git, on a blocking thread.

@@ -11,6 +11,7 @@ use life_agent_gates::opa::Opa;
 use life_agent_groq::KnownModels;
 use life_agent_policy::document::Llm;
 use life_agent_policy::snapshot::Snapshot;
+use tokio::sync::watch;
 
 use super::embedded;
 use super::files::{Document, PolicyFiles};
@@ -133,20 +134,106 @@ impl ActivePolicy {
     }
 }
 
+/// Expects the policy that this instance is recording; nothing else is activated meanwhile.
+pub(crate) const PROPOSED: &str = "proposed";
+/// Expects whatever the journal holds.
+pub(crate) const ANY: &str = "";
+
+/// A policy that is being recorded.
+pub(crate) struct Proposing<'c>(&'c PolicyCell);
+
+impl Drop for Proposing<'_> {
+    fn drop(&mut self) {
+        self.0.expected.send_if_modified(|expected| {
+            let is_open = expected.as_deref() == Some(PROPOSED);
+            if is_open {
+                *expected = Some(ANY.to_owned());
+            }
+            is_open
+        });
+    }
+}
+
 /// The place of the active policy.
-pub(crate) struct PolicyCell(ArcSwap<ActivePolicy>);
+pub(crate) struct PolicyCell {
+    active: ArcSwap<ActivePolicy>,
+    /// The hash of the policy that the instances agree on, while another one is active here.
+    expected: watch::Sender<Option<String>>,
+}
 
 impl PolicyCell {
     pub(crate) fn new(first: ActivePolicy) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self { active: ArcSwap::from_pointee(first), expected: watch::Sender::new(None) }
     }
 
     pub(crate) fn active(&self) -> Arc<ActivePolicy> {
-        self.0.load_full()
+        self.active.load_full()
     }
 
     pub(crate) fn replace(&self, policy: Arc<ActivePolicy>) {
-        self.0.store(policy);
+        self.active.store(policy);
+    }
+
+    /// Nothing is recorded under another policy until this one is active.
+    fn expect(&self, hash: String) {
+        // Also with an equal hash, which does not cover the profile and the modules.
+        self.expected.send_replace(Some(hash));
+    }
+
+    /// Begins to record a policy. If the proposal is dropped before its policy is active, what the journal holds counts.
+    pub(crate) fn propose(&self) -> Proposing<'_> {
+        self.expect(PROPOSED.to_owned());
+        Proposing(self)
+    }
+
+    /// A row says that this policy is the one of all instances.
+    pub(crate) fn recorded(&self, hash: String, by_another: bool) {
+        self.expected.send_if_modified(|expected| {
+            // This instance activates its own proposal when it learns that it is durable.
+            let follow = by_another || expected.as_deref() != Some(PROPOSED);
+            if follow {
+                *expected = Some(hash);
+            }
+            follow
+        });
+    }
+
+    /// Activates a policy if it is the one that is expected. Any other was read before the expected one was recorded.
+    pub(crate) fn meet(&self, policy: Arc<ActivePolicy>) {
+        self.activate_if(policy, |expected, hash| expected == hash || expected == ANY);
+    }
+
+    /// Activates the policy that this instance has recorded, unless another one was recorded since.
+    pub(crate) fn meet_proposed(&self, policy: Arc<ActivePolicy>) {
+        self.activate_if(policy, |expected, _| expected == PROPOSED);
+    }
+
+    fn activate_if(&self, policy: Arc<ActivePolicy>, is_met: impl FnOnce(&str, &str) -> bool) {
+        self.expected.send_if_modified(|expected| {
+            let hash = &policy.snapshot.hash;
+            let met = expected.as_deref().is_some_and(|expected| is_met(expected, hash));
+            if met {
+                self.active.store(Arc::clone(&policy));
+                *expected = None;
+            }
+            met
+        });
+    }
+
+    /// The policy that is expected.
+    pub(crate) fn expected(&self) -> watch::Receiver<Option<String>> {
+        self.expected.subscribe()
+    }
+
+    /// Whether the policy with this hash is active, and the one that the instances agree on.
+    pub(crate) fn is_settled_at(&self, hash: &str) -> bool {
+        self.expected.borrow().is_none() && self.active.load().snapshot.hash == hash
+    }
+
+    /// Returns once no other policy is expected.
+    pub(crate) async fn settled(&self) {
+        let mut expected = self.expected();
+        let _ = expected.wait_for(Option::is_none).await;
     }
 
     /// The models that metrics may name: those of the active policy, the default, and the first others if
@@ -156,7 +243,7 @@ impl PolicyCell {
         let others = labels.model.then(BoundedValues::default);
         KnownModels::new(move |model| {
             model == default
-                || cell.0.load().snapshot.names_model(model)
+                || cell.active.load().snapshot.names_model(model)
                 || others.as_ref().is_some_and(|others| {
                     !model.is_empty() && cell.redact(model) == model && others.admit(model)
                 })

@@ -157,6 +157,18 @@ impl PolicyFiles {
         }
     }
 
+    /// A document that the journal stores.
+    pub(super) fn stored(
+        &self,
+        policy: String,
+        profile: String,
+        modules: Vec<Module>,
+        shown_path: String,
+    ) -> Document {
+        let (file, missing, present) = (None, Vec::new(), Present::default());
+        Document { policy, profile, modules, shown_path, file, missing, present }
+    }
+
     /// Reads what the service starts with.
     pub(crate) fn read_first(&self) -> Result<Document, OpenError> {
         let policy = read_optional(&self.policy_path).map_err(OpenError::at(&self.policy_path))?;

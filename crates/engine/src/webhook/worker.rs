@@ -61,7 +61,23 @@ impl Worker {
         }
     }
 
+    /// Sends messages while this instance leads. The next one that leads continues from the rows.
     async fn send_all(&self) {
+        let Some(sharing) = self.journal.sharing() else { return self.send_while_open().await };
+        loop {
+            let (mut leads, mut ends) = (sharing.leads.clone(), sharing.leads.clone());
+            if leads.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                _ = ends.wait_for(|leads| !leads) => {}
+                () = self.send_while_open() => return,
+            }
+        }
+    }
+
+    async fn send_while_open(&self) {
         let (mut outbox, position) = loop {
             match self.open().await {
                 Ok(opened) => break opened,

@@ -27,6 +27,8 @@ struct Schema {
     name: String,
     /// Whether the connections do without a session of their own, as behind a pooler.
     is_pooled: bool,
+    /// Whether several instances may append.
+    several: bool,
 }
 
 static NUMBER: LazyLock<AtomicU64> = LazyLock::new(AtomicU64::default);
@@ -34,7 +36,8 @@ static NUMBER: LazyLock<AtomicU64> = LazyLock::new(AtomicU64::default);
 impl Schema {
     fn new(cluster: &Arc<Cluster>) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
-        Self { cluster: Arc::clone(cluster), name: format!("journal_{number}"), is_pooled: false }
+        let (cluster, name) = (Arc::clone(cluster), format!("journal_{number}"));
+        Self { cluster, name, is_pooled: false, several: false }
     }
 }
 
@@ -45,7 +48,8 @@ impl Fixture for Schema {
         let address = Address::parse(&self.cluster.address("postgres")).unwrap();
         let schema = self.name.clone();
         let direct = self.is_pooled.then(|| address.clone());
-        let options = PostgresOptions { schema, ..PostgresOptions::default() };
+        let several = self.several;
+        let options = PostgresOptions { schema, several, ..PostgresOptions::default() };
         Postgres::at(address).direct(direct).with(options)
     }
 
@@ -73,6 +77,15 @@ impl Fixture for Schema {
 async fn postgres_keeps_every_promise() {
     let Some(cluster) = Cluster::start().map(Arc::new) else { return };
     conformance::run(|| Schema::new(&cluster)).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_them_when_several_instances_may_append() {
+    let Some(cluster) = Cluster::start().map(Arc::new) else { return };
+    let several = || Schema { several: true, ..Schema::new(&cluster) };
+    // Leases then end by the clock of the server, and not when the caller says.
+    let report = conformance::run_where(several, |name| !name.contains("lease")).await;
+    report.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

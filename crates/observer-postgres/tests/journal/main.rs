@@ -8,5 +8,6 @@ mod faults;
 mod opening;
 mod proxy;
 mod replica;
+mod several;
 mod support;
 mod tls;

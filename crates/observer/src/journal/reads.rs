@@ -5,6 +5,7 @@ use std::sync::Arc;
 use life_agent_domain::governance::event::Row;
 
 use super::Journal;
+use crate::batch::PlanFile;
 use crate::committed::Head;
 use crate::error::JournalError;
 use crate::expiry::{Expired, ExpiryLimits};
@@ -137,6 +138,12 @@ impl Journal {
     pub async fn proposal(&self, id: &str) -> Result<Option<ProposalRecord>, JournalError> {
         let id = id.to_owned();
         self.read(move |view| view.proposal(&id)).await
+    }
+
+    /// See [`Read::plan_files`].
+    pub async fn plan_files(&self, plan: &str) -> Result<Vec<PlanFile>, JournalError> {
+        let plan = plan.to_owned();
+        self.read(move |view| view.plan_files(&plan)).await
     }
 
     /// See [`Read::row`].

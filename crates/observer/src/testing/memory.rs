@@ -132,6 +132,7 @@ impl Backend for Memory {
             (tables.tip.clone(), tables.control)
         };
         Ok(Opened {
+            sharing: None,
             name: "memory".to_owned(),
             tip,
             control,

@@ -59,7 +59,7 @@ impl From<EngineError> for ApiError {
                 Self::new(Code::Overloaded, message).retry_after(retry_after)
             }
             EngineError::LlmRefused { .. } => Self::new(Code::ValidationError, message),
-            EngineError::Overloaded | EngineError::Stopping => {
+            EngineError::Overloaded | EngineError::Stopping | EngineError::Outdated => {
                 Self::new(Code::Overloaded, message).retry_after(1)
             }
             EngineError::Busy => Self::new(Code::Overloaded, message).retry_after(5),

@@ -8,7 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, rt, web};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, rt, web};
 use life_agent_engine::domain::governance::fault::Fault;
 use life_agent_engine::observer::StoredResponse;
 use life_agent_engine::{Claim, Effect, KeyedCall, Mark};
@@ -51,6 +51,9 @@ pub async fn once(
     let whole = async move {
         let response = next.call(request).await?;
         response.request().extensions_mut().remove::<Mark>();
+        if mark.is_lost() {
+            return elsewhere(response, &mark).await;
+        }
         store(response, mark).await
     };
     match rt::spawn(carried(whole)).await {
@@ -85,6 +88,28 @@ async fn claim(request: &mut ServiceRequest) -> Result<Claimed, ApiError> {
     let call = KeyedCall { method, path, key: &key, body: &body };
     let claim = state.engine.claim(&caller, call).await?;
     request.set_payload(body.into());
+    outcome(claim)
+}
+
+/// The response of the same call at another instance, which was faster.
+async fn elsewhere(
+    response: ServiceResponse<BoxBody>,
+    mark: &Mark,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let request = response.request();
+    let Authenticated { caller, .. } = authenticate(request).await?;
+    let state = request.app_data::<web::Data<AppState>>().cloned();
+    let state = state.ok_or_else(|| ApiError::bare(Code::Internal))?;
+    let claim = state.engine.answer_elsewhere(&caller, mark).await.map_err(ApiError::from)?;
+    let answer = match outcome(claim) {
+        Ok(Claimed::Answered(answer)) => replay(answer),
+        Ok(Claimed::First(_)) => ApiError::bare(Code::Internal).error_response(),
+        Err(error) => error.error_response(),
+    };
+    Ok(response.into_response(answer))
+}
+
+fn outcome(claim: Claim) -> Result<Claimed, ApiError> {
     match claim {
         Claim::First(mark) => Ok(Claimed::First(mark)),
         Claim::Answered(answer) => Ok(Claimed::Answered(answer)),

@@ -88,6 +88,8 @@ impl Tables {
                 });
                 (!held).then(|| Rejection::LeaseLost { id: id.clone() })
             }
+            // Nothing shares a journal in memory.
+            Precondition::JobFree { id, .. } => Some(Rejection::LeaseLost { id: id.clone() }),
         }
     }
 
@@ -183,6 +185,8 @@ impl Tables {
                 });
                 let Ok(()) = added;
             }
+            // The plans folder has it.
+            SideWrite::PlanFile(_) => {}
             SideWrite::Expire(Expired::Jobs(gone)) => {
                 gone.iter().for_each(|seq| drop(self.jobs.remove(seq)));
             }
