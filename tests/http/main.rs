@@ -58,6 +58,7 @@ mod llm_stream;
 mod logs;
 mod manners;
 mod mcp;
+mod mcp_approvals;
 mod mcp_gateway;
 mod mcp_page;
 mod memory;

@@ -4,6 +4,7 @@
 
 mod access;
 mod auth_failures;
+mod check;
 mod denials;
 mod inputs;
 mod judge;
@@ -21,11 +22,9 @@ use std::time::Instant;
 
 use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
 use life_agent_domain::governance::gate::{
-    Denial, GateInputs, GateNotes, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, Reason,
-    evaluate,
+    Denial, GateInputs, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
-use life_agent_domain::governance::request::Request;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -50,7 +49,6 @@ use crate::meters::Meters;
 use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::Recorder;
 use crate::trace::Span;
-use crate::views::CheckOutcome;
 use crate::workspace::Workspace;
 use denials::deny_instead_of_asking;
 use inputs::{ReplayInputs, gather};
@@ -262,56 +260,6 @@ impl Governor {
                 Err(self.deny_response(context, policy, *denial, spent).await)
             }
         }
-    }
-
-    /// The decision that a request would get, without a row and without a cost to the rate limit.
-    pub(crate) async fn check(
-        &self,
-        context: &RequestContext,
-        request: Request,
-    ) -> Result<CheckOutcome, EngineError> {
-        match request {
-            Request::Act(act) => self.check_command(context, act).await,
-            Request::Turn(turn) => self.check_command(context, turn).await,
-            Request::Plan(plan) => self.check_command(context, plan).await,
-            Request::Chat(chat) => self.check_command(context, chat).await,
-            Request::Tool(tool) => self.check_command(context, tool).await,
-        }
-    }
-
-    async fn check_command<C: Gated>(
-        &self,
-        context: &RequestContext,
-        command: C,
-    ) -> Result<CheckOutcome, EngineError> {
-        let (policy, kind) = (self.policy(), command.view().kind());
-        let allow = |notes| CheckOutcome {
-            decision: "allow",
-            code: None,
-            gate: None,
-            rule: None,
-            message: None,
-            notes,
-        };
-        Ok(match self.judge(context, &policy, command, Metered::No).await? {
-            Ok(permit) => allow(GateNotes::from(permit.trace())),
-            Err(denial) if self.is_approved(&policy, &denial) => {
-                allow(GateNotes::from(&denial.trace))
-            }
-            Err(denial) => CheckOutcome {
-                decision: "deny",
-                code: Some(denial.refusal.reason.code_for(kind)),
-                gate: Some(denial.gate),
-                notes: GateNotes::from(&denial.trace),
-                rule: denial.refusal.rule,
-                message: Some(denial.refusal.message),
-            },
-        })
-    }
-
-    /// Whether the command is the whole request and a person has approved it.
-    fn is_approved<C: Gated>(&self, policy: &ActivePolicy, denial: &Denial<C>) -> bool {
-        self.approvals.is_approved(&policy.snapshot.hash, denial, &Value::Null)
     }
 
     /// Sends a command through the chain. The caller counts and records the decision.
