@@ -97,6 +97,7 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
   assert.ok(feed.length < 20_000, `${feed.length} characters on the page`);
   // The same row on its own page.
   await page.route("**/journal?*", (route) => route.fulfill({ json: { events: [rows[0]], next: null } }));
+  await page.route("**/journal/900001?*", (route) => route.fulfill({ json: rows[0] }));
   await page.goto(`${server.address}/ui#/requests/900001`);
   await page.locator(".message", { hasText: "<img src=x" }).first().waitFor();
   assert.equal(await page.evaluate(() => window.harmed), undefined);

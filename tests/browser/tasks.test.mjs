@@ -123,7 +123,7 @@ test("what a policy would have changed", async () => {
 test("what a key cost", async () => {
   const { page, step } = await operator();
   await step(nav(page, "usage"));
-  const row = page.locator("tr", { hasText: "gpt" });
+  const row = page.getByRole("row", { name: /^gpt 3 / });
   await row.waitFor();
   assert.match(await row.innerText(), /gpt\s+3\s+33\s+21\s+54\s+\$0\.000018/);
 });

@@ -101,10 +101,14 @@ async fn a_service_that_cannot_be_asked_is_named_with_the_next_step() {
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(why.contains(&free.to_string()) && why.contains("LIFE_AGENT_URL"), "{why}");
     }
-    let mut https = command(&app, KEY, &["tail"]);
-    https.env("LIFE_AGENT_URL", "https://127.0.0.1:1");
-    let (code, _, why) = finish(https).await;
-    assert!(code == Some(2) && why.contains("http://"), "{why}");
+    for (address, named) in
+        [("https://127.0.0.1:1", "https://127.0.0.1:1"), ("ftp://x", "https://")]
+    {
+        let mut nowhere = command(&app, KEY, &["tail"]);
+        nowhere.env("LIFE_AGENT_URL", address);
+        let (code, _, why) = finish(nowhere).await;
+        assert!(code == Some(2) && why.contains(named), "{why}");
+    }
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn every_workflow_names_jobs_actions_packages_and_files_that_exist() {
         .map(|path| std::fs::read_to_string(root().join(path)).unwrap());
     let (mut commands, mut steps) = (0, 0);
     for (name, workflow) in workflows() {
-        assert!(workflow["permissions"].is_object(), "{name} runs with every permission");
+        assert_eq!(workflow["permissions"], serde_json::json!({"contents": "read"}), "{name}");
         let jobs = objects(&workflow, "jobs");
         for (job_name, job) in &jobs {
             let at = format!("{name}, {job_name}");
@@ -66,11 +66,19 @@ fn every_workflow_names_jobs_actions_packages_and_files_that_exist() {
                 continue;
             }
             assert!(job["timeout-minutes"].is_u64(), "{at} may run for ever");
+            let publishes = ["release.yml, release", "release.yml, image", "pages.yml, publish"];
+            assert_eq!(job["permissions"].is_object(), publishes.contains(&at.as_str()), "{at}");
             for step in list(job, "steps") {
                 steps += 1;
                 if let Some(action) = step["uses"].as_str() {
-                    let (_, version) = action.split_once('@').expect("an action without a version");
-                    assert!(version.starts_with('v'), "{at}: {action}");
+                    let (action, version) = action.split_once('@').expect("a version");
+                    let is_major =
+                        version.strip_prefix('v').is_some_and(|n| n.parse::<u8>().is_ok());
+                    let is_commit =
+                        version.len() == 40 && version.bytes().all(|b| b.is_ascii_hexdigit());
+                    assert!(is_major || is_commit, "{at}: {action}@{version}");
+                    let keeps = step["with"]["persist-credentials"] != false;
+                    assert!(action != "actions/checkout" || !keeps, "{at} keeps its credentials");
                 }
                 let run = step["run"].as_str().unwrap_or_default();
                 commands += usize::from(!run.is_empty());
@@ -99,6 +107,19 @@ fn every_workflow_names_jobs_actions_packages_and_files_that_exist() {
         }
     }
     assert!(steps > 20 && commands > 15, "{steps} {commands}");
+}
+
+#[test]
+fn ci_runs_what_anyone_can_run() {
+    let all = workflows();
+    let (_, ci) = all.iter().find(|(name, _)| name == "ci.yml").unwrap();
+    let jobs = objects(ci, "jobs");
+    let steps: Vec<_> = jobs.iter().flat_map(|(_, job)| list(job, "steps")).collect();
+    assert!(steps.iter().any(|step| step["run"] == "bash .ci/run"));
+    let denied = steps.iter().any(|step| {
+        step["with"]["arguments"].as_str().is_some_and(|words| words.contains(".deny.toml"))
+    });
+    assert!(denied, "dependencies go unchecked");
 }
 
 #[test]

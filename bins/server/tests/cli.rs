@@ -19,11 +19,20 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn help_lists_a_flag_for_every_setting_and_shows_examples() {
+fn the_settings_have_a_page_of_help_with_a_flag_for_each() {
     let dir = tempfile::tempdir().unwrap();
-    let help = run(dir.path(), &[], &["--help"]);
-    assert!(help.status.success());
-    let help = text(&help.stdout);
+    let help = |arguments: &[&str]| {
+        let help = run(dir.path(), &[], arguments);
+        assert!(help.status.success());
+        text(&help.stdout)
+    };
+    let general = help(&["--help"]);
+    assert!(general.contains("Examples:") && general.contains("--config"), "{general}");
+    assert!(
+        general.contains("life-agent help settings") && !general.contains("--host"),
+        "{general}"
+    );
+    let help = help(&["help", "settings"]);
     for setting in &life_agent_server::settings::ALL {
         assert!(
             help.contains(&format!("--{} ", setting.flag())),
@@ -32,7 +41,6 @@ fn help_lists_a_flag_for_every_setting_and_shows_examples() {
         );
         assert!(help.contains(setting.name), "{} is not in:\n{help}", setting.name);
     }
-    assert!(help.contains("Examples:") && help.contains("--config"));
 }
 
 #[test]

@@ -155,6 +155,11 @@ impl Filter {
             })
     }
 
+    /// Whether rows must be read for a comparison beyond their columns.
+    pub fn reads_data(&self) -> bool {
+        self.criteria.as_ref().is_some_and(|criteria| criteria.is_about_content())
+    }
+
     /// Whether the filter searches for words in a row.
     pub fn searches_words(&self) -> bool {
         self.criteria.as_ref().is_some_and(|criteria| !criteria.words.is_empty())

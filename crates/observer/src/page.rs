@@ -112,7 +112,9 @@ impl PageRows {
         if filter.may_match(&row) {
             let expanded = filter.searches_words().then(|| with_texts(&row)).flatten();
             let whole = expanded.as_ref().unwrap_or(&row);
-            self.compared += PARSED + whole.data.get().len() / PARSED_BYTES;
+            if filter.reads_data() {
+                self.compared += PARSED + whole.data.get().len() / PARSED_BYTES;
+            }
             if filter.matches(whole) && !self.push(row) {
                 return false;
             }

@@ -148,6 +148,8 @@ export class Timeline {
   #live({ row, id, size }) {
     const shown = row === null || passes(row, this.#filter) || this.#model.has(row);
     if (!shown || this.#rows.some((known) => known.id === id)) return undefined;
+    // Rows may arrive before the event of a scroll does.
+    if (scrollY > TOP) this.#hold();
     if (this.#rows.length >= MOST_ROWS && !this.#mayTrim()) {
       // What is read must not move: newer rows are read again when the list is released.
       this.#missed++;

@@ -157,7 +157,9 @@ pub(super) fn of_text(text: &str) -> Option<String> {
                     "a format of `sprintf` has a width of more than three digits".to_owned(),
                 );
             }
-            Token::Sign(_) | Token::Format(_) => {}
+            // It includes the bracket of the call.
+            Token::Format(Some(_)) => depth += 1,
+            Token::Sign(_) => {}
         }
         if depth > MAX_NESTING {
             return Some(format!(

@@ -18,7 +18,11 @@ pub(super) fn joined(text: &str) -> Option<View<'static>> {
         if mark < from || cut(bytes, mark) == 0 {
             continue;
         }
-        let Some((start, end)) = word_around(bytes, mark) else { continue };
+        let (start, end) = word_around(bytes, mark);
+        from = end;
+        if !could_be_credential(&bytes[start..end]) {
+            continue;
+        }
         let rewrite = rewrite.get_or_insert_with(|| Rewrite::of(&original));
         let mut at = start;
         while at < end {
@@ -35,7 +39,6 @@ pub(super) fn joined(text: &str) -> Option<View<'static>> {
         }
         // Ends the span of the word.
         rewrite.replace('\n', end);
-        from = end;
     }
     rewrite?.finish()
 }
@@ -62,8 +65,8 @@ fn cut(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// The word around a cut, if it could hold a credential: it is long and has a digit.
-fn word_around(bytes: &[u8], mark: usize) -> Option<(usize, usize)> {
+/// Where the word around a cut begins and ends.
+fn word_around(bytes: &[u8], mark: usize) -> (usize, usize) {
     let start = (0..mark).rev().take_while(|at| is_word(bytes[*at])).last().unwrap_or(mark);
     let mut end = mark;
     while end < bytes.len() {
@@ -73,8 +76,12 @@ fn word_around(bytes: &[u8], mark: usize) -> Option<(usize, usize)> {
             len => len,
         };
     }
-    let word = bytes.get(start..end)?;
-    (word.len() >= MIN_WORD && word.iter().any(u8::is_ascii_digit)).then_some((start, end))
+    (start, end)
+}
+
+/// Whether a word with its quotes is long and has a digit.
+fn could_be_credential(word: &[u8]) -> bool {
+    word.len() >= MIN_WORD && word.iter().any(u8::is_ascii_digit)
 }
 
 fn is_word(byte: u8) -> bool {
