@@ -80,8 +80,11 @@ def without_service(host, server, condition):
             child.wait()
         else:
             child.send_signal(signal.SIGSTOP)
-        agent()
-        return "runs" if (folder / "repo/ran.txt").exists() else "is blocked"
+        _, text = agent()
+        if not (folder / "repo/ran.txt").exists():
+            return "is blocked"
+        print(f"{host}, with the service {condition}: {text[-2000:]}", file=sys.stderr)
+        return "runs"
 
 
 def main():
