@@ -20,13 +20,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
+use life_agent_domain::governance::command::{Chat, Command, Gated, Kind, Tool};
 use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
+use life_agent_gates::tool::ToolView;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Semaphore;
 
 pub(crate) use access::AccessDenials;
@@ -81,7 +83,7 @@ pub(crate) fn nothing_else() -> Value {
 }
 
 /// Bytes of text that are judged on the thread of the request.
-const MAX_ON_WORKER: usize = 64 * 1024;
+const MAX_ON_WORKER: usize = 16 * 1024;
 /// Long texts that are judged at the same time.
 const MAX_HEAVY: usize = 4;
 
@@ -333,21 +335,39 @@ impl Governor {
         let mut inputs = gather(&self.live, policy, &principal, view, rate, targets);
         // The remote OPA confirms the permit later. Until then its gate must not refuse.
         inputs.opa = self.opa.as_ref().map(|_| OpaAnswer::Allow);
-        let decided = if view_weight > MAX_ON_WORKER {
-            // Reading a long text takes longer than others may wait for this thread.
+        if view_weight > MAX_ON_WORKER {
             let (chain, timer) = (Arc::clone(&policy.chain), Arc::clone(&policy.timer));
-            let turn = self.heavy.acquire().await.map_err(|_| EngineError::Unavailable)?;
-            let decided = blocking(move || {
-                let decided = evaluate(&chain, principal, command, &inputs, &*timer);
-                (decided, inputs)
-            });
-            let decided = decided.await?;
-            drop(turn);
-            decided
-        } else {
-            (decide(policy, principal, command, &inputs, &*policy.timer), inputs)
-        };
-        Ok(decided)
+            return self
+                .apart(move || {
+                    let decided = evaluate(&chain, principal, command, &inputs, &*timer);
+                    (decided, inputs)
+                })
+                .await;
+        }
+        Ok((decide(policy, principal, command, &inputs, &*policy.timer), inputs))
+    }
+
+    /// Reads long texts away from the caller's thread, a few at a time: it takes longer than others may wait for that
+    /// thread.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let _turn = self.heavy.acquire().await.map_err(|_| EngineError::Unavailable)?;
+        blocking(work).await
+    }
+
+    /// The parsed commands of a redacted call.
+    pub(crate) async fn commands(
+        &self,
+        policy: &Arc<ActivePolicy>,
+        tool: &Tool,
+    ) -> Result<Option<Box<RawValue>>, EngineError> {
+        if tool.view().weight() <= MAX_ON_WORKER {
+            return Ok(commands(policy, tool));
+        }
+        let (policy, tool) = (Arc::clone(policy), tool.clone());
+        self.apart(move || commands(&policy, &tool)).await
     }
 
     /// Prepares a decision on a journal that several instances share. An act is judged on what is known, and once more
@@ -447,4 +467,10 @@ fn decide<C: Gated>(
     observer: &dyn GateObserver,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     evaluate(&policy.chain, principal, command, inputs, observer)
+}
+
+/// The parsed commands of a redacted call.
+fn commands(policy: &ActivePolicy, tool: &Tool) -> Option<Box<RawValue>> {
+    let view = ToolView::of(&policy.snapshot, tool).without_secrets(policy.chain.redactor());
+    if view.commands.is_empty() { None } else { to_raw_value(&view.commands).ok() }
 }

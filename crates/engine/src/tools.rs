@@ -14,11 +14,10 @@ use life_agent_domain::governance::event::{
 use life_agent_domain::governance::gate::{Denial, GateNotes, Permit, Reason};
 use life_agent_domain::governance::request::RequestBody;
 use life_agent_gates::risk::provenance::inspect_tool_result;
-use life_agent_gates::tool::ToolView;
 use life_agent_observer::Journal;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::approvals::{ApprovalUse, Requested};
@@ -157,13 +156,13 @@ impl ToolService {
     async fn allow(
         &self,
         context: &RequestContext,
-        policy: &ActivePolicy,
+        policy: &Arc<ActivePolicy>,
         permit: &Permit<Tool>,
         mut used: Option<ApprovalUse>,
     ) -> Result<ToolOutcome, EngineError> {
         self.meters.permitted(permit.trace());
         let (notes, tool) = (GateNotes::from(permit.trace()), permit.command());
-        let command = commands(policy, tool);
+        let command = self.governor.commands(policy, tool).await?;
         let mut batch = Batch::new(context, &policy.snapshot.hash);
         push(&mut batch, tool, None, &notes, command.as_deref())?;
         if let Some(used) = &mut used {
@@ -182,7 +181,7 @@ impl ToolService {
     async fn refuse(
         &self,
         context: &RequestContext,
-        policy: &ActivePolicy,
+        policy: &Arc<ActivePolicy>,
         denial: &Denial<Tool>,
     ) -> EngineError {
         let (notes, refusal) = (GateNotes::from(&denial.trace), &denial.refusal);
@@ -210,7 +209,11 @@ impl ToolService {
                 Err(error) => error,
             };
         }
-        let (command, approvals) = (commands(policy, &denial.command), &self.governor.approvals);
+        let command = match self.governor.commands(policy, &denial.command).await {
+            Ok(command) => command,
+            Err(error) => return error,
+        };
+        let approvals = &self.governor.approvals;
         let none = Value::Null;
         match approvals.request(context, policy, denial, &none, command, &record).await {
             Ok(Requested { event_id, approval, message }) => {
@@ -331,12 +334,6 @@ fn refused<'a>(denial: &'a Denial<Tool>, message: &'a str) -> RefusedCall<'a> {
         message: message.into(),
         retry_after: refusal.retry_after,
     }
-}
-
-/// The parsed commands of a redacted call.
-fn commands(policy: &ActivePolicy, tool: &Tool) -> Option<Box<RawValue>> {
-    let view = ToolView::of(&policy.snapshot, tool).without_secrets(policy.chain.redactor());
-    if view.commands.is_empty() { None } else { to_raw_value(&view.commands).ok() }
 }
 
 /// The beginning of a text, up to [`MAX_RESULT`] bytes.
