@@ -86,6 +86,8 @@ test("German browsers get German, others English, and no key of a dictionary is 
 
 test("the keyboard alone is enough: key, search, request, plan, policy, kill switch", async () => {
   const page = await open(browser, server, { key: null });
+  // A person does not wait for the page between two keys.
+  const sequence = (...keys) => Promise.all(keys.map((key) => page.keyboard.press(key)));
   const focused = (selector) => page.evaluate((wanted) => document.activeElement?.matches(wanted), selector);
   const tabTo = async (selector) => {
     for (let n = 0; n < 80; n++) {
@@ -117,14 +119,12 @@ test("the keyboard alone is enough: key, search, request, plan, policy, kill swi
   await page.locator(".request h2", { hasText: `#${chosen}` }).waitFor();
   await page.keyboard.press("[");
   await page.waitForFunction((was) => !location.hash.endsWith(`/${was}`), chosen);
-  await page.keyboard.press("g");
-  await page.keyboard.press("p");
+  await sequence("g", "p");
   await page.locator(".pick a").first().waitFor();
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await page.locator(".decision-bar").waitFor();
-  await page.keyboard.press("g");
-  await page.keyboard.press("o");
+  await sequence("g", "o");
   await page.locator(".hash").waitFor();
   await tabTo('.segments button:not([aria-pressed="true"])');
   await page.keyboard.press("Enter");

@@ -14,13 +14,14 @@ const LISTED = [
 
 /** Listens until `signal`. `on` has `go(view)`, `search()`, `move(by)`, `step(by)` and `killSwitch()`. */
 export function listen(on, signal) {
-  let pending = 0;
+  let pending = -SEQUENCE;
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
     const key = event.key;
-    const after = performance.now() - pending < SEQUENCE;
-    pending = key === "g" && !after ? performance.now() : 0;
+    // When the keys were pressed: the page may be too busy to hear of them at that time.
+    const after = event.timeStamp - pending < SEQUENCE;
+    pending = key === "g" && !after ? event.timeStamp : -SEQUENCE;
     const action = after && GO[key] ? () => on.go(GO[key]) : {
       "/": on.search, j: () => on.move(1), k: () => on.move(-1), "[": () => on.step(-1), "]": () => on.step(1), "!": on.killSwitch, "?": showHelp,
     }[key];
