@@ -82,8 +82,7 @@ test("what an agent did between two times", async () => {
 test("stop an agent", async () => {
   const { page, step } = await operator();
   await step(async () => {
-    await page.keyboard.press("g");
-    await page.keyboard.press("g");
+    await Promise.all([page.keyboard.press("g"), page.keyboard.press("g")]);
     await page.getByLabel("Find or create an agent").fill("build-4");
     await page.keyboard.press("Enter");
   });

@@ -123,7 +123,7 @@ async fn agrees(folder: &Folder, journal: &Journal) {
     for filter in filters() {
         for span in spans {
             let expected = found(&file, span, &filter);
-            assert_eq!(all_rows(&journal, span, &filter).await, expected, "{filter:?} {span:?}");
+            assert_eq!(all_rows(journal, span, &filter).await, expected, "{filter:?} {span:?}");
         }
     }
 }
