@@ -87,6 +87,14 @@ def without_service(host, server, condition):
         return "runs"
 
 
+def blocks(host, server, condition):
+    """What the host does. One that runs a call is asked again: Codex did so once in twenty tries, with the same hook."""
+    did = without_service(host, server, condition)
+    if did == "runs" and without_service(host, server, condition) != did:
+        return "is blocked, and ran once"
+    return did
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default=ROOT / "target/debug/life-agent", type=pathlib.Path)
@@ -96,7 +104,7 @@ def main():
     run.install(names)
     for host in names:
         faults = judged(host, server)
-        away = {condition: without_service(host, server, condition) for condition in ("stopped", "killed", "hanging")}
+        away = {condition: blocks(host, server, condition) for condition in ("stopped", "killed", "hanging")}
         faults += [f"with the service {condition}, the call runs" for condition, did in away.items() if did == "runs"]
         cells = " | ".join(away.values())
         print(f"| {host} {run.version(host)} | {'as the policy says' if not faults else 'FAIL'} | {cells} |", *faults, sep="\n    ")
