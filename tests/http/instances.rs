@@ -84,7 +84,7 @@ async fn one_agent_steps_on_both_without_a_gap_and_both_streams_are_equal() {
     for agent in ["a", "b"] {
         assert_eq!(first.state(agent).await, second.state(agent).await);
     }
-    // What one has answered, the other shows at once.
+    // What one has answered, the other shows immediately.
     for n in 0..20 {
         let (here, there) = if n % 2 == 0 { (&first, &second) } else { (&second, &first) };
         let version = here.act("c", "rest").await["state_version"].clone();

@@ -158,7 +158,7 @@ async fn a_client_of_messages_calls_a_provider_of_chat_completions() {
     app.post(MESSAGES, &body).await;
     let sent = provider.seen()[2].body["messages"].clone();
     assert_eq!(sent[3], json!({"role": "tool", "tool_call_id": "call_1", "content": "text"}));
-    // Tokens are counted by nobody.
+    // No provider counts these tokens.
     let counted = app.post("/v1/messages/count_tokens", &body).await;
     assert_eq!(
         (counted.status, counted.json()["error"]["type"].clone()),

@@ -72,7 +72,7 @@ pub struct Sharing {
     pub leads: watch::Receiver<bool>,
 }
 
-/// Tells the journal that other instances have appended. Never blocks.
+/// Notifies the journal that other instances have appended. Never blocks.
 pub type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// What other instances have appended after the last row that this one knows.

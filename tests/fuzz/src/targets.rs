@@ -1,5 +1,6 @@
 //! What is fuzzed: each target's pieces, its properties and its time.
 
+mod built_in;
 mod command;
 mod json;
 mod mcp;

@@ -48,7 +48,7 @@ impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),
-            // Some servers close the connection without the end that TLS knows. The length of the response tells
+            // Some servers close the connection without the end that TLS knows. The length of the response shows
             // whether it is complete.
             Self::Secured(stream) => match stream.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),

@@ -40,7 +40,7 @@ fn said_places(endpoint: Endpoint, body: &Value) -> Vec<Placed<'_>> {
 }
 
 /// The texts of a request that follow one another outside of what the messages say: items of a list, and values of an
-/// object that is no message. In a message, a role stands between two texts.
+/// object that is no message. In a message, a role separates two texts.
 fn sibling_runs<'b>(endpoint: Endpoint, body: &'b Value) -> Vec<Vec<Placed<'b>>> {
     let mut runs = Vec::new();
     add_runs(endpoint, body, &mut Vec::new(), &mut runs);

@@ -1,4 +1,4 @@
-//! Times hostile inputs, and feeds random ones for as long as asked.
+//! Times hostile inputs. `cargo xtask fuzz` feeds random ones.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -84,19 +84,7 @@ const PIECES: &[&str] = &[
     "x[1]=",
 ];
 
-/// A small generator with a fixed seed: a run can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap_or(0)
-    }
-}
-
-/// The processor time of this thread where the system tells it, else the clock: other load must not count.
+/// The processor time of this thread where the system reports it, else the clock: other load must not count.
 #[expect(clippy::disallowed_methods, reason = "a program may read files and the clock")]
 fn now() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -133,38 +121,4 @@ pub(crate) fn time() -> bool {
     let took = (0..200).map(|_| timed(&ordinary, None)).min().unwrap_or_default();
     println!("{} ordinary bytes: {took:?}; worst hostile: {worst:?}", ordinary.len());
     worst <= Duration::from_millis(50)
-}
-
-/// Feeds random token soup and random bytes; prints the slowest.
-#[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
-pub(crate) fn fuzz(seconds: u64) -> bool {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let (mut runs, mut worst, mut slowest) = (0u64, Duration::ZERO, String::new());
-    while Instant::now() < end {
-        let length = if random.next(20) == 0 { 4_000 } else { 1 + random.next(80) };
-        let repeats = random.next(3) == 0;
-        let mut text = String::new();
-        let few: Vec<&str> = (0..4).map(|_| PIECES[random.next(PIECES.len())]).collect();
-        for _ in 0..length {
-            if repeats {
-                text.push_str(few[random.next(4)]);
-            } else if random.next(6) == 0 {
-                text.push(char::from(u8::try_from(random.next(256)).unwrap_or(b'x')));
-            } else {
-                text.push_str(PIECES[random.next(PIECES.len())]);
-            }
-        }
-        let shell = [None, None, Some(Shell::Posix), Some(Shell::PowerShell), Some(Shell::Cmd)]
-            [random.next(5)];
-        let took = timed(&text, shell);
-        runs += 1;
-        if took > worst {
-            worst = took;
-            slowest = text;
-        }
-    }
-    let shown: String = slowest.chars().take(300).collect();
-    println!("{runs} runs, the slowest {worst:?} for {} bytes: {shown:?}", slowest.len());
-    worst <= Duration::from_millis(100)
 }

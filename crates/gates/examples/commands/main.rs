@@ -1,7 +1,7 @@
 //! Measures the command parser on a folder of corpora: how many rows the default effects stop.
 //!
 //! `cargo run --release -p life-agent-gates --example commands -- DIR [--missed FILE]`; with `--time`
-//! it times hostile inputs instead, and with `--fuzz SECONDS` it feeds random ones.
+//! it times hostile inputs instead.
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod hostile;
@@ -43,10 +43,6 @@ fn main() -> ExitCode {
         match arg.as_str() {
             "--missed" => missed = args.next().map(PathBuf::from),
             "--time" => return exit(hostile::time()),
-            "--fuzz" => {
-                let seconds = args.next().and_then(|text| text.parse().ok());
-                return exit(hostile::fuzz(seconds.unwrap_or(60)));
-            }
             _ => folder = Some(PathBuf::from(arg)),
         }
     }

@@ -1,13 +1,9 @@
 //! Paths of plans, and addresses in texts.
 
-use std::sync::{Arc, LazyLock};
-
-use life_agent_gates::Scanner;
 use life_agent_gates::paths::normalise;
 use life_agent_policy::globs;
-use life_agent_policy::snapshot::{Workspace, compile, default_text};
 
-use super::{FIELD, Target, ensure};
+use super::{FIELD, Target, built_in, ensure};
 
 pub(crate) const PATHS: Target = Target { name: "paths", pieces: PIECES, run: paths, bound: FIELD };
 pub(crate) const ADDRESSES: Target =
@@ -121,27 +117,10 @@ fn paths(bytes: &[u8]) -> Result<(), String> {
     ensure(again == path, || format!("becomes {path:?} and then {again:?}"))
 }
 
-struct AnyDir;
-
-impl Workspace for AnyDir {
-    fn is_dir(&self, _: &str) -> bool {
-        true
-    }
-}
-
-static SCANNER: LazyLock<Option<Scanner>> = LazyLock::new(|| {
-    let snapshot = compile(&default_text(&["plans".to_owned()]), &AnyDir).ok()?;
-    Some(Scanner::new(Arc::new(snapshot)))
-});
-
 fn addresses(bytes: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(bytes);
     // The longest turn.
     let text = &text[..text.floor_char_boundary(8_192)];
-    let scanner = SCANNER.as_ref().ok_or("the built-in policy does not compile")?;
-    for found in scanner.scan(text) {
-        let is_span = text.get(found.start..found.end).is_some();
-        ensure(is_span, || format!("has a finding at {}..{}", found.start, found.end))?;
-    }
+    built_in::scan(text)?;
     Ok(())
 }

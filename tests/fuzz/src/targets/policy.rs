@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use life_agent_gates::opa::{Module, OpaPolicy};
 use life_agent_policy::globs;
-use life_agent_policy::snapshot::{Workspace, compile};
+use life_agent_policy::snapshot::compile;
 
+use super::built_in::AnyDir;
 use super::{Target, ensure};
 
 pub(crate) const POLICY: Target =
@@ -155,14 +156,6 @@ const REGO_PIECES: &[&str] = &[
     "yaml.unmarshal(\"",
     "&a [*a,*a]",
 ];
-
-struct AnyDir;
-
-impl Workspace for AnyDir {
-    fn is_dir(&self, _: &str) -> bool {
-        true
-    }
-}
 
 fn policy(bytes: &[u8]) -> Result<(), String> {
     let text = text(bytes);

@@ -1,13 +1,11 @@
 //! The scan of texts and redaction: spans lie in the text, redacting again changes nothing, and no token is left.
 
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use life_agent_domain::governance::redaction::Redact;
-use life_agent_gates::{Scanner, SecretRedactor};
-use life_agent_policy::snapshot::{Workspace, compile, default_text};
+use life_agent_gates::SecretRedactor;
 
-use super::{Target, ensure};
+use super::{Target, built_in, ensure};
 
 pub(crate) const TARGET: Target =
     Target { name: "redaction", pieces: PIECES, run, bound: Duration::from_millis(250) };
@@ -85,28 +83,11 @@ const PIECES: &[&str] = &[
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
-struct AnyDir;
-
-impl Workspace for AnyDir {
-    fn is_dir(&self, _: &str) -> bool {
-        true
-    }
-}
-
-static SCANNER: LazyLock<Option<Scanner>> = LazyLock::new(|| {
-    let snapshot = compile(&default_text(&["plans".to_owned()]), &AnyDir).ok()?;
-    Some(Scanner::new(Arc::new(snapshot)))
-});
-
 fn run(bytes: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(bytes);
     if bytes.len() <= 8_192 {
         // The longest turn; longer texts are judged in pieces of their conversation.
-        let scanner = SCANNER.as_ref().ok_or("the built-in policy does not compile")?;
-        for found in scanner.scan(&text) {
-            let is_span = text.get(found.start..found.end).is_some();
-            ensure(is_span, || format!("has a finding at {}..{}", found.start, found.end))?;
-        }
+        built_in::scan(&text)?;
     }
     let clean = SecretRedactor.redact(&text).into_owned();
     if bytes.len() <= 64_000 {

@@ -16,7 +16,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "large-body", make: large_body },
     // JSON within JSON within JSON.
     Kind { name: "deep-nesting", make: deep_nesting },
-    // Responses that nobody reads.
+    // Responses that no peer reads.
     Kind { name: "slow-readers", make: unread },
     // A policy of patterns that compile to a lot.
     Kind { name: "patterns", make: patterns },

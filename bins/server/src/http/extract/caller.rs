@@ -89,7 +89,7 @@ async fn count(request: &HttpRequest, grant: &Grant) -> Result<(), ApiError> {
             request.extensions_mut().insert(standing);
             Ok(())
         }
-        // Whoever must stop the agents can do so, whatever has failed.
+        // A caller that must stop the agents can do so, whatever has failed.
         Err(NotTaken::Unavailable) if endpoint::of(request).is_some_and(is_for_operators) => Ok(()),
         Err(NotTaken::Unavailable) => Err(EngineError::LimitsUnavailable.into()),
         Err(NotTaken::Exceeded { retry_after }) => {
