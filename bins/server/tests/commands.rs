@@ -322,7 +322,7 @@ async fn check_warns_of_what_its_operator_may_not_want_and_shows_no_key() {
 }
 
 #[tokio::test]
-async fn healthcheck_ends_with_1_where_nobody_answers_as_a_service_would() {
+async fn healthcheck_ends_with_1_where_no_service_responds() {
     let dir = tempfile::tempdir().unwrap();
     let unhealthy = |arguments: &[&str], word: &str| {
         let output = run(&dir, &[&["healthcheck", "--timeout", "1"], arguments].concat());
@@ -334,14 +334,14 @@ async fn healthcheck_ends_with_1_where_nobody_answers_as_a_service_would() {
     unhealthy(&["--port", "x"], "PORT");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
-    unhealthy(&["--port", &port], "nobody answers");
+    unhealthy(&["--port", &port], "no response from");
     let other = std::thread::spawn(move || {
         // The first is the connection that was never answered above.
         for stream in silent.incoming().take(2) {
             let _ = std::io::Write::write_all(&mut stream.unwrap(), b"220 mail.example\r\n");
         }
     });
-    unhealthy(&["--port", &port], "nobody answers");
+    unhealthy(&["--port", &port], "no response from");
     other.join().unwrap();
 }
 

@@ -1,31 +1,30 @@
-//! Requests to the running service, without a runtime: a hook must start fast.
+//! Requests to the running service. Each client has a small runtime of its own, because a hook must start fast.
 
-mod response;
+use std::error::Error;
+use std::io::{self, BufRead, Read};
+use std::time::Duration;
 
-use std::io::{Error, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
-
+use actix_web::web::Bytes;
 use life_agent_hooks::Failure;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url};
 use serde_json::Value;
-
-pub(super) use response::Response;
-
-use super::tls::Connection;
+use tokio::runtime::{Builder, Runtime};
 
 /// Time for a whole request. Hosts wait for at least 30 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest response, in bytes.
-const MAX_ANSWER: u64 = 8 * 1024 * 1024;
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
 const DEFAULT_URL: &str = "http://127.0.0.1:8000";
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The service to call, and the key to call it with.
 pub(super) struct Service {
-    is_secured: bool,
-    host: String,
-    /// The path before every path of the service; empty, or with a leading slash.
+    runtime: Runtime,
+    client: Client,
+    /// The address, without a slash at its end.
     base: String,
-    key: String,
+    key: Option<HeaderValue>,
 }
 
 impl Service {
@@ -38,23 +37,25 @@ impl Service {
 
     /// The service at an address, called with a key.
     pub(super) fn new(url: &str, key: &str) -> Result<Self, Failure> {
-        let (scheme, rest) = url.split_once("://").unwrap_or_default();
-        let is_secured = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => {
-                let why = "LIFE_AGENT_URL must start with http:// or https://";
-                return Err(Failure::Unreachable(why.to_owned()));
-            }
-        };
-        let (host, base) = rest.split_once('/').unwrap_or((rest, ""));
-        if key.chars().chain(rest.chars()).any(|c| c.is_control() || c == ' ') {
-            let why = "LIFE_AGENT_URL or LIFE_AGENT_KEY has a blank or a control character";
-            return Err(Failure::Unreachable(why.to_owned()));
+        let unreachable = |why: String| Failure::Unreachable(why);
+        let address = Url::parse(url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        if address.is_none_or(|address| address.query().is_some()) {
+            let why = "LIFE_AGENT_URL must be an address that starts with http:// or https://";
+            return Err(unreachable(why.to_owned()));
         }
-        let base = base.trim_end_matches('/');
-        let base = if base.is_empty() { String::new() } else { format!("/{base}") };
-        Ok(Self { is_secured, host: host.to_owned(), base, key: key.to_owned() })
+        let mut key = match key {
+            "" => None,
+            key => Some(HeaderValue::from_str(key).map_err(|_| {
+                unreachable("LIFE_AGENT_KEY has a character that no key has".to_owned())
+            })?),
+        };
+        if let Some(key) = &mut key {
+            key.set_sensitive(true);
+        }
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+        let client = builder().build().map_err(|error| unreachable(cause(&error)))?;
+        Ok(Self { runtime, client, base: url.trim_end_matches('/').to_owned(), key })
     }
 
     /// The status and the body of a response.
@@ -64,115 +65,112 @@ impl Service {
         body: &[u8],
         timeout: Duration,
     ) -> Result<(u16, Vec<u8>), Failure> {
-        let exchanged = || -> std::io::Result<(u16, Vec<u8>)> {
-            let limit = Limit::Until(Instant::now() + timeout);
-            let mut response = self.send((method, path), &[], body, limit)?;
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        let request = self.prepared(&self.client, method, path).timeout(timeout);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+        self.runtime.block_on(async {
+            let failed = |error| failure(&error, timeout);
+            let mut response = request.send().await.map_err(failed)?;
             let mut answer = Vec::new();
-            (&mut response.body).take(MAX_ANSWER + 1).read_to_end(&mut answer)?;
-            if answer.len() as u64 > MAX_ANSWER {
-                return Err(Error::new(ErrorKind::InvalidData, "the response is too large"));
+            while let Some(part) = response.chunk().await.map_err(failed)? {
+                if answer.len() + part.len() > MAX_ANSWER {
+                    return Err(Failure::NoDecision("the response is too large".to_owned()));
+                }
+                answer.extend_from_slice(&part);
             }
-            Ok((response.status, answer))
-        };
-        exchanged().map_err(|error| self.failure(&error, timeout))
+            Ok((response.status().as_u16(), answer))
+        })
     }
 
     /// A response whose body is read as it arrives, each part within `silence`.
     pub(super) fn stream(
-        &self,
+        self,
         path: &str,
         headers: &[(&str, &str)],
         silence: Duration,
-    ) -> Result<Response, Failure> {
-        self.send(("GET", path), headers, &[], Limit::Silence(silence))
-            .map_err(|error| self.failure(&error, silence))
+    ) -> Result<Stream, Failure> {
+        let failed = |error| failure(&error, silence);
+        let client = builder().read_timeout(silence).build().map_err(failed)?;
+        let request = self.prepared(&client, Method::GET, path);
+        let request = headers.iter().fold(request, |all, (name, value)| all.header(*name, *value));
+        let response = self.runtime.block_on(request.send()).map_err(failed)?;
+        Ok(Stream { runtime: self.runtime, response, part: Bytes::new() })
     }
 
-    fn send(
-        &self,
-        (method, path): (&str, &str),
-        headers: &[(&str, &str)],
-        body: &[u8],
-        limit: Limit,
-    ) -> std::io::Result<Response> {
-        let Self { is_secured, host, base, key } = self;
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => name,
-            _ => host,
-        };
-        let named = match name.len() < host.len() {
-            true => host.clone(),
-            false => format!("{host}:{}", if *is_secured { 443 } else { 80 }),
-        };
-        let address = named.to_socket_addrs()?.next();
-        let address = address.ok_or_else(|| Error::new(ErrorKind::NotFound, "no address"))?;
-        let stream = TcpStream::connect_timeout(&address, limit.left()?)?;
-        stream.set_write_timeout(Some(limit.left()?))?;
-        stream.set_read_timeout(Some(limit.left()?))?;
-        let mut stream = match is_secured {
-            true => Connection::secured(stream, name)?,
-            false => Connection::Plain(stream),
-        };
-        let length = body.len();
-        let mut head = format!(
-            "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: \
-             application/json\r\nContent-Length: {length}\r\n"
-        );
-        if !key.is_empty() {
-            head += &format!("X-API-Key: {key}\r\n");
+    fn prepared(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
+        let request = client.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.header(X_API_KEY, key),
+            None => request,
         }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        stream.write_all((head + "\r\n").as_bytes())?;
-        stream.write_all(body)?;
-        Response::read(Socket { stream, limit })
     }
+}
 
-    fn failure(&self, error: &Error, timeout: Duration) -> Failure {
-        match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Failure::Timeout(timeout.as_secs()),
-            ErrorKind::InvalidData => Failure::NoDecision(error.to_string()),
-            _ => {
-                let scheme = if self.is_secured { "https" } else { "http" };
-                Failure::Unreachable(format!("{scheme}://{}: {error}", self.host))
+/// The settings of every client. A redirect or a proxy would pass the key on.
+fn builder() -> ClientBuilder {
+    // Whichever part of the process comes first installs it; a second attempt changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
+}
+
+fn failure(error: &reqwest::Error, timeout: Duration) -> Failure {
+    if error.is_timeout() {
+        return Failure::Timeout(timeout.as_secs());
+    }
+    let place = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    match error.is_body() || error.is_decode() {
+        true => Failure::NoDecision(cause(error)),
+        false => Failure::Unreachable(format!("{place}: {}", cause(error))),
+    }
+}
+
+/// The first cause of an error: the outer ones only say that a request failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut first: &dyn Error = error;
+    while let Some(source) = first.source() {
+        first = source;
+    }
+    first.to_string()
+}
+
+/// A response whose body is read as it arrives.
+pub(super) struct Stream {
+    runtime: Runtime,
+    response: reqwest::Response,
+    /// What has arrived and was not read.
+    part: Bytes,
+}
+
+impl Stream {
+    /// The status.
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+}
+
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.part.is_empty() {
+            let next = self.runtime.block_on(self.response.chunk());
+            match next.map_err(|error| io::Error::other(cause(&error)))? {
+                Some(part) => self.part = part,
+                None => break,
             }
         }
+        Ok(&self.part)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.part = self.part.split_off(amount.min(self.part.len()));
     }
 }
 
-/// How long reads may take.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    /// All of them together.
-    Until(Instant),
-    /// Each of them.
-    Silence(Duration),
-}
-
-impl Limit {
-    fn left(self) -> std::io::Result<Duration> {
-        match self {
-            Limit::Silence(silence) => Ok(silence),
-            Limit::Until(until) => {
-                let left = until.checked_duration_since(Instant::now());
-                // Zero would mean no limit.
-                Ok(left.ok_or(ErrorKind::TimedOut)?.max(Duration::from_millis(1)))
-            }
-        }
-    }
-}
-
-/// A connection whose reads are limited in time.
-pub(super) struct Socket {
-    stream: Connection,
-    limit: Limit,
-}
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.stream.socket().set_read_timeout(Some(self.limit.left()?))?;
-        self.stream.read(buffer)
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
     }
 }
 

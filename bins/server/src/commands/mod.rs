@@ -35,7 +35,6 @@ pub mod settings;
 pub mod stop;
 pub mod tail;
 mod terminal;
-mod tls;
 pub mod turn;
 pub mod wrap;
 

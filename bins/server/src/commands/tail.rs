@@ -138,13 +138,14 @@ fn follow(options: &Tail, position: &mut Position) -> End {
         Ok(response) => response,
         Err(failure) => return End::Connection(failure.into()),
     };
-    if response.status != 200 {
-        let body: Value = serde_json::from_reader(&mut response.body).unwrap_or_default();
-        let trouble = Trouble::Refused(response.status, body);
-        let passes = matches!(response.status, 429 | 500..=599);
+    let status = response.status();
+    if status != 200 {
+        let body: Value = serde_json::from_reader(&mut response).unwrap_or_default();
+        let trouble = Trouble::Refused(status, body);
+        let passes = matches!(status, 429 | 500..=599);
         return if passes { End::Connection(trouble) } else { End::Final(trouble) };
     }
-    let mut events = Events::new(response.body);
+    let mut events = Events::new(response);
     loop {
         let event = match events.next() {
             Ok(Some(event)) => event,
