@@ -27,6 +27,10 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for requests in flight, in seconds; including the journal it must stay below 10.
 const GRACE: u64 = 7;
 
+/// Bytes that the system keeps for a peer that does not read; it doubles them. By default it would take several
+/// megabytes, and filling them for a thousand peers would delay all others by seconds.
+const SEND_BUFFER: usize = 128 * 1024;
+
 /// Probes silent peers. A vanished peer is dropped before the next keep-alive comment is sent to it; retransmitting
 /// that would take the system a quarter of an hour.
 fn probing() -> TcpKeepalive {
@@ -74,7 +78,9 @@ pub fn listen(
                     limit.refuse(io).await;
                     return Err(DispatchError::DisconnectTimeout);
                 };
-                let _ = SockRef::from(&io).set_tcp_keepalive(&probing());
+                let socket = SockRef::from(&io);
+                let _ = socket.set_tcp_keepalive(&probing());
+                let _ = socket.set_send_buffer_size(SEND_BUFFER);
                 let peer = io.peer_addr().ok();
                 Ok((Connection::in_slot(io, slot), Protocol::Http1, peer))
             }
