@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::start_message::Facts;
 use crate::auth::keys::{Keys, KeysError};
 use crate::http::in_flight::InFlight;
+use crate::http::large::LargeRequests;
 use crate::place::Place;
 use crate::routes::turns;
 use crate::settings::{RequiredPath, SettingError, Settings, Unknown};
@@ -55,6 +56,9 @@ pub enum ServeError {
     /// The thread of the connection to Redis cannot be started.
     #[error("cannot start the connection to Redis: {0}")]
     Redis(std::io::Error),
+    /// The threads for large requests cannot be started.
+    #[error("cannot start the threads for large requests: {0}")]
+    Threads(std::io::Error),
     /// The engine cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -162,6 +166,7 @@ async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<
         started: std::time::Instant::now(),
         stopping: stopping.clone(),
         in_flight: InFlight::new(settings.max_in_flight, endpoints::bounded_paths()),
+        large: LargeRequests::start().map_err(ServeError::Threads)?,
         backtesting: Arc::new(Semaphore::new(1)),
         verifying: Arc::new(Semaphore::new(1)),
     });

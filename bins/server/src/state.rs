@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::keys::Keys;
 use crate::http::documents::Documents;
 use crate::http::in_flight::InFlight;
+use crate::http::large::LargeRequests;
 
 /// One value for all workers.
 pub struct AppState {
@@ -38,6 +39,8 @@ pub struct AppState {
     pub max_model_body: usize,
     /// Bounds the number of concurrent requests per path.
     pub in_flight: InFlight,
+    /// Handles large requests.
+    pub large: LargeRequests,
     /// One permit: a backtest reads and judges a long stretch of the journal.
     pub backtesting: Arc<Semaphore>,
     /// One permit: a verification reads the whole journal.

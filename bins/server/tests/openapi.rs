@@ -14,6 +14,7 @@ use life_agent_observer_sqlite::Sqlite;
 use life_agent_server::app::create_app;
 use life_agent_server::auth::keys::Keys;
 use life_agent_server::http::in_flight::InFlight;
+use life_agent_server::http::large::LargeRequests;
 use life_agent_server::routes::turns::RENDERER;
 use life_agent_server::settings::NamedKey;
 use life_agent_server::state::AppState;
@@ -167,6 +168,7 @@ async fn state(dir: &Path) -> web::Data<AppState> {
         started: Instant::now(),
         stopping,
         in_flight: InFlight::new(64, endpoints::bounded_paths()),
+        large: LargeRequests::start().unwrap(),
         backtesting: Arc::new(Semaphore::new(1)),
         verifying: Arc::new(Semaphore::new(1)),
     })

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod errors;
 pub mod extract;
 pub mod in_flight;
+pub mod large;
 pub mod middleware;
 pub mod model_stream;
 pub mod protected_resource;

@@ -107,8 +107,9 @@ fn describe() -> Description {
 }
 async fn act(state: web::Data<AppState>, body: Body<ActBody>) -> Result<impl Responder, ApiError> {
     let agent_id = state.engine.redact(body.checked.agent.as_str());
-    let ActOutcome { step, event_id, state_version, state_hash, notes } =
-        state.engine.act(&body.caller, body.checked).await?;
+    let ActOutcome { step, event_id, state_version, state_hash, notes } = body
+        .run(&state, |engine, caller, act| async move { engine.act(&caller, act).await })
+        .await?;
     Ok(HttpResponse::Ok().json(ActAnswer {
         status: "ok",
         echo: ActEcho { agent_id, action: step.action, payload: step.payload },

@@ -202,5 +202,7 @@ async fn check(
     state: web::Data<AppState>,
     body: Body<CheckBody>,
 ) -> Result<impl Responder, ApiError> {
-    Ok(HttpResponse::Ok().json(state.engine.check(&body.caller, body.checked).await?))
+    let checked =
+        body.run(&state, |engine, caller, check| async move { engine.check(&caller, check).await });
+    Ok(HttpResponse::Ok().json(checked.await?))
 }

@@ -68,9 +68,7 @@ async fn hook(
     let hook = parse(dialect, &body.checked)
         .map_err(|error| ApiError::new(Code::ValidationError, error.to_string()))?;
     let decision = match &hook.event {
-        HookEvent::PreTool(call) => {
-            decide(&state, &grant, &body.caller, &hook, call.clone()).await?
-        }
+        HookEvent::PreTool(call) => decide(&state, &grant, &body, &hook, call.clone()).await?,
         HookEvent::PostTool(result) => {
             report(&state, &body.caller, result).await?;
             Decision::Allow
@@ -86,7 +84,7 @@ async fn hook(
 async fn decide(
     state: &AppState,
     grant: &Grant,
-    caller: &RequestContext,
+    body: &Body<HookBody>,
     hook: &Hook,
     call: ToolCall,
 ) -> Result<Decision, ApiError> {
@@ -97,7 +95,9 @@ async fn decide(
         }
     };
     grant.check_agent(&tool.agent)?;
-    match state.engine.tool(caller, tool).await {
+    let (engine, caller) = (state.engine.clone(), body.caller.clone());
+    let judged = async move { engine.tool(&caller, tool).await };
+    match state.large.run(body.bytes, judged).await? {
         Ok(_) => Ok(Decision::Allow),
         Err(EngineError::Denied(report)) => {
             let reason = format!("{} (row {})", report.message, report.event_id);

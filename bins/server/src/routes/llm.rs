@@ -147,11 +147,17 @@ async fn chat(
     body: Body<ChatBody>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Body { caller, checked: ChatCall { asked, stream } } = body;
-    if !stream {
-        return Ok(HttpResponse::Ok().json(state.engine.chat(&caller, asked).await?));
+    if !body.checked.stream {
+        let chatted = body.run(&state, |engine, caller, call| async move {
+            engine.chat(&caller, call.asked).await
+        });
+        return Ok(HttpResponse::Ok().json(chatted.await?));
     }
-    let events = state.engine.chat_events(&caller, asked).await?;
+    let events =
+        body.run(&state, |engine, caller, call| async move {
+            engine.chat_events(&caller, call.asked).await
+        })
+        .await?;
     let errors = model_stream::StreamErrors::new(&state, &request);
     Ok(model_stream::respond(futures_util::stream::unfold(events, move |mut events| {
         let errors = errors.clone();

@@ -96,7 +96,9 @@ async fn gateway(
     });
     let call =
         GatewayRequest { server: server.into_inner(), agent, body, headers: headers.collect() };
-    let reply = state.engine.mcp(&caller, call).await?;
+    let engine = state.engine.clone();
+    let bytes = call.body.len();
+    let reply = state.large.run(bytes, async move { engine.mcp(&caller, call).await }).await??;
     Ok(respond(reply, &state))
 }
 

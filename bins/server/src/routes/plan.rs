@@ -194,7 +194,9 @@ async fn plan(
     state: web::Data<AppState>,
     body: Body<PlanBody>,
 ) -> Result<impl Responder, ApiError> {
-    let planned = state.engine.plan(&body.caller, body.checked).await?;
+    let planned =
+        body.run(&state, |engine, caller, plan| async move { engine.plan(&caller, plan).await });
+    let planned = planned.await?;
     Ok(HttpResponse::Ok().json(PlanAnswer {
         status: "created",
         id: planned.id,

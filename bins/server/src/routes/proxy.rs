@@ -203,7 +203,10 @@ async fn forward(
         request_id: request_id::of(&request).as_ref().to_owned(),
         trace_id: traces::id_of(&request),
     };
-    match state.engine.proxy(&caller, asked).await {
+    let engine = state.engine.clone();
+    let bytes = asked.body.len();
+    let replied = state.large.run(bytes, async move { engine.proxy(&caller, asked).await });
+    match replied.await? {
         Ok(reply) => Ok(respond(reply, errors)),
         Err(error) => errors.response(error),
     }

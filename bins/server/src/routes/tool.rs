@@ -103,7 +103,9 @@ async fn tool(
     state: web::Data<AppState>,
     body: Body<ToolBody>,
 ) -> Result<impl Responder, ApiError> {
-    Ok(HttpResponse::Ok().json(state.engine.tool(&body.caller, body.checked).await?))
+    let judged =
+        body.run(&state, |engine, caller, tool| async move { engine.tool(&caller, tool).await });
+    Ok(HttpResponse::Ok().json(judged.await?))
 }
 
 /// The result of a tool call.
@@ -157,6 +159,8 @@ async fn tool_result(
 ) -> Result<impl Responder, ApiError> {
     let unknown = || ApiError::new(Code::NotFound, "the path names no row of a tool call");
     let call = event_id.parse().map_err(|_| unknown())?;
-    let outcome = state.engine.tool_result(&body.caller, call, body.checked).await?;
-    Ok(HttpResponse::Ok().json(outcome))
+    let recorded = body.run(&state, move |engine, caller, result| async move {
+        engine.tool_result(&caller, call, result).await
+    });
+    Ok(HttpResponse::Ok().json(recorded.await?))
 }

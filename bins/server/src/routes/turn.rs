@@ -173,10 +173,13 @@ async fn turn(
     }
     let agent_id = state.engine.redact(body.checked.agent.as_str());
     if !wants_events(&request) {
-        let turned = state.engine.turn(&body.caller, body.checked).await?;
-        return Ok(HttpResponse::Ok().json(TurnAnswer::of(agent_id, turned)));
+        let turned = body
+            .run(&state, |engine, caller, turn| async move { engine.turn(&caller, turn).await });
+        return Ok(HttpResponse::Ok().json(TurnAnswer::of(agent_id, turned.await?)));
     }
-    let events = state.engine.turn_events(&body.caller, body.checked).await?;
+    let events = body
+        .run(&state, |engine, caller, turn| async move { engine.turn_events(&caller, turn).await })
+        .await?;
     let errors = model_stream::StreamErrors::new(&state, &request);
     Ok(model_stream::respond(futures_util::stream::unfold(events, move |mut events| {
         let (errors, agent_id) = (errors.clone(), agent_id.clone());

@@ -75,7 +75,9 @@ pub(super) async fn queue_turn(
     let mut faults = Faults::default();
     let input = faults.without_nul("input", body.checked.input.clone());
     faults.result(input)?;
-    let queued = state.engine.queue_turn(&body.caller, body.checked).await?;
+    let queued = body
+        .run(state, |engine, caller, turn| async move { engine.queue_turn(&caller, turn).await })
+        .await?;
     let location = format!("/turns/{}", queued.job.id);
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location))

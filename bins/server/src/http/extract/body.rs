@@ -6,17 +6,18 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::web::BytesMut;
+use actix_web::web::{self, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use life_agent_engine::RequestContext;
+use life_agent_engine::{Engine, EngineError, RequestContext};
 use tokio::time::timeout;
 
 use super::caller::{Authenticated, authenticate};
 use super::json::{Document, read};
 use crate::http::endpoint::{self, MAX_BODY};
 use crate::http::errors::{ApiError, Code};
+use crate::state::AppState;
 
 /// How long a body may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,6 +29,24 @@ pub struct Body<D: Document> {
     pub caller: RequestContext,
     /// The checked body.
     pub checked: D::Checked,
+    /// The length of the body as it was sent.
+    pub bytes: usize,
+}
+
+impl<D: Document> Body<D> {
+    /// Runs a use case on the body.
+    pub async fn run<T, F>(
+        self,
+        state: &AppState,
+        use_case: impl FnOnce(Engine, RequestContext, D::Checked) -> F,
+    ) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, EngineError>> + Send + 'static,
+    {
+        let work = use_case(state.engine.clone(), self.caller, self.checked);
+        Ok(state.large.run(self.bytes, work).await??)
+    }
 }
 
 impl<D: Document> FromRequest for Body<D> {
@@ -40,15 +59,19 @@ impl<D: Document> FromRequest for Body<D> {
         Box::pin(async move {
             let Authenticated { caller, grant } = authenticate(&request).await?;
             let expected = expects_body::<D>(request.headers(), max)?;
+            let state = request.app_data::<web::Data<AppState>>().cloned();
+            let state = state.ok_or_else(|| ApiError::bare(Code::Internal))?;
             drop(request);
-            let checked = match expected {
-                true => read::<D>(&read_body(payload, max).await?)?,
-                false => read::<D>(b"{}")?,
+            let body = match expected {
+                true => read_body(payload, max).await?,
+                false => BytesMut::from("{}"),
             };
+            let bytes = body.len();
+            let checked = state.large.run(bytes, async move { read::<D>(&body) }).await??;
             if let Some(agent) = D::agent(&checked) {
                 grant.check_agent(agent)?;
             }
-            Ok(Self { caller, checked })
+            Ok(Self { caller, checked, bytes })
         })
     }
 }
@@ -141,7 +164,13 @@ pub(crate) async fn read_stream(
         check_headers(headers, max)?;
     }
     let body = stream(&mut payload, max).await?;
-    if is_packed { unpacked(&body, max) } else { Ok(body) }
+    if !is_packed {
+        return Ok(body);
+    }
+    let state = request.app_data::<web::Data<AppState>>();
+    let state = state.ok_or_else(|| ApiError::bare(Code::Internal))?;
+    // A small body may hold a large one.
+    state.large.run(max, async move { unpacked(&body, max) }).await?
 }
 
 /// What a body in gzip holds, of at most `max` bytes.

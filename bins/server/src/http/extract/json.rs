@@ -18,7 +18,7 @@ use crate::http::errors::{ApiError, Code};
 /// [`Document::check`] decides which are required.
 pub trait Document: DeserializeOwned {
     /// The checked form.
-    type Checked;
+    type Checked: Send + 'static;
     /// Whether the body may be missing.
     const OPTIONAL: bool = false;
     /// The field that a body of one JSON text stands for; such a document also accepts `null` as empty.

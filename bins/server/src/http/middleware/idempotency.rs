@@ -77,16 +77,21 @@ async fn claim(request: &mut ServiceRequest) -> Result<Claimed, ApiError> {
     let key = key(request.headers())?;
     let max = endpoint::of(request.request()).map_or(MAX_BODY, |endpoint| endpoint.max_body);
     let body = read_body(request.take_payload(), max).await?.freeze();
-    if wants_events(request.request()) || asks_for_stream(&body) {
-        let message = "cannot be combined with a streamed response, which is sent once; leave out one of them";
-        return Err(wrong(message));
-    }
     let state =
         request.app_data::<web::Data<AppState>>().ok_or_else(|| ApiError::bare(Code::Internal))?;
     // The path that was matched, not its spelling: `/%61ct` is `/act`.
-    let (method, path) = (request.method().as_str(), request.match_info().as_str());
-    let call = KeyedCall { method, path, key: &key, body: &body };
-    let claim = state.engine.claim(&caller, call).await?;
+    let (method, path) = (request.method().clone(), request.match_info().as_str().to_owned());
+    let (engine, wants_events) = (state.engine.clone(), wants_events(request.request()));
+    let sent = body.clone();
+    let claim = async move {
+        if wants_events || asks_for_stream(&sent) {
+            let message = "cannot be combined with a streamed response, which is sent once; leave out one of them";
+            return Err(wrong(message));
+        }
+        let call = KeyedCall { method: method.as_str(), path: &path, key: &key, body: &sent };
+        engine.claim(&caller, call).await.map_err(ApiError::from)
+    };
+    let claim = state.large.run(body.len(), claim).await??;
     request.set_payload(body.into());
     outcome(claim)
 }

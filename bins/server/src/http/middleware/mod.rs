@@ -11,7 +11,7 @@ pub mod in_flight;
 mod probation;
 pub mod request_id;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_http::ConnectionType;
@@ -40,7 +40,7 @@ pub async fn request_context<B: MessageBody + 'static>(
         None => {
             let response = {
                 let trace = span.trace().map(|trace| trace.id());
-                logging::within(Rc::clone(&id), trace, next.call(request)).await?
+                logging::within(Arc::clone(&id), trace, next.call(request)).await?
             };
             denials::record(&response, &id).await;
             envelope::wrap(response)

@@ -1,6 +1,6 @@
 //! `X-Request-Id`: the caller's if it is acceptable, else a generated one; on the response, the log lines and the rows.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -16,11 +16,11 @@ const MAX_LENGTH: usize = 128;
 const SHORTEST_KEY: usize = 16;
 
 /// The request ID as a request extension.
-struct RequestId(Rc<str>);
+struct RequestId(Arc<str>);
 
 /// The ID of a request.
-pub fn of(request: &HttpRequest) -> Rc<str> {
-    request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Rc::clone(&id.0))
+pub fn of(request: &HttpRequest) -> Arc<str> {
+    request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0))
 }
 
 /// Gives a request that is part of another one the ID of that one.
@@ -34,13 +34,13 @@ pub fn fresh() -> String {
 }
 
 /// Assigns an ID to a request.
-pub(super) fn assign(request: &ServiceRequest) -> Rc<str> {
+pub(super) fn assign(request: &ServiceRequest) -> Arc<str> {
     let mut given = request.headers().get_all(X_REQUEST_ID);
-    let id: Rc<str> = match (given.next().and_then(acceptable), given.next()) {
+    let id: Arc<str> = match (given.next().and_then(acceptable), given.next()) {
         (Some(id), None) if is_kept(request, &id) => id.into(),
         _ => fresh().into(),
     };
-    request.extensions_mut().insert(RequestId(Rc::clone(&id)));
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     id
 }
 

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::Write;
-use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -18,11 +17,11 @@ use tracing_subscriber::registry::LookupSpan;
 tokio::task_local! {
     /// The ID of the current request. A span could carry it too, but entering one for every request costs as much as
     /// the gates.
-    static ID: (Rc<str>, Option<TraceId>);
+    static ID: (Arc<str>, Option<TraceId>);
 }
 
 /// Runs `work` as part of a request; lines logged meanwhile carry the request ID and the trace ID.
-pub async fn within<T>(id: Rc<str>, trace: Option<TraceId>, work: impl Future<Output = T>) -> T {
+pub async fn within<T>(id: Arc<str>, trace: Option<TraceId>, work: impl Future<Output = T>) -> T {
     ID.scope((id, trace), work).await
 }
 
@@ -134,7 +133,7 @@ impl Answered<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use serde_json::Value;
     use tracing_subscriber::fmt::format::JsonFields;
