@@ -260,7 +260,7 @@ async fn check_finds_nothing_where_a_start_would_go_well_and_leaves_nothing_behi
     let before = names(&dir);
     let said = says(&dir, 0, &["check", "--port", "0"]);
     assert!(said.ends_with("it would start\n"), "{said}");
-    assert!(!said.contains('\u{1b}'), "no colours in a pipe: {said:?}");
+    assert!(!said.contains('\u{1b}'), "no colors in a pipe: {said:?}");
     let (result, message) = checked(&dir, 0, &["--port", "0"], "journal");
     assert_eq!(result, "ok");
     assert!(message.contains("7 rows"), "{message}");

@@ -60,7 +60,7 @@ pub(crate) struct Approvals {
     desk: Arc<Mutex<Desk>>,
     /// Held from the decision about a transition until its row is durable.
     order: Arc<tokio::sync::Mutex<()>>,
-    /// Signalled after every transition.
+    /// Signaled after every transition.
     changed: Arc<watch::Sender<()>>,
     stop: CancellationToken,
     journal: Journal,

@@ -44,7 +44,7 @@ impl From<Failure> for Trouble {
                 "cannot reach the service ({why}); start it, or set LIFE_AGENT_URL to its address"
             ),
             Failure::Timeout(seconds) => format!("the service did not respond within {seconds} s"),
-            Failure::NoDecision(why) | Failure::Unparseable(why) => {
+            Failure::NoDecision(why) | Failure::Unparsable(why) => {
                 format!("the response of the service cannot be used: {why}")
             }
         })

@@ -37,7 +37,7 @@ pub(super) fn print_styled(text: &str, style: fn(&str) -> Style) {
 }
 
 /// Prints a line that begins with a word in a style.
-pub(super) fn print_labelled(label: &str, style: Style, text: &str) {
+pub(super) fn print_labeled(label: &str, style: Style, text: &str) {
     let mut out = anstream::stdout().lock();
     let _ = writeln!(out, "{style}{label}{style:#}{}", visible(text));
 }
