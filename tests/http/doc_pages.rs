@@ -42,8 +42,9 @@ fn setup(name: &str, provider: &StandIn) -> Setup {
         .file("docs/start.md", "# Start\n\nStart it.\n");
     let policy = setup.folder().join("policy/policy.yaml");
     let text = std::fs::read_to_string(&policy).unwrap();
-    std::fs::write(&policy, text.replace("allowed_dirs: [plans]", "allowed_dirs: [plans, docs]"))
-        .unwrap();
+    let wider = text.replace("allowed_dirs:\n  - plans\n", "allowed_dirs:\n  - plans\n  - docs\n");
+    assert_ne!(wider, text, "the shipped policy changed; so must this test");
+    std::fs::write(&policy, wider).unwrap();
     let git = "git init -q && git add docs && git -c user.name=a -c user.email=a@b.c commit -qm a";
     let made = Command::new("bash").args(["-c", git]).current_dir(setup.folder()).status();
     assert!(made.unwrap().success());

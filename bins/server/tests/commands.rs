@@ -73,7 +73,7 @@ async fn audit_verify_says_that_a_whole_journal_is_whole_and_what_that_cannot_pr
     let head = says(&dir, 0, &["audit", "head"]);
     let head = head.trim();
     let said = says(&dir, 0, &["audit", "verify"]);
-    assert!(said.starts_with("whole: 7 rows") && said.contains(head), "{said}");
+    assert!(said.starts_with("intact: 7 rows") && said.contains(head), "{said}");
     assert!(said.contains("cannot prove its own end"), "{said}");
     let said = says(&dir, 0, &["audit", "verify", "--expect-head", head]);
     assert!(!said.contains("cannot prove"), "a head that was kept does prove it: {said}");
@@ -334,14 +334,14 @@ async fn healthcheck_ends_with_1_where_nobody_answers_as_a_service_would() {
     unhealthy(&["--port", "x"], "PORT");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
-    unhealthy(&["--port", &port], "nobody answers");
+    unhealthy(&["--port", &port], "no response from");
     let other = std::thread::spawn(move || {
         // The first is the connection that was never answered above.
         for stream in silent.incoming().take(2) {
             let _ = std::io::Write::write_all(&mut stream.unwrap(), b"220 mail.example\r\n");
         }
     });
-    unhealthy(&["--port", &port], "nobody answers");
+    unhealthy(&["--port", &port], "no response from");
     other.join().unwrap();
 }
 

@@ -147,7 +147,7 @@ impl Approvals {
         let advice = match (&open, has_room) {
             (None, Err(full)) => format!("no further approval can be requested: {full}"),
             (None, Ok(())) if too_long => {
-                format!("it is longer than {MAX_REQUEST} bytes, which nobody can be asked about")
+                format!("it is longer than {MAX_REQUEST} bytes, too long for a person to approve")
             }
             _ => "a person can approve this request, which then passes once".to_owned(),
         };

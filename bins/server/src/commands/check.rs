@@ -48,7 +48,7 @@ enum Outcome {
     Ok,
     /// A start would go well, and its operator may be surprised.
     Warning,
-    /// A start would fail, or serve nobody.
+    /// A start would fail, or serve no caller.
     Fault,
 }
 

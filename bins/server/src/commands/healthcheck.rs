@@ -19,7 +19,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[command(after_help = "Examples:\n  life-agent healthcheck && echo well\n  \
     life-agent healthcheck --port 10000 --timeout 2\n\n\
     Asks /healthz and /readyz on HOST and PORT.\n\n\
-    Exit code: 0 it serves and takes work, 1 it does not or nobody answers, 2 wrong arguments")]
+    Exit code: 0 the service is ready, 1 it is not, or does not respond, 2 wrong arguments")]
 pub struct Healthcheck {
     /// Seconds that each of the two questions may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 3,
@@ -51,7 +51,7 @@ fn healthy(address: SocketAddr, timeout: Duration) -> Result<(), String> {
     }
     for path in ["/healthz", "/readyz"] {
         let answer = ask(address, path, timeout).map_err(|error| {
-            format!("nobody answers at http://{address}{path}: {error}; is the service running?")
+            format!("no response from http://{address}{path}: {error}; is the service running?")
         })?;
         let (status, body) = answer;
         if status != 200 {
@@ -84,7 +84,7 @@ fn ask(address: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<(u
     Ok((status.ok_or_else(no_http)?, body.as_bytes().to_vec()))
 }
 
-/// The envelope's message, for whoever reads the container's health log.
+/// The envelope's message, for the container's health log.
 fn message(body: &[u8]) -> String {
     let envelope: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let said = envelope.as_ref().and_then(|body| body["error"]["message"].as_str());

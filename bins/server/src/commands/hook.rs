@@ -99,7 +99,7 @@ fn event_is_call(event: &Event) -> bool {
 fn end(reply: &HookReply) -> ExitCode {
     if let Some(stdout) = &reply.stdout {
         let mut out = std::io::stdout();
-        // A host that cannot be told must not run the call.
+        // A host that receives no answer must not run the call.
         if writeln!(out, "{stdout}").and_then(|()| out.flush()).is_err() {
             return ExitCode::from(2);
         }

@@ -228,7 +228,7 @@ fn check(shelf: &PlanRepository, file: &dyn Readers, id: &str) -> CommandResult 
     let plan = stored(file, id).map_err(words)?;
     match shelf.view(&plan) {
         Ok(view) if view.stale => {
-            say!("stale: {} changed since; make it anew", view.stale_files.join(", "));
+            say!("stale: {} changed since; create it again", view.stale_files.join(", "));
             Ok(ExitCode::from(FOUND))
         }
         Ok(view) => {

@@ -1,4 +1,4 @@
-//! What commands print: lines for a person, JSON for a machine, progress for whoever watches.
+//! What commands print: lines for a person, JSON for a machine, progress for an onlooker.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -98,7 +98,7 @@ pub(super) fn print_json_text(text: &str) -> std::io::Result<()> {
     writeln!(out, "{text}")
 }
 
-/// A bar on standard error; nothing where nobody watches.
+/// A bar on standard error, if that is a terminal.
 pub(super) fn progress_bar(total: u64, what: &str) -> ProgressBar {
     progress(
         ProgressBar::new(total),

@@ -38,7 +38,7 @@ export class Chart {
     this.#plot = null;
   }
 
-  /** New values: x, then one list a series. `says` is what the legend tells of each series. */
+  /** New values: x, then one list a series. `says` is the legend's text for each series. */
   set(data, says = []) {
     this.#data = data;
     const { series, caption } = this.#options;
