@@ -33,6 +33,7 @@ mod compact_record;
 mod completions;
 mod container;
 mod corpus;
+mod doc_names;
 mod doc_pages;
 mod errors;
 mod events;
