@@ -116,14 +116,14 @@ test("a request has an address, its verdicts, its place in the chain and a curl 
 });
 
 test("an agent has its requests, vitals and memory, and can be stopped and released", async () => {
-  await turn("painter", "learn the colours");
+  await turn("painter", "learn the colors");
   const page = await open(browser, server, { view: "agents" });
   await page.getByLabel("Find or create an agent").fill("paint");
   await page.locator("a.name", { hasText: "painter" }).click();
   await page.getByRole("heading", { name: "painter" }).waitFor();
   await page.locator(".plot canvas").waitFor();
-  await page.locator(".memory").first().getByText("learn the colours").waitFor();
-  await line(page, "learn the colours").waitFor();
+  await page.locator(".memory").first().getByText("learn the colors").waitFor();
+  await line(page, "learn the colors").waitFor();
   await page.getByLabel("Search notes").fill("nothing like this");
   await page.locator(".memory").nth(1).getByText("No note matches.").waitFor();
   const { state } = await server.call("/state?agent_id=painter");

@@ -156,6 +156,39 @@ async fn every_used_metric_and_label_is_exported() {
     }
 }
 
+/// The labels of each metric in the table of `docs/metrics.md`.
+fn documented() -> Asked {
+    let page = std::fs::read_to_string(docs().join("metrics.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let labels = cells[3].split(", ").map(|label| label.trim_matches('`').to_owned());
+        (cells[1].trim_matches('`').to_owned(), labels.filter(|label| !label.is_empty()).collect())
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn every_exported_metric_and_label_is_in_the_reference() {
+    let (_provider, app) = busy().await;
+    let documented = documented();
+    let mut found = 0;
+    for (name, labels) in exported(&app.metrics().await) {
+        if name.starts_with("process_") {
+            continue;
+        }
+        let parts = ["_bucket", "_sum", "_count"];
+        let base = parts.iter().find_map(|part| name.strip_suffix(part));
+        let known = documented.get(&name).or_else(|| base.and_then(|base| documented.get(base)));
+        let known = known.unwrap_or_else(|| panic!("docs/metrics.md lacks `{name}`"));
+        for label in labels.iter().filter(|label| *label != "le") {
+            assert!(known.contains(label), "docs/metrics.md lacks `{label}` of `{name}`");
+        }
+        found += 1;
+    }
+    assert!(found > 40, "{found}");
+}
+
 #[test]
 fn the_dashboard_can_be_provisioned_unchanged() {
     let dashboard = dashboard();

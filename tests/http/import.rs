@@ -74,7 +74,7 @@ async fn every_row_is_imported_once_into_a_valid_journal() {
     assert_eq!(before(&setup), source, "the source was changed");
 
     let (whole, setup) = run(setup, &["audit", "verify", "--db", "new.db"]).await;
-    assert!(whole.stdout.starts_with("whole: 1205 rows"), "{whole:?}");
+    assert!(whole.stdout.starts_with("intact: 1205 rows"), "{whole:?}");
 
     let rows: Vec<(u64, String, Option<String>, Value)> = {
         let db = Connection::open(setup.folder().join("new.db")).unwrap();
@@ -120,7 +120,7 @@ async fn every_row_is_imported_once_into_a_valid_journal() {
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stdout.contains("row 1205"), "{again:?}");
     let (whole, setup) = run(setup, &["audit", "verify", "--db", "new.db"]).await;
-    assert!(whole.stdout.starts_with("whole: 1205 rows"), "{whole:?}");
+    assert!(whole.stdout.starts_with("intact: 1205 rows"), "{whole:?}");
 
     let app = setup.set("DB_PATH", "new.db").start().await;
     let page = app.get("/journal?kind=imported.*&limit=3").await.ok();

@@ -148,7 +148,7 @@ async fn the_demo_fills_a_folder_that_can_be_served_and_refuses_any_other() {
     let setup = without_flags(setup, 5);
     let setup = with_flags(setup, &["audit", "verify", "--db", "pictures/agent.db"]);
     let verified = setup.refused().await;
-    assert!(verified.stdout.starts_with("whole: "), "{verified:?}");
+    assert!(verified.stdout.starts_with("intact: "), "{verified:?}");
     let setup = with_flags(without_flags(setup, 4), &["demo", "--db-path", "mine.db"]);
     let refused = setup.refused().await;
     assert_eq!(refused.code, Some(2));

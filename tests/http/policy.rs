@@ -21,7 +21,7 @@ const FAULTY: &str = r#"
 version: "2"
 allowed_dirs: []
 max_diff_lines: 9999
-colour: red
+color: red
 rules:
   - id: broken
     match: { inputs: ["("] }
@@ -104,7 +104,7 @@ async fn an_invalid_policy_is_refused_with_every_fault_and_changes_nothing() {
         .post("/policy/reload", &json!({"path": "policies/faulty.yaml"}))
         .await
         .fault_paths("policy_invalid");
-    for path in ["allowed_dirs", "colour", "max_diff_lines", "version"] {
+    for path in ["allowed_dirs", "color", "max_diff_lines", "version"] {
         assert!(paths.iter().any(|found| found == path), "`{path}` is not among {paths:?}");
     }
     for path in ["rules.0.effect", "rules.0.match.inputs"] {

@@ -65,10 +65,10 @@ async fn an_unknown_flag_prevents_the_start() {
 
 #[tokio::test]
 async fn an_invalid_policy_prevents_the_start_with_its_faults() {
-    let policy = "version: \"2\"\nallowed_dirs: []\ncolour: red\nmax_diff_lines: -1\n";
+    let policy = "version: \"2\"\nallowed_dirs: []\ncolor: red\nmax_diff_lines: -1\n";
     let refused = Setup::new().policy(policy).refused().await;
     let words = refused.in_words();
-    for fault in ["policy/policy.yaml", "version", "allowed_dirs", "colour", "max_diff_lines"] {
+    for fault in ["policy/policy.yaml", "version", "allowed_dirs", "color", "max_diff_lines"] {
         assert!(words.contains(fault), "`{fault}` is not in {words}");
     }
 }

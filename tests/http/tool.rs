@@ -134,10 +134,10 @@ async fn a_credential_in_a_call_is_stored_nowhere() {
 #[tokio::test]
 async fn all_invalid_fields_are_reported_together() {
     let app = TestApp::start().await;
-    let bad = app.post("/tool", &json!({"tool": "", "arguments": [], "colour": 1})).await;
+    let bad = app.post("/tool", &json!({"tool": "", "arguments": [], "color": 1})).await;
     assert_eq!(bad.status, 422, "{bad:?}");
     let details = bad.json()["error"]["details"].to_string();
-    for field in ["agent_id", "tool", "arguments", "colour"] {
+    for field in ["agent_id", "tool", "arguments", "color"] {
         assert!(details.contains(field), "{field}: {details}");
     }
 }

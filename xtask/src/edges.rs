@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn the_code_map_names_every_crate() {
+        let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+        for entry in std::fs::read_dir(root().join("crates")).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            assert!(page.contains(&format!("| `crates/{name}` |")), "docs/ARCHITECTURE.md: {name}");
+        }
+    }
+
+    #[test]
     fn an_edge_that_points_up_is_found() {
         assert_eq!(edges("life-agent-gates", "life-agent-policy", None), 0);
         assert_eq!(edges("life-agent-policy", "life-agent-gates", None), 1);

@@ -2,7 +2,6 @@
 
 mod bench;
 mod check;
-mod cli;
 mod clients;
 mod dev;
 mod edges;
@@ -12,6 +11,7 @@ mod generated;
 mod guard;
 mod load;
 mod prose;
+mod reference;
 mod site;
 mod snapshot;
 mod storm;
@@ -43,8 +43,9 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Write the tables of commands and settings in `docs/`.
-    Cli {
+    /// Write the tables of commands, settings, policy keys, events, errors and metrics in `docs/`.
+    #[command(alias = "cli")]
+    Reference {
         /// Write nothing; fail if a table is not current.
         #[arg(long)]
         check: bool,
@@ -85,7 +86,7 @@ enum Task {
     Edges,
     /// Check the first lines and the length of source files.
     Tidy,
-    /// Check the guides for phrases that the style guide avoids, and for their length.
+    /// Check the guides for phrases that the style guide avoids, for empty table headers, and for their length.
     Prose,
     /// Tag the commit `snapshot-<time>` and back up the journal under that name.
     Snapshot {
@@ -103,7 +104,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Openapi { check } => generated::openapi(check),
         Task::Site { check } => site::write(check),
-        Task::Cli { check } => cli::write(check),
+        Task::Reference { check } => reference::write(check),
         Task::Schema { check } => generated::schemas(check),
         Task::Gates { corpus, missed } => gates::measure(&corpus, missed.as_deref()),
         Task::Clients(clients) => clients::run(&clients),

@@ -23,9 +23,10 @@ use search::Index;
 const REFERENCE: [&str; 2] =
     ["<!-- reference: written by `cargo xtask site` -->\n", "<!-- /reference -->"];
 /// Files of `docs/` that the site contains unchanged.
-const COPIED: [&str; 14] = [
+const COPIED: [&str; 15] = [
     "openapi.yaml",
     "openapi-actions.yaml",
+    "overview.svg",
     "examples/guarded_langchain.py",
     "examples/guarded_openai_agents.py",
     "examples/life_agent_guard.py",

@@ -46,7 +46,7 @@ fn run_task(matches: &ArgMatches, task: &Task) -> CommandResult {
         Task::Demo(options) => commands::demo::run(options, &flags(matches)),
         Task::Config(options) => {
             let found = found()?;
-            // A value that does not fit is no setting in force.
+            // A value that does not fit is not an active setting.
             typed(&found).map_err(|error| error.to_string())?;
             commands::config::run(options, &found)
         }

@@ -1,4 +1,4 @@
-//! The `life-agent` binary; everything it does lives in the library beside it.
+//! The `life-agent` binary; everything it does is in the library next to it.
 
 use std::process::ExitCode;
 

@@ -73,7 +73,7 @@ async fn audit_verify_says_that_a_whole_journal_is_whole_and_what_that_cannot_pr
     let head = says(&dir, 0, &["audit", "head"]);
     let head = head.trim();
     let said = says(&dir, 0, &["audit", "verify"]);
-    assert!(said.starts_with("whole: 7 rows") && said.contains(head), "{said}");
+    assert!(said.starts_with("intact: 7 rows") && said.contains(head), "{said}");
     assert!(said.contains("cannot prove its own end"), "{said}");
     let said = says(&dir, 0, &["audit", "verify", "--expect-head", head]);
     assert!(!said.contains("cannot prove"), "a head that was kept does prove it: {said}");
@@ -260,7 +260,7 @@ async fn check_finds_nothing_where_a_start_would_go_well_and_leaves_nothing_behi
     let before = names(&dir);
     let said = says(&dir, 0, &["check", "--port", "0"]);
     assert!(said.ends_with("it would start\n"), "{said}");
-    assert!(!said.contains('\u{1b}'), "no colours in a pipe: {said:?}");
+    assert!(!said.contains('\u{1b}'), "no colors in a pipe: {said:?}");
     let (result, message) = checked(&dir, 0, &["--port", "0"], "journal");
     assert_eq!(result, "ok");
     assert!(message.contains("7 rows"), "{message}");

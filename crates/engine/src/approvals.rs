@@ -60,7 +60,7 @@ pub(crate) struct Approvals {
     desk: Arc<Mutex<Desk>>,
     /// Held from the decision about a transition until its row is durable.
     order: Arc<tokio::sync::Mutex<()>>,
-    /// Signalled after every transition.
+    /// Signaled after every transition.
     changed: Arc<watch::Sender<()>>,
     stop: CancellationToken,
     journal: Journal,
@@ -147,7 +147,7 @@ impl Approvals {
         let advice = match (&open, has_room) {
             (None, Err(full)) => format!("no further approval can be requested: {full}"),
             (None, Ok(())) if too_long => {
-                format!("it is longer than {MAX_REQUEST} bytes, which nobody can be asked about")
+                format!("it is longer than {MAX_REQUEST} bytes, too long for a person to approve")
             }
             _ => "a person can approve this request, which then passes once".to_owned(),
         };

@@ -47,7 +47,7 @@ pub enum EngineError {
     #[error("{0}")]
     Conflict(String),
     /// Another turn of the agent took longer than this step waits.
-    #[error("a turn of this agent is still under way; ask again when it is done")]
+    #[error("a turn of this agent is still in progress; try again when it has ended")]
     AgentBusy,
     /// What the request was decided on has changed at another instance.
     #[error(
@@ -84,7 +84,7 @@ pub enum EngineError {
         retry_after: u64,
     },
     /// The service stops, so it does not wait for the model any longer.
-    #[error("the service is stopping; ask again in a moment")]
+    #[error("the service is stopping; try again in a moment")]
     Stopping,
     /// No provider would accept the request; nothing was sent.
     #[error("{message}")]
@@ -93,7 +93,7 @@ pub enum EngineError {
         message: String,
     },
     /// The journal's queue is full.
-    #[error("more steps are waiting than the journal takes; try again in a moment")]
+    #[error("the journal's queue is full; try again in a moment")]
     Overloaded,
     /// Too many validations of policies wait.
     #[error("other policies are being validated; try again in a moment")]
@@ -289,10 +289,10 @@ pub enum OpenError {
     /// The journal cannot be opened.
     #[error("{0}")]
     Journal(#[from] JournalError),
-    /// The OPA server cannot be asked.
+    /// The OPA server cannot be used.
     #[error("{0}")]
     Opa(#[from] BadOpaUrl),
-    /// The model provider cannot be asked with these settings.
+    /// The model provider cannot be used with these settings.
     #[error("{0}")]
     Llm(String),
     /// A required document has errors.

@@ -1,6 +1,6 @@
 //! Decisions from the chain: compares what tables say with the rows that decided it.
 //!
-//! Tables next to the rows (settings, plans, snapshots, answered calls) are not chained, so that whoever can
+//! Tables next to the rows (settings, plans, snapshots, answered calls) are not chained, so that an attacker who can
 //! write the database can change them. What decides is therefore the row.
 
 use life_agent_domain::governance::event::{
@@ -72,7 +72,7 @@ impl PlanEvidence {
         };
         let removed = |what: &str| match record.event_id <= self.pruned {
             true => Some(PlanDoubt::Removed(format!(
-                "retention has removed the row {what}, so that it cannot be checked; make the plan anew"
+                "retention has removed the row {what}, so that it cannot be checked; create the plan again"
             ))),
             false => Some(PlanDoubt::Differs(format!("there is no row {what}"))),
         };

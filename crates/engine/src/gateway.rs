@@ -42,7 +42,7 @@ use elicitation::Clients;
 use pins::Pins;
 use upstream::{Catalog, Upstream, UpstreamError, is_stream};
 
-/// Methods that pass. A method that nobody knows could act without being judged.
+/// Methods that pass. An unknown method could act without being judged.
 const METHODS: [&str; 13] = [
     "initialize",
     "ping",

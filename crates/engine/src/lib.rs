@@ -43,6 +43,11 @@ mod views;
 mod webhook;
 mod workspace;
 
+/// Runs the program of the page as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embed.md")]
+mod embed_page {}
+
 pub use activity::{
     ActivityReport, DenialCount, MinuteCounts, OutcomeAverages, OutcomeCounts, RuleCount,
     SlowRequest,

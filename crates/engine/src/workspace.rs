@@ -34,7 +34,7 @@ impl Workspace {
 
     fn fact(&self, raw: &str) -> TargetFact {
         // The gate refuses a path that leads outside the workspace without a lookup.
-        match life_agent_gates::paths::normalise(raw) {
+        match life_agent_gates::paths::normalize(raw) {
             Ok(relative) => self.resolve(&relative),
             Err(_) => TargetFact::Outside,
         }

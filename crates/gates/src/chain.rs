@@ -15,7 +15,7 @@ use crate::risk::RiskGate;
 use crate::rules::RulesGate;
 use crate::tool::{CommandGate, ToolsGate};
 
-/// What a chain has beside what the policy says.
+/// The parts of a chain that the policy does not define.
 #[derive(Clone, Default)]
 pub struct ChainOptions {
     /// Who answers for the OPA gate; none leaves it out.

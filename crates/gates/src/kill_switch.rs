@@ -6,7 +6,7 @@ use life_agent_domain::governance::gate::{Gate, GateInputs, KillSwitch, Reason, 
 /// The name of the gate.
 pub const NAME: &str = "kill_switch";
 
-/// Refuses everything while the kill switch is on, or when nobody knows whether it is.
+/// Refuses everything while the kill switch is on, or when its state is unknown.
 #[derive(Debug, Clone, Copy)]
 pub struct KillSwitchGate;
 

@@ -1,11 +1,11 @@
-//! The rate gate: a caller over its limit is told when to come back.
+//! The rate gate: the refusal of a caller over its limit states when to retry.
 
 use life_agent_domain::governance::command::Subject;
 use life_agent_domain::governance::gate::{
     Gate, GateInputs, Rate, RateLimit, Reason, Refusal, Verdict,
 };
 
-/// Refuses what comes too often. The counting is done by whoever has a clock.
+/// Refuses requests over the rate. The engine, which has a clock, counts them.
 #[derive(Debug, Clone, Copy)]
 pub struct RateGate;
 

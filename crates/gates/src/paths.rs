@@ -16,7 +16,7 @@ use crate::tool::{Matchers, ToolView, refusal_reason, severity};
 mod normal;
 mod tool;
 
-pub use normal::{PathFault, normalise};
+pub use normal::{PathFault, normalize};
 
 /// The share of the score of a path of a tool call that is stopped.
 const TOOL_WEIGHT: f64 = 0.5;
@@ -38,7 +38,7 @@ impl PathsGate {
 
     /// Why the target is refused, and by which rule.
     pub(crate) fn fault(&self, raw: &str, fact: &TargetFact) -> Option<(String, String)> {
-        let lexical = match normalise(raw) {
+        let lexical = match normalize(raw) {
             Ok(path) => path,
             Err(fault) => return Some(("path".to_owned(), fault.to_string())),
         };

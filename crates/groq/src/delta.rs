@@ -25,7 +25,7 @@ pub enum Delta {
     End {
         /// Why it stopped.
         finish_reason: Option<String>,
-        /// Its cost, where the provider tells.
+        /// Its cost, if the provider states it.
         usage: Option<Usage>,
     },
 }

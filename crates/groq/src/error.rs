@@ -101,7 +101,7 @@ pub enum Phase {
 #[non_exhaustive]
 pub enum Overload {
     /// As many calls as allowed are under way.
-    #[error("too many calls to the model are under way")]
+    #[error("too many calls to the model are in progress")]
     Calls,
     /// The breaker is open: the provider failed again and again.
     #[error("the model provider keeps failing and is left alone for a while")]

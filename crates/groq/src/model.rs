@@ -1,4 +1,4 @@
-//! What the service needs of a model, whoever plays it: the live client, a recorder, a replay.
+//! The port to a model: the live client, a recorder or a replay.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -130,7 +130,7 @@ pub struct FunctionCall {
     /// Its name.
     #[serde(default)]
     pub name: String,
-    /// Its arguments: what the model means to be JSON, which nobody has checked.
+    /// Its arguments: meant to be JSON, and not checked.
     #[serde(default)]
     pub arguments: String,
 }
@@ -200,7 +200,7 @@ pub struct ChatReply {
     pub tool_calls: Vec<ToolCall>,
     /// Why it stopped: `stop`, `length`, `tool_calls` ...
     pub finish_reason: Option<String>,
-    /// Its cost, where the provider tells.
+    /// Its cost, if the provider states it.
     pub usage: Option<Usage>,
     /// The answer as it came, unknown fields included.
     pub raw: Value,

@@ -29,7 +29,7 @@ pub enum Decision {
 pub enum Failure {
     /// The payload could not be read.
     #[error("life-agent could not read the hook's input: {0}")]
-    Unparseable(String),
+    Unparsable(String),
     /// The service did not accept a connection.
     #[error(
         "life-agent is not reachable ({0}); start it, or remove the hook with `life-agent hook uninstall`"

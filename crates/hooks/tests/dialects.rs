@@ -247,7 +247,7 @@ fn a_refusal_always_has_a_reason() {
 #[test]
 fn without_a_decision_the_call_is_refused() {
     let failures = [
-        Failure::Unparseable("x".to_owned()),
+        Failure::Unparsable("x".to_owned()),
         Failure::Unreachable("connection refused".to_owned()),
         Failure::Timeout(5),
         Failure::NoDecision("status 500".to_owned()),

@@ -144,7 +144,7 @@ fn matching(
     limit: usize,
     filter: &Filter,
 ) -> Result<Vec<i64>, JournalError> {
-    let kinds = EventKind::ALL.map(EventKind::as_str).into_iter();
+    let kinds = EventKind::ALL.iter().map(|kind| kind.as_str());
     let kinds: Vec<&str> = kinds.filter(|kind| filter.matches_kind(kind)).collect();
     if let Some(agent) = filter.agent() {
         let kinds = (!filter.matches_all_kinds()).then_some(kinds);

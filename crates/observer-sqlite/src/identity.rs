@@ -75,7 +75,7 @@ impl Identity {
         found
     }
 
-    /// Forgets the log: the connection that writes is opened anew.
+    /// Forgets the log: the connection that writes is opened again.
     pub(crate) fn forget_log(&self) {
         *self.0.known_log.lock() = None;
     }

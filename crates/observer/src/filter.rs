@@ -17,7 +17,8 @@ pub struct UnknownKind {
 }
 
 fn known() -> String {
-    EventKind::ALL.map(|kind| format!("`{}`", kind.as_str())).join(", ")
+    let names: Vec<_> = EventKind::ALL.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+    names.join(", ")
 }
 
 /// Conditions of a search in addition to kind and agent. All of them must hold.
@@ -226,8 +227,8 @@ fn matching(kind: &str) -> Result<Vec<&'static str>, UnknownKind> {
         Some(prefix) => name.starts_with(prefix),
         None => name == kind,
     };
-    let names = EventKind::ALL.map(EventKind::as_str);
-    let found: Vec<_> = names.into_iter().filter(|name| matches(name)).collect();
+    let names = EventKind::ALL.iter().map(|kind| kind.as_str());
+    let found: Vec<_> = names.filter(|name| matches(name)).collect();
     if found.is_empty() { Err(UnknownKind { kind: kind.to_owned() }) } else { Ok(found) }
 }
 

@@ -221,7 +221,7 @@ pub fn verify(
 }
 
 /// The same, where rows up to `allow_pruned_to` may have been removed after `expect_head` was noted. A chain
-/// cannot prove that retention removed rows: whoever can write the store can declare them removed. Declarations
+/// cannot prove that retention removed rows: an attacker who can write the store can declare them removed. Declarations
 /// up to the head that was kept elsewhere are covered by it.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub(crate) fn apply(text: &str, hunks: &[Hunk]) -> Result<String, PlanFault> {
 
 fn beyond(hunk: &Hunk, lines: usize) -> PlanFault {
     let message = format!(
-        "the patch expects a hunk below line {}, the file has {lines} lines; make the patch anew \
+        "the patch expects a hunk below line {}, the file has {lines} lines; create the patch again \
          from the file as it is",
         hunk.start
     );
@@ -59,7 +59,7 @@ fn differs(line: &Line, number: usize, found: Option<&str>) -> PlanFault {
         Some(found) => (
             Code::DoesNotApply,
             format!(
-                "the patch expects {}, line {number} of the file is {}; make the patch anew from \
+                "the patch expects {}, line {number} of the file is {}; create the patch again from \
                  the file as it is",
                 quoted(&line.text),
                 quoted(found)

@@ -39,7 +39,7 @@ pub enum BranchError {
     #[error(transparent)]
     Tampered(#[from] LoadError),
     /// Its files have changed since it was made.
-    #[error("plan `{id}` is stale: {} changed since; make it anew", .files.join(", "))]
+    #[error("plan `{id}` is stale: {} changed since; create it again", .files.join(", "))]
     Stale {
         /// The plan.
         id: String,
@@ -55,17 +55,17 @@ pub enum BranchError {
     /// The repository stores its branches in a format that the service does not read.
     #[error(
         "plan `{0}` has no base commit, because its repository stores branches in the reftable format; \
-         run `git refs migrate --ref-format=files` and make the plan anew"
+         run `git refs migrate --ref-format=files` and create the plan again"
     )]
     Reftable(String),
     /// Its base commit is gone.
     #[error(
-        "the commit that plan `{0}` was made from is not in the repository; make the plan anew"
+        "the commit that plan `{0}` was made from is not in the repository; create the plan again"
     )]
     BaseGone(String),
     /// It was made from files that had not been committed.
     #[error(
-        "plan `{id}` was made from changes that are not committed in {}; commit them and make it anew",
+        "plan `{id}` was made from changes that are not committed in {}; commit them and create it again",
         .files.join(", ")
     )]
     Uncommitted {

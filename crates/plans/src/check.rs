@@ -186,7 +186,7 @@ fn conflicts(changes: &[FileChange]) -> Vec<PlanFault> {
     faults
 }
 
-/// Names that differ only by case or composition, among the touched files or beside a new one.
+/// Names that differ only by case or composition, among the touched files or next to a new one.
 fn collisions(tree: &Tree, changes: &[FileChange]) -> Vec<PlanFault> {
     let mut known: HashMap<String, &str> = HashMap::new();
     let mut listed: HashMap<&str, Names> = HashMap::new();

@@ -93,7 +93,7 @@ pub fn draft(
     let (changes, mut faults) = work.into_changes(renames);
     let outcome = check::all(tree, &changes, max_diff_lines, change_policy, &mut faults);
     if !faults.is_empty() {
-        // A name that is a credential is known to the caller and shown to nobody else.
+        // A name that is a credential is known to the caller and shown to no other caller.
         let leaks = |file: &mut String| !change_policy.added_text(file).is_empty();
         faults.iter_mut().for_each(|fault| drop(fault.file.take_if(leaks)));
         return Err(faults);
@@ -325,7 +325,7 @@ fn patched(
             "" => Ok(None),
             _ => Err(PlanFault::new(
                 Code::DoesNotApply,
-                "the patch deletes the file but not all of its lines; make it anew",
+                "the patch deletes the file but not all of its lines; create the patch again",
             )),
         },
     }

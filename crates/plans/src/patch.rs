@@ -79,7 +79,7 @@ fn stray(line: &str, last: Option<&FilePatch>) -> PlanFault {
     }
 }
 
-/// One file, from its `diff --git` line to the next. `None` if not even its name can be told.
+/// One file, from its `diff --git` line to the next. `None` if even its name is ambiguous.
 fn section(reader: &mut Reader<'_>, faults: &mut Vec<PlanFault>) -> Option<FilePatch> {
     let line = reader.number();
     let mut own = Vec::new();

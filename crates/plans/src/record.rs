@@ -58,7 +58,7 @@ pub struct Record {
 /// Where the patch is, and what proves that it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatchRef {
-    /// The name of the `.patch` file beside the record.
+    /// The name of the `.patch` file next to the record.
     pub file: String,
     /// SHA-256 of that file, in hex.
     pub sha256: String,

@@ -88,7 +88,7 @@ pub enum LoadError {
     #[error("there is no plan `{0}`; list the plans to see which there are")]
     NotFound(String),
     /// A file is missing, unreadable or not what the record says. The text says which.
-    #[error("plan `{id}` has been tampered with or damaged: {what}; make it anew")]
+    #[error("plan `{id}` has been tampered with or damaged: {what}; create it again")]
     Tampered {
         /// The plan.
         id: String,

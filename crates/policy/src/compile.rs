@@ -258,7 +258,9 @@ impl Compiler<'_> {
 fn unknown_pattern(id: &str, near: &[&str]) -> String {
     let near: Vec<_> = near.iter().map(|id| format!("`{id}`")).collect();
     match near.is_empty() {
-        true => format!("`{id}` is not the id of a pattern; docs/patterns.md lists them"),
+        true => format!(
+            "`{id}` is not the id of a pattern; docs/patterns.md and docs/secrets.md list them"
+        ),
         false => format!("`{id}` is not the id of a pattern; near matches: {}", near.join(", ")),
     }
 }

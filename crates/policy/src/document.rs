@@ -1,4 +1,4 @@
-//! The policy document once it is valid. It serialises to the shape that it is written in.
+//! The policy document once it is valid. It serializes to the shape that it is written in.
 
 use std::collections::BTreeMap;
 

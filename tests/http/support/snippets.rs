@@ -15,6 +15,10 @@ const ADDRESS: &str = "127.0.0.1:8000";
 pub(crate) struct Block {
     pub(crate) language: String,
     pub(crate) text: String,
+    /// Whether a heading stands between this block and the one before it.
+    pub(crate) heading_before: bool,
+    /// The reason in a comment `<!-- not run: … -->` above the block.
+    pub(crate) not_run: Option<String>,
 }
 
 /// The repository's root.
@@ -30,28 +34,54 @@ pub(crate) fn page(path: &str) -> String {
 /// The fenced blocks of a page, in order.
 pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     // Text and blocks alternate; a block starts with its language.
-    let fenced = markdown.split("```").skip(1).step_by(2);
-    let block = |text: &str| {
-        let (language, text) = text.split_once('\n').unwrap();
-        Block { language: language.to_owned(), text: text.to_owned() }
+    let parts: Vec<_> = markdown.split("```").collect();
+    let pairs = parts.chunks_exact(2);
+    let block = |pair: &[&str]| {
+        let (language, text) = pair[1].split_once('\n').unwrap();
+        let above = pair[0].lines().last().unwrap_or_default().trim();
+        let reason =
+            above.strip_prefix("<!-- not run: ").and_then(|rest| rest.strip_suffix(" -->"));
+        Block {
+            language: language.to_owned(),
+            text: text.to_owned(),
+            heading_before: pair[0].lines().any(|line| line.starts_with('#')),
+            not_run: reason.map(str::to_owned),
+        }
     };
-    fenced.map(block).collect()
+    pairs.map(block).collect()
 }
 
 /// The standard output of these lines in a shell in the server's folder, with `$KEY` set and the binary
 /// in `PATH`.
 pub(crate) fn shell(app: &TestApp, key: &str, lines: &str) -> String {
+    shell_with(app, &[("KEY", key)], lines)
+}
+
+/// The same with these variables.
+pub(crate) fn shell_with(app: &TestApp, environment: &[(&str, &str)], lines: &str) -> String {
     let lines = lines.replace(ADDRESS, &app.addr().to_string());
     let folder = binary().parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &lines]).current_dir(app.folder());
     shell.env("LIFE_AGENT_URL", format!("http://{}", app.addr()));
-    shell.env("KEY", key).env("PATH", format!("{}:{path}", folder.display()));
+    shell.envs(environment.iter().copied());
+    shell.env("PATH", format!("{}:{path}", folder.display()));
     let output = shell.output().expect("bash starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{lines}\n{errors}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Checks a part of a policy, or a whole one.
+#[track_caller]
+pub(crate) fn valid_policy(app: &TestApp, text: &str) {
+    let whole = text.contains("version:");
+    let head = if whole { "" } else { "version: \"1\"\nallowed_dirs: [plans]\n" };
+    let path = app.folder().join("shown-policy.yaml");
+    std::fs::write(&path, format!("{head}{text}")).unwrap();
+    let output = app.command().args(["policy", "check"]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{text}\n{output:?}");
 }
 
 /// Whether `actual` contains everything in `shown`.

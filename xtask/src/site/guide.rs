@@ -10,6 +10,8 @@ pub(super) struct Guide {
     /// The name of the page without `.html`.
     pub(super) stem: String,
     pub(super) title: String,
+    /// The heading above its list.
+    pub(super) group: String,
 }
 
 /// A heading of a page.
@@ -22,18 +24,23 @@ pub(super) struct Heading {
     pub(super) text: String,
 }
 
-/// The guides in the order of the landing page, which links to `NAME.md`.
+/// The guides in the order of the landing page, which links to `NAME.md` in one list per group.
 pub(super) fn listed(landing: &str) -> Vec<Guide> {
-    let list = landing.split_once("<ul class=\"guides\">").map_or("", |(_, rest)| rest);
-    let list = list.split("</ul>").next().unwrap_or_default();
-    list.split("<a href=\"")
-        .skip(1)
-        .filter_map(|item| {
-            let (name, rest) = item.split_once(".md\">")?;
-            let title = rest.split("</a>").next()?.to_owned();
-            Some(Guide { stem: name.to_lowercase(), title })
-        })
-        .collect()
+    let mut guides = Vec::new();
+    let mut group = String::new();
+    for part in landing.split("<ul class=\"guides\">") {
+        if !group.is_empty() {
+            let list = part.split("</ul>").next().unwrap_or_default();
+            guides.extend(list.split("<a href=\"").skip(1).filter_map(|item| {
+                let (name, rest) = item.split_once(".md\">")?;
+                let title = rest.split("</a>").next()?.to_owned();
+                Some(Guide { stem: name.to_lowercase(), title, group: group.clone() })
+            }));
+        }
+        let above = part.rsplit_once("<h3>").and_then(|(_, rest)| rest.split_once("</h3>"));
+        group = above.map_or_else(String::new, |(title, _)| title.to_owned());
+    }
+    guides
 }
 
 /// The page, one folder below the landing page.
@@ -75,15 +82,19 @@ pub(super) fn page(
     )
 }
 
-/// The list of all guides.
+/// The lists of all guides, one per group.
 fn pages(stem: &str, guides: &[Guide]) -> String {
-    let mut out = String::from("<nav id=\"pages\" class=\"pages\" aria-label=\"Guides\">\n<ul>\n");
-    for guide in guides {
-        let current = if guide.stem == stem { " aria-current=\"page\"" } else { "" };
-        let _ =
-            writeln!(out, "<li><a href=\"{}.html\"{current}>{}</a></li>", guide.stem, guide.title);
+    let mut out = String::from("<nav id=\"pages\" class=\"pages\" aria-label=\"Guides\">\n");
+    for group in guides.chunk_by(|one, next| one.group == next.group) {
+        let title = group.first().map_or("", |guide| &guide.group);
+        let _ = write!(out, "<p>{title}</p>\n<ul>\n");
+        for Guide { stem: name, title, .. } in group {
+            let current = if name == stem { " aria-current=\"page\"" } else { "" };
+            let _ = writeln!(out, "<li><a href=\"{name}.html\"{current}>{title}</a></li>");
+        }
+        out += "</ul>\n";
     }
-    out + "</ul>\n</nav>\n"
+    out + "</nav>\n"
 }
 
 /// The headings of a page that has several.
@@ -111,7 +122,7 @@ fn contents(headings: &[Heading]) -> String {
 fn neighbors(stem: &str, guides: &[Guide]) -> String {
     let Some(at) = guides.iter().position(|guide| guide.stem == stem) else { return String::new() };
     let link = |guide: Option<&Guide>, rel: &str, word: &str| match guide {
-        Some(Guide { stem, title }) => {
+        Some(Guide { stem, title, .. }) => {
             format!("<a rel=\"{rel}\" href=\"{stem}.html\"><span>{word}</span> {title}</a>\n")
         }
         None => String::new(),
@@ -126,16 +137,20 @@ mod tests {
     use super::*;
 
     fn guides() -> Vec<Guide> {
-        let landing = "<ul class=\"guides\">\n<li><a href=\"a.md\">First</a> <span>x</span></li>\n\
-                       <li><a href=\"B.md\">Second</a></li></ul><a href=\"c.md\">no guide</a>";
+        let landing = "<h3>Use</h3>\n<ul class=\"guides\">\n<li><a href=\"a.md\">First</a> <span>x</span></li>\n\
+                       </ul>\n<h3>Run</h3>\n<ul class=\"guides\">\n<li><a href=\"B.md\">Second</a></li></ul>\
+                       <h3>Calls</h3><ul><li><a href=\"c.md\">no guide</a></li></ul>";
         listed(landing)
     }
 
     #[test]
     fn the_order_is_that_of_the_landing_page() {
-        let names: Vec<_> = guides().into_iter().map(|guide| (guide.stem, guide.title)).collect();
-        let expected = [("a", "First"), ("b", "Second")];
-        assert_eq!(names, expected.map(|(stem, title)| (stem.to_owned(), title.to_owned())));
+        let guide = |stem: &str, title: &str, group: &str| Guide {
+            stem: stem.to_owned(),
+            title: title.to_owned(),
+            group: group.to_owned(),
+        };
+        assert_eq!(guides(), [guide("a", "First", "Use"), guide("b", "Second", "Run")]);
     }
 
     #[test]
@@ -150,6 +165,7 @@ mod tests {
             [heading(1, "top"), heading(2, "one"), heading(3, "two"), heading(4, "deep")];
         let page = page("T", "b", &guides(), &headings, "<p>x</p>\n");
         for expected in [
+            "<p>Run</p>\n<ul>\n<li><a href=\"b.html\"",
             "<a href=\"b.html\" aria-current=\"page\">Second</a>",
             "<li class=\"level-3\"><a href=\"#two\">&lt;two&gt;</a></li>",
             "<a rel=\"prev\" href=\"a.html\"><span>Previous</span> First</a>",

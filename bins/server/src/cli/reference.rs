@@ -1,11 +1,15 @@
-//! The commands and settings as tables for `docs/`, written by `cargo xtask cli`.
+//! Commands, settings, events, errors and metrics as tables for `docs/`, written by `cargo xtask reference`.
 
 use std::fmt::Write;
 
 use clap::{Arg, Command};
 
+use life_agent_engine::domain::governance::event::EventKind;
+
 use super::help::GROUPS;
+use crate::http::errors::Code;
 use crate::settings::ALL;
+use crate::telemetry::metrics::catalog::METRICS;
 
 /// Every command with its arguments and purpose, by task.
 pub fn commands() -> String {
@@ -61,6 +65,37 @@ pub fn settings() -> String {
         let (name, meaning) = (setting.name, setting.meaning);
         let default = default.replace('|', "\\|");
         let _ = writeln!(text, "| `{name}` | {default} | {} |", meaning.replace('|', "\\|"));
+    }
+    text + "\n"
+}
+
+/// Every kind of row.
+pub fn events() -> String {
+    let mut text = "\n| kind | recorded when |\n| --- | --- |\n".to_owned();
+    for kind in EventKind::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", kind.as_str(), kind.meaning());
+    }
+    text + "\n"
+}
+
+/// Every error code, ordered by status.
+pub fn errors() -> String {
+    let mut codes: Vec<_> = Code::ALL.iter().map(|code| (code.status().as_u16(), code)).collect();
+    codes.sort_by_key(|(status, _)| *status);
+    let mut text = "\n| status | code | meaning |\n| --- | --- | --- |\n".to_owned();
+    for (status, code) in codes {
+        let _ = writeln!(text, "| {status} | `{}` | {} |", code.as_str(), code.meaning());
+    }
+    text + "\n"
+}
+
+/// Every metric with its type and labels.
+pub fn metrics() -> String {
+    let mut text = "\n| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for metric in METRICS {
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, meaning) = (metric.name, metric.kind.as_str(), metric.meaning);
+        let _ = writeln!(text, "| `{name}` | {kind} | {} | {meaning} |", labels.join(", "));
     }
     text + "\n"
 }

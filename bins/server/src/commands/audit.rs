@@ -18,15 +18,15 @@ use crate::place::Place;
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Recompute the hash chain, hold the tables against it, and name what does not fit.
+    /// Recompute the hash chain, compare the tables with it, and name the first mismatch.
     ///
-    /// A chain cannot prove its own end: whoever can write the file can cut it off or compute a new
+    /// A chain cannot prove its own end: an attacker who can write the file can cut it off or compute a new
     /// one. Keep a head (number and hash) elsewhere and hand it in with `--expect-head`.
     #[command(after_help = "Examples:\n  life-agent audit verify\n  \
         life-agent audit verify --db agent.db --expect-head 1041:9f86d0…\n\n\
-        Exit code: 0 whole, 1 broken, 2 could not be read")]
+        Exit code: 0 intact, 1 broken, 2 could not be read")]
     Verify(Verify),
-    /// Show the number and the hash of the last row, to keep them elsewhere.
+    /// Show the number and the hash of the last row, to store elsewhere.
     #[command(after_help = "Example:\n  life-agent audit head >> heads-kept-elsewhere.txt\n\n\
         Exit code: 0 shown, 2 could not be read")]
     Head(ShowHead),
@@ -172,7 +172,7 @@ fn verify(file: &dyn Readers, options: &Verify) -> CommandResult {
             bar.set_length(total);
             bar.set_position(rows);
         })?;
-        // A table can only be held against rows that are whole.
+        // A table can only be compared with rows that are intact.
         let faults = match &verdict {
             Verdict::Whole(_) => check_tables(&*view)?,
             Verdict::Broken(_) => Vec::new(),
@@ -195,13 +195,13 @@ fn verify(file: &dyn Readers, options: &Verify) -> CommandResult {
                 for TableFault { record, fault } in &faults {
                     say!("broken: {record}: {fault}");
                 }
-                say!("the rows are whole; the tables beside them were changed, and do not count");
+                say!("the rows are intact; the tables next to them were changed and do not count");
             }
             Ok(ExitCode::from(FOUND))
         }
         Verdict::Whole(whole) => {
             if !options.json {
-                say!("whole: {} rows, head {}:{}", whole.rows, whole.head.id, whole.head.hash);
+                say!("intact: {} rows, head {}:{}", whole.rows, whole.head.id, whole.head.hash);
                 if let Some(pruned) = whole.pruned {
                     say!("rows up to {} were removed by retention, on the record", pruned.id);
                 }

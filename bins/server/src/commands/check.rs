@@ -11,7 +11,7 @@ use life_agent_engine::{Config, KeySource, OpaMode, OpenError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::terminal::{print_json, print_labelled};
+use super::terminal::{print_json, print_labeled};
 use super::{CommandResult, FOUND, mcp};
 use crate::auth::keys::Keys;
 use crate::place::Place;
@@ -48,7 +48,7 @@ enum Outcome {
     Ok,
     /// A start would go well, and its operator may be surprised.
     Warning,
-    /// A start would fail, or serve nobody.
+    /// A start would fail, or serve no caller.
     Fault,
 }
 
@@ -101,7 +101,7 @@ fn print(finding: &Finding) {
         Outcome::Warning => ("warning", AnsiColor::Yellow.on_default()),
         Outcome::Fault => ("fault", AnsiColor::Red.on_default().bold()),
     };
-    print_labelled(
+    print_labeled(
         &format!("{word:<9}"),
         style,
         &format!("{:<10}{}", finding.check, finding.message),

@@ -1,4 +1,4 @@
-//! `life-agent config`: the settings in force and where each is from, secrets masked.
+//! `life-agent config`: the effective settings with their sources, secrets masked.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -53,7 +53,7 @@ fn healthy(address: SocketAddr, timeout: Duration) -> Result<(), String> {
         Failure::Timeout(seconds) => {
             format!("no response from {url} within {seconds} s; is the service running?")
         }
-        Failure::Unreachable(why) | Failure::NoDecision(why) | Failure::Unparseable(why) => {
+        Failure::Unreachable(why) | Failure::NoDecision(why) | Failure::Unparsable(why) => {
             format!("no response from {url} ({why}); is the service running?")
         }
     };

@@ -58,18 +58,18 @@ pub fn run(options: &Hook) -> CommandResult {
 fn decide(dialect: Dialect) -> HookReply {
     let mut text = String::new();
     let read = std::io::stdin().take(MAX_INPUT + 1).read_to_string(&mut text);
-    let unparseable = |why: String| refuse(None, &Failure::Unparseable(why));
+    let unparsable = |why: String| refuse(None, &Failure::Unparsable(why));
     match read {
-        Err(error) => return unparseable(error.to_string()),
+        Err(error) => return unparsable(error.to_string()),
         Ok(_) if text.len() as u64 > MAX_INPUT => {
-            return unparseable(format!("more than {MAX_INPUT} bytes"));
+            return unparsable(format!("more than {MAX_INPUT} bytes"));
         }
         Ok(_) => {}
     }
     let event = serde_json::from_str::<Value>(&text).map_err(|error| error.to_string());
     let event = event.and_then(|value| parse(dialect, &value).map_err(|error| error.to_string()));
     match event {
-        Err(why) => unparseable(why),
+        Err(why) => unparsable(why),
         Ok(event) => answer(&event, &text),
     }
 }
@@ -99,7 +99,7 @@ fn event_is_call(event: &Event) -> bool {
 fn end(reply: &HookReply) -> ExitCode {
     if let Some(stdout) = &reply.stdout {
         let mut out = std::io::stdout();
-        // A host that cannot be told must not run the call.
+        // A host that receives no answer must not run the call.
         if writeln!(out, "{stdout}").and_then(|()| out.flush()).is_err() {
             return ExitCode::from(2);
         }

@@ -20,7 +20,7 @@ pub enum Mcp {
     /// List the tools of the servers, and how they compare with their pins.
     #[command(
         after_help = "Examples:\n  life-agent mcp list\n  life-agent mcp list github --json\n\n\
-        Exit code: 0 every tool is pinned, 1 some are new, changed or gone, 2 a server could not be asked"
+        Exit code: 0 every tool is pinned, 1 some are new, changed or gone, 2 a server could not be reached"
     )]
     List(List),
     /// Pin the definitions of a server's tools as they are now, in `mcp.lock` next to the policy.

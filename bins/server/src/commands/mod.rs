@@ -51,7 +51,7 @@ pub const FOUND: u8 = 1;
 /// It could not run.
 pub const FAILED: u8 = 2;
 
-/// Why a command could not run, in words for whoever called it.
+/// Why a command could not run, in words for its caller.
 pub type CommandResult = Result<ExitCode, String>;
 
 /// The commands.
@@ -67,7 +67,7 @@ pub enum Task {
     Settings(settings::ListSettings),
     /// Find what would stop a start: settings, keys, policy, journal, folders, port.
     Check(check::Check),
-    /// Ask the running service whether it is well; for containers.
+    /// Check whether the running service is ready; for containers.
     Healthcheck(healthcheck::Healthcheck),
     /// Put the service between a coding agent and its tools.
     Hook(hook::Hook),
@@ -99,7 +99,7 @@ pub enum Work {
     /// Verify the journal, find rows, show its head, export all rows.
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Play the recorded requests through the policy and rules of today, or through another policy.
+    /// Run the recorded requests through the present policy and rules, or through another policy.
     Replay(replay::Replay),
     /// Import the record of another program into a new journal.
     #[command(subcommand)]

@@ -139,7 +139,7 @@ pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
                 show(&view);
                 if let Some(diff) = shelf.diff(&plan).map_err(words)? {
                     say!("");
-                    print_styled(&diff, colour);
+                    print_styled(&diff, color);
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -156,15 +156,15 @@ pub fn run(plan: &Plan, config: &Config, journal: &Place) -> CommandResult {
 }
 
 /// Added and removed lines, and where they are.
-fn colour(line: &str) -> Style {
-    let colour = match line.as_bytes() {
+fn color(line: &str) -> Style {
+    let color = match line.as_bytes() {
         [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => return Style::new().bold(),
         [b'+', ..] => AnsiColor::Green,
         [b'-', ..] => AnsiColor::Red,
         [b'@', b'@', ..] => AnsiColor::Cyan,
         _ => return Style::new(),
     };
-    colour.on_default()
+    color.on_default()
 }
 
 fn words(error: impl ToString) -> String {
@@ -228,7 +228,7 @@ fn check(shelf: &PlanRepository, file: &dyn Readers, id: &str) -> CommandResult 
     let plan = stored(file, id).map_err(words)?;
     match shelf.view(&plan) {
         Ok(view) if view.stale => {
-            say!("stale: {} changed since; make it anew", view.stale_files.join(", "));
+            say!("stale: {} changed since; create it again", view.stale_files.join(", "));
             Ok(ExitCode::from(FOUND))
         }
         Ok(view) => {

@@ -30,7 +30,7 @@ pub enum Policy {
         Exit code: 0 converted, 1 converted and something was left out, 2 could not be read or written"
     )]
     Convert(Convert),
-    /// Let the running service activate its policy again, or another one.
+    /// Reload the policy of the running service, or activate another one.
     ///
     /// A policy with faults changes nothing. The service also notices by itself that the file of its policy changed.
     #[command(after_help = service_help!(

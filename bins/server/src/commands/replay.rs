@@ -1,4 +1,4 @@
-//! `life-agent replay`: play the recorded requests through the policy and rules of today.
+//! `life-agent replay`: run the recorded requests through the present policy and rules.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub struct Replay {
     /// Only this agent's requests.
     #[arg(long, value_name = "ID", value_parser = |id: &str| AgentId::new(id))]
     agent: Option<AgentId>,
-    /// Another policy than the one in force.
+    /// Another policy than the active one.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Print the report as JSON.

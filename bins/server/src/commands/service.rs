@@ -21,7 +21,7 @@ macro_rules! service_help {
         concat!(
             $examples,
             "\n\nThe service is the one at LIFE_AGENT_URL (default http://127.0.0.1:8000), called with \
-             LIFE_AGENT_KEY.\n\nExit code: 0 success, 1 the service refused, 2 it could not be asked, 3 not now \
+             LIFE_AGENT_KEY.\n\nExit code: 0 success, 1 the service refused, 2 it could not be reached, 3 not now \
              (stopped, overloaded or over a limit)"
         )
     };
@@ -33,7 +33,7 @@ pub(super) use service_help;
 pub(super) enum Trouble {
     /// The service refused, with this status and body.
     Refused(u16, Value),
-    /// The service could not be asked, or its response is of no use.
+    /// The service could not be reached, or its response is not usable.
     Failed(String),
 }
 
@@ -44,7 +44,7 @@ impl From<Failure> for Trouble {
                 "cannot reach the service ({why}); start it, or set LIFE_AGENT_URL to its address"
             ),
             Failure::Timeout(seconds) => format!("the service did not respond within {seconds} s"),
-            Failure::NoDecision(why) | Failure::Unparseable(why) => {
+            Failure::NoDecision(why) | Failure::Unparsable(why) => {
                 format!("the response of the service cannot be used: {why}")
             }
         })

@@ -1,4 +1,4 @@
-//! What commands print: lines for a person, JSON for a machine, progress for whoever watches.
+//! What commands print: lines for a person, JSON for a machine, progress for an onlooker.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub(super) fn print_styled(text: &str, style: fn(&str) -> Style) {
 }
 
 /// Prints a line that begins with a word in a style.
-pub(super) fn print_labelled(label: &str, style: Style, text: &str) {
+pub(super) fn print_labeled(label: &str, style: Style, text: &str) {
     let mut out = anstream::stdout().lock();
     let _ = writeln!(out, "{style}{label}{style:#}{}", visible(text));
 }
@@ -98,7 +98,7 @@ pub(super) fn print_json_text(text: &str) -> std::io::Result<()> {
     writeln!(out, "{text}")
 }
 
-/// A bar on standard error; nothing where nobody watches.
+/// A bar on standard error, if that is a terminal.
 pub(super) fn progress_bar(total: u64, what: &str) -> ProgressBar {
     progress(
         ProgressBar::new(total),

@@ -43,7 +43,7 @@ pub enum Effect {
     Reads,
     /// An agent or a model acts. The gates judge the call, and a row records it.
     Acts,
-    /// A person decides about somebody's request.
+    /// A person decides about another caller's request.
     Decides,
     /// It changes how the service runs, or withdraws a request.
     Operates,

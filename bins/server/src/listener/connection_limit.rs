@@ -74,7 +74,7 @@ const MOST_RESERVED: usize = 64;
 
 /// All open connections; clones share the count.
 ///
-/// Some of them are reserved for callers that have presented a valid key, so that nobody without one can take the
+/// Some of them are reserved for callers that have presented a valid key, so that no caller without one can take the
 /// last connection from an operator. Beyond the others, a new connection is on probation: its first request has
 /// to present a key.
 #[derive(Clone)]

@@ -134,7 +134,7 @@ fn describe_chat() -> Description {
         )
         .body::<ChatBody>(json!({"messages": [{"role": "user", "content": "What is behind the gate?"}]}))
         .json::<ChatOutcome>(200, "The response has passed the gates and is recorded.", Some(json!({
-            "model": "openai/gpt-oss-120b", "content": "A courtyard, and somebody who waits.",
+            "model": "openai/gpt-oss-120b", "content": "A courtyard, and a person who waits.",
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}, "event_id": 12,
             "score": 0.0, "findings": [], "applied_policies": [], "would_deny": [],

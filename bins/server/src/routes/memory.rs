@@ -62,7 +62,7 @@ pub static MEMORY: Endpoint = Endpoint::new("memory", Verb::Get, "/memory", Acce
 .tool("recall")
 .gpt(
     Gpt::reads(
-        "Call it for the facts that an agent was told to remember. Search for words with `q`, or leave it out for all \
+        "Call it for the facts that an agent remembers. Search for words with `q`, or leave it out for all \
          facts. It changes nothing.",
     )
     .max_limit(64),

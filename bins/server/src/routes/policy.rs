@@ -205,12 +205,18 @@ pub static RELOAD: Endpoint = Endpoint::new(
 
 fn describe_reload() -> Description {
     Description::new(Tag::Policy, "Activate a policy")
-        .details("A document with faults is rejected with all of them, and the active policy stays in force.")
+        .details(
+            "A document with faults is rejected with all of them, and the active policy stays.",
+        )
         .optional_body::<ReloadBody>(json!({"path": "policies/valid.yaml"}))
-        .json::<ReportAnswer>(200, "The policy is active.", Some(json!({
-            "status": "reloaded", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2,
-            "policy_hash": "9f86d081…"
-        })))
+        .json::<ReportAnswer>(
+            200,
+            "The policy is active.",
+            Some(json!({
+                "status": "reloaded", "loaded_at": "2026-11-22T20:51:10.000000Z", "rule_count": 2,
+                "policy_hash": "9f86d081…"
+            })),
+        )
 }
 async fn reload(
     state: web::Data<AppState>,

@@ -92,7 +92,7 @@ pub const ALL: [Setting; 74] = [
     plain("DATABASE_READERS", Some("8"), "NUMBER", "connections that read the database concurrently, 1 to 256; three more write and hold its lock"),
     plain("DATABASE_WAIT_SECONDS", Some("5"), "NUMBER", "how long a start waits while another instance has the database open; 0 to 31536000"),
     plain("INSTANCES", Some("one"), "one|several", "`several` lets any number of instances write to the database at the same time"),
-    plain("WORKSPACE_DIR", Some("."), "DIR", "the tree that plans are about"),
+    plain("WORKSPACE_DIR", Some("."), "DIR", "the tree of files that plans concern"),
     plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
     plain("POLICY_DIR", Some("policies"), "DIR", "further policies and the Rego modules"),
     plain("PLANS_DIR", Some("plans"), "DIR", "where plan artifacts go"),

@@ -425,7 +425,7 @@ fn tokens(text: &str) -> Option<Vec<NamedKey>> {
 
 fn token(text: &str) -> Option<NamedKey> {
     // The padding of a base64 key is no name's end. Only of a whole one, though: `anna=` is what
-    // `anna=$KEY` becomes where nobody has set KEY, and no key to be guessed.
+    // `anna=$KEY` becomes if KEY is not set, and not a key to guess.
     let padded = |key: &str| text.len() >= 16 && text.len().is_multiple_of(4) && key.len() < 2;
     let named =
         text.split_once('=').filter(|(_, key)| key.chars().any(|c| c != '=') || !padded(key));

@@ -1,4 +1,6 @@
-//! The recorder behind `/metrics`: names, buckets, upkeep.
+//! The recorder behind `/metrics`: buckets and upkeep. The [`catalog`] has the names.
+
+pub mod catalog;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,6 +8,8 @@ use std::time::Duration;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+
+use catalog::{Kind, METRICS};
 
 /// Seconds, from the duration of a gate to that of a model call.
 const SECONDS: [f64; 16] = [
@@ -17,35 +21,6 @@ const ROWS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 
 /// Tokens per call, as OpenTelemetry recommends for generative models.
 const TOKENS: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0];
-
-const COUNTERS: [(&str, &str); 16] = [
-    ("actions_total", "requests carried out or denied, by kind and outcome"),
-    ("policy_denied_total", "requests that a gate or the caller's key refused, by reason"),
-    ("auth_failures_total", "requests without a known key, by reason"),
-    ("policy_reload_total", "policies activated or rejected"),
-    ("llm_requests_total", "calls of the model, by model"),
-    ("llm_tokens_total", "tokens that the model read and wrote"),
-    ("llm_retries_total", "retries of model calls"),
-    ("llm_fallbacks_total", "turns and plans carried out without the model, by reason"),
-    ("webhook_attempts_total", "attempts to send a message to the webhook, by outcome"),
-    ("http_requests_total", "requests answered, by method, route and status"),
-    ("trace_spans_total", "spans of traces, by outcome: exported, failed or dropped"),
-    ("journal_errors_total", "commits that failed"),
-    ("rate_limit_fallback_total", "requests counted without Redis, by fallback"),
-    ("replica_reads_total", "reads that the database's replica could serve, by outcome"),
-    ("redis_failures_total", "calls of Redis that failed"),
-    ("overload_refused_total", "connections and requests that there was no room for, by reason"),
-];
-const SECOND_HISTOGRAMS: [(&str, &str); 8] = [
-    ("act_seconds", "from the call to its durable answer, by kind and outcome"),
-    ("plan_seconds", "from the call of `/plan` to its durable answer"),
-    ("http_request_seconds", "from the head of a request to the head of its answer, by route"),
-    ("gen_ai_client_operation_duration_seconds", "duration of model calls"),
-    ("gen_ai_server_time_to_first_token_seconds", "time to the first token of a stream"),
-    ("gate_seconds", "duration of each gate"),
-    ("turn_queue_seconds", "time that queued turns wait before they run"),
-    ("journal_commit_seconds", "duration of each journal commit"),
-];
 
 /// Installs the recorder, once per process, and runs its upkeep until `stopping`.
 pub fn start(stopping: &CancellationToken) -> PrometheusHandle {
@@ -111,23 +86,16 @@ fn install() -> PrometheusHandle {
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("another metrics recorder is installed; `/metrics` stays empty");
     }
-    for (name, meaning) in COUNTERS {
-        describe_counter!(name, meaning);
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.meaning),
+            Kind::Gauge => describe_gauge!(metric.name, metric.meaning),
+            Kind::Histogram if metric.name.ends_with("_seconds") => {
+                describe_histogram!(metric.name, Unit::Seconds, metric.meaning);
+            }
+            Kind::Histogram => describe_histogram!(metric.name, metric.meaning),
+        }
     }
-    for (name, meaning) in SECOND_HISTOGRAMS {
-        describe_histogram!(name, Unit::Seconds, meaning);
-    }
-    describe_histogram!("journal_batch_rows", "rows that share a commit");
-    describe_gauge!("journal_queue_rows", "batches that wait for their commit");
-    describe_histogram!("gen_ai_client_token_usage", "tokens of a call, by type");
-    describe_gauge!("llm_breaker_state", "0 closed, 1 half-open, 2 open");
-    describe_gauge!("http_connections", "open connections");
-    describe_gauge!("http_requests_in_flight", "requests under way, by route");
-    describe_gauge!("kill_switch_on", "1 while everything that acts is refused");
-    describe_gauge!("sse_subscribers", "open event streams");
-    describe_gauge!("redis_up", "1 while Redis responds");
-    describe_gauge!("instances_live", "instances that share the counters in Redis");
-    describe_gauge!("turn_queue_depth", "queued turns that wait");
     gauge!("sse_subscribers").set(0);
     process::describe();
     handle
@@ -146,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn histograms_come_out_as_histograms_beside_the_process_metrics() {
+    fn histograms_are_exported_as_histograms_next_to_the_process_metrics() {
         let handle = installed();
         metrics::histogram!("act_seconds", "kind" => "act").record(0.002);
         metrics::histogram!("journal_batch_rows").record(3.0);

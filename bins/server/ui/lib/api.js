@@ -32,10 +32,10 @@ export const key = {
     const raw = location.hash.slice("#key=".length);
     history.replaceState(null, "", `${location.pathname}#/home`);
     try {
-      // A link must not sign somebody in as another caller: a tab that has a key keeps it.
+      // A link must not change the caller: a tab that has a key keeps it.
       if (raw && !key.get()) key.set(decodeURIComponent(raw));
     } catch {
-      // Not percent-encoded as it should be: whoever mangled it will be asked for the key.
+      // Not percent-encoded as it should be: the page asks for the key.
     }
   },
 };

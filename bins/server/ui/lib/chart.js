@@ -1,4 +1,4 @@
-// Charts: uPlot in the page's colours, with a legend in words and a size that follows its place.
+// Charts: uPlot in the page's colors, with a legend in words and a size that follows its place.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { fill, h } from "./dom.js";
@@ -8,7 +8,7 @@ const HEIGHT = 170;
 const WHOLE = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 /**
- * A chart below a caption. `series` are labels; colours go by their order. `stacked` draws bars on top
+ * A chart below a caption. `series` are labels; colors go by their order. `stacked` draws bars on top
  * of each other; `time` reads x as seconds since 1970; `span` is the least that x covers, up to its last;
  * `format` writes y values; `range` fixes y.
  */
@@ -38,7 +38,7 @@ export class Chart {
     this.#plot = null;
   }
 
-  /** New values: x, then one list a series. `says` is what the legend tells of each series. */
+  /** New values: x, then one list a series. `says` is the legend's text for each series. */
   set(data, says = []) {
     this.#data = data;
     const { series, caption } = this.#options;
@@ -79,15 +79,15 @@ export class Chart {
     this.#plot = null;
     if (width === 0) return;
     const css = getComputedStyle(document.documentElement);
-    const colour = (name) => css.getPropertyValue(`--${name}`).trim();
+    const color = (name) => css.getPropertyValue(`--${name}`).trim();
     const { format, time, stacked, range, series, span } = this.#options;
-    const ink = { stroke: colour("muted"), font: "12px system-ui, sans-serif" };
-    const grid = { stroke: colour("line"), width: 1 };
+    const ink = { stroke: color("muted"), font: "12px system-ui, sans-serif" };
+    const grid = { stroke: color("line"), width: 1 };
     const drawn = series.map((label, index) => ({
       label,
-      stroke: colour(`s${index % 8}`),
+      stroke: color(`s${index % 8}`),
       width: stacked ? 0 : 1.75,
-      fill: stacked ? colour(`s${index % 8}`) : undefined,
+      fill: stacked ? color(`s${index % 8}`) : undefined,
       paths: stacked ? uPlot.paths.bars({ size: [0.85, 40], align: 0 }) : undefined,
       points: { show: stacked ? false : undefined, size: 5 },
     }));

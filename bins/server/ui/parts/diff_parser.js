@@ -47,7 +47,7 @@ export function parse(patch) {
   return { files, cut: Math.max(0, lines.length - MOST_LINES) };
 }
 
-/** Puts what went and what came beside each other. */
+/** Pairs removed lines with added lines. */
 function pair(hunk) {
   const rows = Math.max(hunk.gone.length, hunk.come.length);
   for (let n = 0; n < rows; n++) hunk.rows.push({ left: hunk.gone[n] ?? null, right: hunk.come[n] ?? null });

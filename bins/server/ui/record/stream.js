@@ -2,7 +2,7 @@
 
 import { open } from "../lib/api.js";
 
-/** Longest line that is kept, in UTF-16 units; of a longer one only its length is told. */
+/** Longest line that is kept, in UTF-16 units; of a longer one only the length is shown. */
 const MAX_LINE = 1024 * 1024;
 /** The service sends a comment every 15 s; a connection that is silent for three of them is dead. */
 const SILENCE = 45_000;

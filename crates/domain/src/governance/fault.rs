@@ -43,7 +43,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// More faults than this help nobody; reading stops there.
+/// Reading stops there: more faults do not help a reader.
 const MAX_FAULTS: usize = 100;
 
 /// Reads a `T` and reports every unknown key and every value that does not fit, not just the first.

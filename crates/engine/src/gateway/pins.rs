@@ -1,4 +1,4 @@
-//! The pins in force: `mcp.lock` next to the policy, read again when it changes.
+//! The active pins: `mcp.lock` next to the policy, read again when it changes.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::recorder::Recorder;
 const WINDOW: Duration = Duration::from_secs(60);
 /// The first row of a peer waits this long, so that it counts a whole burst.
 const BURST: Duration = Duration::from_secs(2);
-/// Peers that are told apart; the rest share one entry.
+/// Peers that have an entry; the rest share one.
 const MAX_PEERS: usize = 1024;
 /// Guesses without a delay. One is forgiven every second.
 const FREE: f64 = 10.0;

@@ -109,13 +109,15 @@ impl Governor {
     }
 }
 
-/// Turns the refusal of a command about which nobody can be asked into one by the rule that asks.
+/// Turns the refusal of a command that no person can approve into one by the rule that asks.
 pub(super) fn deny_instead_of_asking<C>(denial: &mut Denial<C>) {
     let refusal = &mut denial.refusal;
     if refusal.reason == Reason::ApprovalRequired {
         refusal.reason = Reason::RuleDeny;
-        refusal.message =
-            format!("{}; nobody can be asked about this text, so it is denied", refusal.message);
+        refusal.message = format!(
+            "{}; this text cannot be approved by a person, so it is denied",
+            refusal.message
+        );
     }
 }
 

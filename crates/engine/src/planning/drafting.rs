@@ -148,7 +148,7 @@ impl Drafting<'_> {
         // The plan itself counts against the caller's rate.
         let chat = Chat { messages: messages.to_vec() };
         let permit = drafter.governor.permit_part(context, policy, chat).await;
-        let what = "what the model would be told, the files included, was refused";
+        let what = "the input of the model, which includes the files, was refused";
         let permit = permit.map_err(|error| refused(what, error))?;
         let llm = drafter.calls.provider()?;
         let defaults = &policy.snapshot.policy.llm;

@@ -242,7 +242,7 @@ impl PlanRepository {
     fn artifact(&self, found: &StoredPlan) -> Result<Artifact, EngineError> {
         let artifact = self.store.load(&found.kept.id)?;
         if artifact.seal != found.kept.seal {
-            let why = "its record is not the one that was written; make the plan anew";
+            let why = "its record is not the one that was written; create the plan again";
             let id = &found.kept.id;
             return Err(EngineError::Conflict(format!(
                 "plan `{id}` has been tampered with: {why}"

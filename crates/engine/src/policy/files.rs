@@ -363,7 +363,7 @@ fn missing(named: &str) -> EngineError {
 /// characters, which the parser then points at.
 fn read_optional(path: &Path) -> std::io::Result<Option<String>> {
     use std::io::Read;
-    // A pipe would hold the thread that reads it until somebody writes.
+    // A pipe would hold the thread that reads it until a process writes.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
     }

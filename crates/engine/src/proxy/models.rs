@@ -26,7 +26,7 @@ impl ProxyService {
             data.extend(models.into_iter().flatten().filter(allowed).cloned());
         }
         if data.is_empty() {
-            data.push(policys_model(&policy));
+            data.push(policy_model(&policy));
         }
         json!({"object": "list", "data": data})
     }
@@ -44,7 +44,7 @@ impl ProxyService {
                 return Some(model);
             }
         }
-        (id == policy.snapshot.policy.llm.model).then(|| policys_model(&policy))
+        (id == policy.snapshot.policy.llm.model).then(|| policy_model(&policy))
     }
 }
 
@@ -53,7 +53,7 @@ fn is_allowed(policy: &ActivePolicy, model: &str) -> bool {
     allowed.is_empty() || allowed.iter().any(|glob| matches(glob, model))
 }
 
-fn policys_model(policy: &ActivePolicy) -> Value {
+fn policy_model(policy: &ActivePolicy) -> Value {
     json!({"id": policy.snapshot.policy.llm.model, "object": "model", "created": 0, "owned_by": "policy"})
 }
 

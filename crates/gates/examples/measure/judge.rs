@@ -7,7 +7,7 @@ use life_agent_domain::governance::gate::{
     Chain, GateInputs, KillSwitch, NoopObserver, Rate, TargetFact, evaluate,
 };
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_gates::paths::normalise;
+use life_agent_gates::paths::normalize;
 use life_agent_policy::snapshot::{Workspace, compile, default_text};
 
 /// Where a text is put.
@@ -101,7 +101,7 @@ impl Judge {
     fn judge<C: Gated>(&self, command: C) -> Outcome {
         let targets = command.view().targets();
         // As if every target existed just where it is written.
-        let fact = |raw: &String| match normalise(raw) {
+        let fact = |raw: &String| match normalize(raw) {
             Ok(resolved) => TargetFact::Inside { resolved },
             Err(_) => TargetFact::Outside,
         };

@@ -5,7 +5,7 @@ use super::effect::{CommandContext, TargetClass};
 /// Stands for text that is only known when the command runs, followed by the variable's name.
 pub(crate) const UNKNOWN: char = '\u{e000}';
 
-/// Folders that builds and tools make anew.
+/// Folders that builds and tools create again.
 const BUILD: &[&str] = &[
     "node_modules",
     "bower_components",
@@ -62,7 +62,7 @@ const BUILD: &[&str] = &[
     "dist-newstyle",
 ];
 
-/// Endings of files that builds and tools make anew.
+/// Endings of files that builds and tools create again.
 const BUILD_FILES: &[&str] = &[
     ".pyc",
     ".pyo",
@@ -227,7 +227,7 @@ fn inside(rest: &str) -> TargetClass {
     if build { TargetClass::Build } else { TargetClass::Workspace }
 }
 
-/// Whether a path lies in a folder that builds make anew.
+/// Whether a path lies in a folder that builds create again.
 pub(crate) fn is_build(path: &str) -> bool {
     inside(path) == TargetClass::Build
 }

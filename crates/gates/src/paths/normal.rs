@@ -49,7 +49,7 @@ pub enum PathFault {
 /// `~`, every `..`, backslashes, controls, empty parts, trailing dots and blanks, and escapes
 /// (percent, `%u`, overlong UTF-8, HTML entities, full-width and look-alike characters, nested) that
 /// decode to any of these.
-pub fn normalise(raw: &str) -> Result<String, PathFault> {
+pub fn normalize(raw: &str) -> Result<String, PathFault> {
     let path = plain(raw)?;
     if let Some(view) = decoded(raw) {
         // Judged again the way a careless decoder would see it.

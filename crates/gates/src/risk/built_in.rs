@@ -24,7 +24,7 @@ use super::views::Views;
 pub(super) const MAX_HITS: usize = 8;
 /// Refusing finds after which a text is not searched further: it is refused as it stands.
 const ENOUGH: usize = 32;
-/// Bytes beyond which a single one is enough, so that nobody pays for texts made of attacks.
+/// Bytes beyond which a single one is enough, so that texts made of attacks stay cheap.
 const LONG: usize = 8 * 1024;
 /// Room for the automaton of one pattern and thread. Most take a tenth of it.
 const DFA_BYTES: usize = 2 << 20;

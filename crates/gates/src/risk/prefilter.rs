@@ -1,4 +1,4 @@
-//! One pass over a text that tells which patterns are worth a search.
+//! One pass over a text that selects the patterns that can match.
 //!
 //! A lazy DFA of our own rather than a `RegexSet`: that one falls back to a simulation a thousand
 //! times slower once its cache has been emptied a few times, which hostile texts can bring about and

@@ -35,7 +35,7 @@ impl<'a> Request<'a> {
         };
         let command = subject.command;
         let target = |raw: &String| {
-            let path = paths::normalise(raw).unwrap_or_else(|_| raw.clone());
+            let path = paths::normalize(raw).unwrap_or_else(|_| raw.clone());
             globs::canonical(&path).into_owned()
         };
         Self {

@@ -148,7 +148,7 @@ fn weight(class: CommandEffect) -> f64 {
     }
 }
 
-/// A span of bytes in characters; the whole of a list of words, whose joined text nobody sent.
+/// A span of bytes in characters; the whole of a list of words, whose joined text was never sent.
 fn span(field: &CommandField, (start, end): (usize, usize)) -> (usize, usize) {
     if !field.is_text {
         return (0, 0);

@@ -196,7 +196,7 @@ fn take_name<'t>(text: &'t str, expected: &str) -> Option<&'t str> {
     }
 }
 
-/// The name out of `a/NAME b/NAME`, where both are the same: the only case in which it can be told.
+/// The name out of `a/NAME b/NAME`, where both are the same: the only unambiguous case.
 fn twice_the_same(names: &str) -> Option<String> {
     if let Some((name, _)) = unquote(names) {
         return name.strip_prefix("a/").map(str::to_owned);

@@ -1,6 +1,6 @@
 //! Paths of plans, and addresses in texts.
 
-use life_agent_gates::paths::normalise;
+use life_agent_gates::paths::normalize;
 use life_agent_policy::globs;
 
 use super::{FIELD, Target, built_in, ensure};
@@ -109,10 +109,10 @@ const ADDRESS_PIECES: &[&str] = &[
 fn paths(bytes: &[u8]) -> Result<(), String> {
     let raw = String::from_utf8_lossy(bytes);
     let _ = globs::canonical(&raw);
-    let Ok(path) = normalise(&raw) else { return Ok(()) };
+    let Ok(path) = normalize(&raw) else { return Ok(()) };
     let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\\', ':', '\0']);
     ensure(!path.split('/').any(bad), || format!("becomes the path {path:?}"))?;
-    let again = normalise(&path)
+    let again = normalize(&path)
         .map_err(|fault| format!("becomes {path:?}, which is refused: {fault:?}"))?;
     ensure(again == path, || format!("becomes {path:?} and then {again:?}"))
 }

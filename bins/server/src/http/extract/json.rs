@@ -96,7 +96,7 @@ fn all_faults<D: Document>(text: &str, refused: Option<serde_json::Error>) -> Ap
     }
     let mut faults = Faults::of(found);
     if let Ok(Strict(document)) = Strict::<D>::deserialize(value) {
-        // What is left can be read, so what is missing or out of bounds can be told as well.
+        // What is left can be read, so missing and out-of-bounds fields can be reported, too.
         let _ = document.check(&mut faults);
     }
     if faults.is_empty() {
@@ -130,7 +130,7 @@ fn take_out(value: &mut Value, path: &str) {
                 }
             }
         }
-        // An unknown key may have a dot in it; nobody reads it, so it may stay.
+        // An unknown key may have a dot in it; no program reads it, so it may stay.
         (_, Some(_)) => {}
         (_, None) => {
             fields.remove(key);

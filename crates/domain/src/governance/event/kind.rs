@@ -1,153 +1,71 @@
-//! The kinds of events.
+//! The kinds of events: one table of kind, public name and meaning.
 
-/// The kind of a row; also the name of its event on `/events`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventKind {
-    /// An act was applied.
-    Act,
-    /// A turn was taken.
-    Turn,
-    /// A plan passed the gates.
-    Plan,
-    /// A plan's artifact exists.
-    PlanCreated,
-    /// A plan was approved or rejected.
-    PlanReviewed,
-    /// A gate refused a request.
-    Denied,
-    /// A policy came into force.
-    PolicyReload,
-    /// A policy was refused; the one before stays.
-    PolicyRejected,
-    /// The model answered a conversation.
-    Chat,
-    /// A streamed call of the model began.
-    ChatBegun,
-    /// The kill switch went on.
-    KillSwitchOn,
-    /// The kill switch went off.
-    KillSwitchOff,
-    /// The service began to serve.
-    ServiceStarted,
-    /// The service stopped cleanly.
-    ServiceStopped,
-    /// Retention removed the oldest rows. Names the last removed row, so that the rest still verifies.
-    JournalPruned,
-    /// An event of the predecessor's database.
-    ImportedEvent,
-    /// An observed action of the predecessor's database.
-    ImportedAction,
-    /// A plan of the predecessor's database.
-    ImportedProposal,
-    /// The token usage of a model call in the predecessor's database.
-    ImportedUsage,
-    /// The end of an import: states the source and the number of rows.
-    ImportedDatabase,
-    /// An agent asked for a tool call, which was allowed or refused.
-    ToolRequested,
-    /// A tool call returned.
-    ToolFinished,
-    /// A request needs the approval of a person.
-    ApprovalRequested,
-    /// A person approved or denied a request.
-    ApprovalDecided,
-    /// An approved request passed.
-    ApprovalUsed,
-    /// An approval was not decided, or not used, in time.
-    ApprovalExpired,
-    /// Requests came without a known key.
-    AuthFailed,
-    /// A model call holds its largest cost of budgets.
-    BudgetReserved,
-    /// The real cost replaced what a call held.
-    BudgetSettled,
-    /// An agent or a principal was stopped.
-    StopOn,
-    /// A stop was released.
-    StopOff,
-    /// The webhook accepted a message.
-    WebhookDelivered,
-    /// The webhook did not accept a message.
-    WebhookFailed,
+macro_rules! kinds {
+    ($($variant:ident = $name:literal, $meaning:literal;)*) => {
+        /// The kind of a row; also the name of its event on `/events`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventKind {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl EventKind {
+            /// All kinds.
+            pub const ALL: &[EventKind] = &[$(EventKind::$variant,)*];
+
+            /// The name in the journal and on the stream.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(EventKind::$variant => $name,)*
+                }
+            }
+
+            /// When a row of this kind is recorded, in one line.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(EventKind::$variant => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Act = "obs.act", "an act was applied to an agent";
+    Turn = "obs.turn", "an agent took a turn";
+    Plan = "obs.plan", "a plan passed the gates";
+    PlanCreated = "plan.created", "a plan's artifact was stored";
+    PlanReviewed = "plan.reviewed", "a plan was approved or rejected";
+    Denied = "gate.denied", "a gate, or the caller's key, refused a request";
+    PolicyReload = "policy.reload", "a policy became active";
+    PolicyRejected = "policy.rejected", "a policy had faults; the previous policy stays active";
+    Chat = "llm.chat", "a model call ended";
+    ChatBegun = "llm.begun", "a streamed model call started";
+    KillSwitchOn = "kill_switch.on", "the kill switch was turned on";
+    KillSwitchOff = "kill_switch.off", "the kill switch was turned off";
+    ServiceStarted = "service.started", "the service started";
+    ServiceStopped = "service.stopped", "the service stopped cleanly";
+    JournalPruned = "journal.pruned", "retention removes the oldest rows; names the last removed row, so that the rest still verifies";
+    ImportedEvent = "imported.event", "an event was imported from a Version_7 database";
+    ImportedAction = "imported.action", "an observed action was imported from a Version_7 database";
+    ImportedProposal = "imported.proposal", "a plan was imported from a Version_7 database";
+    ImportedUsage = "imported.llm_usage", "the token usage of a model call was imported from a Version_7 database";
+    ImportedDatabase = "imported.database", "an import ended; states the source and the number of rows";
+    ToolRequested = "tool.requested", "a tool call was decided";
+    ToolFinished = "tool.finished", "the result of a tool call arrived";
+    ApprovalRequested = "approval.requested", "a request needs the approval of a person";
+    ApprovalDecided = "approval.decided", "a person approved or denied a request";
+    ApprovalUsed = "approval.used", "an approved request passed";
+    ApprovalExpired = "approval.expired", "an approval was not decided, or not used, in time";
+    AuthFailed = "auth.failed", "requests came without a known key; at most one row per minute and peer";
+    BudgetReserved = "budget.reserved", "a model call reserved the most that it can use of its budgets";
+    BudgetSettled = "budget.settled", "the real usage of a model call replaced its reservation";
+    StopOn = "stop.on", "an agent or a principal was stopped";
+    StopOff = "stop.off", "a stop was released";
+    WebhookDelivered = "webhook.delivered", "the webhook accepted a message";
+    WebhookFailed = "webhook.failed", "the webhook did not accept a message";
 }
 
 impl EventKind {
-    /// All kinds.
-    pub const ALL: [EventKind; 33] = [
-        EventKind::Act,
-        EventKind::Turn,
-        EventKind::Plan,
-        EventKind::PlanCreated,
-        EventKind::PlanReviewed,
-        EventKind::Denied,
-        EventKind::PolicyReload,
-        EventKind::PolicyRejected,
-        EventKind::Chat,
-        EventKind::ChatBegun,
-        EventKind::KillSwitchOn,
-        EventKind::KillSwitchOff,
-        EventKind::ServiceStarted,
-        EventKind::ServiceStopped,
-        EventKind::JournalPruned,
-        EventKind::ImportedEvent,
-        EventKind::ImportedAction,
-        EventKind::ImportedProposal,
-        EventKind::ImportedUsage,
-        EventKind::ImportedDatabase,
-        EventKind::ToolRequested,
-        EventKind::ToolFinished,
-        EventKind::ApprovalRequested,
-        EventKind::ApprovalDecided,
-        EventKind::ApprovalUsed,
-        EventKind::ApprovalExpired,
-        EventKind::AuthFailed,
-        EventKind::BudgetReserved,
-        EventKind::BudgetSettled,
-        EventKind::StopOn,
-        EventKind::StopOff,
-        EventKind::WebhookDelivered,
-        EventKind::WebhookFailed,
-    ];
-
-    /// The name in the journal and on the stream.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EventKind::Act => "obs.act",
-            EventKind::Turn => "obs.turn",
-            EventKind::Plan => "obs.plan",
-            EventKind::PlanCreated => "plan.created",
-            EventKind::PlanReviewed => "plan.reviewed",
-            EventKind::Denied => "gate.denied",
-            EventKind::PolicyReload => "policy.reload",
-            EventKind::PolicyRejected => "policy.rejected",
-            EventKind::Chat => "llm.chat",
-            EventKind::ChatBegun => "llm.begun",
-            EventKind::KillSwitchOn => "kill_switch.on",
-            EventKind::KillSwitchOff => "kill_switch.off",
-            EventKind::ServiceStarted => "service.started",
-            EventKind::ServiceStopped => "service.stopped",
-            EventKind::JournalPruned => "journal.pruned",
-            EventKind::ImportedEvent => "imported.event",
-            EventKind::ImportedAction => "imported.action",
-            EventKind::ImportedProposal => "imported.proposal",
-            EventKind::ImportedUsage => "imported.llm_usage",
-            EventKind::ImportedDatabase => "imported.database",
-            EventKind::ToolRequested => "tool.requested",
-            EventKind::ToolFinished => "tool.finished",
-            EventKind::ApprovalRequested => "approval.requested",
-            EventKind::ApprovalDecided => "approval.decided",
-            EventKind::ApprovalUsed => "approval.used",
-            EventKind::ApprovalExpired => "approval.expired",
-            EventKind::AuthFailed => "auth.failed",
-            EventKind::BudgetReserved => "budget.reserved",
-            EventKind::BudgetSettled => "budget.settled",
-            EventKind::StopOn => "stop.on",
-            EventKind::StopOff => "stop.off",
-            EventKind::WebhookDelivered => "webhook.delivered",
-            EventKind::WebhookFailed => "webhook.failed",
-        }
-    }
-
     /// Whether rows of this kind change the state of their agent.
     pub fn is_step(self) -> bool {
         matches!(self, EventKind::Act | EventKind::Turn)
@@ -155,6 +73,6 @@ impl EventKind {
 
     /// The kind of this name; `None` for kinds of a newer release.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }

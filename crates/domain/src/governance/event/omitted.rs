@@ -46,7 +46,7 @@ pub fn lacks_parts(data: &str) -> bool {
         #[serde(default)]
         omitted: Vec<serde::de::IgnoredAny>,
     }
-    // Most rows are told apart without a parser.
+    // Most rows are distinguished without a parser.
     data.contains("\"omitted\":")
         && serde_json::from_str::<Listed>(data).is_ok_and(|listed| !listed.omitted.is_empty())
 }

@@ -131,7 +131,7 @@ fn rows_of_another_kind_or_a_newer_format_are_not_guessed_at() {
 
 #[test]
 fn kinds_have_distinct_names() {
-    for kind in EventKind::ALL {
+    for kind in EventKind::ALL.iter().copied() {
         assert_eq!(EventKind::from_name(kind.as_str()), Some(kind));
     }
     assert_eq!(EventKind::from_name("obs.unknown"), None);

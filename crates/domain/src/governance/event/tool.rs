@@ -63,7 +63,7 @@ pub struct ToolRequestedRecord<'a, Q> {
 impl<Q: Serialize> Record for ToolRequestedRecord<'_, Q> {
     const KINDS: &'static [EventKind] = &[EventKind::ToolRequested];
 
-    /// A call that waits for an approval is repeated with the same id, and must then be decided anew.
+    /// A call that waits for an approval is repeated with the same id, and must then be decided again.
     fn is_effect(&self) -> bool {
         self.decision != CallDecision::Ask
     }

@@ -22,13 +22,13 @@ fn honest_paths_pass_as_they_are() {
         "v1.2.3/x_y-z",
         "a%20b/c%2Bd",
     ] {
-        assert_eq!(normalise(path).as_deref(), Ok(path), "{path}");
+        assert_eq!(normalize(path).as_deref(), Ok(path), "{path}");
     }
 }
 
 #[test]
 fn single_dots_are_dropped() {
-    assert_eq!(normalise("./docs/./a.md").as_deref(), Ok("docs/a.md"));
+    assert_eq!(normalize("./docs/./a.md").as_deref(), Ok("docs/a.md"));
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn everything_else_is_refused_for_its_reason() {
         ("docs/a%5cb", Encoded),
         ("docs/a%0ab", Encoded),
     ] {
-        assert_eq!(normalise(path), Err(fault), "{path:?}");
+        assert_eq!(normalize(path), Err(fault), "{path:?}");
     }
-    assert_eq!(normalise(&"x".repeat(MAX_BYTES + 1)), Err(TooLong));
+    assert_eq!(normalize(&"x".repeat(MAX_BYTES + 1)), Err(TooLong));
 }
 
 /// Where a path leads, if a system joins it to a directory four levels deep and follows its parts.
@@ -94,10 +94,10 @@ fn depth(path: &str) -> i32 {
 
 proptest! {
     #[test]
-    fn what_is_normalised_never_climbs_however_it_is_decoded(
+    fn normalized_paths_never_climbs_however_it_is_decoded(
         path in "(\\.{1,3}|/|\\\\|%2[eEfF]|%5c|%25|%c0%ae|．|／|~|a|b |C:|\0|%u2215){1,24}"
     ) {
-        if let Ok(normal) = normalise(&path) {
+        if let Ok(normal) = normalize(&path) {
             let read = decoded(&normal).map_or(normal.clone(), |view| view.text().to_owned());
             for text in [normal, read] {
                 prop_assert!(depth(&text) > 4, "{path:?} became {text:?}");
@@ -108,8 +108,8 @@ proptest! {
 
     #[test]
     fn a_normal_path_is_its_own_normal_form(path in "\\PC{0,40}") {
-        if let Ok(normal) = normalise(&path) {
-            prop_assert_eq!(normalise(&normal), Ok(normal.clone()));
+        if let Ok(normal) = normalize(&path) {
+            prop_assert_eq!(normalize(&normal), Ok(normal.clone()));
         }
     }
 
@@ -119,6 +119,6 @@ proptest! {
         for _ in 0..rounds {
             path = path.bytes().map(|byte| format!("%{byte:02x}")).collect();
         }
-        prop_assert!(normalise(&path).is_err());
+        prop_assert!(normalize(&path).is_err());
     }
 }
