@@ -38,6 +38,17 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Puts the elements into a list and moves only those that are not in their place. */
+export function reconcile(list, elements) {
+  const wanted = new Set(elements);
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  let at = list.firstChild;
+  for (const element of elements) {
+    if (element === at) at = at.nextSibling;
+    else list.insertBefore(element, at);
+  }
+}
+
 function nodes(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }

@@ -83,14 +83,14 @@ export function masterDetail({ view, label, load, item, key, detail, controls, n
   } };
 }
 
-/** Calls `work` at most twice a second. */
-export function soon(work, signal) {
+/** Calls `work` at most every so many milliseconds. */
+export function soon(work, signal, every = 500) {
   let timer = 0;
   signal.addEventListener("abort", () => clearTimeout(timer));
   return () => {
     timer ||= setTimeout(() => {
       timer = 0;
       work();
-    }, 500);
+    }, every);
   };
 }

@@ -16,6 +16,8 @@ const VITALS = ["energy", "focus", "knowledge", "stability"];
 /** Steps that the chart shows, and rows that sessions are read from. */
 const [STEPS, CALLS] = [200, 500];
 const DAYS = 7;
+/** Reads the state and the sessions again at most so often, in milliseconds. */
+const READ_EVERY = 2000;
 
 /** The page of an agent: `element`, `move(by)`, `destroy()`. */
 export function agentPage(session, id) {
@@ -68,7 +70,7 @@ export function agentPage(session, id) {
   const again = soon(() => {
     read();
     readSessions();
-  }, signal);
+  }, signal, READ_EVERY);
   session.addEventListener("row", ({ detail: { row } }) => row?.agent_id === id && again(), { signal });
   read();
   readSessions();
