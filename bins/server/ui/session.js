@@ -37,9 +37,10 @@ export class Session extends EventTarget {
   }
 
   async start() {
-    const [me, { journal }] = await Promise.all([get("whoami"), get("meta")]);
+    // Alone: a wrong key is sent once.
+    this.me = await get("whoami");
+    const [{ journal }] = await Promise.all([get("meta"), this.refresh()]);
     if (this.signal.aborted) return;
-    this.me = me;
     const on = {
       row: (row, id, size) => this.#row(row, id, size),
       state: (state) => {
@@ -50,7 +51,6 @@ export class Session extends EventTarget {
     };
     follow(journal.id, on, this.signal);
     this.#timer = setInterval(() => document.hidden || this.refresh(), REFRESH);
-    await this.refresh();
   }
 
   end() {
