@@ -29,6 +29,9 @@ export function word(prefix, value) {
   return words[`${prefix}.${value}`] ?? String(value);
 }
 
+/** A word at the start of a line. */
+export const capitalized = (text) => text.charAt(0).toLocaleUpperCase(lang) + text.slice(1);
+
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(lang, { maximumFractionDigits: digits }).format(value);
 }
@@ -73,8 +76,8 @@ export function ago(date) {
 }
 
 export function bytes(value) {
-  if (value < 1024 * 1024) return `${number(value / 1024, 1)} KiB`;
-  return `${number(value / 1024 / 1024, 1)} MiB`;
+  const [unit, size] = [["GiB", 1024 ** 3], ["MiB", 1024 ** 2]].find(([, size]) => value >= size) ?? ["KiB", 1024];
+  return `${number(value / size, 1)} ${unit}`;
 }
 
 export function clock(date) {

@@ -50,9 +50,9 @@ function niceTop(value) {
 export function ranking(entries, none) {
   if (entries.length === 0) return h("p", { class: "muted quiet-empty" }, none);
   const most = Math.max(...entries.map(({ count }) => count));
-  return h("ol", { class: "ranking" }, entries.map(({ label, note, count, href, text }) => h("li", {},
+  return h("ol", { class: "ranking" }, entries.map(({ label, count, href, text }) => h("li", {},
     share(count / most),
-    h(href ? "a" : "span", { href, class: "ranking-name" }, label), note ? h("small", { class: "muted" }, note) : null, h("b", {}, text ?? number(count)))));
+    h(href ? "a" : "span", { href, class: "ranking-name" }, label), h("b", {}, text ?? number(count)))));
 }
 
 /** The bar behind an entry. */

@@ -81,11 +81,11 @@ function rulesPanel(document, activity, chosen) {
   if (rules.length === 0) return panel(t("policy.rules"), h("p", { class: "muted" }, t("policy.no_rules")), h("div", {}, h("a", { class: "button small", href: to("policy", "edit") }, t("policy.add_rule"))));
   const denied = new Map((activity?.denied_by ?? []).map(({ decided_by: by, count }) => [by, count]));
   const observed = new Map((activity?.would_deny_by ?? []).map(({ rule, count }) => [rule, count]));
-  const result = table(t("policy.rules"), [t("gates.rule"), t("gates.effect"), t("policy.about"), t("policy.last_day")], rules.map((rule) => {
+  const result = table(t("policy.rules"), [t("gates.rule"), t("gates.effect"), t("policy.last_day"), t("policy.about")], rules.map((rule) => {
     const count = denied.get(`rules/${rule.id}`) ?? observed.get(rule.id) ?? 0;
-    return [h("code", {}, line(rule.id, 64)), chip(TONE[rule.effect] ?? "plain", word("effect", rule.effect)), line(rule.description ?? "", 300),
-      count > 0 ? h("a", { href: to("activity", "", { last: "24h", rule: rule.id }) }, number(count)) : "0"];
-  }), [3]);
+    return [h("code", {}, line(rule.id, 64)), chip(TONE[rule.effect] ?? "plain", word("effect", rule.effect)),
+      count > 0 ? h("a", { href: to("activity", "", { last: "24h", rule: rule.id }) }, number(count)) : "0", line(rule.description ?? "", 300)];
+  }), [2]);
   [...result.querySelectorAll("tbody tr")].forEach((row, n) => row.classList.toggle("chosen", rules[n].id === chosen));
   return panel(t("policy.rules"), result);
 }
