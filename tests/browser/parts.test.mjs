@@ -150,7 +150,7 @@ test("a tool call, its refusal and its result are one request, and an approval w
   assert.deepEqual(requests.all.map(({ request, outcome, rows, count }) => [request, outcome, rows.length, count]),
     [["ls", "failed", 2, 1], ["terraform apply", "asked", 2, 1], ["Read", "allowed", 1, undefined], ["10.0.0.1", "denied", 1, 4]]);
   assert.equal(summaryText('Bash {"command":"rm -rf /","x":1}'), "Bash: rm -rf /");
-  assert.equal(summaryText('Bash {"command":"rm -r…'), 'Bash {"command":"rm -r…');
+  assert.equal(summaryText('Bash {"command":"rm -r…'), "Bash: rm -r…");
   assert.equal(summaryText("refund.order"), "refund.order");
 });
 

@@ -68,6 +68,26 @@ test("after a restart the stream goes on by itself, says so, and has lost nothin
   assert.deepEqual(ids, Array.from({ length: id }, (_, n) => id - n));
 });
 
+test("while the service is gone, no page says that all is well, and each reads again when it is back", async () => {
+  const home = await open(browser, server);
+  await home.getByText("Nothing needs your attention").waitFor();
+  const policy = await open(browser, server);
+  await server.restart(async () => {
+    await home.locator('[data-state="waiting"]').waitFor();
+    // Views that are opened now have nothing to show.
+    await home.goto(`${server.address}/ui#/activity`);
+    await home.goto(`${server.address}/ui#/home`);
+    await home.locator(".items", { hasText: "The service does not respond." }).waitFor();
+    assert.equal(await home.getByText("Nothing needs your attention").count(), 0);
+    await policy.goto(`${server.address}/ui#/policy`);
+    await policy.locator(".unreachable").waitFor();
+  });
+  await home.getByText("Nothing needs your attention").waitFor();
+  await home.locator(".counts").waitFor();
+  await policy.locator(".hash").waitFor();
+  assertClean(home, server, /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE/);
+});
+
 test("markup, turned text and huge rows in the journal are shown as what they are", async () => {
   const evil = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\u202egnp.exe';
   const row = (id, data, agent_id = evil) => ({ id, ts: "2026-11-23T00:00:00Z", kind: "obs.turn", agent_id, principal: evil,

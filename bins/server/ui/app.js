@@ -1,7 +1,7 @@
 // The start: the key, the session, and the view that the address names.
 
 import { ApiError, key, whenLocked } from "./lib/api.js";
-import { alert, field, fill, h } from "./lib/dom.js";
+import { alert, failure, field, fill, h } from "./lib/dom.js";
 import { load, t } from "./lib/i18n.js";
 import { parse, replace, to } from "./lib/router.js";
 import { listen } from "./lib/shortcuts.js";
@@ -43,6 +43,7 @@ class Page {
     this.#frame = frame(this.session, () => locked());
     this.session.announce = (text) => this.#frame.announce(text);
     fill(root, this.#frame.elements);
+    this.session.addEventListener("state", () => this.#recover(), { signal: this.session.signal });
     listen({
       go: (view) => { location.hash = to(view); },
       search: () => this.#search(),
@@ -76,13 +77,21 @@ class Page {
     if (mine !== this.#routed || this.session.signal.aborted) return;
     const first = this.#view === null;
     this.#view?.destroy?.();
-    this.#view = { name: view, ...(show ? show(this.session, argument, params) : { element: alert("bad", t("error.unreachable")) }) };
+    this.#view = { name: view, ...(show ? show(this.session, argument, params) : { element: failure(new ApiError(0, { message: "" })) }) };
     const title = h("h1", { tabindex: "-1" }, t(`${view}.title`));
     fill(this.#frame.main, h("header", { class: "view-head" }, title, this.#view.head), this.#view.element);
     document.title = `${t(`${view}.title`)} · life-agent`;
     // A screen reader announces the new view.
     if (!first) title.focus({ preventScroll: true });
     scrollTo(0, 0);
+  }
+
+  /** Reads a view again that the service did not respond to. A view with a text that is being written stays. */
+  #recover() {
+    if (this.session.state.now !== "resumed" || !this.#frame.main.querySelector(".unreachable") || this.#frame.main.querySelector("textarea")) return;
+    this.#view?.destroy?.();
+    this.#view = null;
+    this.route();
   }
 
   /** Puts the cursor into the view's search, or into that of Activity. */

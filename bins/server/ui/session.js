@@ -23,6 +23,8 @@ export class Session extends EventTarget {
   /** Whether the active policy lets authors review their own plans. */
   selfReview = false;
   plans = { waiting: [], more: false };
+  /** Whether all that may wait could be read. */
+  whole = true;
   /** The last state of the connection. */
   state = { now: "connecting" };
   /** Rows of the list that a request was opened from, newest first, so that the next one can be opened. */
@@ -69,10 +71,12 @@ export class Session extends EventTarget {
     const part = async (path, params, take) => {
       try {
         take(await get(path, params, this.signal));
-      } catch {
+      } catch (error) {
         // The stream reports a lost connection; a refused part stays as it was.
+        if (error.status > 0) whole = false;
       }
     };
+    let whole = true;
     await Promise.all([
       part("kill-switch", {}, (found) => { this.killSwitch = found; }),
       part("stops", {}, ({ stops }) => { this.stops = stops; }),
@@ -80,6 +84,7 @@ export class Session extends EventTarget {
       part("approvals", { status: "pending", limit: MOST_WAITING }, ({ approvals }) => { this.approvals = approvals; }),
       part("plans", { status: "created", limit: MOST_WAITING }, ({ plans, next }) => { this.plans = { waiting: plans, more: next !== null }; }),
     ]);
+    this.whole = whole;
     if (!this.signal.aborted) this.dispatchEvent(new Event("attention"));
   }
 

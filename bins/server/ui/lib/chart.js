@@ -71,7 +71,7 @@ export class Chart {
       cursor: { show: false },
       // Room for half of the last time below the axis.
       padding: [10, time ? 32 : 12, 0, 0],
-      scales: { x: { time, range: (_, min, max) => across(min, max, time, span) }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
+      scales: { x: { time, range: () => across(this.#data[0], time, span) }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
       axes: [
         { ...ink, grid: { show: false }, ticks: { show: false }, space: 80, size: 30,
           values: (_, splits, __, ___, step) => splits.map((at) => (time ? tick(new Date(at * 1000), step) : Number.isInteger(at) ? number(at) : "")) },
@@ -84,8 +84,9 @@ export class Chart {
 }
 
 /** What x covers: at least `span`, up to now where there is nothing yet, and never nothing. */
-function across(min, max, time, span = 0) {
-  const last = max ?? (time ? Date.now() / 1000 : 1);
-  const first = Math.min(min ?? last, last - span);
+function across(x, time, span = 0) {
+  // Of one value, uPlot would make a range of its own.
+  const last = x.at(-1) ?? (time ? Date.now() / 1000 : 1);
+  const first = Math.min(x[0] ?? last, last - span);
   return first < last ? [first, last] : [first, last + 1];
 }

@@ -1,5 +1,7 @@
 // Elements without markup: text becomes text nodes, and there is no other way in.
 
+import { t } from "./i18n.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = ["value", "checked", "open", "disabled"];
 
@@ -91,6 +93,11 @@ export function chip(tone, text) {
 /** A message: `good`, `warn` or `bad`. */
 export function alert(tone, ...text) {
   return h("p", { class: `alert ${tone}` }, text);
+}
+
+/** Why a call failed. Where the service did not respond, the page reads again when it does. */
+export function failure(error) {
+  return h("p", { class: `alert bad${error.status === 0 ? " unreachable" : ""}` }, error.message || t("error.unreachable"));
 }
 
 /** What a list shows while it is empty: a title and a sentence on what would fill it. */

@@ -1,7 +1,7 @@
 // A policy played against the newest recorded requests: which decisions would change, and for which texts.
 
 import { get, post } from "../lib/api.js";
-import { alert, chip, fill, h, select, table } from "../lib/dom.js";
+import { alert, chip, failure, fill, h, select, table } from "../lib/dom.js";
 import { number, t, tn } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -28,7 +28,7 @@ export function backtest(text, signal) {
       fill(result, report(answer));
       await texts(answer, result, signal);
     } catch (error) {
-      if (error.name !== "AbortError") fill(result, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(result, failure(error));
     } finally {
       run.disabled = false;
     }

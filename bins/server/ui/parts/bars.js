@@ -43,7 +43,7 @@ const shortTime = (date) => clock(date).slice(0, 5);
 
 function niceTop(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value) ?? value;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= value) ?? value;
 }
 
 /** A ranked list with a bar behind each entry. */

@@ -1,7 +1,7 @@
 // The button that stops an agent, for keys that may, and the stop while it lasts.
 
 import { post } from "../lib/api.js";
-import { alert, chip, field, fill, h, openDialog } from "../lib/dom.js";
+import { chip, failure, field, fill, h, openDialog } from "../lib/dom.js";
 import { moment, t } from "../lib/i18n.js";
 import { line } from "../lib/text.js";
 
@@ -33,7 +33,7 @@ export function askToStop(session, agent, on) {
       await session.refresh();
       dialog.close();
     } catch (error) {
-      fill(problem, alert("bad", error.message || t("error.unreachable")));
+      fill(problem, failure(error));
       confirm.disabled = false;
     }
   } } }, field(t("switch.reason"), reason), problem, h("div", { class: "row end" }, cancel, confirm));

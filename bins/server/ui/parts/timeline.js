@@ -1,6 +1,6 @@
 // A list of requests, newest first: searched, folded, older ones on demand, and live without jumping.
 
-import { alert, empty, fill, h, reconcile } from "../lib/dom.js";
+import { empty, failure, fill, h, reconcile } from "../lib/dom.js";
 import { day, t, tn } from "../lib/i18n.js";
 import { PAGE, passes, search } from "../record/journal.js";
 import { Requests, compact, isException } from "../record/requests.js";
@@ -108,7 +108,7 @@ export class Timeline {
       this.#draw();
     } catch (error) {
       if (error.name === "AbortError" || this.#loading !== mine) return;
-      fill(this.#note, alert("bad", error.message || t("error.unreachable")));
+      fill(this.#note, failure(error));
     } finally {
       if (this.#loading === mine) this.#loading = null;
     }

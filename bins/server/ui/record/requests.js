@@ -226,7 +226,8 @@ export function summaryText(summary) {
     return `${found[1]}: ${toolText({ arguments: JSON.parse(found[2]) })}`;
   } catch {
     // The service cuts long summaries.
-    return summary;
+    const [, start] = /^\{"(?:command|file_path|path|url)":"((?:[^"\\]|\\.)*)/s.exec(found[2]) ?? [];
+    return start ? `${found[1]}: ${start.replace(/\\(["\\/])/g, "$1")}` : summary;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { Chart } from "../lib/chart.js";
-import { alert, facts, fill, h, panel, table } from "../lib/dom.js";
+import { facts, failure, fill, h, panel, table } from "../lib/dom.js";
 import { ago, dollars, moment, number, t, tn, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -44,7 +44,7 @@ export function agentPage(session, id) {
       charted = true;
       chart.set([points.map((point) => point.version), ...VITALS.map((name) => points.map((point) => point[name]))], VITALS.map((name) => number(now.vitals[name])));
     } catch (error) {
-      if (error.name !== "AbortError") fill(state, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(state, failure(error));
     }
   }
 

@@ -1,7 +1,7 @@
 // Agents: all of them, and one closely.
 
 import { get } from "../lib/api.js";
-import { alert, chip, empty, field, fill, h, reconcile, table } from "../lib/dom.js";
+import { chip, empty, failure, field, fill, h, reconcile, table } from "../lib/dom.js";
 import { ago, number, t, tn } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -68,7 +68,7 @@ function list(session, signal) {
       more.hidden = next === null || known.size >= MOST;
       draw();
     } catch (error) {
-      if (error.name !== "AbortError") fill(count, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(count, failure(error));
     }
   }
 
@@ -88,12 +88,14 @@ function list(session, signal) {
       update(agent) {
         const now = isStopped(id);
         fill(stopped, now ? chip("bad", t("stop.stopped")) : null);
-        [seen.textContent, steps.textContent, turns.textContent] = [ago(new Date(agent.last_seen)), number(agent.state_version), number(agent.turns)];
+        [seen.textContent, steps.textContent, turns.textContent] = [ago(new Date(agent.last_seen)), counted(agent.state_version), counted(agent.turns)];
         if (button) button.textContent = t(now ? "stop.release" : "stop.short");
       },
     };
   }
 
+  // An agent that only uses tools has no state that counts its steps.
+  const counted = (value) => (value > 0 ? number(value) : "–");
   const isStopped = (id) => session.stops.some(({ agent }) => agent === id);
 
   function draw() {

@@ -1,7 +1,7 @@
 // Home: what needs a person, then the last hour at a glance.
 
 import { get, post } from "../lib/api.js";
-import { alert, empty, fill, h } from "../lib/dom.js";
+import { alert, empty, failure, fill, h } from "../lib/dom.js";
 import { ago, milliseconds, moment, number, t, tn, word } from "../lib/i18n.js";
 import { icon } from "../lib/icons.js";
 import { to } from "../lib/router.js";
@@ -33,9 +33,10 @@ export function home(session) {
     });
     try {
       const [activity, status, readiness] = await Promise.all([
-        part(get("activity", { minutes: MINUTES }, stop.signal)), part(get("llm/status", {}, stop.signal)), part(get("readyz", {}, stop.signal)),
+        // A denied attempt would be recorded each time.
+        session.may("read") ? part(get("activity", { minutes: MINUTES }, stop.signal)) : null, part(get("llm/status", {}, stop.signal)), part(get("readyz", {}, stop.signal)),
       ]);
-      [report, problem] = activity.error ? [null, activity.error] : [activity, null];
+      [report, problem] = activity?.error ? [null, activity.error] : [activity, null];
       [model, ready] = [status.error ? null : status, readiness];
       draw();
       if (report && await nameSlowest(report.slowest)) draw();
@@ -55,16 +56,18 @@ export function home(session) {
 
   function draw() {
     drawAttention();
-    if (problem) fill(hour, alert("warn", problem.message || t("error.unreachable")));
+    if (problem) fill(hour, failure(problem));
+    else if (!session.may("read")) fill(hour, alert("warn", t("unavailable.scope", { key: session.me?.principal ?? "", scope: "read" })));
     else if (report) fill(hour, lastHour(report, slowest));
   }
 
   function drawAttention() {
     const items = attentionItems(session, report, model, ready);
+    if (problem?.status === 0) items.unshift({ tone: "bad", icon: "bad", title: t("error.unreachable"), text: [t("home.unreachable_about")], href: to("health") });
     const links = () => [...attention.querySelectorAll(".item-main")];
     const focused = links().indexOf(document.activeElement);
     fill(attention, h("h2", {}, t("home.attention"), items.length > 0 ? h("span", { class: "badge" }, number(items.length)) : null),
-      items.length > 0 ? h("ul", { class: "items" }, items.map((item) => itemLine(item))) : empty(t("home.clear"), t("home.clear_about"), icon("check", "big good")));
+      items.length > 0 ? h("ul", { class: "items" }, items.map((item) => itemLine(item))) : !session.whole ? h("p", { class: "alert warn" }, t("home.partly")) : empty(t("home.clear"), t("home.clear_about"), icon("check", "big good")));
     // What had the focus was replaced.
     if (focused !== -1) links()[Math.min(focused, items.length - 1)]?.focus({ preventScroll: true });
   }
