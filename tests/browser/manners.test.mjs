@@ -1,5 +1,6 @@
 // For everyone: both languages, the keyboard alone, screen readers, light and dark, phone and wide screen; and a
-// strict policy of the page. Writes a picture of every view to target/browser/pictures.
+// strict policy of the page. Writes a picture of every view to target/browser/pictures, and with
+// `LIFE_AGENT_DOCS_PICTURES=1` those of the guide to docs/pictures.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -24,7 +25,7 @@ before(async () => {
     home: ["#/home", ".minutes rect.bar"], activity: ["#/activity", ".feed a.line"], exceptions: ["#/activity?outcome=exceptions", ".feed .stands"],
     request: [`#/requests/${denied}`, ".raw"], chat: [`#/requests/${chat}`, ".raw"], approval: [`#/approvals/${approvals[0].approval_id}`, ".decision-bar"], plan: [`#/plans/${plans[0].id}`, ".diff"], own: [`#/plans/${own.id}`, ".decision-why"],
     agents: ["#/agents", "a.name"], agent: ["#/agents/support-desk", ".plot canvas"], policy: ["#/policy", ".hash"], editor: ["#/policy/edit", ".editor-state:not(:empty)"], try: ["#/policy/try", "textarea"],
-    usage: ["#/usage", "td"], health: ["#/health", ".plot canvas"], send: ["#/send", "textarea"], "send-plan": ["#/send/plan", "textarea"],
+    usage: ["#/usage", "td"], health: ["#/health", ".legend b"], send: ["#/send", "textarea"], "send-plan": ["#/send/plan", "textarea"],
   };
 });
 after(async () => {
@@ -57,6 +58,21 @@ for (const colorScheme of ["light", "dark"]) {
     });
   }
 }
+
+test("the pictures of the guide are small", async () => {
+  const folder = join(ROOT, process.env.LIFE_AGENT_DOCS_PICTURES ? "docs/pictures" : "target/browser/pictures/guide");
+  await mkdir(folder, { recursive: true });
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await open(browser, server, { key: ops, colorScheme, viewport: { width: 1200, height: 780 } });
+    for (const name of ["home", "request"]) {
+      const [address, filled] = pages[name];
+      await page.goto(`${server.address}/ui${address}`);
+      await page.locator(filled).first().waitFor();
+      const picture = await page.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });
+      assert.ok(picture.length < 150_000, `${name}: ${picture.length} bytes`);
+    }
+  }
+});
 
 test("the page for the key has no faults either", async () => {
   const page = await open(browser, server, { key: null });

@@ -297,7 +297,7 @@ export default {
   "home.more_approvals.other": "{n} more approvals",
   "home.more_plans.one": "{n} more plan",
   "home.more_plans.other": "{n} more plans",
-  "home.many_plans": "{n} and more plans",
+  "home.many_plans": "at least {n} more plans",
   "home.stopped_agent": "Agent {name} is stopped",
   "home.stopped_caller": "Caller {name} is stopped",
   "home.model_paused": "The model is not responding",
