@@ -28,8 +28,11 @@ pub(super) fn fill(base: &str, keys: &DemoKeys, rows: u64) -> Result<(), String>
     let (number, written) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || -> Result<(), String> {
         let caller = |key: &str| Caller::new(base, key);
-        let team =
-            Team { ci: caller(&keys.ci)?, coder: caller(&keys.coder)?, support: caller(&keys.support)? };
+        let team = Team {
+            ci: caller(&keys.ci)?,
+            coder: caller(&keys.coder)?,
+            support: caller(&keys.support)?,
+        };
         while written.load(Ordering::Relaxed) < rows {
             let added = team.request(number.fetch_add(1, Ordering::Relaxed))?;
             written.fetch_add(added, Ordering::Relaxed);
@@ -59,7 +62,7 @@ impl Team {
             91 => self.exception(n, turn)?,
             part if part % 4 == 2 => return self.tool(n).map(|()| 2),
             _ => {
-                let action = if n % 9 == 0 { "run.tests" } else { "compile.module" };
+                let action = if n.is_multiple_of(9) { "run.tests" } else { "compile.module" };
                 let module = json!({"module": format!("core-{}", n % 40)});
                 self.ci.act(&builder(n), action, &module, 200)?;
             }
