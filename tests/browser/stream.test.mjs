@@ -14,6 +14,11 @@ after(async () => {
   await server?.end();
 });
 
+/** Sends so many acts. */
+const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
+  for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
+}));
+
 test("the key is asked for once, kept for the tab and forgotten on demand", async () => {
   const page = await open(browser, server, { key: null });
   await page.getByLabel("API key").fill(KEY);
@@ -128,9 +133,6 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
 test("the page keeps a bounded number of requests, however many come, and does not jump while they are read", async () => {
   const page = await open(browser, server, { view: "activity" });
   await page.locator(".feed a.line").first().waitFor();
-  const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
-    for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
-  }));
   await many(1600, "many");
   const { id } = await server.call("/journal/head");
   await page.locator(`a.line[data-request="${id}"]`).waitFor();
@@ -148,6 +150,22 @@ test("the page keeps a bounded number of requests, however many come, and does n
   const { id: last } = await server.call("/journal/head");
   await page.locator(`a.line[data-request="${last}"]`).waitFor();
   assert.equal(await page.evaluate(() => scrollY), 0);
+  assertClean(page, server);
+});
+
+test("a kind is found far back in the record, and its list stays whole while other rows arrive", async () => {
+  const page = await open(browser, server);
+  page.asked = [];
+  await page.goto(`${server.address}/ui#/activity?show=turn`);
+  const turns = page.locator(".feed a.line", { hasText: "rest" });
+  await turns.nth(1).waitFor();
+  const searches = page.asked.filter((url) => url.includes("/journal?"));
+  assert.equal(searches.length, 2, "turns, and denied requests");
+  const before = await turns.count();
+  await many(1300, "others");
+  await server.call("/turn", { agent_id: "newest", input: "rest at last" });
+  await page.locator(".feed a.line", { hasText: "rest at last" }).waitFor();
+  assert.equal(await turns.count(), before + 1);
   assertClean(page, server);
 });
 
