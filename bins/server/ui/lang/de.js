@@ -287,6 +287,7 @@ export default {
   "home.would_deny_by": "Würde abgelehnt durch",
   "home.kinds": "Anfragen nach Art",
   "home.slowest": "Langsamste Anfragen",
+  "home.all_slow": "ab {n}",
   "home.no_denials": "Keine Ablehnungen.",
   "home.no_observed": "Keine Regel im Beobachtungsmodus hat gegriffen.",
   "home.no_requests": "Keine Anfragen.",

@@ -287,6 +287,7 @@ export default {
   "home.would_deny_by": "Would be denied by",
   "home.kinds": "Requests by kind",
   "home.slowest": "Slowest requests",
+  "home.all_slow": "from {n}",
   "home.no_denials": "No denials.",
   "home.no_observed": "No rule in observe mode matched.",
   "home.no_requests": "No requests.",

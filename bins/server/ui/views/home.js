@@ -172,7 +172,12 @@ function lastHour(report, slowest) {
       h("section", { class: "panel" }, h("h2", {}, t("home.denied_by")), ranking(denials, t("home.no_denials"))),
       h("section", { class: "panel" }, h("h2", {}, t("home.would_deny_by")), ranking(observed, t("home.no_observed"))),
       h("section", { class: "panel" }, h("h2", {}, t("home.kinds")), ranking(kinds, t("home.no_requests"))),
-      h("section", { class: "panel" }, h("h2", {}, t("home.slowest")), ranking(slow, t("home.no_requests")))),
+      h("section", { class: "panel" }, h("div", { class: "panel-head" }, h("h2", {}, t("home.slowest")), slowLink(report.slowest)), ranking(slow, t("home.no_requests")))),
   ];
 }
 
+/** Leads to the requests of the last hour that took as long as those that are listed. */
+function slowLink(slowest) {
+  const least = Math.floor(Math.min(...slowest.map(({ elapsed_us: us }) => us)) / 1000);
+  return least >= 1 && least < Infinity ? h("a", { href: to("activity", "", { last: "1h", slow: `${least}ms` }) }, t("home.all_slow", { n: milliseconds(least) })) : null;
+}
