@@ -6,7 +6,7 @@ import { Agent, request } from "node:http";
 import { after, before, test } from "node:test";
 import { Server, assertClean, launch, open } from "./support.mjs";
 
-const SECONDS = Number(process.env.LIFE_AGENT_SOAK_MINUTES ?? 0.4) * 60;
+const SECONDS = Number(process.env.LIFE_AGENT_SOAK_MINUTES ?? 0.25) * 60;
 const RATE = Number(process.env.LIFE_AGENT_SOAK_RATE ?? 500);
 /** Readings of the page's memory; the first third of them is the page filling up. */
 const READINGS = 12;

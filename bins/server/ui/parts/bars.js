@@ -1,6 +1,6 @@
 // Counts per minute as stacked bars. Each bar leads to its minute in Activity; unknown minutes stay empty and say so.
 
-import { fill, h, svg } from "../lib/dom.js";
+import { h, svg } from "../lib/dom.js";
 import { clock, number, t } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 
@@ -36,7 +36,7 @@ export function bars(minutes, length, total) {
     h("div", { class: "minutes-plot" },
       svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "group", "aria-label": labels }, unknown, columns),
       h("span", { class: "minutes-top", "aria-hidden": "true" }, number(top))),
-    fill(h("figcaption", {}), h("span", {}, shortTime(first)), missing > 2 ? h("span", {}, t("home.unknown")) : null, h("span", {}, t("home.now"))));
+    h("figcaption", {}, h("span", {}, shortTime(first), missing > 2 ? ` · ${t("home.unknown")}` : null), h("span", {}, t("home.now"))));
 }
 
 const shortTime = (date) => clock(date).slice(0, 5);
