@@ -16,7 +16,7 @@ const MOST_TEXTS = 40;
 /** The panel's controls and result: `element`. `text()` is the policy. */
 export function backtest(text, signal) {
   let depth = DEPTHS[1];
-  const result = h("div", { class: "stack tight", "aria-live": "polite" });
+  const result = h("div", { class: "stack tight backtest", "aria-live": "polite" });
   const choice = select(DEPTHS.map((rows) => [String(rows), t("policy.newest_rows", { n: number(rows) })]), String(depth), (value) => { depth = Number(value); });
   choice.setAttribute("aria-label", t("policy.depth"));
   const run = h("button", { type: "button", on: { click: async () => {
