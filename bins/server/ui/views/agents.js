@@ -7,12 +7,13 @@ import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
 import { soon } from "../parts/master_detail.js";
 import { askToStop } from "../parts/stop_button.js";
-import { search } from "../record/journal.js";
 import { agentPage } from "./agent.js";
 
 const PAGE = 500;
 /** Agents that are listed at most; the field finds the others by their whole name. */
 const MOST = 2000;
+/** Tool calls that agents without a state are read from. */
+const CALLS = 1000;
 /** Draws live changes at most so often, in milliseconds. */
 const DRAW_EVERY = 1000;
 const NAME = /^[A-Za-z0-9._:-]{1,64}$/;
@@ -63,10 +64,11 @@ function list(session, signal) {
     try {
       const page = await get("state", { limit: PAGE, after: next }, signal);
       for (const agent of page.agents) known.set(agent.agent_id, agent);
-      if (next === null) await addCallers();
+      const first = next === null;
       next = page.next;
       more.hidden = next === null || known.size >= MOST;
       draw();
+      if (first) await addCallers();
     } catch (error) {
       if (error.name !== "AbortError") fill(count, failure(error));
     }
@@ -74,8 +76,9 @@ function list(session, signal) {
 
   /** Agents that only use tools have no state; the newest calls name them. */
   async function addCallers() {
-    const { rows } = await search({ kind: "tool.requested" }, undefined, signal);
-    for (const row of rows) if (row.agent_id && !known.has(row.agent_id)) known.set(row.agent_id, { agent_id: row.agent_id, turns: 0, state_version: 0, last_seen: row.ts });
+    const { events } = await get("journal", { kind: "tool.requested", order: "desc", limit: CALLS }, signal);
+    for (const row of events) if (row.agent_id && !known.has(row.agent_id)) known.set(row.agent_id, { agent_id: row.agent_id, turns: 0, state_version: 0, last_seen: row.ts });
+    draw();
   }
 
   /** The line of an agent. It stays the same element, so that a click or the focus is not lost to a live update. */
