@@ -31,6 +31,8 @@ export class Timeline {
   #loading = null;
   #unfolded = new Set();
   #most = LINES;
+  /** Whether lines changed since they were drawn. */
+  #stale = true;
   /** Whether there are lines beyond the drawn ones. */
   #undrawn = false;
   #lines = new Map();
@@ -170,8 +172,10 @@ export class Timeline {
       this.#rows = this.#rows.slice(-LIVE_ROWS);
       this.#next = this.#rows[0].id;
       this.#rebuild();
+      this.#stale = true;
     } else {
-      this.#model.add(row, id, size);
+      const step = this.#model.add(row, id, size);
+      this.#stale ||= this.#upTo === null || step.first <= this.#upTo;
     }
     return this.#later();
   }
@@ -206,7 +210,9 @@ export class Timeline {
   #later() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
-      this.#draw();
+      // While the list is held, most rows change no line of it.
+      if (this.#stale) this.#draw();
+      else this.#drawPill(this.#shownSteps());
     }, DRAW_EVERY);
   }
 
@@ -214,12 +220,19 @@ export class Timeline {
     return this.#model.all.filter((step) => this.#local(step)).sort((a, b) => b.first - a.first);
   }
 
-  #draw() {
-    const all = this.#shownSteps();
+  /** Shows how many requests wait above the list, and returns the others. */
+  #drawPill(all) {
     const steps = this.#upTo === null ? all : all.filter((step) => step.first <= this.#upTo);
     const waiting = all.length - steps.length + this.#missed;
     this.#pill.hidden = waiting === 0;
     if (waiting > 0) this.#pill.textContent = tn("feed.new", waiting);
+    return steps;
+  }
+
+  #draw() {
+    const all = this.#shownSteps();
+    const steps = this.#drawPill(all);
+    this.#stale = false;
     const drawn = new Map();
     const elements = [];
     let [lastDay, focused] = ["", this.#list.contains(document.activeElement) ? document.activeElement.dataset.request : null];
