@@ -177,6 +177,8 @@ export async function go(page, view) {
   if (!await link.isVisible()) await page.locator("button.menu").click();
   await link.click();
   await page.locator(`nav a[data-view="${view}"][aria-current="page"]`).waitFor({ state: "attached" });
+  // A view is loaded when it is first shown.
+  await page.locator(`main[data-view="${view}"]`).waitFor({ state: "attached" });
 }
 
 /** Nothing was logged but what `expected` names, and nothing was asked of anyone else. */

@@ -79,6 +79,7 @@ class Page {
     this.#view?.destroy?.();
     this.#view = { name: view, ...(show ? show(this.session, argument, params) : { element: failure(new ApiError(0, { message: "" })) }) };
     const title = h("h1", { tabindex: "-1" }, t(`${view}.title`));
+    this.#frame.main.dataset.view = view;
     fill(this.#frame.main, h("header", { class: "view-head" }, title, this.#view.head), this.#view.element);
     document.title = `${t(`${view}.title`)} · life-agent`;
     // A screen reader announces the new view.
