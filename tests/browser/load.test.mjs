@@ -69,12 +69,14 @@ for (const [view, path] of [["Home", "home"], ["Activity", "activity"], ["Agents
       await traffic.stop();
     }
     const settled = readings.slice(READINGS / 3);
-    const [first, last] = [settled.slice(0, 4), settled.slice(-4)].map((some) => Object.fromEntries(Object.keys(some[0]).map((name) => [name, Math.max(...some.map((each) => each[name]))])));
+    // The least of several readings: lines that were just replaced count until they are collected, and a leak lifts the least, too.
+    const [first, last] = [settled.slice(0, 4), settled.slice(-4)].map((some) => Object.fromEntries(Object.keys(some[0]).map((name) => [name, Math.min(...some.map((each) => each[name]))])));
+    const busy = (readings.at(-1).busy - readings[0].busy) / (SECONDS * (READINGS - 1) / READINGS);
     const rows = traffic.sent();
-    t.diagnostic(`${rows} rows in ${Math.round(SECONDS)} s; heap ${megabytes(readings[0].heap)} at first, ${megabytes(first.heap)} settled, ${megabytes(last.heap)} at last MB; nodes ${first.nodes} and ${last.nodes}; listeners ${first.listeners} and ${last.listeners}; main thread ${Math.round((last.busy - readings[0].busy) / (SECONDS * (READINGS - 1) / READINGS) * 100)} % busy`);
-    t.diagnostic(`heap in MB: ${readings.map(({ heap }) => megabytes(heap)).join(" ")}`);
+    t.diagnostic(`${rows} rows in ${Math.round(SECONDS)} s; heap ${megabytes(readings[0].heap)} at first, ${megabytes(first.heap)} settled, ${megabytes(last.heap)} at last MB; nodes ${first.nodes} and ${last.nodes}; listeners ${first.listeners} and ${last.listeners}; main thread ${Math.round(busy * 100)} % busy`);
+    t.diagnostic(`heap in MB: ${readings.map(({ heap }) => megabytes(heap)).join(" ")}; nodes: ${readings.map(({ nodes }) => nodes).join(" ")}`);
     assert.ok(rows > 100, `${rows} rows`);
-    assert.ok(last.lines <= 150, `${last.lines} lines`);
+    assert.ok(readings.every(({ lines }) => lines <= 150), `${readings.map(({ lines }) => lines)} lines`);
     assert.ok(last.heap <= first.heap * 1.25 + 4e6, "the heap grows");
     assert.ok(last.nodes <= first.nodes * 1.25 + 2000, "nodes pile up");
     assert.ok(last.listeners <= first.listeners * 1.25 + 200, "listeners pile up");
