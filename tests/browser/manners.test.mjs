@@ -1,39 +1,42 @@
 // For everyone: both languages, the keyboard alone, screen readers, light and dark, phone and wide screen; and a
-// strict policy of the page. Writes a picture of every view to target/browser/pictures.
+// strict policy of the page. Writes a picture of every view to target/browser/pictures, and with
+// `LIFE_AGENT_DOCS_PICTURES=1` those of the guide to docs/pictures.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { OPS, demo } from "./demo.mjs";
-import { ROOT, assertClean, go, launch, open, axeFaults } from "./support.mjs";
+import { ROOT, Server, assertClean, go, launch, open, axeFaults } from "./support.mjs";
 
 const VIEWS = ["home", "activity", "approvals", "plans", "agents", "policy", "usage", "health", "send"];
-let [browser, made, server, pages] = [];
+let [browser, server, ops, pages] = [];
 before(async () => {
-  made = await demo();
-  server = made.server;
+  server = await Server.demo();
+  ops = server.keys.ops;
   browser = await launch();
-  const { events } = await server.call("/journal?kind=tool.requested&agent_id=coder-refunds&limit=1000", undefined, OPS);
-  const denied = events.findLast((row) => row.data.decision === "deny").id;
+  const newest = async (filter) => (await server.call(`/journal?${filter}&order=desc&limit=1`, undefined, ops)).events[0].id;
+  const denied = await newest("kind=tool.requested&agent_id=coder-refunds&outcome=denied");
+  const chat = await newest("kind=llm.chat&outcome=allowed");
+  const { approvals } = await server.call("/approvals?status=pending", undefined, ops);
+  const { plans } = await server.call("/plans?status=created", undefined, ops);
+  const own = await server.call("/plan", { intent: "Shorten the release notes", edits: [{ op: "search_replace", path: "plans/notes.md", search: "Line 7 of", replace: "Line 7 (short) of" }] }, ops);
   /** Every page, and an element that it has once it shows what it is for. */
   pages = {
     home: ["#/home", ".minutes rect.bar"], activity: ["#/activity", ".feed a.line"], exceptions: ["#/activity?outcome=exceptions", ".feed .stands"],
-    request: [`#/requests/${denied}`, ".raw"], approval: [`#/approvals/${made.approval}`, ".decision-bar"], plan: [`#/plans/${made.plan}`, ".diff"], own: [`#/plans/${made.own}`, ".decision-why"],
+    request: [`#/requests/${denied}`, ".raw"], chat: [`#/requests/${chat}`, ".raw"], approval: [`#/approvals/${approvals[0].approval_id}`, ".decision-bar"], plan: [`#/plans/${plans[0].id}`, ".diff"], own: [`#/plans/${own.id}`, ".decision-why"],
     agents: ["#/agents", "a.name"], agent: ["#/agents/support-desk", ".plot canvas"], policy: ["#/policy", ".hash"], editor: ["#/policy/edit", ".editor-state:not(:empty)"], try: ["#/policy/try", "textarea"],
-    usage: ["#/usage", "td"], health: ["#/health", ".plot canvas"], send: ["#/send", "textarea"], "send-plan": ["#/send/plan", "textarea"],
+    usage: ["#/usage", "td"], health: ["#/health", ".legend b"], send: ["#/send", "textarea"], "send-plan": ["#/send/plan", "textarea"],
   };
 });
 after(async () => {
   await browser?.close();
   await server?.end();
-  made?.provider.end();
 });
 
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [1440, 390]) {
     test(`axe finds nothing on any page, ${colorScheme}, ${width} wide, and nothing runs off it`, async () => {
-      const page = await open(browser, server, { key: OPS, colorScheme, viewport: { width, height: 900 } });
+      const page = await open(browser, server, { key: ops, colorScheme, viewport: { width, height: 900 } });
       const pictures = join(ROOT, "target/browser/pictures");
       await mkdir(pictures, { recursive: true });
       for (const [name, [address, filled]] of Object.entries(pages)) {
@@ -56,6 +59,21 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+test("the pictures of the guide are small", async () => {
+  const folder = join(ROOT, process.env.LIFE_AGENT_DOCS_PICTURES ? "docs/pictures" : "target/browser/pictures/guide");
+  await mkdir(folder, { recursive: true });
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await open(browser, server, { key: ops, colorScheme, viewport: { width: 1200, height: 780 } });
+    for (const name of ["home", "request"]) {
+      const [address, filled] = pages[name];
+      await page.goto(`${server.address}/ui${address}`);
+      await page.locator(filled).first().waitFor();
+      const picture = await page.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });
+      assert.ok(picture.length < 150_000, `${name}: ${picture.length} bytes`);
+    }
+  }
+});
+
 test("the page for the key has no faults either", async () => {
   const page = await open(browser, server, { key: null });
   await page.getByLabel("API key").waitFor();
@@ -69,7 +87,7 @@ test("German browsers get German, others English, and no key of a dictionary is 
     "fr-FR": "Home Activity Approvals Plans Agents Policy Keys and usage Health Send",
   };
   for (const [locale, wanted] of Object.entries(titles)) {
-    const page = await open(browser, server, { key: OPS, locale });
+    const page = await open(browser, server, { key: ops, locale });
     assert.equal((await page.locator("nav#views a > span:nth-child(2)").allInnerTexts()).join(" "), wanted);
     assert.equal(await page.evaluate(() => document.documentElement.lang), locale.startsWith("de") ? "de" : "en");
     const keys = await page.evaluate(async () => Object.keys((await import("/ui/lang/en.js")).default).filter((name) => name.includes(".")));
@@ -97,7 +115,7 @@ test("the keyboard alone is enough: key, search, request, plan, policy, kill swi
     assert.fail(`Tab does not lead to ${selector}`);
   };
   await page.getByLabel("API key").waitFor();
-  await page.keyboard.type(OPS);
+  await page.keyboard.type(ops);
   await page.keyboard.press("Enter");
   await page.locator(".items a").first().waitFor();
   // `j` goes into the list of what waits.
@@ -142,21 +160,21 @@ test("the keyboard alone is enough: key, search, request, plan, policy, kill swi
   await page.getByRole("dialog").waitFor();
   // Enter without a reason does nothing.
   await page.keyboard.press("Enter");
-  assert.equal((await server.call("/kill-switch", undefined, OPS)).on, false);
+  assert.equal((await server.call("/kill-switch", undefined, ops)).on, false);
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keyboard.press("!");
   await page.keyboard.type("by keyboard");
   await page.keyboard.press("Enter");
   await page.locator(".banner").waitFor();
-  assert.equal((await server.call("/kill-switch", undefined, OPS)).on, true);
-  await server.call("/kill-switch", { on: false }, OPS);
+  assert.equal((await server.call("/kill-switch", undefined, ops)).on, true);
+  await server.call("/kill-switch", { on: false }, ops);
   await page.locator(".banner").waitFor({ state: "detached" });
   assertClean(page, server);
 });
 
 test("every file comes from here, without a key, never stored, under a policy without unsafe-inline", async () => {
-  const page = await open(browser, server, { key: OPS });
+  const page = await open(browser, server, { key: ops });
   for (const view of VIEWS) await go(page, view);
   const files = new Set(page.asked.map((url) => new URL(url)).filter(({ pathname }) => pathname.startsWith("/ui")).map(({ pathname }) => pathname));
   assert.ok(files.size > 40, [...files].join());
@@ -183,8 +201,7 @@ test("every file comes from here, without a key, never stored, under a policy wi
 });
 
 test("a key without a scope is told what it lacks, wherever that matters", async () => {
-  const { CI } = await import("./demo.mjs");
-  const page = await open(browser, server, { key: CI });
+  const page = await open(browser, server, { key: server.keys.ci });
   await page.getByRole("button", { name: "Kill switch" }).click();
   await page.getByText("The key ci lacks the scope operate.").waitFor();
   await page.keyboard.press("Escape");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { cp, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ROOT } from "./support.mjs";
@@ -35,6 +35,21 @@ test("both dictionaries have the same keys, the same places for values, and ever
       assert.ok((call === "tn" ? `${key}.other` : key) in en, `${name}: ${key}`);
     }
   }
+});
+
+test("the page names every module that Home imports, and no other", async () => {
+  const needed = new Set();
+  const walk = async (name) => {
+    if (needed.has(name)) return;
+    needed.add(name);
+    const source = await readFile(join(UI, name), "utf8");
+    for (const [, path] of source.matchAll(/^import [^;]+? from "(\.[^"]+)";/gm)) await walk(posix.join(posix.dirname(name), path));
+  };
+  await walk("app.js");
+  await walk("views/home.js");
+  needed.delete("app.js");
+  const index = await readFile(join(UI, "index.html"), "utf8");
+  assert.deepEqual([...index.matchAll(/modulepreload" href="ui\/([^"]+)"/g)].map(([, name]) => name), [...needed].sort());
 });
 
 test("quantiles come out as Prometheus computes them", async () => {
@@ -135,7 +150,7 @@ test("a tool call, its refusal and its result are one request, and an approval w
   assert.deepEqual(requests.all.map(({ request, outcome, rows, count }) => [request, outcome, rows.length, count]),
     [["ls", "failed", 2, 1], ["terraform apply", "asked", 2, 1], ["Read", "allowed", 1, undefined], ["10.0.0.1", "denied", 1, 4]]);
   assert.equal(summaryText('Bash {"command":"rm -rf /","x":1}'), "Bash: rm -rf /");
-  assert.equal(summaryText('Bash {"command":"rm -r…'), 'Bash {"command":"rm -r…');
+  assert.equal(summaryText('Bash {"command":"rm -r…'), "Bash: rm -r…");
   assert.equal(summaryText("refund.order"), "refund.order");
 });
 

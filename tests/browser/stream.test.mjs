@@ -14,6 +14,11 @@ after(async () => {
   await server?.end();
 });
 
+/** Sends so many acts. */
+const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
+  for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
+}));
+
 test("the key is asked for once, kept for the tab and forgotten on demand", async () => {
   const page = await open(browser, server, { key: null });
   await page.getByLabel("API key").fill(KEY);
@@ -68,6 +73,26 @@ test("after a restart the stream goes on by itself, says so, and has lost nothin
   assert.deepEqual(ids, Array.from({ length: id }, (_, n) => id - n));
 });
 
+test("while the service is gone, no page says that all is well, and each reads again when it is back", async () => {
+  const home = await open(browser, server);
+  await home.getByText("Nothing needs your attention").waitFor();
+  const policy = await open(browser, server);
+  await server.restart(async () => {
+    await home.locator('[data-state="waiting"]').waitFor();
+    // Views that are opened now have nothing to show.
+    await home.goto(`${server.address}/ui#/activity`);
+    await home.goto(`${server.address}/ui#/home`);
+    await home.locator(".items", { hasText: "The service does not respond." }).waitFor();
+    assert.equal(await home.getByText("Nothing needs your attention").count(), 0);
+    await policy.goto(`${server.address}/ui#/policy`);
+    await policy.locator(".unreachable").waitFor();
+  });
+  await home.getByText("Nothing needs your attention").waitFor();
+  await home.locator(".counts").waitFor();
+  await policy.locator(".hash").waitFor();
+  assertClean(home, server, /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE/);
+});
+
 test("markup, turned text and huge rows in the journal are shown as what they are", async () => {
   const evil = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\u202egnp.exe';
   const row = (id, data, agent_id = evil) => ({ id, ts: "2026-11-23T00:00:00Z", kind: "obs.turn", agent_id, principal: evil,
@@ -108,14 +133,11 @@ test("markup, turned text and huge rows in the journal are shown as what they ar
 test("the page keeps a bounded number of requests, however many come, and does not jump while they are read", async () => {
   const page = await open(browser, server, { view: "activity" });
   await page.locator(".feed a.line").first().waitFor();
-  const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
-    for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
-  }));
   await many(1600, "many");
   const { id } = await server.call("/journal/head");
   await page.locator(`a.line[data-request="${id}"]`).waitFor();
   const kept = await page.locator(".feed a.line").count();
-  assert.ok(kept > 300 && kept <= 1200, `${kept} lines`);
+  assert.equal(kept, 150, "the newest lines are drawn, and further ones on the way down");
   await page.locator(".feed a.line").nth(60).scrollIntoViewIfNeeded();
   await page.evaluate(() => scrollTo(0, 1500));
   const top = () => page.evaluate(() => [...document.querySelectorAll("a.line")].find((line) => line.getBoundingClientRect().top > 0).dataset.request);
@@ -128,6 +150,22 @@ test("the page keeps a bounded number of requests, however many come, and does n
   const { id: last } = await server.call("/journal/head");
   await page.locator(`a.line[data-request="${last}"]`).waitFor();
   assert.equal(await page.evaluate(() => scrollY), 0);
+  assertClean(page, server);
+});
+
+test("a kind is found far back in the record, and its list stays whole while other rows arrive", async () => {
+  const page = await open(browser, server);
+  page.asked = [];
+  await page.goto(`${server.address}/ui#/activity?show=turn`);
+  const turns = page.locator(".feed a.line", { hasText: "rest" });
+  await turns.nth(1).waitFor();
+  const searches = page.asked.filter((url) => url.includes("/journal?"));
+  assert.equal(searches.length, 2, "turns, and denied requests");
+  const before = await turns.count();
+  await many(1300, "others");
+  await server.call("/turn", { agent_id: "newest", input: "rest at last" });
+  await page.locator(".feed a.line", { hasText: "rest at last" }).waitFor();
+  assert.equal(await turns.count(), before + 1);
   assertClean(page, server);
 });
 

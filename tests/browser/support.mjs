@@ -17,6 +17,9 @@ export const REVIEWER = "test-key-of-the-reviewer";
 /** The settings that know both. */
 export const KEYS = { API_TOKENS: `author=${KEY},reviewer=${REVIEWER}` };
 
+/** Rows of the demo; the acceptance run uses 100,000. */
+const DEMO_ROWS = Number(process.env.LIFE_AGENT_DEMO_ROWS ?? 1500);
+
 const modules = createRequire(join(ROOT, "target/browser/"));
 const { chromium } = modules("playwright-core");
 const axe = modules.resolve("axe-core/axe.min.js");
@@ -35,10 +38,16 @@ export class Server {
     return server;
   }
 
-  /** Starts the process; `printed` is what it says. */
-  async run(port) {
-    const env = { PATH: process.env.PATH, RATE_LIMIT_RPS: "0", PORT: String(port), ...this.settings };
-    this.child = spawn(process.env.LIFE_AGENT_BIN, [], { cwd: this.folder, env, stdio: ["ignore", "pipe", "ignore"] });
+  /** Starts the process. */
+  run(port) {
+    // The last line of the message: everything is said.
+    return this.#spawn([], { RATE_LIMIT_RPS: "0", PORT: String(port), ...this.settings }, /every call.*\n/);
+  }
+
+  /** Starts `args` and waits until it has `said` so; `printed` is what it says. */
+  async #spawn(args, settings, said) {
+    const env = { PATH: process.env.PATH, ...settings };
+    this.child = spawn(process.env.LIFE_AGENT_BIN, args, { cwd: this.folder, env, stdio: ["ignore", "pipe", "ignore"] });
     this.gone = new Promise((resolve) => this.child.once("exit", resolve));
     this.printed = "";
     await new Promise((resolve, reject) => {
@@ -46,11 +55,21 @@ export class Server {
       this.child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${this.printed}`)));
       this.child.stdout.on("data", (chunk) => {
         this.printed += chunk;
-        // The last line of the message: everything is said.
-        if (/every call.*\n/.test(this.printed)) resolve();
+        if (said.test(this.printed)) resolve();
       });
     });
     this.address = /http:\/\/[\d.:]+/.exec(this.printed)[0];
+  }
+
+  /** `life-agent demo` with so many rows; `keys` has its keys by name. */
+  static async demo(rows = DEMO_ROWS) {
+    const server = new Server();
+    server.base = await mkdtemp(join(tmpdir(), "life-agent-browser-"));
+    server.folder = server.base;
+    await server.#spawn(["demo", "--rows", String(rows)], { TMPDIR: server.base }, /Ctrl-C ends.*\n/);
+    const key = (name) => new RegExp(`${name} ([0-9a-f]{32})`).exec(server.printed)[1];
+    server.keys = Object.fromEntries(["ops", "reviewer", "coder", "support", "ci"].map((name) => [name, key(name)]));
+    return server;
   }
 
   async stop() {
@@ -128,8 +147,7 @@ export async function open(browser, server, { view = "home", key = KEY, ...conte
   const page = await tab.newPage();
   await fromDisk(page);
   page.setDefaultTimeout(15_000);
-  page.faults = [];
-  page.asked = [];
+  [page.key, page.faults, page.asked] = [key, [], []];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.faults.push(message.text()));
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("request", (request) => page.asked.push(request.url()));
@@ -145,8 +163,9 @@ export async function open(browser, server, { view = "home", key = KEY, ...conte
 async function fromDisk(page) {
   const folder = process.env.LIFE_AGENT_UI;
   if (!folder) return;
-  await page.route(/\/ui\/./, async (route) => {
-    const path = new URL(route.request().url()).pathname.replace("/ui/", "");
+  await page.route(/\/ui(\/.+)?$/, async (route) => {
+    const path = new URL(route.request().url()).pathname.replace(/^\/ui\/?/, "");
+    if (path === "") return route.fulfill({ response: await route.fetch(), path: join(folder, "index.html") });
     if (path === "policy.schema.json") return route.continue();
     return route.fulfill({ path: join(folder, path), contentType: { js: "text/javascript", css: "text/css", svg: "image/svg+xml" }[path.split(".").at(-1)] ?? "text/plain" });
   });
@@ -158,13 +177,15 @@ export async function go(page, view) {
   if (!await link.isVisible()) await page.locator("button.menu").click();
   await link.click();
   await page.locator(`nav a[data-view="${view}"][aria-current="page"]`).waitFor({ state: "attached" });
+  // A view is loaded when it is first shown.
+  await page.locator(`main[data-view="${view}"]`).waitFor({ state: "attached" });
 }
 
 /** Nothing was logged but what `expected` names, and nothing was asked of anyone else. */
 export function assertClean(page, server, expected) {
   assert.deepEqual(page.faults.filter((fault) => !expected?.test(fault)), []);
   assert.deepEqual(page.asked.filter((url) => !url.startsWith(`${server.address}/`) && !url.startsWith("data:")), []);
-  assert.deepEqual(page.asked.filter((url) => url.includes(KEY)), [], "no key in an address that is asked for");
+  assert.deepEqual(page.asked.filter((url) => page.key && url.includes(page.key) && !url.includes("#key=")), [], "no key in an address that is asked for");
 }
 
 /** What axe finds. */

@@ -242,8 +242,8 @@ test("health compares with thresholds and verifies the record", async () => {
   const page = await open(browser, server, { view: "health" });
   await turn("busy", "rest");
   await page.locator(".plot canvas").nth(3).waitFor();
-  assert.match(await page.locator(".tiles").innerText(), /Event streams\s+[1-9]/);
   await page.locator(".tile.good", { hasText: "Journal errors" }).waitFor();
+  assert.match(await page.locator(".tiles").innerText(), /Event streams\s+[1-9]/);
   await page.getByRole("button", { name: "Verify the record" }).click();
   await page.getByText("The record is intact.").waitFor();
   const { id, hash } = await server.call("/journal/head");

@@ -102,7 +102,7 @@ async fn the_demo_serves_a_scratch_journal_and_leaves_nothing() {
     let setup = empty().set("DB_PATH", "mine.db").set("DATABASE_URL", "postgres://nowhere/x");
     let temporary = setup.folder().display().to_string();
     let setup = setup.set("TMPDIR", &temporary);
-    let mut app = with_flags(setup, &["demo", "--acts", "40"]).start().await;
+    let mut app = with_flags(setup, &["demo", "--rows", "150"]).start().await;
     let line = app.printed_line("dashboard, opened as ops").await;
     let ops = line.rsplit('=').next().unwrap().to_owned();
     let get = async |path: &str| {
@@ -123,6 +123,8 @@ async fn the_demo_serves_a_scratch_journal_and_leaves_nothing() {
         let found = page["events"].as_array().unwrap().len();
         assert!(found >= least, "{kind}: {found}");
     }
+    let rows = get("/journal/head").await["id"].as_u64().unwrap();
+    assert!((150..250).contains(&rows), "{rows}");
     let waiting = get("/approvals?status=pending").await;
     assert_eq!(waiting["approvals"].as_array().unwrap().len(), 1);
     assert_eq!(get("/plans?status=created").await["plans"].as_array().unwrap().len(), 1);
@@ -138,7 +140,7 @@ async fn the_demo_serves_a_scratch_journal_and_leaves_nothing() {
 
 #[tokio::test]
 async fn the_demo_fills_a_folder_that_can_be_served_and_refuses_any_other() {
-    let setup = with_flags(empty(), &["demo", "pictures", "--acts", "8", "--exit"]);
+    let setup = with_flags(empty(), &["demo", "pictures", "--rows", "70", "--exit"]);
     let filled = setup.refused().await;
     assert_eq!(filled.code, Some(0), "{filled:?}");
     assert!(filled.stdout.contains("rows in ") && filled.stdout.contains("keys: ops "));

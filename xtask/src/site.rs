@@ -67,7 +67,7 @@ fn with_reference(landing: &str, reference: &str) -> anyhow::Result<String> {
     Ok(format!("{before}{}{reference}{}{after}", REFERENCE[0], REFERENCE[1]))
 }
 
-/// Writes the site into an empty folder: the landing page, the copied files, and a page per guide.
+/// Writes the site into an empty folder: the landing page, the copied files, the pictures, and a page per guide.
 fn build(landing: &str, document: &Value, folder: &Path) -> anyhow::Result<()> {
     let docs = root().join("docs");
     if folder.exists() {
@@ -78,6 +78,11 @@ fn build(landing: &str, document: &Value, folder: &Path) -> anyhow::Result<()> {
         let copy = folder.join(name);
         copy.parent().map(std::fs::create_dir_all).transpose()?;
         std::fs::copy(docs.join(name), copy).with_context(|| format!("`docs/{name}`"))?;
+    }
+    std::fs::create_dir_all(folder.join("pictures"))?;
+    for picture in std::fs::read_dir(docs.join("pictures"))? {
+        let picture = picture?;
+        std::fs::copy(picture.path(), folder.join("pictures").join(picture.file_name()))?;
     }
     let guides = guide::listed(landing);
     let (mut landing, mut index) = (searchable(landing)?, Index::default());

@@ -1,25 +1,29 @@
 // The start: the key, the session, and the view that the address names.
 
 import { ApiError, key, whenLocked } from "./lib/api.js";
-import { alert, field, fill, h } from "./lib/dom.js";
+import { alert, failure, field, fill, h } from "./lib/dom.js";
 import { load, t } from "./lib/i18n.js";
 import { parse, replace, to } from "./lib/router.js";
 import { listen } from "./lib/shortcuts.js";
 import { frame } from "./frame.js";
 import { openKillSwitch } from "./parts/kill_switch.js";
 import { Session } from "./session.js";
-import { activity } from "./views/activity.js";
-import { agents } from "./views/agents.js";
-import { approvals } from "./views/approvals.js";
-import { health } from "./views/health.js";
-import { home } from "./views/home.js";
-import { plans } from "./views/plans.js";
-import { policy } from "./views/policy.js";
-import { request } from "./views/request.js";
-import { send } from "./views/send.js";
-import { usage } from "./views/usage.js";
 
-const VIEWS = { home, activity, requests: request, approvals, plans, agents, policy, usage, health, send };
+/** The views by their name in addresses. Each is loaded when it is first shown, or soon after the first one. */
+const VIEWS = {
+  home: () => import("./views/home.js").then(({ home }) => home),
+  activity: () => import("./views/activity.js").then(({ activity }) => activity),
+  requests: () => import("./views/request.js").then(({ request }) => request),
+  approvals: () => import("./views/approvals.js").then(({ approvals }) => approvals),
+  plans: () => import("./views/plans.js").then(({ plans }) => plans),
+  agents: () => import("./views/agents.js").then(({ agents }) => agents),
+  policy: () => import("./views/policy.js").then(({ policy }) => policy),
+  usage: () => import("./views/usage.js").then(({ usage }) => usage),
+  health: () => import("./views/health.js").then(({ health }) => health),
+  send: () => import("./views/send.js").then(({ send }) => send),
+};
+/** The other views are loaded this many milliseconds after the first: they open immediately, and without a network. */
+const LOAD_ALL = 3000;
 /** The entry of the navigation that a view without one belongs to. */
 const PARENT = { requests: "activity" };
 
@@ -31,6 +35,7 @@ class Page {
   session = new Session();
   #frame = null;
   #view = null;
+  #routed = 0;
 
   async start() {
     await this.session.start();
@@ -38,6 +43,7 @@ class Page {
     this.#frame = frame(this.session, () => locked());
     this.session.announce = (text) => this.#frame.announce(text);
     fill(root, this.#frame.elements);
+    this.session.addEventListener("state", () => this.#recover(), { signal: this.session.signal });
     listen({
       go: (view) => { location.hash = to(view); },
       search: () => this.#search(),
@@ -45,7 +51,8 @@ class Page {
       step: (by) => this.#view?.step?.(by),
       killSwitch: () => openKillSwitch(this.session),
     }, this.session.signal);
-    this.route();
+    await this.route();
+    setTimeout(() => Object.values(VIEWS).forEach((load) => load().catch(() => {})), LOAD_ALL);
   }
 
   end() {
@@ -54,20 +61,25 @@ class Page {
   }
 
   /** Shows the view that the address names. */
-  route() {
+  async route() {
     if (!this.#frame) return;
     const { view: name, argument, params } = parse(location.hash);
     const view = Object.hasOwn(VIEWS, name) ? name : "home";
     if (view !== name) replace(to(view));
     this.#frame.current(PARENT[view] ?? view);
+    const mine = ++this.#routed;
     if (this.#view?.name === view && this.#view.show) {
       this.#view.show(argument, params);
       return;
     }
+    const show = await VIEWS[view]().catch(() => null);
+    // Another address may have been chosen meanwhile.
+    if (mine !== this.#routed || this.session.signal.aborted) return;
     const first = this.#view === null;
     this.#view?.destroy?.();
-    this.#view = { name: view, ...VIEWS[view](this.session, argument, params) };
+    this.#view = { name: view, ...(show ? show(this.session, argument, params) : { element: failure(new ApiError(0, { message: "" })) }) };
     const title = h("h1", { tabindex: "-1" }, t(`${view}.title`));
+    this.#frame.main.dataset.view = view;
     fill(this.#frame.main, h("header", { class: "view-head" }, title, this.#view.head), this.#view.element);
     document.title = `${t(`${view}.title`)} · life-agent`;
     // A screen reader announces the new view.
@@ -75,15 +87,19 @@ class Page {
     scrollTo(0, 0);
   }
 
+  /** Reads a view again that the service did not respond to. A view with a text that is being written stays. */
+  #recover() {
+    if (this.session.state.now !== "resumed" || !this.#frame.main.querySelector(".unreachable") || this.#frame.main.querySelector("textarea")) return;
+    this.#view?.destroy?.();
+    this.#view = null;
+    this.route();
+  }
+
   /** Puts the cursor into the view's search, or into that of Activity. */
   #search() {
-    if (!this.#view?.search) {
-      location.hash = to("activity");
-      // The view is shown when the address has changed.
-      setTimeout(() => this.#view?.search?.(), 0);
-      return;
-    }
-    this.#view.search();
+    if (this.#view?.search) return this.#view.search();
+    history.pushState(null, "", `${location.pathname}${to("activity")}`);
+    return this.route().then(() => this.#view?.search?.());
   }
 }
 

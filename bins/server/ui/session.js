@@ -23,6 +23,8 @@ export class Session extends EventTarget {
   /** Whether the active policy lets authors review their own plans. */
   selfReview = false;
   plans = { waiting: [], more: false };
+  /** Whether all that may wait could be read. */
+  whole = true;
   /** The last state of the connection. */
   state = { now: "connecting" };
   /** Rows of the list that a request was opened from, newest first, so that the next one can be opened. */
@@ -37,9 +39,10 @@ export class Session extends EventTarget {
   }
 
   async start() {
-    const [me, { journal }] = await Promise.all([get("whoami"), get("meta")]);
+    // Alone: a wrong key is sent once.
+    this.me = await get("whoami");
+    const [{ journal }] = await Promise.all([get("meta"), this.refresh()]);
     if (this.signal.aborted) return;
-    this.me = me;
     const on = {
       row: (row, id, size) => this.#row(row, id, size),
       state: (state) => {
@@ -50,7 +53,6 @@ export class Session extends EventTarget {
     };
     follow(journal.id, on, this.signal);
     this.#timer = setInterval(() => document.hidden || this.refresh(), REFRESH);
-    await this.refresh();
   }
 
   end() {
@@ -69,10 +71,12 @@ export class Session extends EventTarget {
     const part = async (path, params, take) => {
       try {
         take(await get(path, params, this.signal));
-      } catch {
+      } catch (error) {
         // The stream reports a lost connection; a refused part stays as it was.
+        if (error.status > 0) whole = false;
       }
     };
+    let whole = true;
     await Promise.all([
       part("kill-switch", {}, (found) => { this.killSwitch = found; }),
       part("stops", {}, ({ stops }) => { this.stops = stops; }),
@@ -80,6 +84,7 @@ export class Session extends EventTarget {
       part("approvals", { status: "pending", limit: MOST_WAITING }, ({ approvals }) => { this.approvals = approvals; }),
       part("plans", { status: "created", limit: MOST_WAITING }, ({ plans, next }) => { this.plans = { waiting: plans, more: next !== null }; }),
     ]);
+    this.whole = whole;
     if (!this.signal.aborted) this.dispatchEvent(new Event("attention"));
   }
 

@@ -1,7 +1,9 @@
 //! `life-agent demo`: a scratch journal with realistic traffic through the real service, served on loopback.
 
+mod caller;
 mod folder;
 mod model;
+mod routine;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -24,8 +26,8 @@ const ACCEPTED: [&str; 3] = ["PORT", "LOG_LEVEL", "WORKERS"];
 /// Options of `demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  life-agent demo\n  life-agent demo --port 9000 --acts 5000\n  \
-    life-agent demo pictures --exit      fill a folder and end\n\n\
+    after_help = "Examples:\n  life-agent demo\n  life-agent demo --port 9000 --rows 100000\n  \
+    life-agent demo pictures --exit          fill a folder and end\n\n\
     The demo has a journal, a policy, keys and a model of its own, and reads no setting but --port, --log-level and\n\
     --workers. Without a folder, it uses a temporary one and removes it at the end.\n\n\
     Exit code: 0 ended by a signal or filled, 2 it could not run"
@@ -33,9 +35,9 @@ const ACCEPTED: [&str; 3] = ["PORT", "LOG_LEVEL", "WORKERS"];
 pub struct Demo {
     /// A folder for the demo, which must be new or empty.
     dir: Option<PathBuf>,
-    /// Number of acts in addition to the other traffic, up to 1,000,000.
-    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    acts: u32,
+    /// About how many rows the journal gets, up to 1,000,000.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    rows: u64,
     /// End when the folder is filled.
     #[arg(long, requires = "dir")]
     exit: bool,
@@ -77,12 +79,12 @@ pub fn run(options: &Demo, flags: &BTreeMap<String, String>) -> CommandResult {
     let model = model::start().map_err(|error| format!("cannot start the model: {error}"))?;
     let settings = demo_settings(&folder, model.port(), flags)?;
     let outcome = Arc::new(Mutex::new(Ok(())));
-    let (filled, acts, exit) = (Arc::clone(&outcome), options.acts, options.exit);
+    let (filled, rows, exit) = (Arc::clone(&outcome), options.rows, options.exit);
     let (path, is_temporary) = (folder.path().to_owned(), folder.is_temporary());
     let served = serve::serve_with(settings, &[], move |started: Started| {
         std::thread::spawn(move || {
             let base = format!("http://{}", started.address);
-            let result = traffic::fill(&base, &keys, acts).map(|rows| {
+            let result = traffic::fill(&base, &keys, rows).map(|rows| {
                 say!("demo: {rows} rows in {}", path.join("agent.db").display());
                 print_keys(&keys);
                 if exit {

@@ -5,12 +5,10 @@ import { fill, h } from "./dom.js";
 import { number, tick } from "./i18n.js";
 
 const HEIGHT = 170;
-const WHOLE = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 /**
- * A chart below a caption. `series` are labels; colors go by their order. `stacked` draws bars on top
- * of each other; `time` reads x as seconds since 1970; `span` is the least that x covers, up to its last;
- * `format` writes y values; `range` fixes y.
+ * A chart below a caption. `series` are labels; colors go by their order. `time` reads x as seconds since
+ * 1970; `span` is the least that x covers, up to its last; `format` writes y values; `range` fixes y.
  */
 export class Chart {
   #options;
@@ -23,7 +21,7 @@ export class Chart {
   #onTheme = () => this.#draw();
 
   constructor(options) {
-    this.#options = { format: (value) => number(value, 2), time: true, stacked: false, ...options };
+    this.#options = { format: (value) => number(value, 2), time: true, ...options };
     const caption = h("figcaption", {}, options.caption);
     this.element = h("figure", { class: "chart" }, caption, this.#host, this.#legend);
     this.#host.setAttribute("aria-label", options.caption);
@@ -31,21 +29,14 @@ export class Chart {
     this.#dark.addEventListener("change", this.#onTheme);
   }
 
-  /** Other series from now on. */
-  setSeries(series) {
-    this.#options.series = series;
-    this.#plot?.destroy();
-    this.#plot = null;
-  }
-
-  /** New values: x, then one list a series. `says` is the legend's text for each series. */
+  /** New values: x, then one list a series. `says` is the text of the legend for each series. */
   set(data, says = []) {
     this.#data = data;
     const { series, caption } = this.#options;
     fill(this.#legend, series.map((label, index) => h("li", {},
       h("span", { class: `swatch s${index % 8}`, "aria-hidden": "true" }), label, says[index] ? h("b", {}, says[index]) : null)));
     this.#host.setAttribute("aria-label", [caption, ...series.map((label, n) => `${label} ${says[n] ?? ""}`)].join("; "));
-    if (this.#plot) this.#plot.setData(this.#drawn());
+    if (this.#plot) this.#plot.setData(this.#data);
     else this.#draw();
   }
 
@@ -62,17 +53,6 @@ export class Chart {
     if (width > 0 && !this.#plot) this.#draw();
   }
 
-  /** Stacked, each series is drawn over the sum of those before it, the highest first. */
-  #drawn() {
-    if (!this.#options.stacked) return this.#data;
-    const [x, ...lists] = this.#data;
-    const sums = lists.reduce((done, list) => {
-      const below = done.at(-1);
-      return [...done, list.map((value, n) => value + (below ? below[n] : 0))];
-    }, []);
-    return [x, ...sums.reverse()];
-  }
-
   #draw() {
     const width = Math.floor(this.#host.clientWidth);
     this.#plot?.destroy();
@@ -80,17 +60,10 @@ export class Chart {
     if (width === 0) return;
     const css = getComputedStyle(document.documentElement);
     const color = (name) => css.getPropertyValue(`--${name}`).trim();
-    const { format, time, stacked, range, series, span } = this.#options;
+    const { format, time, range, series, span } = this.#options;
     const ink = { stroke: color("muted"), font: "12px system-ui, sans-serif" };
     const grid = { stroke: color("line"), width: 1 };
-    const drawn = series.map((label, index) => ({
-      label,
-      stroke: color(`s${index % 8}`),
-      width: stacked ? 0 : 1.75,
-      fill: stacked ? color(`s${index % 8}`) : undefined,
-      paths: stacked ? uPlot.paths.bars({ size: [0.85, 40], align: 0 }) : undefined,
-      points: { show: stacked ? false : undefined, size: 5 },
-    }));
+    const lines = series.map((label, index) => ({ label, stroke: color(`s${index % 8}`), width: 1.75, points: { size: 5 } }));
     const options = {
       width,
       height: HEIGHT,
@@ -98,22 +71,22 @@ export class Chart {
       cursor: { show: false },
       // Room for half of the last time below the axis.
       padding: [10, time ? 32 : 12, 0, 0],
-      scales: { x: { time, range: (_, min, max) => across(min, max, time, span) }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
+      scales: { x: { time, range: () => across(this.#data[0], time, span) }, y: { range: range ?? ((_, __, max) => [0, max > 0 ? max * 1.08 : 1]) } },
       axes: [
         { ...ink, grid: { show: false }, ticks: { show: false }, space: 80, size: 30,
           values: (_, splits, __, ___, step) => splits.map((at) => (time ? tick(new Date(at * 1000), step) : Number.isInteger(at) ? number(at) : "")) },
-        // What is stacked is counted: there is nothing between whole numbers.
-        { ...ink, grid, ticks: { show: false }, size: 62, incrs: stacked ? WHOLE : undefined, values: (_, splits) => splits.map(format) },
+        { ...ink, grid, ticks: { show: false }, size: 62, values: (_, splits) => splits.map(format) },
       ],
-      series: [{}, ...(stacked ? drawn.reverse() : drawn)],
+      series: [{}, ...lines],
     };
-    this.#plot = new uPlot(options, this.#drawn(), this.#host);
+    this.#plot = new uPlot(options, this.#data, this.#host);
   }
 }
 
 /** What x covers: at least `span`, up to now where there is nothing yet, and never nothing. */
-function across(min, max, time, span = 0) {
-  const last = max ?? (time ? Date.now() / 1000 : 1);
-  const first = Math.min(min ?? last, last - span);
+function across(x, time, span = 0) {
+  // Of one value, uPlot would make a range of its own.
+  const last = x.at(-1) ?? (time ? Date.now() / 1000 : 1);
+  const first = Math.min(x[0] ?? last, last - span);
   return first < last ? [first, last] : [first, last + 1];
 }

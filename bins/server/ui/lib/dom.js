@@ -1,5 +1,7 @@
 // Elements without markup: text becomes text nodes, and there is no other way in.
 
+import { t } from "./i18n.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = ["value", "checked", "open", "disabled"];
 
@@ -36,6 +38,17 @@ function build(element, props, children) {
 export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
   return element;
+}
+
+/** Puts the elements into a list and moves only those that are not in their place. */
+export function reconcile(list, elements) {
+  const wanted = new Set(elements);
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  let at = list.firstChild;
+  for (const element of elements) {
+    if (element === at) at = at.nextSibling;
+    else list.insertBefore(element, at);
+  }
 }
 
 function nodes(children) {
@@ -80,6 +93,11 @@ export function chip(tone, text) {
 /** A message: `good`, `warn` or `bad`. */
 export function alert(tone, ...text) {
   return h("p", { class: `alert ${tone}` }, text);
+}
+
+/** Why a call failed. Where the service did not respond, the page reads again when it does. */
+export function failure(error) {
+  return h("p", { class: `alert bad${error.status === 0 ? " unreachable" : ""}` }, error.message || t("error.unreachable"));
 }
 
 /** What a list shows while it is empty: a title and a sentence on what would fill it. */

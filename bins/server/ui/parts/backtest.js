@@ -1,7 +1,7 @@
 // A policy played against the newest recorded requests: which decisions would change, and for which texts.
 
 import { get, post } from "../lib/api.js";
-import { alert, chip, fill, h, select, table } from "../lib/dom.js";
+import { alert, chip, failure, fill, h, select, table } from "../lib/dom.js";
 import { number, t, tn } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -16,7 +16,7 @@ const MOST_TEXTS = 40;
 /** The panel's controls and result: `element`. `text()` is the policy. */
 export function backtest(text, signal) {
   let depth = DEPTHS[1];
-  const result = h("div", { class: "stack tight", "aria-live": "polite" });
+  const result = h("div", { class: "stack tight backtest", "aria-live": "polite" });
   const choice = select(DEPTHS.map((rows) => [String(rows), t("policy.newest_rows", { n: number(rows) })]), String(depth), (value) => { depth = Number(value); });
   choice.setAttribute("aria-label", t("policy.depth"));
   const run = h("button", { type: "button", on: { click: async () => {
@@ -28,7 +28,7 @@ export function backtest(text, signal) {
       fill(result, report(answer));
       await texts(answer, result, signal);
     } catch (error) {
-      if (error.name !== "AbortError") fill(result, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(result, failure(error));
     } finally {
       run.disabled = false;
     }

@@ -1,6 +1,6 @@
 // Counts per minute as stacked bars. Each bar leads to its minute in Activity; unknown minutes stay empty and say so.
 
-import { fill, h, svg } from "../lib/dom.js";
+import { h, svg } from "../lib/dom.js";
 import { clock, number, t } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 
@@ -36,23 +36,23 @@ export function bars(minutes, length, total) {
     h("div", { class: "minutes-plot" },
       svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "group", "aria-label": labels }, unknown, columns),
       h("span", { class: "minutes-top", "aria-hidden": "true" }, number(top))),
-    fill(h("figcaption", {}), h("span", {}, shortTime(first)), missing > 2 ? h("span", {}, t("home.unknown")) : null, h("span", {}, t("home.now"))));
+    h("figcaption", {}, h("span", {}, shortTime(first), missing > 2 ? ` · ${t("home.unknown")}` : null), h("span", {}, t("home.now"))));
 }
 
 const shortTime = (date) => clock(date).slice(0, 5);
 
 function niceTop(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value) ?? value;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= value) ?? value;
 }
 
 /** A ranked list with a bar behind each entry. */
 export function ranking(entries, none) {
   if (entries.length === 0) return h("p", { class: "muted quiet-empty" }, none);
   const most = Math.max(...entries.map(({ count }) => count));
-  return h("ol", { class: "ranking" }, entries.map(({ label, note, count, href, text }) => h("li", {},
+  return h("ol", { class: "ranking" }, entries.map(({ label, count, href, text }) => h("li", {},
     share(count / most),
-    h(href ? "a" : "span", { href, class: "ranking-name" }, label), note ? h("small", { class: "muted" }, note) : null, h("b", {}, text ?? number(count)))));
+    h(href ? "a" : "span", { href, class: "ranking-name" }, label), h("b", {}, text ?? number(count)))));
 }
 
 /** The bar behind an entry. */

@@ -98,7 +98,7 @@ function turnParts(data) {
   const deltas = Object.entries(turn?.deltas ?? {}).map(([name, by]) => `${word("vital", name)} ${signed(Number(by) || 0)}`);
   const calls = Array.isArray(telling?.steps) ? telling.steps : [];
   return [
-    h("ol", { class: "conversation" }, bubble("assistant", response ?? "", [])),
+    h("ol", { class: "conversation" }, bubble(data.source === "llm" ? "assistant" : "service", response ?? "", [])),
     h("p", { class: "muted" }, [turn?.outcome ? word("roll", turn.outcome) : null, ...deltas].filter(Boolean).join(" · ")),
     telling?.withheld ? h("p", { class: "alert warn" }, t("agent.withheld"), " ", h("code", {}, line(telling.withheld.code ?? "", 40)), " ", line(telling.withheld.message ?? "", 600)) : null,
     telling?.fallback ? h("p", { class: "alert warn" }, t("agent.fallback"), " ", h("code", {}, line(telling.fallback.code ?? "", 40)), " ", line(telling.fallback.message ?? "", 600)) : null,

@@ -1,7 +1,7 @@
 // The bar at the end of an approval or a plan: who decides, what they may do, and why they may not.
 
 import { ApiError } from "../lib/api.js";
-import { alert, fill, h } from "../lib/dom.js";
+import { failure, fill, h } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { line } from "../lib/text.js";
 
@@ -24,7 +24,7 @@ export function decisionBar(session, { choices, unavailable, decide }) {
       await decide(event.submitter.value, note.value.trim());
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      fill(problem, alert("bad", error.message || t("error.unreachable")));
+      fill(problem, failure(error));
       buttons.forEach((button) => { button.disabled = false; });
     }
   } } }, who, note, h("div", { class: "row" }, buttons), problem);

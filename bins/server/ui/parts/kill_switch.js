@@ -1,7 +1,7 @@
 // The kill switch: a dialog that every page offers, and the banner while it is on.
 
 import { post } from "../lib/api.js";
-import { alert, facts, field, fill, h, openDialog } from "../lib/dom.js";
+import { alert, facts, failure, field, fill, h, openDialog } from "../lib/dom.js";
 import { moment, t } from "../lib/i18n.js";
 import { line } from "../lib/text.js";
 
@@ -22,7 +22,7 @@ export function openKillSwitch(session) {
       await session.refresh();
       dialog.close();
     } catch (error) {
-      fill(problem, alert("bad", error.message || t("error.unreachable")));
+      fill(problem, failure(error));
       turn.disabled = false;
     }
   } } }, field(t("switch.reason"), reason, t("switch.reason_hint")), problem, h("div", { class: "row end" }, cancel, turn));

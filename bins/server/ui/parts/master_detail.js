@@ -1,6 +1,6 @@
 // A list on the left and what was chosen on the right. On a phone, one replaces the other.
 
-import { alert, empty, fill, h } from "../lib/dom.js";
+import { empty, failure, fill, h } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 
@@ -30,7 +30,7 @@ export function masterDetail({ view, label, load, item, key, detail, controls, n
       more.hidden = next === null || next === undefined;
       draw();
     } catch (error) {
-      if (error.name !== "AbortError") fill(status, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(status, failure(error));
     }
   }
 
@@ -59,7 +59,7 @@ export function masterDetail({ view, label, load, item, key, detail, controls, n
     } catch (error) {
       if (error.name === "AbortError" || mine !== drawing) return;
       side.dataset.failed = "true";
-      fill(side, alert("bad", error.message || t("error.unreachable")));
+      fill(side, failure(error));
     }
   }
 
@@ -83,14 +83,14 @@ export function masterDetail({ view, label, load, item, key, detail, controls, n
   } };
 }
 
-/** Calls `work` at most twice a second. */
-export function soon(work, signal) {
+/** Calls `work` at most every so many milliseconds. */
+export function soon(work, signal, every = 500) {
   let timer = 0;
   signal.addEventListener("abort", () => clearTimeout(timer));
   return () => {
     timer ||= setTimeout(() => {
       timer = 0;
       work();
-    }, 500);
+    }, every);
   };
 }

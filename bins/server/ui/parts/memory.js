@@ -1,7 +1,7 @@
 // What an agent remembers: the lines of its state, and the notes it keeps, which can be searched.
 
 import { get } from "../lib/api.js";
-import { field, fill, h } from "../lib/dom.js";
+import { failure, field, fill, h } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { short } from "../lib/text.js";
 
@@ -29,7 +29,7 @@ export function memoryPanel(id, signal) {
       const found = wanted ? answer.facts : answer.facts.toReversed();
       fill(facts, entries(found, (fact) => `v${fact.version} · ${t("agent.uses", { n: number(fact.uses) })}`, wanted ? "agent.facts_none_fit" : "agent.facts_none"));
     } catch (error) {
-      if (error.name !== "AbortError") fill(facts, h("li", { class: "muted" }, error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(facts, h("li", {}, failure(error)));
     }
   }
   return {

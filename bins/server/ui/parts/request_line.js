@@ -51,7 +51,7 @@ export function requestLine(step, folded, onUnfold) {
     h("time", { datetime: step.ts.toISOString?.() ?? null }, clock(step.ts)),
     h("span", { class: "who" }, step.agent ? h("bdi", {}, step.agent) : h("bdi", { class: "caller" }, step.principal ?? "")),
     h("span", { class: "kind" }, kind),
-    h("span", { class: "what" }, h("bdi", {}, step.request || (stands ? "" : result))),
+    h("span", { class: "what", dir: "auto" }, h("bdi", {}, step.request || (stands ? "" : result))),
     h("span", { class: "verdict" }, stands ? decision(step) : h("span", { class: "unseen" }, t(`outcome.${step.outcome}`)),
       h("bdi", { class: "came" }, stands || step.request ? result : "")),
     h("span", { class: "took" }, step.elapsed && step.elapsed > 1000 ? milliseconds(step.elapsed / 1000) : ""));

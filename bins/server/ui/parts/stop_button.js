@@ -1,7 +1,7 @@
 // The button that stops an agent, for keys that may, and the stop while it lasts.
 
 import { post } from "../lib/api.js";
-import { alert, chip, field, fill, h, openDialog } from "../lib/dom.js";
+import { chip, failure, field, fill, h, openDialog } from "../lib/dom.js";
 import { moment, t } from "../lib/i18n.js";
 import { line } from "../lib/text.js";
 
@@ -12,14 +12,15 @@ export function stopButton(session, agent, signal) {
     const stop = session.stops.find((each) => each.agent === agent);
     const why = session.may("operate") ? null : t("unavailable.scope", { key: session.me?.principal ?? "", scope: "operate" });
     fill(place, stop ? [chip("bad", t("stop.stopped")), h("small", { class: "muted" }, h("bdi", {}, line(stop.reason, 200)), " · ", t("switch.turned_by", { who: line(stop.by ?? "?", 64), when: moment(new Date(stop.since)) }))] : null,
-      h("button", { type: "button", class: stop ? "small" : "small danger", disabled: why !== null, title: why, on: { click: () => ask(session, agent, !stop) } }, t(stop ? "stop.release" : "stop.stop")));
+      h("button", { type: "button", class: stop ? "small" : "small danger", disabled: why !== null, title: why, on: { click: () => askToStop(session, agent, !stop) } }, t(stop ? "stop.release" : "stop.stop")));
   };
   session.addEventListener("attention", draw, { signal });
   draw();
   return place;
 }
 
-function ask(session, agent, on) {
+/** Asks for the reason, and stops or releases the agent. */
+export function askToStop(session, agent, on) {
   const reason = h("input", { maxlength: 1024, required: on, autocomplete: "off" });
   const problem = h("div", { role: "alert" });
   const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, t("cancel"));
@@ -32,7 +33,7 @@ function ask(session, agent, on) {
       await session.refresh();
       dialog.close();
     } catch (error) {
-      fill(problem, alert("bad", error.message || t("error.unreachable")));
+      fill(problem, failure(error));
       confirm.disabled = false;
     }
   } } }, field(t("switch.reason"), reason), problem, h("div", { class: "row end" }, cancel, confirm));

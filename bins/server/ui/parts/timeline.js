@@ -1,6 +1,6 @@
 // A list of requests, newest first: searched, folded, older ones on demand, and live without jumping.
 
-import { alert, empty, fill, h } from "../lib/dom.js";
+import { empty, failure, fill, h, reconcile } from "../lib/dom.js";
 import { day, t, tn } from "../lib/i18n.js";
 import { PAGE, passes, search } from "../record/journal.js";
 import { Requests, compact, isException } from "../record/requests.js";
@@ -12,25 +12,29 @@ const [LIVE_ROWS, MOST_ROWS] = [1000, 6000];
 const DRAW_EVERY = 200;
 /** Pages that one step loads until enough requests pass, and how many are enough. */
 const [PAGES, ENOUGH] = [10, 40];
+/** Lines that are drawn, and further ones when the end of the list is near. */
+const [LINES, MORE_LINES] = [150, 300];
 /** Scrolled further than this, new requests wait. */
 const TOP = 140;
 
-/**
- * The list. `filter` is the service's, `local(step)` the page's; both can change with `show`. `exceptions` searches for
- * all outcomes that need attention.
- */
+/** The list of the requests that pass what `show` is given. */
 export class Timeline {
   #session;
   #signal;
   #onDrawn;
   #filter = {};
+  #parts = [{}];
   #local = () => true;
-  #exceptions = false;
   #rows = [];
   #model = new Requests(MOST_ROWS);
   #next = null;
   #loading = null;
   #unfolded = new Set();
+  #most = LINES;
+  /** Whether lines changed since they were drawn. */
+  #stale = true;
+  /** Whether there are lines beyond the drawn ones. */
+  #undrawn = false;
   #lines = new Map();
   #timer = 0;
   #paused = false;
@@ -44,6 +48,8 @@ export class Timeline {
   /** New rows that were not kept while older ones are read. */
   #missed = 0;
   #emptyText;
+  /** Watches for the end of the list. */
+  #end;
 
   constructor(session, { signal, label, onDrawn = () => {}, emptyText = () => empty(t("activity.empty"), t("activity.empty_about")) }) {
     [this.#session, this.#signal, this.#onDrawn, this.#emptyText] = [session, signal, onDrawn, emptyText];
@@ -52,29 +58,36 @@ export class Timeline {
     this.element = h("div", { class: "timeline" }, this.#pill, this.#list, this.#note, this.#older);
     session.addEventListener("row", ({ detail }) => this.#live(detail), { signal });
     addEventListener("scroll", () => this.#scrolled(), { signal, passive: true });
-    const sentinel = new IntersectionObserver(([entry]) => entry.isIntersecting && !this.#older.hidden && this.older(), { rootMargin: "400px" });
-    sentinel.observe(this.#older);
+    this.#end = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && !this.#older.hidden && this.older(), { rootMargin: "400px" });
     signal.addEventListener("abort", () => {
-      sentinel.disconnect();
+      this.#end.disconnect();
       clearTimeout(this.#timer);
     });
   }
 
-  /** Searches again. */
-  async show(filter, { local = () => true, exceptions = false } = {}) {
-    [this.#filter, this.#local, this.#exceptions] = [filter, local, exceptions];
+  /**
+   * Searches again. `filter` is the service's; a row also passes one of `parts`, which are filters, too. `local(step)`
+   * chooses among the requests.
+   */
+  async show(filter, { parts = [{}], local = () => true } = {}) {
+    [this.#filter, this.#parts, this.#local] = [filter, parts, local];
     [this.#rows, this.#next, this.#upTo] = [[], undefined, null];
     this.#model = new Requests(MOST_ROWS);
     this.#unfolded.clear();
     this.#lines.clear();
+    [this.#most, this.#undrawn] = [LINES, false];
     [this.#loading, this.#full, this.#missed] = [null, false, 0];
     fill(this.#note, h("p", { class: "muted loading" }, t("loading")));
     this.#list.replaceChildren();
     await this.older();
   }
 
-  /** Loads older requests. */
+  /** Draws or loads older requests. */
   async older() {
+    if (this.#undrawn) {
+      this.#most += MORE_LINES;
+      return this.#draw();
+    }
     if (this.#loading || this.#next === null) return;
     const mine = Symbol("load");
     this.#loading = mine;
@@ -97,16 +110,15 @@ export class Timeline {
       this.#draw();
     } catch (error) {
       if (error.name === "AbortError" || this.#loading !== mine) return;
-      fill(this.#note, alert("bad", error.message || t("error.unreachable")));
+      fill(this.#note, failure(error));
     } finally {
       if (this.#loading === mine) this.#loading = null;
     }
   }
 
   async #page(before) {
-    if (!this.#exceptions) return search(this.#filter, before, this.#signal);
-    // Each outcome is a search of its own; what lies below the first that has more comes with the next page.
-    const parts = await Promise.all(["denied", "would_deny", "failed"].map((outcome) => search({ ...this.#filter, outcome }, before, this.#signal, PAGE)));
+    // Each part is a search of its own; what lies below the first that has more comes with the next page.
+    const parts = await Promise.all(this.#parts.map((part) => search({ ...this.#filter, ...part }, before, this.#signal, PAGE)));
     const open = parts.filter(({ next }) => next !== null && next !== undefined);
     const floor = Math.max(0, ...open.map(({ rows, next }) => rows.at(-1)?.id ?? next));
     const rows = parts.flatMap((part) => part.rows).filter((row) => row.id >= floor).sort((a, b) => b.id - a.id);
@@ -146,7 +158,7 @@ export class Timeline {
   }
 
   #live({ row, id, size }) {
-    const shown = row === null || passes(row, this.#filter) || this.#model.has(row);
+    const shown = row === null || this.#parts.some((part) => passes(row, { ...this.#filter, ...part })) || this.#model.has(row);
     if (!shown || this.#rows.some((known) => known.id === id)) return undefined;
     // Rows may arrive before the event of a scroll does.
     if (scrollY > TOP) this.#hold();
@@ -160,8 +172,10 @@ export class Timeline {
       this.#rows = this.#rows.slice(-LIVE_ROWS);
       this.#next = this.#rows[0].id;
       this.#rebuild();
+      this.#stale = true;
     } else {
-      this.#model.add(row, id, size);
+      const step = this.#model.add(row, id, size);
+      this.#stale ||= this.#upTo === null || step.first <= this.#upTo;
     }
     return this.#later();
   }
@@ -187,33 +201,44 @@ export class Timeline {
 
   #release() {
     if (this.#paused) return;
-    this.#upTo = null;
+    [this.#upTo, this.#most] = [null, LINES];
     if (scrollY > TOP) scrollTo({ top: 0 });
-    if (this.#missed > 0) this.show(this.#filter, { local: this.#local, exceptions: this.#exceptions });
+    if (this.#missed > 0) this.show(this.#filter, { parts: this.#parts, local: this.#local });
     else this.#draw();
   }
 
   #later() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
-      this.#draw();
+      // While the list is held, most rows change no line of it.
+      if (this.#stale) this.#draw();
+      else this.#drawPill(this.#shownSteps());
     }, DRAW_EVERY);
   }
 
   #shownSteps() {
-    return this.#model.all.filter((step) => this.#local(step) && (!this.#exceptions || isException(step))).sort((a, b) => b.first - a.first);
+    return this.#model.all.filter((step) => this.#local(step)).sort((a, b) => b.first - a.first);
   }
 
-  #draw() {
-    const all = this.#shownSteps();
+  /** Shows how many requests wait above the list, and returns the others. */
+  #drawPill(all) {
     const steps = this.#upTo === null ? all : all.filter((step) => step.first <= this.#upTo);
     const waiting = all.length - steps.length + this.#missed;
     this.#pill.hidden = waiting === 0;
     if (waiting > 0) this.#pill.textContent = tn("feed.new", waiting);
+    return steps;
+  }
+
+  #draw() {
+    const all = this.#shownSteps();
+    const steps = this.#drawPill(all);
+    this.#stale = false;
     const drawn = new Map();
     const elements = [];
     let [lastDay, focused] = ["", this.#list.contains(document.activeElement) ? document.activeElement.dataset.request : null];
-    for (const group of fold(steps, this.#unfolded)) {
+    const groups = fold(steps, this.#unfolded);
+    this.#undrawn = groups.length > this.#most;
+    for (const group of groups.slice(0, this.#most)) {
       const name = day(group[0].ts);
       if (name !== lastDay) elements.push(h("li", { class: "day" }, name));
       lastDay = name;
@@ -235,8 +260,11 @@ export class Timeline {
     if (focused && document.activeElement === document.body) this.#list.querySelector(`[data-request="${focused}"]`)?.focus({ preventScroll: true });
     const first = this.#list.querySelector('a.line[tabindex="0"]') ?? this.#list.querySelector("a.line");
     if (first) first.tabIndex = 0;
-    this.#older.hidden = this.#next === null || this.#next === undefined;
-    fill(this.#note, steps.length === 0 && this.#older.hidden ? this.#emptyText() : this.#full ? h("p", { class: "muted loading" }, t("feed.full")) : null);
+    this.#older.hidden = !this.#undrawn && (this.#next === null || this.#next === undefined);
+    fill(this.#note, this.#full && !this.#undrawn ? h("p", { class: "muted loading" }, t("feed.full")) : steps.length === 0 && this.#older.hidden ? this.#emptyText() : null);
+    // Observed anew, it reports an end that is still in view.
+    this.#end.disconnect();
+    this.#end.observe(this.#older);
     this.#session.trail = steps.map((step) => step.first);
     this.#onDrawn(steps);
   }
@@ -253,15 +281,4 @@ function fold(steps, unfolded) {
     last = key;
   }
   return groups;
-}
-
-/** Puts the elements into the list and moves only those that are not in their place. */
-function reconcile(list, elements) {
-  const wanted = new Set(elements);
-  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
-  let at = list.firstChild;
-  for (const element of elements) {
-    if (element === at) at = at.nextSibling;
-    else list.insertBefore(element, at);
-  }
 }

@@ -1,7 +1,7 @@
 // A text tried against the gates: what they would decide, with the findings marked. Nothing is recorded.
 
 import { post } from "../lib/api.js";
-import { alert, chip, field, fill, h, panel, select, table } from "../lib/dom.js";
+import { chip, failure, field, fill, h, panel, select, table } from "../lib/dom.js";
 import { number, t, word } from "../lib/i18n.js";
 import { line } from "../lib/text.js";
 import { marked } from "./marks.js";
@@ -26,7 +26,7 @@ export function tryPanel() {
       const answer = await post("check", body(kind, agent.value.trim(), text.value, tool.value.trim()));
       fill(result, verdict(answer, text.value));
     } catch (error) {
-      fill(result, alert("bad", error.message || t("error.unreachable")));
+      fill(result, failure(error));
     }
   } } }, field(t("gates.kind"), select(KINDS.map((name) => [name, t(`kind.${name}`)]), kind, (value) => {
     kind = value;

@@ -1,7 +1,7 @@
 // Whether the record is intact: the service recomputes the hash of every row on demand.
 
 import { get, post } from "../lib/api.js";
-import { alert, copyButton, fill, h, panel } from "../lib/dom.js";
+import { alert, copyButton, failure, fill, h, panel } from "../lib/dom.js";
 import { moment, number, t } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 
@@ -15,7 +15,7 @@ export function verifyPanel(session, signal) {
     try {
       fill(result, verdict(await post("audit/verify", {})));
     } catch (error) {
-      fill(result, alert("bad", error.message || t("error.unreachable")));
+      fill(result, failure(error));
     } finally {
       button.disabled = false;
     }

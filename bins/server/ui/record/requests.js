@@ -14,7 +14,7 @@ const KIND = {
   "tool.requested": "tool", "tool.finished": "tool",
   "plan.reviewed": "review", "llm.chat": "chat", "llm.begun": "chat", "policy.reload": "policy", "policy.rejected": "policy",
   "approval.requested": "approval", "approval.decided": "approval", "approval.used": "approval", "approval.expired": "approval",
-  "stop.on": "switch", "stop.off": "switch",
+  "stop.on": "stop", "stop.off": "stop",
   "webhook.delivered": "service", "webhook.failed": "service",
   "kill_switch.on": "switch", "kill_switch.off": "switch", "service.started": "service",
   "service.stopped": "service", "journal.pruned": "service", "auth.failed": "access",
@@ -22,10 +22,13 @@ const KIND = {
   "budget.reserved": "chat", "budget.settled": "chat",
 };
 
-/** Kinds of requests. */
-export const KINDS = ["turn", "act", "tool", "chat", "plan", "review", "approval", "policy", "switch", "access", "service"];
-/** Outcomes of requests. */
-export const OUTCOMES = ["allowed", "observed", "asked", "denied", "failed", "note"];
+/** Kinds of requests, with the kinds of rows that can state one. A denied request is often a `gate.denied` alone. */
+export const ROWS_OF = {
+  turn: ["obs.turn", "gate.denied"], act: ["obs.act", "gate.denied"], tool: ["tool.*", "gate.denied"], chat: ["llm.*", "gate.denied"],
+  plan: ["obs.plan", "plan.created", "gate.denied"], review: ["plan.reviewed", "gate.denied"], approval: ["approval.*"], policy: ["policy.*", "gate.denied"],
+  switch: ["kill_switch.*", "gate.denied"], stop: ["stop.*", "gate.denied"], access: ["auth.failed", "gate.denied"], service: ["service.*", "journal.*", "webhook.*"],
+};
+export const KINDS = Object.keys(ROWS_OF);
 /** Outcomes that a person should see. */
 export const isException = (step) => ["observed", "asked", "denied", "failed"].includes(step.outcome);
 
@@ -223,7 +226,8 @@ export function summaryText(summary) {
     return `${found[1]}: ${toolText({ arguments: JSON.parse(found[2]) })}`;
   } catch {
     // The service cuts long summaries.
-    return summary;
+    const [, start] = /^\{"(?:command|file_path|path|url)":"((?:[^"\\]|\\.)*)/s.exec(found[2]) ?? [];
+    return start ? `${found[1]}: ${start.replace(/\\(["\\/])/g, "$1")}` : summary;
   }
 }
 
@@ -283,6 +287,6 @@ function outcomeOf(step, kind, data) {
   if (kind.startsWith("approval.")) return step.outcome ?? "note";
   if (kind === "policy.rejected" || kind === "webhook.failed" || (kind === "llm.chat" && data.error)) return "failed";
   if (data.outcome === "withheld") return "denied";
-  if (["policy", "switch", "service", "note"].includes(step.kind)) return "note";
+  if (["policy", "switch", "stop", "service", "note"].includes(step.kind)) return "note";
   return step.wouldDeny.length > 0 ? "observed" : "allowed";
 }

@@ -6,11 +6,12 @@ import { icon } from "../lib/icons.js";
 import { replace, to } from "../lib/router.js";
 import { SPANS, formatSearch, parseSearch, serviceFilter } from "../parts/search_box.js";
 import { Timeline } from "../parts/timeline.js";
-import { KINDS } from "../record/requests.js";
+import { KINDS, ROWS_OF, isException } from "../record/requests.js";
 
 /** How often new requests are announced to screen readers, at most. */
 const ANNOUNCE_EVERY = 15_000;
-const OUTCOMES = ["", "exceptions", "denied", "would_deny", "failed", "allowed"];
+const EXCEPTIONS = ["denied", "would_deny", "failed"];
+const OUTCOMES = ["", "exceptions", ...EXCEPTIONS, "allowed"];
 
 export function activity(session, argument, params) {
   const stop = new AbortController();
@@ -65,7 +66,11 @@ export function activity(session, argument, params) {
   function apply() {
     const { outcome: chosen, show, ...rest } = wanted;
     const exceptions = chosen === "exceptions";
-    timeline.show(serviceFilter(exceptions ? rest : { ...rest, outcome: chosen }), { exceptions, local: (step) => !show || step.kind === show });
+    const kinds = show && !rest.kind ? ROWS_OF[show] ?? [] : [];
+    timeline.show(serviceFilter(exceptions ? rest : { ...rest, outcome: chosen }), {
+      parts: exceptions ? EXCEPTIONS.map((name) => ({ outcome: name })) : kinds.length > 0 ? kinds.map((name) => ({ kind: name })) : [{}],
+      local: (step) => (!show || step.kind === show) && (!exceptions || isException(step)),
+    });
   }
 
   session.addEventListener("row", () => { news++; }, { signal: stop.signal });

@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { Chart } from "../lib/chart.js";
-import { alert, facts, fill, h, panel, table } from "../lib/dom.js";
+import { facts, failure, fill, h, panel, table } from "../lib/dom.js";
 import { ago, dollars, moment, number, t, tn, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -16,6 +16,8 @@ const VITALS = ["energy", "focus", "knowledge", "stability"];
 /** Steps that the chart shows, and rows that sessions are read from. */
 const [STEPS, CALLS] = [200, 500];
 const DAYS = 7;
+/** Reads the state and the sessions again at most so often, in milliseconds. */
+const READ_EVERY = 2000;
 
 /** The page of an agent: `element`, `move(by)`, `destroy()`. */
 export function agentPage(session, id) {
@@ -42,7 +44,7 @@ export function agentPage(session, id) {
       charted = true;
       chart.set([points.map((point) => point.version), ...VITALS.map((name) => points.map((point) => point[name]))], VITALS.map((name) => number(now.vitals[name])));
     } catch (error) {
-      if (error.name !== "AbortError") fill(state, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(state, failure(error));
     }
   }
 
@@ -68,7 +70,7 @@ export function agentPage(session, id) {
   const again = soon(() => {
     read();
     readSessions();
-  }, signal);
+  }, signal, READ_EVERY);
   session.addEventListener("row", ({ detail: { row } }) => row?.agent_id === id && again(), { signal });
   read();
   readSessions();

@@ -2,7 +2,7 @@
 
 import { get, post } from "../lib/api.js";
 import { chip, empty, facts, field, h, panel, select } from "../lib/dom.js";
-import { ago, moment, number, t, word } from "../lib/i18n.js";
+import { ago, capitalized, moment, number, t, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line, short } from "../lib/text.js";
 import { decisionBar, whyNot } from "../parts/decision_bar.js";
@@ -19,7 +19,7 @@ const LONGEST = 200_000;
 export function approvals(session, argument, params) {
   const stop = new AbortController();
   let status = params.status ?? "pending";
-  const controls = field(t("approvals.status"), select(STATUSES.map((name) => [name, name ? t(`approval.${name}`) : t("any")]), status, (value) => {
+  const controls = field(t("approvals.status"), select(STATUSES.map((name) => [name, name ? capitalized(t(`approval.${name}`)) : t("any")]), status, (value) => {
     status = value;
     view.read();
   }));

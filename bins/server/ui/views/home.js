@@ -1,14 +1,15 @@
 // Home: what needs a person, then the last hour at a glance.
 
 import { get, post } from "../lib/api.js";
-import { alert, empty, fill, h } from "../lib/dom.js";
+import { alert, empty, failure, fill, h } from "../lib/dom.js";
 import { ago, milliseconds, moment, number, t, tn, word } from "../lib/i18n.js";
 import { icon } from "../lib/icons.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
 import { bars, ranking } from "../parts/bars.js";
 import { openKillSwitch } from "../parts/kill_switch.js";
-import { summaryText } from "../record/requests.js";
+import { row as readRow } from "../record/journal.js";
+import { Requests, summaryText } from "../record/requests.js";
 
 const EVERY = 15_000;
 const MINUTES = 60;
@@ -22,6 +23,8 @@ export function home(session) {
   const attention = h("section", { class: "attention", "aria-label": t("home.attention") });
   const hour = h("div", { class: "stack" }, h("p", { class: "muted loading" }, t("loading")));
   let [report, model, ready, problem] = [null, null, null, null];
+  /** The slowest requests by their row. */
+  let slowest = new Map();
 
   async function read() {
     const part = (promise) => promise.catch((error) => {
@@ -30,28 +33,41 @@ export function home(session) {
     });
     try {
       const [activity, status, readiness] = await Promise.all([
-        part(get("activity", { minutes: MINUTES }, stop.signal)), part(get("llm/status", {}, stop.signal)), part(get("readyz", {}, stop.signal)),
+        // A denied attempt would be recorded each time.
+        session.may("read") ? part(get("activity", { minutes: MINUTES }, stop.signal)) : null, part(get("llm/status", {}, stop.signal)), part(get("readyz", {}, stop.signal)),
       ]);
-      [report, problem] = activity.error ? [null, activity.error] : [activity, null];
+      [report, problem] = activity?.error ? [null, activity.error] : [activity, null];
       [model, ready] = [status.error ? null : status, readiness];
       draw();
+      if (report && await nameSlowest(report.slowest)) draw();
     } catch {
       // The view was left.
     }
   }
 
+  /** Reads the rows of the slowest requests; whether there are new ones. */
+  async function nameSlowest(found) {
+    const unknown = found.filter(({ event_id: id }) => !slowest.has(id));
+    const rows = await Promise.all(unknown.map(({ event_id: id }) => readRow(id, stop.signal)));
+    const named = rows.filter(Boolean).map((row) => [row.id, new Requests().add(row, row.id, 0)]);
+    slowest = new Map([...slowest, ...named].filter(([id]) => found.some(({ event_id: other }) => other === id)));
+    return named.length > 0;
+  }
+
   function draw() {
     drawAttention();
-    if (problem) fill(hour, alert("warn", problem.message || t("error.unreachable")));
-    else if (report) fill(hour, lastHour(report));
+    if (problem) fill(hour, failure(problem));
+    else if (!session.may("read")) fill(hour, alert("warn", t("unavailable.scope", { key: session.me?.principal ?? "", scope: "read" })));
+    else if (report) fill(hour, lastHour(report, slowest));
   }
 
   function drawAttention() {
     const items = attentionItems(session, report, model, ready);
+    if (problem?.status === 0) items.unshift({ tone: "bad", icon: "bad", title: t("error.unreachable"), text: [t("home.unreachable_about")], href: to("health") });
     const links = () => [...attention.querySelectorAll(".item-main")];
     const focused = links().indexOf(document.activeElement);
     fill(attention, h("h2", {}, t("home.attention"), items.length > 0 ? h("span", { class: "badge" }, number(items.length)) : null),
-      items.length > 0 ? h("ul", { class: "items" }, items.map((item) => itemLine(item))) : empty(t("home.clear"), t("home.clear_about"), icon("check", "big good")));
+      items.length > 0 ? h("ul", { class: "items" }, items.map((item) => itemLine(item))) : !session.whole ? h("p", { class: "alert warn" }, t("home.partly")) : empty(t("home.clear"), t("home.clear_about"), icon("check", "big good")));
     // What had the focus was replaced.
     if (focused !== -1) links()[Math.min(focused, items.length - 1)]?.focus({ preventScroll: true });
   }
@@ -131,17 +147,22 @@ function itemLine({ tone, icon: name, title, text, href, onOpen, release, sessio
   return h("li", {}, main, button);
 }
 
-function lastHour(report) {
+function lastHour(report, slowest) {
   const { total, usual } = report;
   const counts = ["allowed", "denied", "would_deny", "failed"].map((name) => h("a", { class: `count ${name}`, href: to("activity", "", { last: "1h", ...(name === "allowed" ? { outcome: "allowed" } : { outcome: name }) }) },
     h("span", { class: "count-name" }, t(`count.${name}`)), h("b", {}, number(total[name])),
     h("small", {}, usual ? t("home.usual", { n: number(usual[name], usual[name] < 10 ? 1 : 0) }) : " ")));
   const denials = report.denied_by.slice(0, 6).map(({ reason, decided_by: by, count }) => ({
-    label: h("code", {}, line(by ?? word("reason", reason), 80)), note: by ? word("reason", reason) : null, count,
+    // The name of a gate alone says less than the reason.
+    label: h("code", {}, line(by?.includes("/") ? by : word("reason", reason), 80)), count,
     href: to("activity", "", { last: "1h", outcome: "denied", ...(by?.includes("/") ? { rule: by.slice(by.indexOf("/") + 1) } : {}) }),
   }));
   const observed = report.would_deny_by.slice(0, 6).map(({ rule, count }) => ({ label: h("code", {}, line(rule, 80)), count, href: to("activity", "", { last: "1h", outcome: "would_deny", rule }) }));
-  const slow = report.slowest.map(({ event_id: id, elapsed_us: us }) => ({ label: `#${id}`, count: us, text: milliseconds(us / 1000), href: to("requests", String(id)) }));
+  const slow = report.slowest.slice(0, 6).map(({ event_id: id, elapsed_us: us }) => {
+    const step = slowest.get(id);
+    const label = step ? h("bdi", {}, [step.agent || step.principal, step.tool || step.request].filter(Boolean).join(" · ")) : `#${id}`;
+    return { label, count: us, text: milliseconds(us / 1000), href: to("requests", String(id)) };
+  });
   const kinds = Object.entries(report.kinds).map(([kind, of]) => ({ label: word("kind", kind), count: of.allowed + of.denied + of.would_deny + of.failed, href: kind === "other" ? null : to("activity", "", { last: "1h", show: kind }) }))
     .filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
   return [
@@ -151,7 +172,12 @@ function lastHour(report) {
       h("section", { class: "panel" }, h("h2", {}, t("home.denied_by")), ranking(denials, t("home.no_denials"))),
       h("section", { class: "panel" }, h("h2", {}, t("home.would_deny_by")), ranking(observed, t("home.no_observed"))),
       h("section", { class: "panel" }, h("h2", {}, t("home.kinds")), ranking(kinds, t("home.no_requests"))),
-      h("section", { class: "panel" }, h("h2", {}, t("home.slowest")), ranking(slow, t("home.no_requests")))),
+      h("section", { class: "panel" }, h("div", { class: "panel-head" }, h("h2", {}, t("home.slowest")), slowLink(report.slowest)), ranking(slow, t("home.no_requests")))),
   ];
 }
 
+/** Leads to the requests of the last hour that took as long as those that are listed. */
+function slowLink(slowest) {
+  const least = Math.floor(Math.min(...slowest.map(({ elapsed_us: us }) => us)) / 1000);
+  return least >= 1 && least < Infinity ? h("a", { href: to("activity", "", { last: "1h", slow: `${least}ms` }) }, t("home.all_slow", { n: milliseconds(least) })) : null;
+}

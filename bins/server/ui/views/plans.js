@@ -2,7 +2,7 @@
 
 import { get, post, text as fetchText } from "../lib/api.js";
 import { chip, copyButton, empty, facts, field, h, panel, select, table } from "../lib/dom.js";
-import { ago, moment, number, t, tn, word } from "../lib/i18n.js";
+import { ago, capitalized, moment, number, t, tn, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line, short } from "../lib/text.js";
 import { decisionBar, whyNot } from "../parts/decision_bar.js";
@@ -16,7 +16,7 @@ const TONE = { created: "warn", approved: "good", rejected: "bad", branched: "go
 export function plans(session, argument, params) {
   const stop = new AbortController();
   let status = params.status ?? (argument ? "" : "created");
-  const controls = field(t("plans.status"), select(STATUSES.map((name) => [name, name ? t(`status.${name}`) : t("any")]), status, (value) => {
+  const controls = field(t("plans.status"), select(STATUSES.map((name) => [name, name ? capitalized(t(`status.${name}`)) : t("any")]), status, (value) => {
     status = value;
     view.read();
   }));

@@ -1,7 +1,7 @@
 // Policy: the active one with what its rules do, and an editor to change it through a plan.
 
 import { get, post } from "../lib/api.js";
-import { alert, chip, field, fill, h, panel, segments, table } from "../lib/dom.js";
+import { alert, chip, failure, field, fill, h, panel, segments, table } from "../lib/dom.js";
 import { moment, number, t, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -50,11 +50,11 @@ export function policy(session, argument, params) {
 /** The active policy: its rules with what they decided in the last day. */
 function activePanel(session, rule, signal) {
   const place = h("div", { class: "stack" }, h("p", { class: "muted loading" }, t("loading")));
-  Promise.all([get("policy", {}, signal), get("activity", { minutes: DAY }, signal).catch(() => null)]).then(([active, activity]) => {
+  Promise.all([get("policy", {}, signal), session.may("read") ? get("activity", { minutes: DAY }, signal).catch(() => null) : null]).then(([active, activity]) => {
     fill(place, summaryPanel(session, active), rulesPanel(active.policy, activity, rule), categoriesPanel(active.policy, activity), causesPanel(activity));
     place.querySelector("tr.chosen")?.scrollIntoView({ block: "center" });
   }).catch((error) => {
-    if (error.name !== "AbortError") fill(place, alert("bad", error.message || t("error.unreachable")));
+    if (error.name !== "AbortError") fill(place, failure(error));
   });
   return place;
 }
@@ -66,7 +66,7 @@ function summaryPanel(session, { path, version, hash, loaded_at: loaded, policy:
       const report = await post("policy/reload", {});
       fill(told, alert("good", t("policy.reloaded", { rules: report.rule_count, hash: report.policy_hash.slice(0, 12) })));
     } catch (error) {
-      fill(told, alert("bad", error.message || t("error.unreachable")));
+      fill(told, failure(error));
     }
   } } }, t("policy.reload"));
   return panel(null, h("div", { class: "panel-head" }, h("h2", {}, t("policy.title_active")), reload),
@@ -81,11 +81,11 @@ function rulesPanel(document, activity, chosen) {
   if (rules.length === 0) return panel(t("policy.rules"), h("p", { class: "muted" }, t("policy.no_rules")), h("div", {}, h("a", { class: "button small", href: to("policy", "edit") }, t("policy.add_rule"))));
   const denied = new Map((activity?.denied_by ?? []).map(({ decided_by: by, count }) => [by, count]));
   const observed = new Map((activity?.would_deny_by ?? []).map(({ rule, count }) => [rule, count]));
-  const result = table(t("policy.rules"), [t("gates.rule"), t("gates.effect"), t("policy.about"), t("policy.last_day")], rules.map((rule) => {
-    const count = denied.get(`rules/${rule.id}`) ?? observed.get(rule.id) ?? 0;
-    return [h("code", {}, line(rule.id, 64)), chip(TONE[rule.effect] ?? "plain", word("effect", rule.effect)), line(rule.description ?? "", 300),
-      count > 0 ? h("a", { href: to("activity", "", { last: "24h", rule: rule.id }) }, number(count)) : "0"];
-  }), [3]);
+  const result = table(t("policy.rules"), [t("gates.rule"), t("gates.effect"), t("policy.last_day"), t("policy.about")], rules.map((rule) => {
+    const count = activity ? denied.get(`rules/${rule.id}`) ?? observed.get(rule.id) ?? 0 : null;
+    return [h("code", {}, line(rule.id, 64)), chip(TONE[rule.effect] ?? "plain", word("effect", rule.effect)),
+      count > 0 ? h("a", { href: to("activity", "", { last: "24h", rule: rule.id }) }, number(count)) : count === null ? "–" : "0", line(rule.description ?? "", 300)];
+  }), [2]);
   [...result.querySelectorAll("tbody tr")].forEach((row, n) => row.classList.toggle("chosen", rules[n].id === chosen));
   return panel(t("policy.rules"), result);
 }
@@ -144,7 +144,7 @@ function editPanel(session, signal) {
     save.setPath(text.path);
     changed();
   }).catch((error) => {
-    if (error.name !== "AbortError") fill(difference, alert("bad", error.message || t("error.unreachable")));
+    if (error.name !== "AbortError") fill(difference, failure(error));
   });
   return h("div", { class: "stack" },
     may ? null : alert("warn", t("unavailable.scope", { key: session.me?.principal ?? "", scope: "policy" })),
@@ -170,7 +170,7 @@ function saveForm(session, current) {
     try {
       fill(result, saved(await plan(intent.value.trim(), path.value.trim(), current())));
     } catch (error) {
-      fill(result, alert("bad", error.message || t("error.unreachable")));
+      fill(result, failure(error));
     } finally {
       button.disabled = false;
     }

@@ -1,7 +1,7 @@
 // One request: what it asked, how each gate decided, what came of it, and its rows in the chain.
 
 import { get } from "../lib/api.js";
-import { alert, chip, copyButton, empty, facts, fill, h, panel } from "../lib/dom.js";
+import { alert, chip, copyButton, empty, facts, failure, fill, h, panel } from "../lib/dom.js";
 import { dollars, fullMoment, number, t, tn, word } from "../lib/i18n.js";
 import { to } from "../lib/router.js";
 import { LONG, line, short } from "../lib/text.js";
@@ -45,7 +45,7 @@ export function request(session, argument) {
       around = nearby(session, step);
       fill(body, page(session, step, own, around, signal));
     } catch (error) {
-      if (error.name !== "AbortError") fill(body, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(body, failure(error));
     }
   }
 
@@ -133,7 +133,7 @@ function tokensPanel(rows, signal) {
 function recordPanel(rows, signal) {
   const list = h("div", { class: "rows" }, h("p", { class: "muted" }, t("loading")));
   readChain(rows, signal).then((parts) => fill(list, parts)).catch((error) => {
-    if (error.name !== "AbortError") fill(list, alert("bad", error.message || t("error.unreachable")));
+    if (error.name !== "AbortError") fill(list, failure(error));
   });
   return panel(t("request.record"), h("p", { class: "muted" }, tn("request.rows", rows.length)), list);
 }

@@ -1,7 +1,7 @@
 // Keys and usage: what each key, agent and model used and cost, and what this key may do.
 
 import { get } from "../lib/api.js";
-import { alert, chip, empty, facts, fill, h, panel, segments, select, table } from "../lib/dom.js";
+import { chip, empty, facts, failure, fill, h, panel, segments, select, table } from "../lib/dom.js";
 import { dollars, moment, number, t } from "../lib/i18n.js";
 import { replace, to } from "../lib/router.js";
 import { line } from "../lib/text.js";
@@ -28,7 +28,7 @@ export function usage(session, argument, params) {
       const report = await get("usage", { by, since }, stop.signal);
       if (mine === asked) fill(place, reportTable(report, by));
     } catch (error) {
-      if (error.name !== "AbortError") fill(place, alert("bad", error.message || t("error.unreachable")));
+      if (error.name !== "AbortError") fill(place, failure(error));
     }
   }
 
@@ -73,7 +73,7 @@ function keysPanel(signal) {
   const place = h("div", {}, h("p", { class: "muted loading" }, t("loading")));
   get("keys", {}, signal).then(
     ({ keys }) => fill(place, keysTable(keys)),
-    (error) => { if (error.name !== "AbortError") fill(place, alert("bad", error.message || t("error.unreachable"))); });
+    (error) => { if (error.name !== "AbortError") fill(place, failure(error)); });
   return panel(t("usage.keys"), place, h("p", { class: "muted" }, t("usage.keys_about")));
 }
 

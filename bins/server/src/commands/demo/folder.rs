@@ -17,10 +17,6 @@ const RULES: &str = "rules:
     description: Count refunds before the limit is decided.
     match: {kinds: [act], actions: ['^refund']}
     effect: observe
-  - id: ask-before-terraform
-    description: Infrastructure changes need a person.
-    match: {kinds: [tool], commands: ['terraform apply']}
-    effect: ask
 ";
 const PRICES: &str = "
 prices:
