@@ -41,7 +41,7 @@ pub(crate) use limiter::Limiter;
 pub(crate) use live::Live;
 pub(crate) use opa_server::OpaServer;
 pub use stops::StopTarget;
-pub(crate) use stops::{StopService, Stops};
+pub(crate) use stops::{STOPS, StopService, Stops, stops_of};
 
 use crate::approvals::{ApprovalUse, Approvals};
 use crate::blocking::blocking;
