@@ -108,7 +108,7 @@ impl Idempotency {
         mark: &Mark,
     ) -> Result<Claim, EngineError> {
         match self.journal.idempotency(&mark.kept.id).await? {
-            Some(known) => self.claimed(context, (&mark.kept, mark.seal), known).await,
+            Some(known) => self.claimed(context, (&mark.kept, mark.seal.clone()), known).await,
             None => Ok(Claim::UnderWay),
         }
     }

@@ -39,8 +39,8 @@ pub struct Mark {
 
 /// Authenticates the stored response to a call. The table of the responses is not chained, and whoever can write it
 /// knows neither the key of the call nor, of a caller with an API key, that one.
-#[derive(Clone, Copy)]
-pub(super) struct Seal([u8; 32]);
+#[derive(Clone)]
+pub(super) struct Seal(Arc<[u8; 32]>);
 
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +159,7 @@ impl KeyedCall<'_> {
             job: None,
         };
         let seal = digest("life-agent 2026-11-29 idempotency: response", Some(self.body));
-        (kept, Seal(*seal.as_bytes()))
+        (kept, Seal(Arc::new(*seal.as_bytes())))
     }
 }
 
