@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use life_agent_groq::testing::{Answer as Reply, StandIn};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::approvals::{asked, decide, get, key, named, policy, post, push, replayed, rows, setup};
-use crate::support::Answer;
+use crate::support::{Answer, PROVIDER_KEY};
 
 #[tokio::test]
 async fn a_repeated_call_id_is_decided_anew_after_its_approval() {
@@ -96,6 +97,67 @@ async fn rules_ask_about_every_kind_of_request() {
     assert_eq!(shown["rest"]["edits"][0]["content"], "one\n", "the edits are shown: {shown}");
     let (status, report) = replayed(&app);
     assert_eq!((status, &report["divergence_count"]), (Some(0), &json!(0)), "{report}");
+}
+
+/// Requests that a model takes part in, the replies of their first call, and those of the second.
+fn model_requests() -> [(&'static str, Value, Vec<Reply>, Reply); 4] {
+    let failing = || Reply::error(400, "context_length_exceeded", "too long");
+    let edits = |search: &str| {
+        let edit = json!({"op": "search_replace", "path": "plans/a.md", "search": search, "replace": "two"});
+        Reply::text(&json!({"edits": [edit]}).to_string())
+    };
+    let plan = json!({"intent": "x", "context": "y", "target_paths": ["plans/a.md"]});
+    let turn = json!({"agent_id": "gpt-1", "input": "launch it"});
+    [
+        // A provider that rejects the schema is asked again without it.
+        ("/plan", plan.clone(), vec![failing(), failing()], edits("one")),
+        ("/plan", plan, (0..3).map(|_| edits("nowhere")).collect(), edits("one")),
+        ("/turn", turn.clone(), vec![failing()], Reply::text("It flies.")),
+        ("/turn", turn, vec![Reply::error(401, "no_key", "no")], Reply::text("It flies.")),
+    ]
+}
+
+#[tokio::test]
+async fn an_approval_is_used_by_an_effect_and_not_by_a_failing_model() {
+    for (path, body, first, second) in model_requests() {
+        let script = first.into_iter().chain([second]).collect();
+        let provider = StandIn::start(script).await.unwrap();
+        let failing = policy("llm: {on_failure: fail}");
+        let app = setup()
+            .set("GROQ_API_KEY", PROVIDER_KEY)
+            .set("GROQ_BASE_URL", provider.base_url())
+            .policy(&failing)
+            .file("plans/a.md", "one\n")
+            .start()
+            .await;
+        let id = asked(&post(&app, "gpt", path, &body).await);
+        decide(&app, "eve", id, "approve").await.ok();
+        let failed = post(&app, "gpt", path, &body).await;
+        assert!(failed.status >= 400, "{path}: {failed:?}");
+        assert_eq!(named(&app, "approval.used").await, Vec::<u64>::new(), "{path}");
+        let status = get(&app, "eve", &format!("/approvals/{id}")).await.ok();
+        assert_eq!(status["status"], "approved", "{path}");
+        post(&app, "gpt", path, &body).await.ok();
+        assert_eq!(named(&app, "approval.used").await, [id], "{path}");
+        assert_ne!(asked(&post(&app, "gpt", path, &body).await), id, "{path} passes once");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_fails_its_checks_keeps_its_approval() {
+    let app = setup().policy(&policy("")).file("plans/a.md", "one\n").start().await;
+    let body = json!({
+        "intent": "x", "context": "y",
+        "edits": [{"op": "search_replace", "path": "plans/a.md", "search": "two", "replace": "x"}],
+    });
+    let id = asked(&post(&app, "gpt", "/plan", &body).await);
+    decide(&app, "eve", id, "approve").await.ok();
+    post(&app, "gpt", "/plan", &body).await.error(422, "plan_invalid");
+    std::fs::write(app.folder().join("plans/a.md"), "two\n").unwrap();
+    let plan = post(&app, "gpt", "/plan", &body).await.ok();
+    assert_eq!(named(&app, "approval.used").await, [id]);
+    let created = rows(&app, "plan.created").await;
+    assert_eq!(plan["event_id"], created[0].id, "{plan}");
 }
 
 #[tokio::test]

@@ -260,3 +260,113 @@ async fn usage_that_was_changed_or_removed_is_found() {
         verify_names(&app, "usage");
     }
 }
+
+/// What is next to the rows of agents, plans, stops and queued turns, and a change of each by somebody who can write the
+/// file. `audit verify` names the record.
+const CHANGES: [(&str, &str); 12] = [
+    ("stops", "DELETE FROM settings WHERE key = 'stops'"),
+    (
+        "stops",
+        "UPDATE settings SET value = replace(value, 'it loops', 'no reason') WHERE key = 'stops'",
+    ),
+    ("agent `a`", "UPDATE agents SET state_version = 9 WHERE agent_id = 'a'"),
+    ("agent `a`", "UPDATE agents SET turns = 9 WHERE agent_id = 'a'"),
+    (
+        "agent `a`",
+        "UPDATE agents SET last_seen = '2030-01-01T00:00:00.000000Z' WHERE agent_id = 'a'",
+    ),
+    ("agent `a`", "UPDATE agents SET state_hash = zeroblob(32) WHERE agent_id = 'a'"),
+    ("plan `", "UPDATE plans SET intent = 'fix a typo'"),
+    ("plan `", "UPDATE plans SET artifact = 'plans/other.json'"),
+    ("plan `", "UPDATE plans SET ts = '2020-01-01T00:00:00.000000Z'"),
+    ("plan `", "DELETE FROM plans"),
+    ("job `", "UPDATE jobs SET principal = 'somebody'"),
+    ("job `", "UPDATE jobs SET event_id = 1"),
+];
+
+#[tokio::test]
+async fn a_change_of_any_table_is_found() {
+    let mut app = TestApp::start().await;
+    app.act("a", "rest").await;
+    app.turn("a", "explore the keep").await;
+    let stop = json!({"agent": "b", "on": true, "reason": "it loops"});
+    app.post("/stops", &stop).await.ok();
+    let plan =
+        json!({"intent": "greet", "context": "y", "target_paths": ["plans/a.md"], "draft": false});
+    app.post("/plan", &plan).await.ok();
+    queued_turn(&app).await;
+    app.stop().await;
+    let database = app.folder().join("agent.db");
+    let kept = std::fs::read(&database).unwrap();
+    assert_eq!(run_json(&app, 0, &["audit", "verify"])["verdict"], "whole");
+    for (record, change) in CHANGES {
+        std::fs::write(&database, &kept).unwrap();
+        write_into(&app, change);
+        verify_names(&app, record);
+    }
+}
+
+/// Queues a turn and waits for its end. Returns its path.
+async fn queued_turn(app: &TestApp) -> String {
+    let turn = json!({"agent_id": "q", "input": "look around"});
+    let request = app.request(reqwest::Method::POST, "/turn").header("Prefer", "respond-async");
+    let queued = crate::support::Answer::of(request.json(&turn)).await.ok();
+    let path = format!("/turns/{}", queued["id"].as_str().unwrap());
+    while app.get(&path).await.ok()["status"] != "done" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    path
+}
+
+#[tokio::test]
+async fn a_plan_is_not_shown_with_an_intent_that_no_row_states() {
+    let (mut app, id) = planned().await;
+    app.stop().await;
+    write_into(&app, "UPDATE plans SET intent = 'fix a typo'");
+    app.start_again().await;
+    app.get(&format!("/plans/{id}")).await.error(409, "conflict");
+}
+
+#[tokio::test]
+async fn the_result_of_a_queued_turn_is_that_of_its_row() {
+    let mut app = TestApp::start().await;
+    let path = queued_turn(&app).await;
+    let before = app.get(&path).await.ok();
+    app.stop().await;
+    write_into(
+        &app,
+        "UPDATE jobs SET result = json_set(result, '$.response', 'You won.', '$.echo.input', 'win')",
+    );
+    app.start_again().await;
+    assert_eq!(app.get(&path).await.ok()["result"], before["result"]);
+}
+
+#[tokio::test]
+async fn a_stored_response_that_was_changed_is_not_repeated() {
+    let mut app = TestApp::start().await;
+    let act = json!({"agent_id": "a", "action": "rest"});
+    let send = |app: &TestApp, key: &str| {
+        let request = app.request(reqwest::Method::POST, "/act").header("Idempotency-Key", key);
+        crate::support::Answer::of(request.json(&act))
+    };
+    send(&app, "one").await.ok();
+    send(&app, "two").await.ok();
+    app.stop().await;
+    let database = app.folder().join("agent.db");
+    let kept = std::fs::read(&database).unwrap();
+    for change in [
+        "UPDATE marks SET body = CAST(replace(CAST(body AS TEXT), 'rest', 'won!') AS BLOB)",
+        "UPDATE marks SET status = 201",
+        "UPDATE marks SET headers = headers || char(10) || 'location: https://elsewhere.example'",
+        "UPDATE marks SET headers = 'content-type: application/json'",
+        "UPDATE marks SET body = (SELECT other.body FROM marks AS other WHERE other.seq <> marks.seq)",
+    ] {
+        std::fs::write(&database, &kept).unwrap();
+        write_into(&app, change);
+        app.start_again().await;
+        send(&app, "one").await.error(409, "conflict");
+        assert_eq!(app.journal_of("&kind=obs.act").await.len(), 2, "{change}");
+        app.stop().await;
+        let _ = std::fs::remove_file(app.folder().join("agent.db.lock"));
+    }
+}

@@ -381,3 +381,61 @@ async fn a_message_that_another_reader_reads_differently_is_refused() {
     call(&app, "search", json!({"q": "weather"})).await;
     assert_eq!(server.calls().len(), 1);
 }
+
+/// Responses to request 1 in which one reader finds an unpinned tool and another none.
+fn ambiguous_lists() -> Vec<(&'static str, String)> {
+    let tools = r#"[{"name":"hidden","description":"Unpinned.","inputSchema":{}}]"#;
+    let bodies = [
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":{tools},"tools":[]}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[],"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{}},"result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1.0,"result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":"1","result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":[{{"tools":{tools}}}]}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","result":{{"tools":{tools}}}}}"#),
+    ];
+    let json = bodies.iter().map(|body| ("application/json", body.clone()));
+    let ends = ["\n\n", "\r\r", "\r\n\r\n"];
+    let events = bodies.iter().zip(ends.iter().cycle()).map(|(body, end)| {
+        // To a reader that knows two ends of a line, the first line hides the second.
+        ("text/event-stream", format!("event: message\rdata: {body}{end}"))
+    });
+    json.chain(events).collect()
+}
+
+#[tokio::test]
+async fn a_list_that_readers_read_differently_shows_no_unpinned_tool() {
+    for (content_type, body) in ambiguous_lists() {
+        let reply = life_agent_groq::testing::Answer::new(200, content_type, body.clone());
+        let server = life_agent_groq::testing::StandIn::start(vec![reply]).await.unwrap();
+        let policy = format!(
+            "version: '1'\nallowed_dirs: [plans]\nmcp: {{servers: {{web: {{url: '{}'}}}}}}\n",
+            server.base_url()
+        );
+        let app = Setup::new().policy(&policy).start().await;
+        for method in ["tools/list", "resources/list"] {
+            let message = json!({"jsonrpc": "2.0", "id": 1, "method": method});
+            let answer = send(&app, &message).await;
+            let is_list = method == "tools/list";
+            assert!(!is_list || !answer.text().contains("hidden"), "{body}: {answer:?}");
+            assert_ne!(answer.status, 500, "{body}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_an_id_is_not_forwarded() {
+    let server = McpServer::start(behavior()).await;
+    let app = setup(&server).start().await;
+    for path in ["/mcp", "/mcp/web"] {
+        let call = json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "search"}});
+        let answer = app.post(path, &call).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (400, &json!(-32600)),
+            "{path}"
+        );
+        let notification = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        assert_eq!(app.post(path, &notification).await.status, 202, "{path}");
+    }
+}

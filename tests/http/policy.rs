@@ -352,3 +352,54 @@ async fn a_policy_that_disappears_is_a_rejected_change_and_stays_active() {
     }
     assert!(app.metric(series).await.unwrap() >= 4.0);
 }
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_is_a_rejected_change_and_stays_active() {
+    use std::os::unix::fs::symlink;
+    let policy = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n  - id: no-resting\n    match: \
+                  { actions: [\"^rest$\"] }\n    effect: deny\n";
+    let app = Setup::new().policy(policy).start().await;
+    let (file, profile) =
+        (app.folder().join("policy/policy.yaml"), app.folder().join("policy/agent.yaml"));
+    let mut events = app.events("?kind=policy.*").await;
+    for path in [&file, &profile] {
+        let text = std::fs::read(path).unwrap();
+        let replacements: [&dyn Fn(); 4] = [
+            &|| std::fs::create_dir(path).unwrap(),
+            &|| {
+                rustix::fs::mkfifoat(
+                    rustix::fs::CWD,
+                    path,
+                    rustix::fs::Mode::from_bits_truncate(0o600),
+                )
+                .unwrap()
+            },
+            &|| symlink("/dev/zero", path).unwrap(),
+            &|| symlink(path, path).unwrap(),
+        ];
+        for replace in replacements {
+            std::fs::remove_file(path).unwrap();
+            replace();
+            // First the file was gone, if that was noticed.
+            let is_told = async || {
+                let ready = app.get("/readyz").await.ok();
+                ready["policy"].as_str().is_some_and(|fault| fault.contains("cannot be read"))
+            };
+            while !is_told().await {
+                assert_eq!(events.next().await.name.as_deref(), Some("policy.rejected"));
+            }
+            let act = json!({"agent_id": "a", "action": "rest"});
+            app.post("/act", &act).await.error(403, "rule_deny");
+            for call in ["/policy/validate", "/policy/reload"] {
+                app.post_nothing(call).await.error(422, "policy_invalid");
+            }
+            if path.is_dir() {
+                std::fs::remove_dir(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+            std::fs::write(path, &text).unwrap();
+            while events.next().await.name.as_deref() != Some("policy.reload") {}
+        }
+    }
+}

@@ -275,3 +275,31 @@ async fn an_answer_that_repeats_the_key_is_told_without_it() {
         assert_discreet(app, &told, path).await;
     }
 }
+
+#[tokio::test]
+async fn headers_with_a_credential_stay_here() {
+    let provider = StandIn::start(vec![Answer::text("Well met.")]).await.unwrap();
+    let app = model_setup(&provider).policy(LENIENT).start().await;
+    let names = crate::support::credentials().into_iter().filter(|one| one.fits_a_name());
+    for credential in names.map(|one| one.text) {
+        let (first, second) = credential.split_at(credential.len() / 2);
+        for headers in [
+            vec![("OpenAI-Beta", credential.as_str())],
+            vec![("anthropic-beta", first), ("openai-beta", second)],
+        ] {
+            let mut request = app.request(reqwest::Method::POST, "/v1/chat/completions");
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            Told::of(request.json(&chat("hello"))).await.ok();
+            let seen = provider.seen().pop().unwrap();
+            for name in ["openai-beta", "anthropic-beta"] {
+                assert_eq!(seen.header(name), None, "{credential}");
+            }
+        }
+    }
+    let request = app.request(reqwest::Method::POST, "/v1/chat/completions");
+    Told::of(request.header("OpenAI-Beta", "assistants=v2").json(&chat("hello"))).await.ok();
+    let seen = provider.seen().pop().unwrap();
+    assert_eq!(seen.header("openai-beta"), Some("assistants=v2"));
+}

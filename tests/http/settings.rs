@@ -208,8 +208,20 @@ async fn a_configured_missing_path_prevents_the_start() {
         ("POLICY_PATH", "policy/polcy.yaml"),
         ("POLICY_DIR", "polcies"),
         ("WORKSPACE_DIR", "no/such/tree"),
+        ("KEYS_FILE", "kyes.yaml"),
+        ("LLM_CA_FILE", "no-such-ca.pem"),
+        // Reading a pipe would hold the start until somebody writes to it.
+        ("KEYS_FILE", "pipe"),
+        ("LLM_CA_FILE", "pipe"),
+        ("POLICY_PATH", "pipe"),
     ] {
         let setup = Setup::new().set(name, path);
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            setup.folder().join("pipe"),
+            rustix::fs::Mode::from_bits_truncate(0o600),
+        )
+        .unwrap();
         let refused = setup.refused().await;
         let words = refused.in_words();
         assert!(words.contains(name) && words.contains(path), "{words}");
@@ -220,6 +232,18 @@ async fn a_configured_missing_path_prevents_the_start() {
     std::fs::remove_dir_all(setup.folder().join("policy")).unwrap();
     let app = setup.start().await;
     assert!(app.printed_line("policy: ").await.contains("built-in"));
+}
+
+#[tokio::test]
+async fn no_part_of_an_address_that_is_a_secret_is_shown() {
+    for (name, address) in [
+        ("GROQ_BASE_URL", "https://user:geheim@x.example/v1"),
+        ("GROQ_BASE_URL", "ftp://geheim@x.example"),
+        ("PUBLIC_SERVER_URL", "ftp://a:geheim@b@c/d"),
+    ] {
+        let refused = Setup::new().set("GROQ_API_KEY", "k").set(name, address).refused().await;
+        assert!(!refused.in_words().contains("geheim"), "{name}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -156,3 +156,20 @@ async fn the_command_line_stops_lists_and_releases() {
     assert_eq!(run(&["--agent", "wild", "--off"]).await.0, Some(1));
     assert_eq!(run(&["--off"]).await.0, Some(2));
 }
+
+#[tokio::test]
+async fn a_stop_of_a_name_with_a_credential_is_refused() {
+    let app = TestApp::start().await;
+    let names = crate::support::credentials().into_iter().filter(|one| one.fits_a_name());
+    for credential in names.map(|one| one.text) {
+        for target in ["agent", "principal"] {
+            let stop = json!({target: &credential, "on": true, "reason": "x"});
+            let refused = app.post("/stops", &stop).await;
+            refused.error(409, "conflict");
+            assert!(!refused.text().contains(&credential), "{refused:?}");
+        }
+        let shown = app.get(&format!("/state?agent_id={credential}")).await;
+        assert!(!shown.text().contains(&credential), "{shown:?}");
+    }
+    assert!(app.journal_of("&kind=stop.*").await.is_empty());
+}

@@ -238,16 +238,24 @@ async fn an_approval_that_was_decided_is_not_announced_any_more() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nothing_is_sent_and_the_log_says_so() {
+async fn a_webhook_without_a_secret_is_not_accepted() {
     let receiver = receiver(vec![accepted()]).await;
-    let mut app = with(&receiver).unset("WEBHOOK_SECRET").start().await;
-    asked(&post(&app, "gpt", "/tool", &push("one")).await);
-    assert!(app.stop().await.success());
-    let log = String::from_utf8(app.read("logs/app.log")).unwrap();
-    assert!(log.contains("WEBHOOK_SECRET"), "{log}");
+    let refused = with(&receiver).unset("WEBHOOK_SECRET").refused().await;
+    let said = refused.in_words();
+    assert!(said.contains("approvals.webhook") && said.contains("WEBHOOK_SECRET"), "{said}");
+    assert!(!said.contains("T0815-credential"), "{said}");
+
+    let none = "version: '1'\nallowed_dirs: [plans]\n";
+    let app = with(&receiver).unset("WEBHOOK_SECRET").policy(none).start().await;
+    let hash = app.get("/policy").await.ok()["hash"].clone();
+    std::fs::write(app.folder().join("policies/with.yaml"), policy(&url(&receiver))).unwrap();
+    let path = json!({"path": "policies/with.yaml"});
+    for call in ["/policy/validate", "/policy/reload"] {
+        let faults = app.post(call, &path).await.fault_paths("policy_invalid");
+        assert_eq!(faults, ["approvals.webhook"], "{call}");
+    }
+    assert_eq!(app.get("/policy").await.ok()["hash"], hash);
     assert!(receiver.seen().is_empty());
-    app.start_again().await;
-    assert_eq!(app.journal_of("&kind=webhook.*").await.len(), 0);
 }
 
 #[tokio::test]

@@ -26,11 +26,17 @@ const POLICY: &str = "version: '1'\nallowed_dirs: [plans]\nrules:\n\
 
 /// Runs a wrapped server with these messages, and returns what the client receives.
 async fn wrap(app: &TestApp, options: &[&str], messages: &[Value]) -> Vec<Value> {
+    let lines: Vec<_> = messages.iter().map(Value::to_string).collect();
+    wrap_lines(app, options, SERVER, &lines).await
+}
+
+/// The same for any server and any lines.
+async fn wrap_lines(app: &TestApp, options: &[&str], server: &str, lines: &[String]) -> Vec<Value> {
     let mut command = app.command();
-    command.args(["wrap", "--server", "files"]).args(options).args(["--", "sh", "-c", SERVER]);
+    command.args(["wrap", "--server", "files"]).args(options).args(["--", "sh", "-c", server]);
     command.env("LIFE_AGENT_URL", format!("http://{}", app.addr())).env("LIFE_AGENT_KEY", KEY);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let input: String = messages.iter().map(|message| format!("{message}\n")).collect();
+    let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let run = move || {
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -111,4 +117,42 @@ async fn wrap_in_steps(app: &TestApp, messages: &[Value]) -> Vec<Value> {
         replies
     };
     tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_call_reaches_the_server_in_a_form_that_was_not_judged() {
+    let app = Setup::new().policy(POLICY).start().await;
+    wrap(&app, &["--pin"], &[]).await;
+    let list = message(1, "tools/list", json!({})).to_string();
+    for hidden in [
+        // The server could read the value that the service did not.
+        r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read","arguments":{"path":"/etc","path":"a"}}}"#,
+        // A server could carry it out without a response.
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"erase","arguments":{}}}"#,
+        // Two messages for a server to which a return ends a line.
+        "{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"params\":\r{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/call\",\"params\":{\"name\":\"erase\"}}\r}",
+    ] {
+        let said = wrap_lines(&app, &[], SERVER, &[list.clone(), hidden.to_owned()]).await;
+        assert!(said.iter().any(|line| line["error"]["code"] == -32600), "{hidden}: {said:?}");
+        assert!(!app.folder().join("calls.txt").exists(), "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn no_tool_is_shown_that_the_pins_hide() {
+    let app = Setup::new().policy(POLICY).start().await;
+    let list = message(1, "tools/list", json!({})).to_string();
+    let tools = r#"[{"name":"hidden","description":"Unpinned."}]"#;
+    for response in [
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":{tools},"tools":[]}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1.0,"result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":"1","result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{tools}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","result":{{"tools":{tools}}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{}},"result":{{"tools":{tools}}}}}"#),
+    ] {
+        let server = format!("read -r line; printf '%s\n' '{response}'");
+        let said = wrap_lines(&app, &[], &server, std::slice::from_ref(&list)).await;
+        assert!(!json!(said).to_string().contains("hidden"), "{response}: {said:?}");
+    }
 }

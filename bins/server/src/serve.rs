@@ -107,8 +107,8 @@ pub(crate) fn serve_with(
 ) -> Result<(), ServeError> {
     use_small_pages();
     files::keep_private();
-    let (keys, made_key) = Keys::of(&settings)?;
     settings.required.iter().try_for_each(RequiredPath::check)?;
+    let (keys, made_key) = Keys::of(&settings)?;
     // Flushed when it is dropped, after everything else.
     let log = logging::start(settings.log_file.as_deref(), settings.log_level)?;
     for name in unknown {

@@ -45,7 +45,7 @@ use crate::policy::{ActivePolicy, PolicyCell};
 use crate::recorder::{Batch, Recorder};
 use desk::Desk;
 pub(crate) use rebuild::DeskFollower;
-pub(crate) use usage::ApprovalUse;
+pub(crate) use usage::{ApprovalUse, record_use};
 use views::summary_of;
 pub use views::{ApprovalDecided, ApprovalSummary, ApprovalView, PendingApproval};
 

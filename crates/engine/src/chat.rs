@@ -29,6 +29,7 @@ pub(crate) use stream::StreamItem;
 use stream::{Piece, Pieces};
 use text_extraction::body_of;
 
+use crate::approvals::record_use;
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::{Governor, Metered};
@@ -142,8 +143,10 @@ impl ChatService {
         let ChatRequest { model, temperature, max_tokens, .. } = &asked;
         let rest = || json!({"model": model, "temperature": temperature, "max_tokens": max_tokens});
         let chat = Chat { messages: asked.messages.clone() };
-        let permit = self.governor.permit_with(context, &policy, chat, Metered::Yes, &rest).await?;
+        let (permit, mut used) =
+            self.governor.permit_asked(context, &policy, chat, Metered::Yes, &rest).await?;
         let llm = self.calls.provider()?;
+        record_use(&mut used, context, &policy).await?;
         let defaults = &policy.snapshot.policy.llm;
         let redactor = policy.chain.redactor();
         let model = asked.model.unwrap_or_else(|| defaults.model.clone());

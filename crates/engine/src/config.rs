@@ -56,7 +56,7 @@ pub struct Config {
     pub turn_queue: usize,
     /// The service's address for people; approvals are decided at `/ui` below it.
     pub public_url: Option<String>,
-    /// Sign the messages to the policy's webhook, which receives nothing without them.
+    /// Sign the messages to the policy's webhook. Without them, a policy with a webhook is not accepted.
     pub webhook_secrets: Option<WebhookSecrets>,
     /// Labels that metrics have in addition.
     pub metric_labels: MetricLabels,

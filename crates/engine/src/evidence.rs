@@ -4,16 +4,17 @@
 //! write the database can change them. What decides is therefore the row.
 
 use life_agent_domain::governance::event::{
-    EventKind, KillSwitchRecord, PlanCreatedRecord, PlanReviewedRecord, Row,
+    EventKind, KillSwitchRecord, PlanCreatedRecord, PlanRecord, PlanReviewedRecord, Record, Row,
+    StopRecord,
 };
 use life_agent_observer::{
-    AgentRecord, Journal, JournalError, ProposalRecord, Read, TextFault, check_texts,
+    AgentRecord, Filter, Journal, JournalError, ProposalRecord, Read, TextFault, check_texts,
 };
 use serde::Serialize;
 
 use crate::context::RequestContext;
 use crate::error::EngineError;
-use crate::govern::SETTING;
+use crate::govern::{SETTING, STOPS, stops_of};
 use crate::planning::StoredPlan;
 
 /// Agents and plans that are read at once.
@@ -30,6 +31,7 @@ pub struct TableFault {
 
 /// The rows that decided about a plan.
 pub struct PlanEvidence {
+    requested: Option<Row>,
     created: Option<Row>,
     reviewed: Option<Row>,
     /// The last row that retention has removed.
@@ -49,16 +51,20 @@ impl PlanEvidence {
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn read(view: &dyn Read, id: &str) -> Result<Self, JournalError> {
+    pub fn read(view: &dyn Read, plan: &ProposalRecord) -> Result<Self, JournalError> {
+        let id = plan.proposal.id.as_str();
         Ok(Self {
+            requested: view.row(plan.event_id)?,
             created: view.last_row(EventKind::PlanCreated.as_str(), Some(id))?,
             reviewed: view.last_row(EventKind::PlanReviewed.as_str(), Some(id))?,
             pruned: view.pruned()?.map_or(0, |pruned| pruned.id),
         })
     }
 
-    pub(crate) async fn of(journal: &Journal, id: &str) -> Result<Self, JournalError> {
+    pub(crate) async fn of(journal: &Journal, plan: &ProposalRecord) -> Result<Self, JournalError> {
+        let id = plan.proposal.id.as_str();
         Ok(Self {
+            requested: journal.row(plan.event_id).await?,
             created: journal.last_row(EventKind::PlanCreated.as_str(), Some(id)).await?,
             reviewed: journal.last_row(EventKind::PlanReviewed.as_str(), Some(id)).await?,
             pruned: journal.pruned().await?.map_or(0, |pruned| pruned.id),
@@ -85,6 +91,13 @@ impl PlanEvidence {
             }
             Some((row, Err(_))) => return differs(row, "creation"),
             None => return removed("that created it"),
+        }
+        let Some(requested) = &self.requested else { return removed("of its request") };
+        let stated = requested.read::<PlanRecord<'_>>();
+        let is_stated = stated.is_ok_and(|stated| stated.intent == record.proposal.intent);
+        let (artifact, at) = (&record.proposal.artifact, &record.ts);
+        if !is_stated || *artifact != kept.artifact || *at != requested.ts {
+            return differs(requested, "intent, artifact or time");
         }
         let status = record.proposal.status.as_str();
         match self.reviewed.as_ref().map(|row| (row, row.read::<PlanReviewedRecord<'_>>())) {
@@ -225,7 +238,7 @@ pub fn check_tables(view: &dyn Read) -> Result<Vec<TableFault>, JournalError> {
             let id = &plan.proposal.id;
             let kept = serde_json::from_str::<PlanCreatedRecord>(plan.proposal.data.get());
             let doubt = match kept {
-                Ok(kept) => PlanEvidence::read(view, id)?.doubt(plan, &kept),
+                Ok(kept) => PlanEvidence::read(view, plan)?.doubt(plan, &kept),
                 Err(error) => Some(PlanDoubt::Differs(format!("it cannot be read: {error}"))),
             };
             if let Some(PlanDoubt::Differs(why)) = doubt {
@@ -237,11 +250,21 @@ pub fn check_tables(view: &dyn Read) -> Result<Vec<TableFault>, JournalError> {
             _ => break,
         }
     }
+    for (id, row) in plans_without_record(view)? {
+        add(format!("plan `{id}`"), format!("is missing; row {row} created it"));
+    }
+    if let Err(why) = stops_of(view.setting(STOPS)?, last_stop(view)?, pruned > 0) {
+        add("the stops".to_owned(), why);
+    }
     let mut after: Option<String> = None;
     loop {
         let agents = view.agents(after.as_deref(), PAGE)?;
         for agent in &agents {
-            if let Some(why) = snapshot_fault(view, agent, pruned)? {
+            let why = match last_step_fault(view, agent, pruned)? {
+                Some(why) => Some(why),
+                None => snapshot_fault(view, agent, pruned)?,
+            };
+            if let Some(why) = why {
                 add(format!("agent `{}`", agent.agent_id), why);
             }
         }
@@ -261,6 +284,52 @@ pub fn check_tables(view: &dyn Read) -> Result<Vec<TableFault>, JournalError> {
         add(format!("{} `{}`", dangling.record, dangling.id), why);
     }
     Ok(faults)
+}
+
+/// The plans that rows created and that the table lacks, with these rows.
+fn plans_without_record(view: &dyn Read) -> Result<Vec<(String, u64)>, JournalError> {
+    let filter = Filter::of_kinds([EventKind::PlanCreated]);
+    let (mut missing, mut after) = (Vec::new(), 0);
+    loop {
+        let page = view.page(after, PAGE, &filter)?;
+        for row in &page.rows {
+            let id = row.read::<PlanCreatedRecord>().map(|created| created.id).unwrap_or_default();
+            if view.proposal(&id)?.is_none() {
+                missing.push((id, row.id));
+            }
+        }
+        match page.rows.last() {
+            Some(last) if page.rows.len() == PAGE => after = last.id,
+            _ => return Ok(missing),
+        }
+    }
+}
+
+/// The later of the last rows that set and released a stop.
+fn last_stop(view: &dyn Read) -> Result<Option<Row>, JournalError> {
+    let mut last: Option<Row> = None;
+    for kind in StopRecord::KINDS {
+        let row = view.last_row(kind.as_str(), None)?;
+        last = last.into_iter().chain(row).max_by_key(|row| row.id);
+    }
+    Ok(last)
+}
+
+/// How the table's account of an agent's last step differs from the row.
+fn last_step_fault(
+    view: &dyn Read,
+    agent: &AgentRecord,
+    pruned: u64,
+) -> Result<Option<String>, JournalError> {
+    let id = agent.last_event;
+    let Some(row) = view.row(id)? else {
+        let missing = format!("its last step names row {id}, which does not exist");
+        return Ok((id > pruned).then_some(missing));
+    };
+    let is_own = row.agent_id.as_deref() == Some(agent.agent_id.as_str());
+    let states = row.state_mark().is_ok_and(|mark| mark.state_version == agent.state_version);
+    let is_stated = is_own && states && row.ts == agent.last_seen;
+    Ok((!is_stated).then(|| format!("its last step differs from row {id}, which states it")))
 }
 
 fn snapshot_fault(

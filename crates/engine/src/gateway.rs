@@ -21,6 +21,7 @@ use life_agent_domain::governance::request::Request as CheckRequest;
 use life_agent_gates::risk::provenance::inspect_tool_description;
 use life_agent_mcp::definition::Definition;
 use life_agent_mcp::error::RpcError;
+use life_agent_mcp::events::Events;
 use life_agent_mcp::lock::Pinned;
 use life_agent_mcp::message::{Message, Request};
 use life_agent_mcp::object::RawObject;
@@ -40,7 +41,7 @@ use crate::policy::PolicyCell;
 use crate::tools::ToolService;
 use elicitation::Clients;
 use pins::Pins;
-use upstream::{Catalog, Upstream, UpstreamError, is_stream};
+use upstream::{Catalog, MAX_MESSAGE, Passage, Upstream, UpstreamError, is_stream, passage};
 
 /// Methods that pass. An unknown method could act without being judged.
 const METHODS: [&str; 13] = [
@@ -183,7 +184,10 @@ impl GatewayService {
                 }
                 Ok(reply)
             }
-            method => Ok(rpc_error(&RpcError::unknown_method(method, 404), Some(&call.id))),
+            method => {
+                let method = self.0.cell.redact(method);
+                Ok(rpc_error(&RpcError::unknown_method(&method, 404), Some(&call.id)))
+            }
         }
     }
 
@@ -209,7 +213,7 @@ impl GatewayService {
             rpc_error(&RpcError::internal(error.to_string()), call.map(|call| &call.id))
         };
         let upstream = match upstream {
-            Ok(upstream) => upstream.clone(),
+            Ok(upstream) => upstream,
             Err(error) => return failed(error),
         };
         let (headers, body) = (self.headers(request), self.redacted(&request.body));
@@ -226,7 +230,7 @@ impl GatewayService {
             return GatewayReply {
                 status,
                 headers,
-                body: GatewayBody::Events(stream(upstream, response)),
+                body: GatewayBody::Events(stream(response, call.map(|call| call.id.clone()))),
             };
         }
         match upstream.whole(&mut response).await {
@@ -266,7 +270,8 @@ impl GatewayService {
             Ok(message) => message,
             Err(error) => return failed(error),
         };
-        if let Some(mut result) = message.object("result") {
+        if message.get("result").is_some() {
+            let mut result = message.object("result").unwrap_or_default();
             let mut kept = Vec::new();
             for tool in result.value::<Vec<RawObject>>("tools").unwrap_or_default() {
                 let Some(definition) = Definition::of(&tool) else { continue };
@@ -346,23 +351,30 @@ impl GatewayService {
     }
 }
 
-/// Passes the events of a response on until either side ends.
-fn stream(upstream: Upstream, mut response: reqwest::Response) -> mpsc::Receiver<Vec<u8>> {
+/// Passes the events of a response on until either side ends. Listening streams are silent for as long as nothing
+/// changes, so no silence ends them.
+fn stream(mut response: reqwest::Response, id: Option<Value>) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
+        let mut events = Events::default();
         loop {
             let piece = tokio::select! {
                 piece = response.chunk() => piece,
                 () = sender.closed() => return,
             };
             let Ok(Some(piece)) = piece else { return };
-            if sender.send(piece.to_vec()).await.is_err() {
+            events.push(&piece);
+            while let Some(event) = events.next_event() {
+                let is_dropped = matches!(passage(&event, id.as_ref()), Passage::Dropped);
+                if !is_dropped && sender.send(event.raw).await.is_err() {
+                    return;
+                }
+            }
+            if events.pending() > MAX_MESSAGE {
                 return;
             }
         }
     });
-    // Listening streams are silent for as long as nothing changes, so no silence ends them.
-    drop(upstream);
     receiver
 }
 

@@ -41,9 +41,9 @@ pub(crate) use limiter::Limiter;
 pub(crate) use live::Live;
 pub(crate) use opa_server::OpaServer;
 pub use stops::StopTarget;
-pub(crate) use stops::{StopService, Stops};
+pub(crate) use stops::{STOPS, StopService, Stops, stops_of};
 
-use crate::approvals::{ApprovalUse, Approvals};
+use crate::approvals::{ApprovalUse, Approvals, record_use};
 use crate::blocking::blocking;
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -113,7 +113,8 @@ impl Governor {
         self.policy.active()
     }
 
-    /// Sends a command through the chain. A denial is durable before it is returned.
+    /// Sends a command through the chain. A denial is durable before it is returned. If a person approved the command,
+    /// the use of the approval is durable before the permit is returned.
     pub(crate) async fn permit<C: Gated>(
         &self,
         context: &RequestContext,
@@ -121,25 +122,15 @@ impl Governor {
         command: C,
         metered: Metered,
     ) -> Result<Permit<C>, EngineError> {
-        self.permit_with(context, policy, command, metered, &nothing_else).await
+        let (permit, mut used) =
+            self.permit_asked(context, policy, command, metered, &nothing_else).await?;
+        record_use(&mut used, context, policy).await?;
+        Ok(permit)
     }
 
-    /// The same for a request with more than its command. If a person approved the request, the use of the
-    /// approval is durable before the permit is returned.
-    pub(crate) async fn permit_with<C: Gated>(
-        &self,
-        context: &RequestContext,
-        policy: &ActivePolicy,
-        command: C,
-        metered: Metered,
-        rest: Rest<'_>,
-    ) -> Result<Permit<C>, EngineError> {
-        let permitted = self.permit_and_use(context, policy, command, metered, rest).await?;
-        Ok(permitted.0)
-    }
-
-    /// The same, with the used approval for [`Governor::permit_again`].
-    pub(crate) async fn permit_and_use<C: Gated>(
+    /// The same for a request with more than its command; the caller records the use of the approval, at the latest
+    /// together with the effect. Without an effect, the approval can be used again.
+    pub(crate) async fn permit_asked<C: Gated>(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
@@ -147,26 +138,22 @@ impl Governor {
         metered: Metered,
         rest: Rest<'_>,
     ) -> Result<(Permit<C>, Option<ApprovalUse>), EngineError> {
-        let (permit, mut used) =
-            match self.judge_with(context, policy, command, metered, rest).await? {
-                Ok(permitted) => permitted,
-                Err(denial) => {
-                    let reason = denial.refusal.reason;
-                    if metered == Metered::Yes && reason != Reason::RateLimited {
-                        self.confirm_policy(policy).await?;
-                    }
-                    return Err(self.refuse(context, policy, *denial, rest).await);
+        let (permit, used) = match self.judge_with(context, policy, command, metered, rest).await? {
+            Ok(permitted) => permitted,
+            Err(denial) => {
+                let reason = denial.refusal.reason;
+                if metered == Metered::Yes && reason != Reason::RateLimited {
+                    self.confirm_policy(policy).await?;
                 }
-            };
-        if let Some(used) = &mut used {
-            used.commit(context, &policy.snapshot.hash).await?;
-        }
+                return Err(self.refuse(context, policy, *denial, rest).await);
+            }
+        };
         self.meters.permitted(permit.trace());
         Ok((permit, used))
     }
 
-    /// Judges the command of a request for the second time. The approval that the request has used still
-    /// permits the same command under the same policy.
+    /// Judges the command of a request for the second time. The approval that the request uses still permits the same
+    /// command under the same policy.
     pub(crate) async fn permit_again<C: Gated>(
         &self,
         context: &RequestContext,

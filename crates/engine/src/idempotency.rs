@@ -17,7 +17,7 @@ use life_agent_observer::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use mark::{Entered, PendingCalls};
+use mark::{Entered, PendingCalls, Seal};
 pub use mark::{KeyedCall, Mark};
 
 use crate::context::RequestContext;
@@ -79,7 +79,7 @@ impl Idempotency {
         context: &RequestContext,
         call: KeyedCall<'_>,
     ) -> Result<Claim, EngineError> {
-        let mark = call.mark(&context.principal);
+        let (mark, seal) = call.mark(&context.principal);
         let deadline = Instant::now() + WAIT;
         let claim = loop {
             match self.pending.enter(&mark) {
@@ -96,9 +96,9 @@ impl Idempotency {
         self.journal.barrier().await?;
         let Some(known) = self.journal.idempotency(&mark.id).await? else {
             let is_shared = self.journal.is_shared();
-            return Ok(Claim::First(Mark { kept: mark, claim: Arc::new(claim), is_shared }));
+            return Ok(Claim::First(Mark { kept: mark, seal, claim: Arc::new(claim), is_shared }));
         };
-        self.claimed(context, &mark, known).await
+        self.claimed(context, (&mark, seal), known).await
     }
 
     /// What became of the call that claimed the key of this one at another instance.
@@ -108,7 +108,7 @@ impl Idempotency {
         mark: &Mark,
     ) -> Result<Claim, EngineError> {
         match self.journal.idempotency(&mark.kept.id).await? {
-            Some(known) => self.claimed(context, &mark.kept, known).await,
+            Some(known) => self.claimed(context, (&mark.kept, mark.seal.clone()), known).await,
             None => Ok(Claim::UnderWay),
         }
     }
@@ -116,7 +116,7 @@ impl Idempotency {
     async fn claimed(
         &self,
         context: &RequestContext,
-        mark: &IdempotencyRecord,
+        (mark, seal): (&IdempotencyRecord, Seal),
         mut known: IdempotencyEntry,
     ) -> Result<Claim, EngineError> {
         // An instance stores the response a moment after the effect.
@@ -132,8 +132,17 @@ impl Idempotency {
             tracing::error!(row = id, "a stored answer does not match its row and is not repeated");
             return Ok(Claim::Unanswered(Effect::Row(id)));
         }
-        Ok(match (known.response, known.record.job) {
-            _ if known.record.digest != mark.digest => Claim::OtherBody,
+        if known.record.digest != mark.digest {
+            return Ok(Claim::OtherBody);
+        }
+        let answer = known.response.take().map(|stored| seal.open(stored));
+        if let Some(None) = answer {
+            tracing::error!(
+                row = known.event_id,
+                "a stored answer was changed and is not repeated"
+            );
+        }
+        Ok(match (answer.flatten(), known.record.job) {
             (Some(answer), _) => Claim::Answered(answer),
             (None, Some(job)) => Claim::Unanswered(Effect::Job(job)),
             (None, None) => Claim::Unanswered(Effect::Row(known.event_id.unwrap_or_default())),
@@ -153,7 +162,7 @@ impl Idempotency {
         context: &RequestContext,
         call: KeyedCall<'_>,
     ) -> Result<Option<u64>, EngineError> {
-        let mark = call.mark(&context.principal);
+        let (mark, _) = call.mark(&context.principal);
         Ok(self.journal.idempotency(&mark.id).await?.and_then(|known| known.event_id))
     }
 
@@ -167,6 +176,7 @@ impl Idempotency {
         if answer.body.len() > MAX_BODY {
             return Ok(());
         }
+        let answer = mark.seal.seal(answer);
         let mut batch = WriteBatch::side(vec![SideWrite::Response(mark.kept.clone(), answer)]);
         // The response to a refusal must not replace that to an effect at another instance.
         batch.preconditions.extend(mark.unclaimed());

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use life_agent_domain::governance::command::Turn;
+use life_agent_domain::governance::event::Row;
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use life_agent_domain::governance::redaction::Redact;
 use life_agent_observer::{
@@ -55,7 +56,7 @@ pub trait Authority: Send + Sync {
 pub struct QueuedTurn {
     /// The job.
     pub job: JobRecord,
-    /// The outcome out of the turn's rows, if the process ended before it kept the response.
+    /// The outcome out of the turn's rows, unless retention has removed them.
     pub recovered: Option<TurnOutcome>,
 }
 
@@ -229,20 +230,27 @@ impl JobService {
         id: &str,
     ) -> Result<QueuedTurn, EngineError> {
         let own = |job: &JobRecord| job.principal == context.principal.as_str();
-        let Some(job) = self.journal.job(id).await?.filter(own) else {
+        let Some(mut job) = self.journal.job(id).await?.filter(own) else {
             let unknown = "there is no such turn; those that have ended are kept for 7 days";
             return Err(EngineError::NotFound(unknown.to_owned()));
         };
-        let recovered = match job.event_id.filter(|_| job.result.is_none()) {
-            Some(id) => {
-                // One batch wrote the turn and, directly after it, the acts of the model.
-                let after = id.saturating_sub(1);
-                let page = self.journal.page(after, 1 + MAX_CALLS, Filter::default()).await?;
-                TurnOutcome::read(id, &page.rows)
-                    .map_err(|error| JournalError::damaged(error.to_string()))?
-            }
-            None => None,
+        let Some(row) = job.event_id else { return Ok(QueuedTurn { job, recovered: None }) };
+        // One batch wrote the turn and, directly after it, the acts of the model.
+        let page = self.journal.page(row.saturating_sub(1), 1 + MAX_CALLS, Filter::default());
+        let rows = page.await?.rows;
+        let damaged = |why: String| {
+            tracing::error!(job = id, row, why, "a queued turn cannot be shown");
+            JournalError::damaged(why)
         };
+        let recovered =
+            TurnOutcome::read(row, &rows).map_err(|error| damaged(error.to_string()))?;
+        if recovered.is_some() {
+            if !rows.first().is_some_and(|row| is_of(row, &job)) {
+                return Err(damaged("its row is that of another turn".to_owned()).into());
+            }
+            // The stored response is not chained, the row is.
+            job.result = None;
+        }
         Ok(QueuedTurn { job, recovered })
     }
 
@@ -446,6 +454,13 @@ impl JobService {
     async fn change_job(&self, change: JobChange) -> Result<(), EngineError> {
         self.recorder.write(SideWrite::Job(change)).await
     }
+}
+
+/// Whether a row is the turn of a job.
+fn is_of(row: &Row, job: &JobRecord) -> bool {
+    row.principal == job.principal
+        && row.request_id == job.request_id
+        && row.agent_id.as_deref() == Some(job.agent_id.as_str())
 }
 
 fn not_ended(turn: &QueuedTurn) -> Result<(), EngineError> {

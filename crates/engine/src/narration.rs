@@ -35,6 +35,7 @@ use prompt::{HISTORY_ROWS, RECORD_ROWS, Scene, history, own_record};
 use turn_in_progress::{MAX_REPLIES, TurnInProgress, kept, stuck, sum};
 
 use crate::agents::{AgentService, NarratedTurn};
+use crate::approvals::{ApprovalUse, record_use};
 use crate::chat::stream_guard::StreamGuard;
 use crate::chat::text_extraction::{body_of, clean};
 use crate::chat::{CallFailure, Deadline, ModelCall, ModelCalls, StreamItem, fallback};
@@ -70,6 +71,8 @@ struct NarrationRun<'e> {
     guard: Option<StreamGuard>,
     events: Option<UnboundedSender<TurnEvent>>,
     record: NarrationRecord,
+    /// The approval that permits the turn.
+    used: Option<ApprovalUse>,
 }
 
 impl Narrator {
@@ -78,13 +81,13 @@ impl Narrator {
         self: &Arc<Self>,
         context: &RequestContext,
         policy: Arc<ActivePolicy>,
-        permit: Permit<Turn>,
+        permitted: (Permit<Turn>, Option<ApprovalUse>),
         options: TurnOptions,
         begun: Instant,
     ) -> Result<TurnOutcome, EngineError> {
         let (narrator, context) = (Arc::clone(self), context.clone());
         let narrated =
-            async move { narrator.narrate(&context, &policy, permit, options, begun).await };
+            async move { narrator.narrate(&context, &policy, permitted, options, begun).await };
         self.calls.in_flight.run(narrated).await
     }
 
@@ -92,10 +95,11 @@ impl Narrator {
         &self,
         context: &RequestContext,
         policy: &Arc<ActivePolicy>,
-        permit: Permit<Turn>,
+        permitted: (Permit<Turn>, Option<ApprovalUse>),
         options: TurnOptions,
         begun: Instant,
     ) -> Result<TurnOutcome, EngineError> {
+        let (permit, used) = permitted;
         let notes = GateNotes::from(permit.trace());
         let agent = permit.command().agent.clone();
         let slot = self.agents.cache.slot(&agent);
@@ -139,10 +143,11 @@ impl Narrator {
                 usage: None,
                 latency_ms: 0,
             },
+            used,
         };
         let text = run.narration().await?;
         run.record.latency_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        let NarrationRun { mut call, working, guard, events, record, .. } = run;
+        let NarrationRun { mut call, working, guard, events, record, mut used, .. } = run;
         let source = if text.is_some() { Source::Llm } else { Source::Offline };
         let step = TurnStep { response: text.unwrap_or(turn.response), ..turn };
         let (state, acts) = working.into_parts();
@@ -156,6 +161,8 @@ impl Narrator {
             NarratedTurn { step, settled, acts, narration: record, source, before, state, with };
         let acts = narrated.acts.len();
         context.adopt_times(&call.context);
+        // Only now: a turn that fails because of the model has used nothing.
+        record_use(&mut used, context, policy).await?;
         let turned =
             self.agents.commit_narrated(context, policy, &agent, &slot, narrated, notes).await?;
         if let Some(fallback) = &turned.fallback {
@@ -252,13 +259,22 @@ impl NarrationRun<'_> {
         }
     }
 
+    /// Records the use of the approval before an effect that the rows of the turn do not record.
+    async fn record_use(&mut self) -> Result<(), EngineError> {
+        let ModelCall { context, policy, .. } = &self.call;
+        record_use(&mut self.used, context, policy).await
+    }
+
     async fn ask(&mut self) -> Result<Value, EngineError> {
-        let Some(guard) = &mut self.guard else {
+        if self.guard.is_none() {
             return self.call.ask(&self.narrator.calls).await;
-        };
+        }
         if self.record.exchanges.is_empty() {
+            // The caller may see parts of the text from here on.
+            self.record_use().await?;
             self.call.record_begun(&self.narrator.calls).await?;
         }
+        let Some(guard) = &mut self.guard else { return Err(EngineError::Unavailable) };
         guard.divide();
         let events = &self.events;
         let mut hear = |came: StreamItem| {

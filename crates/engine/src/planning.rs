@@ -137,16 +137,16 @@ impl PlanService {
             let plan = command(asked.intent, asked.context, &proposal);
             let permit = self.governor.permit_again(context, &policy, plan, used.as_ref()).await?;
             let origin = Origin { asked_by, ..origin };
-            self.check_and_store(context, &policy, permit, proposal, origin).await?
+            self.check_and_store(context, &policy, (permit, used), proposal, origin).await?
         } else {
             let rest = rest(&asked);
             let proposal = asked.request.read();
             let plan = command(asked.intent, asked.context, &proposal);
             let (governor, metered) = (&self.governor, Metered::Yes);
-            let permit =
-                governor.permit_with(context, &policy, plan, metered, &|| rest.clone()).await?;
+            let permitted =
+                governor.permit_asked(context, &policy, plan, metered, &|| rest.clone()).await?;
             let origin = Origin { asked_by, ..Origin::default() };
-            self.check_and_store(context, &policy, permit, proposal, origin).await?
+            self.check_and_store(context, &policy, permitted, proposal, origin).await?
         };
         if let Some(fallback) = &planned.fallback {
             self.meters.fell_back(Kind::Plan, fallback);
@@ -175,7 +175,7 @@ impl PlanService {
         let targets = plan.targets.clone();
         let (governor, metered) = (&self.governor, Metered::Yes);
         let (permit, used) =
-            governor.permit_and_use(context, policy, plan, metered, &|| rest(asked)).await?;
+            governor.permit_asked(context, policy, plan, metered, &|| rest(asked)).await?;
         let origin =
             match self.drafter.draft_edits(context, policy, permit.command(), targets).await {
                 Ok(Drafted { edits, by }) => {
@@ -196,10 +196,11 @@ impl PlanService {
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
-        permit: Permit<Plan>,
+        permitted: (Permit<Plan>, Option<ApprovalUse>),
         proposal: Proposed,
         origin: Origin,
     ) -> Result<PlanOutcome, EngineError> {
+        let (permit, used) = permitted;
         let (tree, admission) = (
             Arc::clone(&self.drafter.tree),
             SnapshotChangePolicy::new(Arc::clone(&policy.snapshot)),
@@ -213,15 +214,16 @@ impl PlanService {
                 return Err(self.report_faults(context, policy, &permit, faults, rounds).await);
             }
         };
-        self.store(context, policy, permit, draft, origin).await
+        self.store(context, policy, (permit, used), draft, origin).await
     }
 
-    /// Writes the artifact, then its rows. If the rows cannot be written, the artifact is removed.
+    /// Writes the artifact, then its rows, among them that of a used approval. If the rows cannot be written, the
+    /// artifact is removed.
     async fn store(
         &self,
         context: &RequestContext,
         policy: &ActivePolicy,
-        permit: Permit<Plan>,
+        (permit, mut used): (Permit<Plan>, Option<ApprovalUse>),
         draft: Draft,
         origin: Origin,
     ) -> Result<PlanOutcome, EngineError> {
@@ -249,7 +251,7 @@ impl PlanService {
         let store = self.store.clone();
         let artifact =
             blocking(move || store.write(&draft, &permit, &meta)).await?.map_err(store_error)?;
-        match self.record_plan(batch, &artifact, context.principal.person()).await {
+        match self.record_plan(batch, &artifact, context.principal.person(), &mut used).await {
             Ok((event_id, shown)) => {
                 let (store, published) = (self.store.clone(), artifact.clone());
                 if let Ok(Err(error)) = blocking(move || store.publish(&published)).await {
@@ -282,6 +284,7 @@ impl PlanService {
         mut batch: Batch<'_>,
         artifact: &Artifact,
         person: Option<&str>,
+        used: &mut Option<ApprovalUse>,
     ) -> Result<(u64, String), EngineError> {
         let shown = self.shown_artifact(&artifact.name);
         let created = PlanCreatedRecord {
@@ -313,7 +316,15 @@ impl PlanService {
             artifact: shown.clone(),
             data: raw_json(&created)?,
         })]);
-        Ok((self.recorder.commit(batch).await?.id, shown))
+        if let Some(used) = used {
+            used.push(&mut batch)?;
+        }
+        let committed = self.recorder.commit(batch).await?;
+        if let Some(used) = used {
+            used.recorded();
+        }
+        // The first row is the request, the second one the plan.
+        Ok((committed.rows.get(1).map_or(committed.id, |row| row.id), shown))
     }
 
     /// Reports the faults of a plan. Faults against the policy are also recorded as a denial.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life_agent_domain::governance::event::{PolicyRejectedRecord, PolicyReloadRecord, Trigger};
+use life_agent_domain::governance::fault::Fault;
 use life_agent_policy::document::Policy;
 use metrics::{counter, gauge};
 
@@ -75,7 +76,7 @@ impl PolicyService {
     }
 
     /// The faults of the files on disk, if a change was rejected and the active policy is older.
-    pub(crate) fn rejected(&self) -> Vec<life_agent_domain::governance::fault::Fault> {
+    pub(crate) fn rejected(&self) -> Vec<Fault> {
         self.files.rejected()
     }
 
@@ -86,7 +87,7 @@ impl PolicyService {
         let files = self.files.clone();
         let compiled = blocking(move || {
             let document = files.read(&source)?;
-            Ok(ActivePolicy::compile(&document, &files))
+            Ok(compiled(&document, &files))
         });
         match compiled.await? {
             Ok(Ok(policy)) => Ok(policy.report()),
@@ -128,10 +129,7 @@ impl PolicyService {
         let files = self.files.clone();
         let read = blocking(move || {
             let document = files.read(&source)?;
-            let compiled = match document.missing.is_empty() {
-                true => ActivePolicy::compile(&document, &files),
-                false => Err(document.missing.clone()),
-            };
+            let compiled = compiled(&document, &files);
             Ok((document, compiled))
         });
         let (document, compiled) = read.await?.inspect_err(|_: &EngineError| count("rejected"))?;
@@ -240,6 +238,14 @@ impl PolicyService {
                 Err(error)
             }
         }
+    }
+}
+
+/// Compiles a document, all parts of which must exist.
+fn compiled(document: &Document, files: &PolicyFiles) -> Result<ActivePolicy, Vec<Fault>> {
+    match document.missing.is_empty() {
+        true => ActivePolicy::compile(document, files),
+        false => Err(document.missing.clone()),
     }
 }
 

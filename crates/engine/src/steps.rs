@@ -13,7 +13,7 @@ use life_agent_domain::governance::gate::Permit;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::agents::{AgentService, StepRules, StepWrites};
-use crate::approvals::ApprovalUse;
+use crate::approvals::{ApprovalUse, record_use};
 use crate::chat::ModelCalls;
 use crate::context::RequestContext;
 use crate::error::EngineError;
@@ -92,7 +92,8 @@ impl StepService {
     ) -> Result<ActOutcome, EngineError> {
         let started = Instant::now();
         let again = self.governor.copy_if_shared(&act);
-        let (mut policy, mut permit, used) = self.permitted(context, act, Metered::Yes).await?;
+        let (mut policy, mut permit, mut used) = self.permitted(context, act, Metered::Yes).await?;
+        record_use(&mut used, context, &policy).await?;
         let mut attempts = 1..ATTEMPTS;
         loop {
             let with = StepWrites::default();
@@ -128,13 +129,13 @@ impl StepService {
         let (governor, again) = (&self.governor, self.governor.copy_if_shared(&command));
         let policy = governor.policy();
         let permitted =
-            governor.permit_and_use(context, &policy, command, metered, &nothing_else).await;
+            governor.permit_asked(context, &policy, command, metered, &nothing_else).await;
         match (permitted, again) {
             // Another instance has just activated another policy.
             (Err(EngineError::Outdated), Some(again)) => {
                 let policy = governor.settled().await?;
                 let (permit, used) = governor
-                    .permit_and_use(context, &policy, again, Metered::No, &nothing_else)
+                    .permit_asked(context, &policy, again, Metered::No, &nothing_else)
                     .await?;
                 Ok((policy, permit, used))
             }
@@ -174,10 +175,11 @@ impl StepService {
         options: TurnOptions,
     ) -> Result<TurnOutcome, EngineError> {
         let started = Instant::now();
-        let (policy, permit, _) = self.permitted(context, turn, options.metered).await?;
+        let (policy, permit, mut used) = self.permitted(context, turn, options.metered).await?;
         if self.calls.provider.is_some() {
-            return self.narrator.run(context, policy, permit, options, started).await;
+            return self.narrator.run(context, policy, (permit, used), options, started).await;
         }
+        record_use(&mut used, context, &policy).await?;
         let committed =
             self.agents.commit_step(context, &policy, &permit, &TURN, options.with).await;
         let outcome = match committed {

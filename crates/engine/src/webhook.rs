@@ -26,7 +26,7 @@ use crate::policy::PolicyCell;
 use crate::recorder::Recorder;
 use crate::trace::Tracer;
 
-/// The running task; none without a secret, because nothing is sent unsigned.
+/// The running task; none without a secret. A policy with a webhook is not accepted then, because nothing is sent unsigned.
 pub(crate) struct Webhook {
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -45,11 +45,6 @@ impl Webhook {
     ) -> Self {
         let stop = CancellationToken::new();
         let public_url = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
-        if secrets.is_none() && policy.active().snapshot.policy.approvals.webhook.is_some() {
-            tracing::warn!(
-                "the policy has a webhook, which receives nothing until WEBHOOK_SECRET is set"
-            );
-        }
         let task = secrets.and_then(|secrets| {
             let client = transport::client();
             let client = client.inspect_err(|error| tracing::error!(%error, "no webhook client"));

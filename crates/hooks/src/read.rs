@@ -30,22 +30,28 @@ fn named(payload: &Payload<'_>, name: &str) -> Result<HookEvent, HookError> {
     if name.is_empty() {
         return Err(HookError::Missing("hook_event_name"));
     }
-    match name.to_ascii_lowercase().as_str() {
+    match plain(name).as_str() {
         "pretooluse" | "permissionrequest" | "beforetool" => payload.call().map(HookEvent::PreTool),
         "posttooluse" | "aftertool" => payload.result(None).map(HookEvent::PostTool),
         "posttoolusefailure" => payload.result(Some(true)).map(HookEvent::PostTool),
-        _ => Ok(HookEvent::Other),
+        other => payload.unless_call(other),
     }
+}
+
+/// The name of an event without the differences between the hosts' spellings.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// Copilot's own payloads name no event: their keys tell it.
 fn copilot(payload: &Payload<'_>) -> Result<HookEvent, HookError> {
-    let has = |key: &str| payload.0.contains_key(key);
-    match (has("toolName"), has("toolResult") || has("error")) {
+    let has = |keys: &[&str]| keys.iter().any(|key| payload.0.contains_key(*key));
+    match (has(&TOOL), has(&["toolResult", "error"])) {
         (true, false) => payload.call().map(HookEvent::PreTool),
         (true, true) => payload.result(None).map(HookEvent::PostTool),
         // A call without the name of its tool must not pass as another event.
-        (false, _) if has("toolArgs") => Err(HookError::Missing("toolName")),
+        (false, _) if has(&ARGUMENTS) => Err(HookError::Missing("toolName")),
         (false, _) => Ok(HookEvent::Other),
     }
 }
@@ -72,7 +78,7 @@ fn cursor(payload: &Payload<'_>, name: &str) -> Result<HookEvent, HookError> {
         "preToolUse" => payload.call().map(HookEvent::PreTool),
         "postToolUse" => payload.result(None).map(HookEvent::PostTool),
         "postToolUseFailure" => payload.result(Some(true)).map(HookEvent::PostTool),
-        _ => Ok(HookEvent::Other),
+        other => payload.unless_call(&plain(other)),
     }
 }
 
@@ -81,9 +87,13 @@ fn generic(payload: &Payload<'_>, name: &str) -> Result<HookEvent, HookError> {
     match name.to_ascii_lowercase().as_str() {
         "" | "pre" | "pretooluse" | "pre_tool" => payload.call().map(HookEvent::PreTool),
         "post" | "posttooluse" | "post_tool" => payload.result(None).map(HookEvent::PostTool),
-        _ => Ok(HookEvent::Other),
+        other => payload.unless_call(&plain(other)),
     }
 }
+
+/// The keys with the name of a tool and with its arguments.
+const TOOL: [&str; 3] = ["tool_name", "toolName", "tool"];
+const ARGUMENTS: [&str; 3] = ["tool_input", "toolArgs", "arguments"];
 
 /// The object of a payload.
 struct Payload<'a>(&'a Map<String, Value>);
@@ -93,6 +103,17 @@ impl Payload<'_> {
     fn text(&self, keys: &[&str]) -> Option<String> {
         let text = |key: &&str| self.0.get(*key)?.as_str().filter(|text| !text.is_empty());
         keys.iter().find_map(text).map(str::to_owned)
+    }
+
+    /// An event that this version does not know. One before a tool runs is a call, whatever a newer host names it.
+    fn unless_call(&self, name: &str) -> Result<HookEvent, HookError> {
+        let is_before =
+            ["pre", "before", "permissionrequest"].iter().any(|start| name.starts_with(start));
+        let has_call = TOOL.iter().chain(&ARGUMENTS).any(|key| self.0.contains_key(*key));
+        match is_before && has_call {
+            true => self.call().map(HookEvent::PreTool),
+            false => Ok(HookEvent::Other),
+        }
     }
 
     fn first(&self, keys: &[&str]) -> Option<&Value> {
@@ -113,7 +134,7 @@ impl Payload<'_> {
 
     fn call(&self) -> Result<ToolCall, HookError> {
         let tool = self.tool()?;
-        let arguments = arguments(self.first(&["tool_input", "toolArgs", "arguments"]));
+        let arguments = arguments(self.first(&ARGUMENTS));
         Ok(ToolCall { tool, arguments, ..self.context() })
     }
 
@@ -133,7 +154,7 @@ impl Payload<'_> {
     }
 
     fn tool(&self) -> Result<String, HookError> {
-        let tool = self.text(&["tool_name", "toolName", "tool"]);
+        let tool = self.text(&TOOL);
         tool.ok_or(HookError::Missing("tool_name"))
     }
 

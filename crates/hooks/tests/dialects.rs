@@ -108,6 +108,34 @@ fn results_are_read_and_other_events_pass() {
 }
 
 #[test]
+fn a_call_is_a_call_whatever_a_host_names_its_event() {
+    let call = json!({"tool_name": "Bash", "tool_input": {"command": "ls"}});
+    for (dialect, name) in [
+        (Dialect::ClaudeCode, "pre_tool_use"),
+        (Dialect::Codex, "PreToolUse "),
+        (Dialect::Gemini, "before-tool"),
+        (Dialect::Goose, "PreToolCall"),
+        (Dialect::Cursor, "PreToolUse"),
+        (Dialect::Cursor, "beforeToolExecution"),
+        (Dialect::Generic, "PRE-tool"),
+        (Dialect::Copilot, ""),
+    ] {
+        let mut payload = call.clone();
+        if !name.is_empty() {
+            payload["hook_event_name"] = json!(name);
+        }
+        let read = parse(dialect, &payload);
+        assert!(matches!(&read, Ok(Hook { event: HookEvent::PreTool(_), .. })), "{name}: {read:?}");
+    }
+    for (dialect, name) in
+        [(Dialect::ClaudeCode, "PreCompact"), (Dialect::Cursor, "beforeSubmitPrompt")]
+    {
+        let read = parse(dialect, &json!({"hook_event_name": name, "prompt": "ls"}));
+        assert!(matches!(&read, Ok(Hook { event: HookEvent::Other, .. })), "{name}: {read:?}");
+    }
+}
+
+#[test]
 fn a_payload_without_what_a_decision_needs_is_an_error() {
     for (dialect, payload, expected) in [
         (Dialect::ClaudeCode, json!([]), HookError::NotAnObject),
@@ -119,6 +147,8 @@ fn a_payload_without_what_a_decision_needs_is_an_error() {
             HookError::Missing("command"),
         ),
         (Dialect::Copilot, json!({"toolArgs": "{}"}), HookError::Missing("toolName")),
+        (Dialect::Copilot, json!({"tool_input": {}}), HookError::Missing("toolName")),
+        (Dialect::Copilot, json!({"tool_name": 5}), HookError::Missing("tool_name")),
         (Dialect::Generic, json!({}), HookError::Missing("tool_name")),
     ] {
         assert_eq!(parse(dialect, &payload), Err(expected), "{payload}");

@@ -76,6 +76,23 @@ impl RpcError {
         error.with_data(json!({"elicitations": elicitations}))
     }
 
+    /// The same error with another message and with every text of its data changed.
+    #[must_use]
+    pub fn with_texts(self, change: &dyn Fn(&str) -> String) -> Self {
+        fn each(value: Value, change: &dyn Fn(&str) -> String) -> Value {
+            match value {
+                Value::String(text) => Value::String(change(&text)),
+                Value::Array(items) => items.into_iter().map(|item| each(item, change)).collect(),
+                Value::Object(fields) => {
+                    fields.into_iter().map(|(name, value)| (name, each(value, change))).collect()
+                }
+                other => other,
+            }
+        }
+        let data = self.data.map(|data| each(data, change));
+        Self { message: change(&self.message), data, ..self }
+    }
+
     /// Adds data for programs.
     #[must_use]
     pub fn with_data(self, data: Value) -> Self {

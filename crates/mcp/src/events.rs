@@ -34,8 +34,9 @@ impl Events {
         let raw: Vec<u8> = self.buffer.drain(..end).collect();
         self.searched = 0;
         let text = String::from_utf8_lossy(&raw);
-        let data: Vec<_> = text
-            .lines()
+        // The three ends of a line that the format knows, of which `lines` knows two, and the mark that may precede it.
+        let lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
+        let data: Vec<_> = lines
             .filter_map(|line| line.strip_prefix("data:"))
             .map(|line| line.strip_prefix(' ').unwrap_or(line))
             .collect();
@@ -71,8 +72,9 @@ mod tests {
     #[test]
     fn events_are_found_in_any_pieces() {
         let stream =
-            b": ping\n\nevent: message\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:x\n\n".to_vec();
-        let expected = ["", "{\"a\":\n1}", "x"];
+            b": ping\n\nevent: message\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:x\n\nid: 1\rdata: y\r\rid: 2\r\ndata: z\n\n"
+                .to_vec();
+        let expected = ["", "{\"a\":\n1}", "x", "y", "z"];
         for size in 1..stream.len() {
             let (mut events, mut found, mut raw) = (Events::default(), Vec::new(), Vec::new());
             for piece in stream.chunks(size) {

@@ -100,7 +100,13 @@ impl Message {
             (Some(id), Some(method)) if is_id(&id) => {
                 Ok(Self::Request(Request { id, method, params: params(parts.params)? }))
             }
-            (None, Some(method)) => Ok(Self::Notification(method)),
+            // A server could carry out a call without an id, whose response nobody would see.
+            (None, Some(method)) if method.starts_with("notifications/") => {
+                Ok(Self::Notification(method))
+            }
+            (None, Some(_)) => {
+                Err(RpcError::invalid_request("`id` is missing; only notifications have none"))
+            }
             (Some(id), None) if is_id(&id) && parts.result.is_some() != parts.error.is_some() => {
                 Ok(Self::Response)
             }

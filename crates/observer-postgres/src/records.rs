@@ -221,12 +221,30 @@ pub(crate) fn dangling(view: &View<'_>) -> Result<Vec<Dangling>, JournalError> {
             Ok(Dangling { record, id: row.try_get(0)?, row: number(row, 1)?, differs: false })
         })?);
     }
-    let rows = view.query(DIFFERING_USAGE, vec![(&pruned, Type::INT8), (&limit, Type::INT8)])?;
-    found.extend(each(&rows, |row| {
-        Ok(Dangling { record: "usage", id: row.try_get(0)?, row: number(row, 1)?, differs: true })
-    })?);
+    let checks = [("job", DIFFERING_JOBS), ("agent", DIFFERING_AGENTS), ("usage", DIFFERING_USAGE)];
+    for (record, sql) in checks {
+        let rows = view.query(sql, vec![(&pruned, Type::INT8), (&limit, Type::INT8)])?;
+        found.extend(each(&rows, |row| {
+            Ok(Dangling { record, id: row.try_get(0)?, row: number(row, 1)?, differs: true })
+        })?);
+    }
     Ok(found)
 }
+
+/// Jobs whose row is not their turn.
+const DIFFERING_JOBS: &str = "SELECT jobs.id, events.id FROM jobs JOIN events ON events.id = jobs.event_id
+    WHERE events.id > $1 AND (events.kind <> 'obs.turn' OR events.agent_id IS DISTINCT FROM jobs.agent_id
+        OR events.principal <> jobs.principal OR events.request_id <> jobs.request_id)
+    LIMIT $2";
+
+/// Agents whose state or number of turns is not that of their last rows.
+const DIFFERING_AGENTS: &str = "SELECT agents.agent_id, events.id
+    FROM agents JOIN events ON events.id = agents.last_event
+    LEFT JOIN (SELECT agent_id, max((data::json #>> '{turn,number}')::bigint) AS number FROM events
+        WHERE kind = 'obs.turn' GROUP BY agent_id) AS turn ON turn.agent_id = agents.agent_id
+    WHERE events.id > $1 AND (turn.number <> agents.turns
+        OR encode(agents.state_hash, 'hex') <> (events.data::json #>> '{state_hash}'))
+    LIMIT $2";
 
 /// Model calls whose row states other tokens than the table, or whose tokens the table lacks.
 const DIFFERING_USAGE: &str = "SELECT request_id, id FROM (

@@ -134,8 +134,13 @@ pub(crate) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<Dangling
         })?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    let record = "usage";
-    for (sql, differs) in [(ORPHANED_USAGE, false), (DIFFERING_USAGE, true)] {
+    let checks = [
+        ("job", DIFFERING_JOBS, true),
+        ("agent", DIFFERING_AGENTS, true),
+        ("usage", ORPHANED_USAGE, false),
+        ("usage", DIFFERING_USAGE, true),
+    ];
+    for (record, sql, differs) in checks {
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map(params![pruned, MAX_RECORDS], |row| {
             Ok(Dangling { record, id: row.get(0)?, row: row.get(1)?, differs })
@@ -144,6 +149,23 @@ pub(crate) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<Dangling
     }
     Ok(found)
 }
+
+/// Jobs whose row is not their turn.
+const DIFFERING_JOBS: &str =
+    "SELECT jobs.id, journal.id FROM jobs JOIN journal ON journal.id = jobs.event_id
+    WHERE journal.id > ?1 AND (journal.kind <> 'obs.turn' OR journal.agent_id IS NOT jobs.agent_id
+        OR journal.principal <> jobs.principal OR journal.request_id <> jobs.request_id)
+    LIMIT ?2";
+
+/// Agents whose state or number of turns is not that of their last rows.
+const DIFFERING_AGENTS: &str = "SELECT agents.agent_id, journal.id
+    FROM agents JOIN journal ON journal.id = agents.last_event
+    LEFT JOIN (SELECT agent_id, max(json_extract(data, '$.turn.number')) AS number FROM journal
+        WHERE kind = 'obs.turn' GROUP BY agent_id) AS turn ON turn.agent_id = agents.agent_id
+    WHERE journal.id > ?1 AND (turn.number <> agents.turns
+        OR agents.state_hash IS NOT NULL
+            AND lower(hex(agents.state_hash)) <> json_extract(journal.data, '$.state_hash'))
+    LIMIT ?2";
 
 /// Usage of a call that has no row, or of another request than its row.
 const ORPHANED_USAGE: &str = "SELECT usage.request_id, usage.event_id FROM usage

@@ -96,7 +96,7 @@ pub struct RecentActivity {
 /// A record that names a row which does not exist, or which states something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dangling {
-    /// The kind of record: `job`, `idempotency record` or `usage`.
+    /// The kind of record: `job`, `idempotency record`, `agent` or `usage`.
     pub record: &'static str,
     /// Its id; the request for usage.
     pub id: String,

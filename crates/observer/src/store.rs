@@ -296,8 +296,8 @@ pub trait Read {
     /// Ended jobs and idempotency records beyond the limits.
     fn expired(&self, limits: &ExpiryLimits) -> Result<Vec<Expired>, JournalError>;
 
-    /// Up to [`MAX_RECORDS`] jobs and idempotency records that name a row which is neither stored nor
-    /// declared removed by retention.
+    /// Up to [`MAX_RECORDS`] of each: jobs and idempotency records that name a row which is neither stored nor declared
+    /// removed by retention, and jobs, agents and usage that differ from their rows.
     fn dangling(&self) -> Result<Vec<Dangling>, JournalError>;
 
     /// The files of a plan, if the store keeps them.

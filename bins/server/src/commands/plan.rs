@@ -212,7 +212,7 @@ fn list(
 fn stored(file: &dyn Readers, id: &str) -> Result<StoredPlan, EngineError> {
     let view = file.view()?;
     let plan = StoredPlan::read(id, view.proposal(id)?)?;
-    plan.check_shown(&PlanEvidence::read(&*view, id)?)?;
+    plan.check_shown(&PlanEvidence::read(&*view, plan.record())?)?;
     Ok(plan)
 }
 
@@ -220,7 +220,7 @@ fn stored(file: &dyn Readers, id: &str) -> Result<StoredPlan, EngineError> {
 fn proven(file: &dyn Readers, id: &str) -> Result<StoredPlan, EngineError> {
     let view = file.view()?;
     let plan = StoredPlan::read(id, view.proposal(id)?)?;
-    plan.check(&PlanEvidence::read(&*view, id)?)?;
+    plan.check(&PlanEvidence::read(&*view, plan.record())?)?;
     Ok(plan)
 }
 

@@ -3,6 +3,7 @@
 
 mod calls;
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -104,7 +105,7 @@ fn serve(options: &Wrap, lock: Lock, mut child: Child) -> CommandResult {
     });
     let mut from_server = BufReader::new(from_server);
     while let Some(line) = line(&mut from_server) {
-        let line = calls.finish(line);
+        let Some(line) = calls.finish(line) else { continue };
         let mut client = output.lock().unwrap_or_else(PoisonError::into_inner);
         if write(&mut *client, &line).is_err() {
             break;
@@ -122,8 +123,45 @@ fn line(input: &mut impl BufRead) -> Option<String> {
     (read > 0 && (line.ends_with('\n') || (read as u64) < MAX_LINE)).then_some(line)
 }
 
+/// Writes a message. Whatever the reader takes for the end of a line, it finds one message: in JSON, returns are white
+/// space, and the other three characters occur in texts only.
 fn write(output: &mut impl Write, line: &str) -> std::io::Result<()> {
-    output.write_all(line.trim_end().as_bytes())?;
+    let line = line.trim_end();
+    let line = match line.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        true => Cow::Owned(one_line(line)),
+        false => Cow::Borrowed(line),
+    };
+    output.write_all(line.as_bytes())?;
     output.write_all(b"\n")?;
     output.flush()
+}
+
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for letter in message.chars() {
+        match letter {
+            '\n' | '\r' => line.push(' '),
+            '\u{85}' => line.push_str("\\u0085"),
+            '\u{2028}' => line.push_str("\\u2028"),
+            '\u{2029}' => line.push_str("\\u2029"),
+            other => line.push(other),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_for_every_reader() {
+        let message = "{\"a\":\r{\"b\":\"x\u{2028}y\u{85}\"}}\r\n";
+        let mut written = Vec::new();
+        write(&mut written, message).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(written, "{\"a\": {\"b\":\"x\\u2028y\\u0085\"}}\n");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&written), value(message));
+    }
 }

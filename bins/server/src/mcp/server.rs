@@ -60,6 +60,9 @@ pub async fn respond(
         }
         Err(error) => return error.into(),
     };
+    if request.id.as_str().is_some_and(|id| state.engine.redact(id) != id) {
+        return RpcError::invalid_request("`id` holds a credential; number the requests").into();
+    }
     let values = [VERSION_HEADER, METHOD_HEADER, NAME_HEADER].map(|name| header(outer, name));
     let [version, method, name] = &values;
     let headers =
@@ -71,6 +74,8 @@ pub async fn respond(
     match responded {
         Ok(result) => Response { status: 200, message: Some(success(&request.id, result)) },
         Err(error) => {
+            // Messages repeat parts of the request.
+            let error = error.with_texts(&|text| state.engine.redact(text));
             Response { status: error.status, message: Some(error.response(Some(&request.id))) }
         }
     }

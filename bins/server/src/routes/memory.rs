@@ -89,5 +89,6 @@ async fn memory(
     let Query(MemoryQuery { agent_id, q, limit }) = query;
     grant.check_agent(&agent_id)?;
     let facts = state.engine.memory(&agent_id, q.as_deref(), limit).await?;
-    Ok(HttpResponse::Ok().json(MemoryAnswer { agent_id: agent_id.into(), facts }))
+    let agent_id = state.engine.redact(agent_id.as_str());
+    Ok(HttpResponse::Ok().json(MemoryAnswer { agent_id, facts }))
 }

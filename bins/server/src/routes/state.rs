@@ -95,7 +95,7 @@ fn describe() -> Description {
         })))
 }
 async fn state(
-    state: web::Data<AppState>,
+    app: web::Data<AppState>,
     Authenticated { grant, .. }: Authenticated,
     query: Query<StateQuery>,
 ) -> Result<impl Responder, ApiError> {
@@ -103,15 +103,16 @@ async fn state(
     let answer = match agent_id {
         Some(agent) => {
             grant.check_agent(&agent)?;
-            let Present { state, state_hash } = state.engine.state(&agent).await?;
-            StateAnswer::One { agent_id: agent.into(), state, state_hash }
+            let Present { state, state_hash } = app.engine.state(&agent).await?;
+            let agent_id = app.engine.redact(agent.as_str());
+            StateAnswer::One { agent_id, state, state_hash }
         }
         None => {
-            let mut agents = state.engine.agents(after.map(String::from), limit).await?;
+            let mut agents = app.engine.agents(after.map(String::from), limit).await?;
             let last = agents.last().map(|agent| agent.agent_id.clone());
             let next = last.filter(|_| agents.len() == limit);
             agents.retain(|agent| grant.may_access(&agent.agent_id));
-            StateAnswer::All { meta: state.engine.meta(), agents, next }
+            StateAnswer::All { meta: app.engine.meta(), agents, next }
         }
     };
     Ok(HttpResponse::Ok().json(answer))

@@ -1,6 +1,6 @@
 //! Reloads `KEYS_FILE` within two seconds of a change; on a fault the previous keys stay.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_web::web;
@@ -22,7 +22,7 @@ pub(super) async fn watch(path: PathBuf, state: web::Data<AppState>, stopping: C
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let now = tokio::fs::read_to_string(&path).await.ok();
+        let now = read(&path).await;
         if now == seen {
             continue;
         }
@@ -32,6 +32,15 @@ pub(super) async fn watch(path: PathBuf, state: web::Data<AppState>, stopping: C
         }
         seen = now;
     }
+}
+
+/// The text of the file. A pipe in its place would hold the task, and revoked keys would stay.
+async fn read(path: &Path) -> Option<String> {
+    let metadata = tokio::fs::metadata(path).await.ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    tokio::fs::read_to_string(path).await.ok()
 }
 
 fn reload(text: &str, state: &AppState) {

@@ -274,7 +274,9 @@ impl RequiredPath {
     pub fn check(&self) -> Result<(), SettingError> {
         let folder = self.name.ends_with("_DIR");
         let metadata = std::fs::metadata(&self.path);
-        let fits = metadata.as_ref().is_ok_and(|found| found.is_dir() == folder);
+        let fits = metadata
+            .as_ref()
+            .is_ok_and(|found| if folder { found.is_dir() } else { found.is_file() });
         if fits {
             return Ok(());
         }

@@ -151,10 +151,21 @@ impl Reader<'_> {
             if ALL.iter().any(|setting| setting.name == name && setting.secret) {
                 SettingError::BadSecret { name, from, expected }
             } else {
-                SettingError::BadValue { name, value: found.text.clone(), from, expected }
+                let value = without_userinfo(&found.text);
+                SettingError::BadValue { name, value, from, expected }
             }
         };
         parse(&found.text).ok_or_else(bad).map(Some)
+    }
+}
+
+/// A value that is shown: the user and the password of an address are not.
+fn without_userinfo(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("{scheme}://********{}", rest.get(at..).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -327,9 +338,14 @@ fn origin(item: &str) -> Option<String> {
 fn required(found: &BTreeMap<&'static str, Found>) -> Vec<RequiredPath> {
     let set = |name: &'static str| {
         let found = found.get(name).filter(|found| found.from != DEFAULT)?;
+        if found.text.contains("://") {
+            return None;
+        }
         Some(RequiredPath { name, path: PathBuf::from(&found.text), from: found.from.clone() })
     };
-    ["POLICY_PATH", "POLICY_DIR", "WORKSPACE_DIR"].into_iter().filter_map(set).collect()
+    let paths =
+        ["POLICY_PATH", "POLICY_DIR", "WORKSPACE_DIR", "KEYS_FILE", "JWT_JWKS", "LLM_CA_FILE"];
+    paths.into_iter().filter_map(set).collect()
 }
 
 fn is_key(text: &str) -> bool {

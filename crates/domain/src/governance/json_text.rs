@@ -15,6 +15,16 @@ const FEW_KEYS: usize = 16;
 /// # Errors
 /// The place of a key that appears twice in one object, at any depth, or of a number that would lose digits.
 pub fn check(json: &str) -> Result<(), Fault> {
+    scan(json, true)
+}
+
+/// Whether no key appears twice in an object of a text that `serde_json` accepts, at any depth: every reader finds the
+/// same fields in it.
+pub fn has_unique_keys(json: &str) -> bool {
+    scan(json, false).is_ok()
+}
+
+fn scan(json: &str, keeps_digits: bool) -> Result<(), Fault> {
     let bytes = json.as_bytes();
     let mut open: Vec<Level<'_>> = Vec::new();
     let mut at = 0;
@@ -45,7 +55,7 @@ pub fn check(json: &str) -> Result<(), Fault> {
                 at = end;
                 continue;
             }
-            b'-' | b'0'..=b'9' => {
+            b'-' | b'0'..=b'9' if keeps_digits => {
                 let rest = bytes.get(at..).unwrap_or_default();
                 let is_of_number =
                     |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');

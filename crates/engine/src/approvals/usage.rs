@@ -10,6 +10,7 @@ use life_agent_observer::{IdempotencyRecord, Precondition, SideWrite};
 use super::Approvals;
 use crate::context::RequestContext;
 use crate::error::EngineError;
+use crate::policy::ActivePolicy;
 use crate::recorder::Batch;
 
 /// An approval that was taken out of the inbox. Dropped before it is recorded, it goes back.
@@ -74,12 +75,15 @@ impl ApprovalUse {
         }
     }
 
-    /// Records the use by itself, before an effect that cannot be committed with it.
+    /// Records the use by itself, before an effect that cannot be committed with it. Does nothing the second time.
     pub(crate) async fn commit(
         &mut self,
         context: &RequestContext,
         policy_hash: &str,
     ) -> Result<(), EngineError> {
+        if self.progress == Progress::Recorded {
+            return Ok(());
+        }
         let mut batch = Batch::new(context, policy_hash);
         self.push(&mut batch)?;
         let recorder = self.approvals.recorder.clone();
@@ -92,6 +96,18 @@ impl ApprovalUse {
         }
         self.recorded();
         Ok(())
+    }
+}
+
+/// Records the use of an approval by itself, if a request has one, see [`ApprovalUse::commit`].
+pub(crate) async fn record_use(
+    used: &mut Option<ApprovalUse>,
+    context: &RequestContext,
+    policy: &ActivePolicy,
+) -> Result<(), EngineError> {
+    match used {
+        Some(used) => used.commit(context, &policy.snapshot.hash).await,
+        None => Ok(()),
     }
 }
 

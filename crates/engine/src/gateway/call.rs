@@ -21,7 +21,9 @@ use super::elicitation::{self, Asked, Response};
 use super::headers::{self, PARAMETER_PREFIX};
 use super::repeated::{Claimed, KEY_FIELD, claim, keep};
 use super::span;
-use super::upstream::{MAX_MESSAGE, Upstream, UpstreamError, is_stream, response_to};
+use super::upstream::{
+    MAX_MESSAGE, Passage, Upstream, UpstreamError, is_response_to, is_stream, passage, read_message,
+};
 use super::{
     GatewayBody, GatewayReply, GatewayRequest, GatewayService, command, rpc_error, written,
 };
@@ -306,7 +308,8 @@ impl Running {
             Ok(body) => body,
             Err(error) => return self.failed(&error).await,
         };
-        let message = std::str::from_utf8(&body).ok().and_then(|text| response_to(text, &self.id));
+        let message = std::str::from_utf8(&body).ok().and_then(read_message);
+        let message = message.filter(|message| is_response_to(message, &self.id));
         let message = match message {
             Some(message) => self.finish(message).await?,
             // The server refused the request before it knew the call.
@@ -346,9 +349,13 @@ impl Running {
                 break UpstreamError::Lost("a message of the MCP server is too large".to_owned());
             }
             while let Some(next) = events.next_event() {
-                let Some(message) = response_to(&next.data, &self.id) else {
-                    let _ = sender.send(next.raw).await;
-                    continue;
+                let message = match passage(&next, Some(&self.id)) {
+                    Passage::Response(message) => message,
+                    Passage::AsIs => {
+                        let _ = sender.send(next.raw).await;
+                        continue;
+                    }
+                    Passage::Dropped => continue,
                 };
                 let finished = match self.finish(message).await {
                     Ok(message) => message.raw().ok(),
@@ -371,6 +378,12 @@ impl Running {
 
     /// Records the result of the call, and adds its rows to it.
     async fn finish(&self, mut message: RawObject) -> Result<RawObject, EngineError> {
+        // Every reader must see a result that was recorded and that has the rows.
+        if message.get("result").is_some_and(|result| RawObject::read(result.get()).is_none()) {
+            let error = RpcError::internal("the MCP server sent a result that is no object");
+            let error = error.response(Some(&self.id));
+            message = RawObject::read(&error.to_string()).unwrap_or_default();
+        }
         let result = message.object("result");
         let reported = ToolResult {
             is_error: match &result {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use life_agent_domain::governance::json_text;
 use life_agent_mcp::definition::Definition;
 use life_agent_mcp::era::{HANDSHAKE, METHOD_HEADER, STATELESS, VERSION_HEADER};
-use life_agent_mcp::events::Events;
+use life_agent_mcp::events::{Event, Events};
 use life_agent_mcp::object::RawObject;
 use life_agent_policy::mcp::McpServer;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -150,13 +151,18 @@ impl Upstream {
         if !is_stream(response) {
             let body = self.whole(response).await?;
             let text = std::str::from_utf8(&body).map_err(|_| none())?;
-            return RawObject::read(text).ok_or_else(none);
+            return match read_message(text) {
+                Some(message) if is_response_to(&message, id) => Ok(message),
+                // A server that refuses a request may not know its id.
+                Some(message) if is_refusal(&message) => Ok(message),
+                _ => Err(none()),
+            };
         }
         let mut events = Events::default();
         while let Some(piece) = self.piece(response).await? {
             events.push(&piece);
             while let Some(event) = events.next_event() {
-                if let Some(message) = response_to(&event.data, id) {
+                if let Passage::Response(message) = passage(&event, Some(id)) {
                     return Ok(message);
                 }
             }
@@ -243,11 +249,46 @@ pub(super) fn is_stream(response: &reqwest::Response) -> bool {
     kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
-/// The message if it is the response to the request with this id.
-pub(super) fn response_to(data: &str, id: &Value) -> Option<RawObject> {
-    let message = RawObject::read(data)?;
-    let is_response = message.get("method").is_none();
-    (is_response && message.value::<Value>("id").as_ref() == Some(id)).then_some(message)
+/// A message of a server; `None` if readers could read different messages in its text.
+pub(super) fn read_message(text: &str) -> Option<RawObject> {
+    RawObject::read(text).filter(|_| json_text::has_unique_keys(text))
+}
+
+/// Whether a message is the response to the request with this id.
+pub(super) fn is_response_to(message: &RawObject, id: &Value) -> bool {
+    message.get("method").is_none() && message.value::<Value>("id").as_ref() == Some(id)
+}
+
+fn is_refusal(message: &RawObject) -> bool {
+    let has = |name: &str| message.get(name).is_some();
+    let unknown = message.value::<Value>("id").is_none_or(|id| id.is_null());
+    unknown && has("error") && !has("result") && !has("method")
+}
+
+/// What becomes of an event of a server on its way to the client.
+pub(super) enum Passage {
+    /// It passes as it is: a notification, a request, a comment.
+    AsIs,
+    /// It is the response that the client waits for.
+    Response(RawObject),
+    /// It is unreadable, or the response to another request, which its own call reads.
+    Dropped,
+}
+
+/// Decides about an event that arrived for the request with this id.
+pub(super) fn passage(event: &Event, id: Option<&Value>) -> Passage {
+    if event.data.trim().is_empty() {
+        return Passage::AsIs;
+    }
+    let is_response =
+        |message: &RawObject| ["result", "error"].iter().any(|name| message.get(name).is_some());
+    match read_message(&event.data) {
+        Some(message) if message.get("method").is_some() && !is_response(&message) => Passage::AsIs,
+        Some(message) if id.is_some_and(|id| is_response_to(&message, id)) => {
+            Passage::Response(message)
+        }
+        _ => Passage::Dropped,
+    }
 }
 
 fn too_large() -> String {

@@ -21,7 +21,7 @@ use crate::recorder::{Batch, Recorder, raw_json};
 use crate::views::StopStatus;
 
 /// The journal's setting that stores the stops.
-const STOPS: &str = "stops";
+pub(crate) const STOPS: &str = "stops";
 /// Attempts to change the stops while other instances change them, too.
 const ATTEMPTS: usize = 8;
 /// Most stops.
@@ -89,19 +89,16 @@ impl Stops {
             let row = journal.last_row(kind.as_str(), None).await?;
             last = [last, row].into_iter().flatten().max_by_key(|row| row.id);
         }
-        let stored = last.as_ref().map(|row| row.read::<StopRecord>().map(|record| record.stored));
-        let vouched = match (&kept, stored) {
-            (None, None) => true,
-            (Some(text), Some(Ok(stored))) => stored == digest(text),
-            // Retention removes rows, and the table stays.
-            (Some(_), None) => journal.pruned().await?.is_some(),
-            (None, Some(_)) | (_, Some(Err(_))) => false,
-        };
-        if !vouched {
-            tracing::error!("the stored stops do not match the journal; everything is stopped");
-            return Ok(Self::of_table(Table { unreadable: true, ..Table::default() }));
-        }
-        Ok(Self::new(kept.as_deref()))
+        Ok(match stops_of(kept, last, journal.pruned().await?.is_some()) {
+            Ok(kept) => Self::new(kept.as_deref()),
+            Err(why) => {
+                tracing::error!(
+                    why,
+                    "the stored stops do not match the journal; everything is stopped"
+                );
+                Self::of_table(Table { unreadable: true, ..Table::default() })
+            }
+        })
     }
 
     /// Takes over what a row says.
@@ -192,6 +189,26 @@ impl Stops {
     }
 }
 
+/// The stored stops, if the last row about stops vouches for them.
+pub(crate) fn stops_of(
+    kept: Option<String>,
+    last: Option<Row>,
+    is_pruned: bool,
+) -> Result<Option<String>, String> {
+    let Some(row) = last else {
+        return match kept {
+            // Retention removes rows, and the table stays.
+            Some(_) if !is_pruned => Err("no row states the stored stops".to_owned()),
+            kept => Ok(kept),
+        };
+    };
+    let stored = row.read::<StopRecord>().map(|record| record.stored);
+    match &kept {
+        Some(text) if stored.is_ok_and(|stored| stored == digest(text)) => Ok(kept),
+        _ => Err(format!("the stored stops differ from row {}, which decided them", row.id)),
+    }
+}
+
 /// What a row states about the stored stops.
 fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
@@ -227,6 +244,14 @@ impl StopService {
         reason: &str,
     ) -> Result<u64, EngineError> {
         let reason = self.policy.redact(reason);
+        let name = match target {
+            StopTarget::Agent(agent) => agent.as_str(),
+            StopTarget::Principal(name) => name,
+        };
+        if self.policy.redact(name) != name {
+            let why = "the name contains a credential, which no agent's or principal's name does";
+            return Err(EngineError::Conflict(why.to_owned()));
+        }
         let _order = self.changing.lock().await;
         for _ in 0..ATTEMPTS {
             match self.try_set(context, target, on, &reason).await {

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hasher;
 use life_agent_domain::governance::ids::Principal;
-use life_agent_observer::{IdempotencyRecord as Kept, Precondition, Rejection, SideWrite};
+use life_agent_observer::{
+    IdempotencyRecord as Kept, Precondition, Rejection, SideWrite, StoredResponse,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -28,9 +31,53 @@ pub struct KeyedCall<'a> {
 #[derive(Debug, Clone)]
 pub struct Mark {
     pub(super) kept: Kept,
+    pub(super) seal: Seal,
     pub(super) claim: Arc<Pending>,
     /// Whether other instances may claim the same key.
     pub(super) is_shared: bool,
+}
+
+/// Authenticates the stored response to a call. The table of the responses is not chained, and whoever can write it
+/// knows neither the key of the call nor, of a caller with an API key, that one.
+#[derive(Clone)]
+pub(super) struct Seal(Arc<[u8; 32]>);
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+/// The line of the stored headers with the seal.
+const SEAL: &str = "seal: ";
+
+impl Seal {
+    fn over(&self, status: u16, headers: &str, body: &[u8]) -> blake3::Hash {
+        let mut hasher = Hasher::new_keyed(&self.0);
+        for part in [&status.to_le_bytes()[..], headers.as_bytes(), body] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        hasher.finalize()
+    }
+
+    /// Adds the seal to a response that is stored.
+    pub(super) fn seal(&self, mut response: StoredResponse) -> StoredResponse {
+        let seal = self.over(response.status, &response.headers, &response.body);
+        response.headers = format!("{SEAL}{}\n{}", seal.to_hex(), response.headers);
+        response
+    }
+
+    /// The response as it was before it was stored; `None` if somebody else stored or changed it.
+    pub(super) fn open(&self, mut stored: StoredResponse) -> Option<StoredResponse> {
+        let (seal, headers) = stored.headers.split_once('\n').unwrap_or((&stored.headers, ""));
+        let seal = blake3::Hash::from_hex(seal.strip_prefix(SEAL)?).ok()?;
+        // A comparison of two hashes takes constant time.
+        if self.over(stored.status, headers, &stored.body) != seal {
+            return None;
+        }
+        stored.headers = headers.to_owned();
+        Some(stored)
+    }
 }
 
 /// The pending calls with a key.
@@ -94,7 +141,7 @@ impl PendingCalls {
 impl KeyedCall<'_> {
     /// Digests of the call. The digest of the body also covers the key, which is stored nowhere, so that
     /// it cannot be used to guess bodies.
-    pub(super) fn mark(&self, principal: &Principal) -> Kept {
+    pub(super) fn mark(&self, principal: &Principal) -> (Kept, Seal) {
         let digest = |purpose: &str, body: Option<&[u8]>| {
             let mut hasher = Hasher::new_derive_key(purpose);
             let call = [principal.as_str(), self.method, self.path, self.key];
@@ -103,13 +150,16 @@ impl KeyedCall<'_> {
             for part in call.map(str::as_bytes).into_iter().chain(key).chain(body) {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
             }
-            hasher.finalize().to_hex().to_string()
+            hasher.finalize()
         };
-        Kept {
-            id: digest("life-agent 2026-11-23 idempotency: call", None),
-            digest: digest("life-agent 2026-11-23 idempotency: body", Some(self.body)),
+        let text = |hash: blake3::Hash| hash.to_hex().to_string();
+        let kept = Kept {
+            id: text(digest("life-agent 2026-11-23 idempotency: call", None)),
+            digest: text(digest("life-agent 2026-11-23 idempotency: body", Some(self.body))),
             job: None,
-        }
+        };
+        let seal = digest("life-agent 2026-11-29 idempotency: response", Some(self.body));
+        (kept, Seal(Arc::new(*seal.as_bytes())))
     }
 }
 

@@ -10,6 +10,9 @@ use crate::context::RequestContext;
 
 /// Most values of one label; each further value is `other`.
 const MAX_VALUES: usize = 100;
+/// Most pairs of a principal and an agent, if both are labels; the agent of each further pair is `other`. A counter has a
+/// series for each pair and reason.
+const MAX_PAIRS: usize = 400;
 const OTHER: &str = "other";
 
 /// The labels that metrics have in addition to the usual ones.
@@ -75,6 +78,8 @@ impl<'a> Whose<'a> {
 pub(super) struct Selected {
     principals: Option<BoundedValues>,
     agents: Option<BoundedValues>,
+    /// The pairs that have series of their own: the first that come.
+    pairs: Mutex<HashSet<(String, String)>>,
 }
 
 impl Selected {
@@ -82,7 +87,25 @@ impl Selected {
     pub(super) fn new(labels: MetricLabels) -> Option<Self> {
         let values = |selected: bool| selected.then(BoundedValues::default);
         let (principals, agents) = (values(labels.principal), values(labels.agent));
-        (principals.is_some() || agents.is_some()).then_some(Self { principals, agents })
+        let pairs = Mutex::default();
+        (principals.is_some() || agents.is_some()).then_some(Self { principals, agents, pairs })
+    }
+
+    /// The labels of a request.
+    fn of(&self, whose: Whose<'_>) -> [Option<Label>; 2] {
+        let principal = self.principals.as_ref().map(|v| v.label("principal", whose.principal));
+        let agent = self.agents.as_ref().map(|values| values.label("agent", whose.agent));
+        match (principal, agent) {
+            (Some(principal), Some(agent)) => {
+                let pair = (principal.value().to_owned(), agent.value().to_owned());
+                let mut pairs = self.pairs.lock();
+                let admitted =
+                    pairs.contains(&pair) || pairs.len() < MAX_PAIRS && pairs.insert(pair);
+                let agent = if admitted { agent } else { Label::new("agent", OTHER) };
+                [Some(principal), Some(agent)]
+            }
+            single => [single.0, single.1],
+        }
     }
 
     /// The counter with these labels and the selected ones.
@@ -92,8 +115,7 @@ impl Selected {
         mut labels: Vec<Label>,
         whose: Whose<'_>,
     ) -> Counter {
-        labels.extend(self.principals.as_ref().map(|v| v.label("principal", whose.principal)));
-        labels.extend(self.agents.as_ref().map(|values| values.label("agent", whose.agent)));
+        labels.extend(self.of(whose).into_iter().flatten());
         counter!(name, labels)
     }
 }
@@ -110,6 +132,21 @@ mod tests {
         for bad in ["route", "agent;model", "Agent", "agent principal"] {
             assert_eq!(MetricLabels::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn pairs_beyond_the_limit_count_for_the_agent_other() {
+        let all = MetricLabels { principal: true, agent: true, model: true };
+        let selected = Selected::new(all).unwrap();
+        let mut series = HashSet::new();
+        for nth in 0..50 * 60 {
+            let (principal, agent) = (format!("p{}", nth / 60), format!("a{}", nth % 60));
+            let [principal, agent] = selected.of(Whose { principal: &principal, agent: &agent });
+            series.insert((principal.unwrap(), agent.unwrap()));
+        }
+        assert!(series.len() <= MAX_PAIRS + 50, "{}", series.len());
+        let [_, agent] = selected.of(Whose { principal: "p0", agent: "a0" });
+        assert_eq!(agent.unwrap().value(), "a0");
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl NarrationRun<'_> {
     }
 
     /// Makes a plan of the model, which people review. It is durable before the turn is.
-    async fn plan(&self, step: ToolStep, asked: NewPlan) -> Result<ToolStep, EngineError> {
+    async fn plan(&mut self, step: ToolStep, asked: NewPlan) -> Result<ToolStep, EngineError> {
+        self.record_use().await?;
         let turn = ModelTurn {
             by: Actor::Model,
             agent_id: self.agent.as_str().to_owned(),

@@ -99,6 +99,13 @@ pub struct StoredPlan {
     status: Status,
 }
 
+impl StoredPlan {
+    /// The plan as the table has it.
+    pub fn record(&self) -> &ProposalRecord {
+        &self.record
+    }
+}
+
 /// A list of plans that is being collected page by page.
 pub struct PlanList {
     /// The plans so far, newest first.

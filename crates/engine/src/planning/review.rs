@@ -80,7 +80,7 @@ impl PlanReviews {
         // Serialized, so that the second of two reviews fails.
         let _order = self.reviewing.lock().await;
         let found = self.stored_plan(&self.policy.redact(id)).await?;
-        found.check(&PlanEvidence::of(&self.journal, &found.kept.id).await?)?;
+        found.check(&PlanEvidence::of(&self.journal, &found.record).await?)?;
         let policy = self.policy.active();
         let (reviewer, own) =
             (context.principal.as_str(), policy.snapshot.policy.plans.self_review);
@@ -120,7 +120,7 @@ impl PlanReviews {
 
     async fn stored_plan(&self, id: &str) -> Result<StoredPlan, EngineError> {
         let plan = StoredPlan::read(id, self.journal.proposal(id).await?)?;
-        plan.check_shown(&PlanEvidence::of(&self.journal, id).await?)?;
+        plan.check_shown(&PlanEvidence::of(&self.journal, &plan.record).await?)?;
         if self.journal.is_shared() {
             self.export(&plan.kept.id).await?;
         }

@@ -83,11 +83,20 @@ impl ActivePolicy {
     ) -> (Result<(Snapshot, Profile), Vec<Fault>>, Result<Option<Opa>, Vec<Fault>>) {
         let snapshot = life_agent_policy::snapshot::compile(&document.policy, files.workspace());
         let profile = life_agent_policy::profile::compile_profile(&document.profile);
+        let snapshot = snapshot.and_then(|snapshot| {
+            let has_webhook = snapshot.policy.approvals.webhook.is_some();
+            match has_webhook && !files.signs_webhooks {
+                true => Err(vec![unsigned_webhook()]),
+                false => Ok(snapshot),
+            }
+        });
         let parts = match (snapshot, profile) {
             (Ok(snapshot), Ok(profile)) => Ok((snapshot, profile)),
             (snapshot, profile) => {
-                let of_profile =
-                    |fault: Fault| Fault { path: format!("agent.{}", fault.path), ..fault };
+                let of_profile = |fault: Fault| {
+                    let path = format!("agent.{}", fault.path);
+                    Fault { path: path.trim_end_matches('.').to_owned(), ..fault }
+                };
                 let mut faults = snapshot.err().unwrap_or_default();
                 faults.extend(profile.err().unwrap_or_default().into_iter().map(of_profile));
                 Err(faults)
@@ -132,6 +141,15 @@ impl ActivePolicy {
             policy_hash: self.snapshot.hash.clone(),
         }
     }
+}
+
+/// Nobody would learn of an approval that waits, so that such a policy is not accepted.
+fn unsigned_webhook() -> Fault {
+    Fault::new(
+        "approvals.webhook",
+        "needs the setting WEBHOOK_SECRET, which signs the messages; nothing is sent unsigned. Set it, or remove the \
+         webhook",
+    )
 }
 
 /// Expects the policy that this instance is recording; nothing else is activated meanwhile.

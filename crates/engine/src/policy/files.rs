@@ -65,6 +65,8 @@ pub(crate) struct PolicyFiles {
     pub(crate) opa: OpaMode,
     workspace: Workspace,
     pub(crate) extensions: Extensions,
+    /// Whether messages to a webhook can be signed.
+    pub(super) signs_webhooks: bool,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -90,8 +92,14 @@ impl PolicyFiles {
             opa: config.opa.clone(),
             workspace,
             extensions,
+            signs_webhooks: config.webhook_secrets.is_some(),
             shared: Arc::default(),
         }
+    }
+
+    /// The same for a policy that another instance has accepted, with its webhook.
+    pub(super) fn with_any_webhook(&self) -> Self {
+        Self { signs_webhooks: true, ..self.clone() }
     }
 
     pub(crate) fn workspace(&self) -> &Workspace {
@@ -145,8 +153,7 @@ impl PolicyFiles {
         self.shared.lock().rejected.clone()
     }
 
-    /// Whether the active file, the profile or a module differs from what was last tried. A file that
-    /// cannot be read just now (an editor is replacing it) has not changed yet.
+    /// Whether the active file, the profile or a module differs from what was last tried.
     pub(crate) fn changed(&self) -> bool {
         let texts = |d: &Document| {
             (d.policy.clone(), d.profile.clone(), d.modules.clone(), d.missing.clone())
@@ -183,15 +190,30 @@ impl PolicyFiles {
 
     /// Reads a policy that a caller names, with profile and modules as they are now.
     pub(crate) fn read(&self, source: &PolicySource) -> Result<Document, EngineError> {
-        let unreadable = |what: &str| EngineError::NotFound(format!("{what} cannot be read"));
-        let profile =
-            read_optional(&self.profile_path).map_err(|_| unreadable("the agent profile"))?;
-        let modules = self.modules().map_err(|_| unreadable("a Rego module"))?;
+        let mut faults = Vec::new();
+        let profile = read_optional(&self.profile_path).unwrap_or_else(|error| {
+            faults.push(unreadable("agent", &self.shown(&self.profile_path), &error));
+            None
+        });
+        let has_profile = profile.is_some() || !faults.is_empty();
+        let modules = self.modules().unwrap_or_else(|error| {
+            faults.push(unreadable("opa", &self.shown(&self.policy_dir), &error));
+            Vec::new()
+        });
         let (policy, shown_path, file) = match source {
             PolicySource::Configured => {
                 let policy = read_optional(&self.policy_path);
-                let policy = policy.map_err(|_| unreadable("the policy file"))?;
-                return Ok(self.checked(self.configured(policy, profile, modules)));
+                let is_unreadable = policy.is_err();
+                let policy = policy.unwrap_or_else(|error| {
+                    faults.push(unreadable("", &self.shown(&self.policy_path), &error));
+                    None
+                });
+                let mut document = self.configured(policy, profile, modules);
+                document.present.policy |= is_unreadable;
+                document.present.profile = has_profile;
+                document = self.checked(document);
+                document.missing.extend(faults);
+                return Ok(document);
             }
             PolicySource::Text(policy) => (policy.clone(), "request".to_owned(), None),
             PolicySource::Path(named) if self.is_active_and_missing(named) => {
@@ -212,14 +234,16 @@ impl PolicyFiles {
             }
             PolicySource::Path(named) => {
                 let file = self.permitted(named)?;
-                let policy = read_optional(&file).map_err(|_| unreadable(&format!("`{named}`")))?;
+                let policy = read_optional(&file).unwrap_or_else(|error| {
+                    faults.push(unreadable("", &self.shown(&file), &error));
+                    Some(String::new())
+                });
                 (policy.ok_or_else(|| missing(named))?, self.shown(&file), Some(file))
             }
         };
-        let present =
-            Present { policy: true, profile: profile.is_some(), modules: !modules.is_empty() };
+        let present = Present { policy: true, profile: has_profile, modules: !modules.is_empty() };
         let profile = profile.unwrap_or_else(|| BUILT_IN_PROFILE.to_owned());
-        let missing = Vec::new();
+        let missing = faults;
         Ok(self.checked(Document { policy, profile, modules, shown_path, file, missing, present }))
     }
 
@@ -352,6 +376,13 @@ impl PolicyFiles {
 /// A part of the active policy that no longer exists.
 fn vanished(path: &str, shown: &str) -> Fault {
     let message = format!("`{shown}` no longer exists; the active policy stays until it is back");
+    Fault::new(path, message)
+}
+
+/// A part of a policy that exists and cannot be read.
+fn unreadable(path: &str, shown: &str, error: &std::io::Error) -> Fault {
+    let message =
+        format!("`{shown}` cannot be read ({error}); the active policy stays until it can");
     Fault::new(path, message)
 }
 

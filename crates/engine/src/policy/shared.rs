@@ -89,7 +89,7 @@ impl StoredPolicy {
             modules.map(module).collect(),
             self.shown_path.clone(),
         );
-        let compiled = ActivePolicy::compile(&document, files)?;
+        let compiled = ActivePolicy::compile(&document, &files.with_any_webhook())?;
         match compiled.snapshot.hash == self.hash {
             true => Ok(compiled),
             false => Err(vec![Fault::new("", "the stored policy does not match its hash")]),

@@ -28,6 +28,7 @@ use super::tool_calls::{Observed, ToolCalls, is_judgment};
 use super::translated::{self, Outgoing, outgoing};
 use super::types::{ProxyBody, ProxyError, ProxyReply, ProxyRequest};
 use super::withheld;
+use crate::approvals::record_use;
 use crate::budgets::{Asked, Held, most_of_texts};
 use crate::chat::{Both, CallFailure, is_rejection, tokens};
 use crate::context::RequestContext;
@@ -86,6 +87,11 @@ impl ProxyService {
         let redactor = policy.chain.redactor();
         let outgoing = outgoing(endpoint, &upstream, &mut prepared, redactor)?;
         let held = self.reserve(context, &policy, endpoint, &prepared).await?;
+        // Now nothing but the call itself can fail.
+        if let Err(error) = record_use(&mut prepared.used, context, &policy).await {
+            held.release();
+            return Err(error.into());
+        }
         let Prepared { permit, body, model, stream, changed, .. } = prepared;
         let body = Redacted::of(body, policy.chain.redactor());
         let digest = Exchange::digest(&body);
@@ -229,7 +235,16 @@ impl Call {
 
     /// The caller's headers; those of one API mean nothing to the other.
     fn sent_headers(&self) -> Vec<(String, String)> {
-        if self.outgoing.from.is_some() { Vec::new() } else { self.headers.clone() }
+        let redactor = self.policy.chain.redactor();
+        let values = || self.headers.iter().map(|(_, value)| value.as_str()).chain([""]);
+        let pairs =
+            values().flat_map(|first| values().map(move |second| format!("{first}{second}")));
+        // A header is no text that gates judge: one with a credential, or two that hold one together, stay here.
+        let has_credential = pairs.into_iter().any(|pair| redactor.redact(&pair) != pair);
+        match has_credential || self.outgoing.from.is_some() {
+            true => Vec::new(),
+            false => self.headers.clone(),
+        }
     }
 
     /// Waits for the provider, unless something ends the wait.

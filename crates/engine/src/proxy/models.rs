@@ -36,7 +36,8 @@ impl ProxyService {
         let policy = self.governor.policy();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b);
         let usable = id.len() <= MAX_NAME && id.bytes().all(plain) && !id.contains("..");
-        if !usable || !is_allowed(&policy, id) {
+        let has_credential = policy.chain.redactor().redact(id) != id;
+        if !usable || has_credential || !is_allowed(&policy, id) {
             return None;
         }
         for upstream in self.upstreams(&policy) {

@@ -20,6 +20,7 @@ use super::seams::{
 use super::service::ProxyService;
 use super::texts::{self, in_item, is_media, is_media_text, of_request};
 use super::types::{ProxyError, ProxyRequest};
+use crate::approvals::ApprovalUse;
 use crate::context::RequestContext;
 use crate::error::EngineError;
 use crate::govern::Metered;
@@ -32,6 +33,8 @@ const WITHHELD: &str = "[withheld: the policy of this service refused the text o
 /// A judged request.
 pub(super) struct Prepared {
     pub(super) permit: Permit<Chat>,
+    /// The approval that permits the request, whose use is not recorded yet.
+    pub(super) used: Option<ApprovalUse>,
     /// The bytes to send.
     pub(super) bytes: Bytes,
     /// The same as a value.
@@ -88,9 +91,9 @@ impl ProxyService {
         let command = Chat { messages: judged };
         let rest = || json!({"path": endpoint.path(), "body": body});
         let permitted =
-            self.governor.permit_with(context, policy, command, Metered::Yes, &rest).await;
-        let permit = match permitted {
-            Ok(permit) => permit,
+            self.governor.permit_asked(context, policy, command, Metered::Yes, &rest).await;
+        let (permit, used) = match permitted {
+            Ok(permitted) => permitted,
             Err(error) => {
                 self.remember(context, policy, &kept, &error);
                 return Err(error.into());
@@ -108,6 +111,7 @@ impl ProxyService {
         }
         Ok(Prepared {
             permit,
+            used,
             bytes: bytes.unwrap_or_else(|| Bytes::from(text.into_owned())),
             model: body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
             stream: body.get("stream") == Some(&Value::Bool(true)),

@@ -49,7 +49,14 @@ impl JwksSource {
     pub(super) async fn read(&self) -> Result<String, String> {
         match self {
             Self::File(path) => {
-                tokio::fs::read_to_string(path).await.map_err(|error| error.to_string())
+                let read = async {
+                    // A pipe would hold the task.
+                    if !tokio::fs::metadata(path).await?.is_file() {
+                        return Err(std::io::Error::other("it is not a file"));
+                    }
+                    tokio::fs::read_to_string(path).await
+                };
+                read.await.map_err(|error| error.to_string())
             }
             Self::Url(url) => fetch(url).await,
         }

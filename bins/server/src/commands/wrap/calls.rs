@@ -7,6 +7,7 @@ use std::process::{Child, ExitCode};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use life_agent_engine::domain::governance::json_text;
 use life_agent_mcp::definition::Definition;
 use life_agent_mcp::era::HANDSHAKE;
 use life_agent_mcp::error::RpcError;
@@ -32,6 +33,8 @@ enum Pending {
     Call { row: u64, started: Instant },
     /// A list of tools.
     List,
+    /// Any other request.
+    Other,
 }
 
 /// The calls of one server.
@@ -58,13 +61,21 @@ impl Calls {
             Ok(Message::Notification(_) | Message::Response) => return Step::Pass(line.to_owned()),
             Err(error) => return Step::Reply(error.response(None).to_string()),
         };
+        // The server reads the line, and the service what this process read in it.
+        if let Err(fault) = json_text::check(line) {
+            let error = RpcError::invalid_request(fault.to_string());
+            return Step::Reply(error.response(Some(&request.id)).to_string());
+        }
         match request.method.as_str() {
             "tools/call" => self.call(line, &request),
             "tools/list" => {
                 self.expect(&request.id, Pending::List);
                 Step::Pass(line.to_owned())
             }
-            _ => Step::Pass(line.to_owned()),
+            _ => {
+                self.expect(&request.id, Pending::Other);
+                Step::Pass(line.to_owned())
+            }
         }
     }
 
@@ -111,23 +122,37 @@ impl Calls {
         }
     }
 
-    /// Records what a message of the server finishes, and returns what the client gets.
-    pub(super) fn finish(&self, line: String) -> String {
-        let Some(mut message) =
-            RawObject::read(&line).filter(|message| message.get("method").is_none())
-        else {
-            return line;
-        };
+    /// Records what a message of the server finishes, and returns what the client gets: nothing for a line that is no
+    /// message, and for a response that no request waits for.
+    pub(super) fn finish(&self, line: String) -> Option<String> {
+        let mut message = RawObject::read(&line)?;
+        let is_plain = json_text::has_unique_keys(&line);
+        if message.get("method").is_some() {
+            // With a result, some clients would take it for a response.
+            let is_response = ["result", "error"].iter().any(|name| message.get(name).is_some());
+            return (is_plain && !is_response).then_some(line);
+        }
         let id: Value = message.value("id").unwrap_or_default();
         let pending =
             self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id.to_string());
-        match pending {
-            None => line,
-            Some(Pending::List) => {
+        if pending.is_none() && id.is_null() && is_plain && message.get("result").is_none() {
+            // The server could not read a message.
+            return Some(line);
+        }
+        if !is_plain {
+            // Readers could find different results in it.
+            let error = "the server's response names a field twice";
+            let error = RpcError::internal(error).response(Some(&id)).to_string();
+            message = RawObject::read(&error)?;
+        }
+        let line = if is_plain { line } else { message.raw().ok()?.get().to_owned() };
+        Some(match pending? {
+            Pending::Other => line,
+            Pending::List => {
                 self.keep_allowed(&mut message);
                 message.raw().map_or(line, |message| message.get().to_owned())
             }
-            Some(Pending::Call { row, started }) => {
+            Pending::Call { row, started } => {
                 let result = message.object("result");
                 let is_error =
                     result.as_ref().is_none_or(|result| result.value("isError").unwrap_or(false));
@@ -152,12 +177,15 @@ impl Calls {
                     ),
                 }
             }
-        }
+        })
     }
 
     /// Remembers the listed tools, and keeps those that pins and policy allow.
     fn keep_allowed(&self, message: &mut RawObject) {
-        let Some(mut result) = message.object("result") else { return };
+        if message.get("result").is_none() {
+            return;
+        }
+        let mut result = message.object("result").unwrap_or_default();
         let tools: Vec<RawObject> = result.value("tools").unwrap_or_default();
         let mut kept = Vec::new();
         for tool in tools {

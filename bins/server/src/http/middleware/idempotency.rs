@@ -233,7 +233,9 @@ fn replay(answer: StoredResponse) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for (name, value) in answer.headers.lines().filter_map(|line| line.split_once(": ")) {
-        response.insert_header((name, value));
+        if STORED_HEADERS.iter().any(|stored| stored == name) {
+            response.insert_header((name, value));
+        }
     }
     response.insert_header((IDEMPOTENCY_REPLAYED, "true"));
     let mut response = response.body(answer.body);
