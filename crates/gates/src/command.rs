@@ -25,6 +25,7 @@ mod assessment;
 mod budget;
 mod classify;
 mod code;
+mod downloads;
 mod effect;
 mod evaluate;
 mod expand;
@@ -126,14 +127,35 @@ fn guess(text: &str) -> Shell {
         && first.starts_with('$')
         && first[1..].chars().all(|c| c.is_alphanumeric() || c == '_')
         && text.split_whitespace().nth(1) == Some("=");
-    if verb || assigns || text.trim_start().starts_with("$env:") || text.contains("-ErrorAction ") {
+    let cmdlet = pack::PACK.cmdlet(first).is_some();
+    if verb
+        || cmdlet
+        || assigns
+        || text.trim_start().starts_with("$env:")
+        || text.contains("-ErrorAction ")
+    {
         return Shell::PowerShell;
     }
     let lower = first.to_ascii_lowercase();
     let switches = text.split_whitespace().skip(1).any(|word| {
         matches!(
             word.to_ascii_lowercase().as_str(),
-            "/s" | "/q" | "/f" | "/y" | "/s/q" | "/all" | "/im" | "/quiet"
+            "/s" | "/q"
+                | "/f"
+                | "/y"
+                | "/s/q"
+                | "/all"
+                | "/im"
+                | "/quiet"
+                | "/t"
+                | "/r"
+                | "/grant"
+                | "/reset"
+                | "/v"
+                | "/create"
+                | "/delete"
+                | "/b"
+                | "/add"
         )
     });
     let prompt = matches!(
@@ -154,5 +176,9 @@ fn guess(text: &str) -> Shell {
             | "icacls"
             | "takeown"
     );
-    if prompt && switches { Shell::Cmd } else { Shell::Posix }
+    let drive = text
+        .as_bytes()
+        .windows(3)
+        .any(|three| three[0].is_ascii_alphabetic() && three[1] == b':' && three[2] == b'\\');
+    if prompt && (switches || drive) { Shell::Cmd } else { Shell::Posix }
 }

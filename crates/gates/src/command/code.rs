@@ -37,12 +37,15 @@ enum Call {
     Kill,
     /// Replaces the content of a file.
     Write,
+    /// Opens a file, perhaps to write it.
+    Open,
 }
 
-fn call(name: &str) -> Option<Call> {
+fn call(name: &str, program: &str, code: &str) -> Option<Call> {
     let last = name.rsplit(['.', ':']).next().unwrap_or(name);
     let in_module = |module: &str| name.starts_with(module);
     Some(match last {
+        "script" if name == last => Call::Script,
         "system" | "popen" | "getoutput" | "getstatusoutput" | "execSync" | "shell_exec"
         | "passthru" | "proc_open" | "spawnShell" | "shell" | "qx" | "capture2e" | "capture2"
         | "capture3" | "popen2e" | "doShellScript" => Call::Script,
@@ -54,11 +57,18 @@ fn call(name: &str) -> Option<Call> {
         {
             Call::Script
         }
-        "run" | "call" | "check_call" | "check_output" | "Popen"
-            if in_module("subprocess") || in_module("sp.") =>
-        {
+        "run" | "call" | "check_call" | "check_output" | "Popen" if code.contains("subprocess") => {
             Call::Vector
         }
+        "exec"
+            if program.starts_with("perl") || program.starts_with("ruby") || program == "php" =>
+        {
+            Call::Script
+        }
+        "execute" if in_module("os.") => Call::Script,
+        "open" if name == last => Call::Open,
+        "writeFileSync" | "writeFile" | "appendFileSync" | "file_put_contents" => Call::Open,
+        "write" if in_module("File.") || in_module("IO.") => Call::Open,
         "Popen" | "check_output" | "check_call" | "spawn" | "spawnSync" | "execFile"
         | "execFileSync" | "execvp" | "execv" | "execl" | "execlp" | "execve" | "spawnl"
         | "posix_spawn" | "$" => Call::Vector,
@@ -72,7 +82,6 @@ fn call(name: &str) -> Option<Call> {
         | "rimrafSync"
         | "rmSync"
         | "rmdirSync"
-        | "delete_all"
         | "removedirs"
         | "deltree"
         | "emptyDirSync" => Call::DeleteTree,
@@ -80,10 +89,13 @@ fn call(name: &str) -> Option<Call> {
         "remove" if in_module("os.") || in_module("Deno") || in_module("fs") => Call::Delete,
         "unlink" | "unlinkSync" | "rmdir" | "rm_f" => Call::Delete,
         "delete" if in_module("File.") || in_module("Dir.") => Call::Delete,
-        "eval" | "exec" | "compile" | "instance_eval" | "class_eval" | "assert" | "execfile" => {
+        "eval" | "exec" | "compile" | "assert" if name == last || in_module("builtins") => {
             Call::Eval
         }
+        "instance_eval" | "class_eval" | "execfile" => Call::Eval,
+        "delete_all" | "destroy_all" | "drop_all" | "truncate_all" => Call::Destroy,
         "post" | "put" | "urlopen" | "sendall" | "sendmail" | "fetch" | "upload_file" => Call::Send,
+        _ if in_module("TCPSocket") || in_module("IO::Socket") => Call::Socket,
         "socket" | "create_connection" | "TCPSocket" | "createConnection" | "fsockopen" => {
             Call::Socket
         }
@@ -184,18 +196,33 @@ impl Evaluator {
         ]
         .iter()
         .any(|name| code.contains(name));
+        // Text that comes from elsewhere is as unknown as text that is decoded.
+        let decodes = decodes
+            || ["urlopen(", "requests.get(", "http.get(", "https.get(", "Net::HTTP", "LWP::"]
+                .iter()
+                .any(|name| code.contains(name));
         let mut secret = false;
         let mut sends = false;
-        let mut socket = false;
+        let mut socket = code.contains("require('net')") || code.contains("require(\"net\")");
         let mut shell = false;
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 Token::Name(name) => {
-                    let Some(call) = call(name) else { continue };
-                    let called =
-                        matches!(tokens.get(at + 1), Some(Token::Mark('(') | Token::Text(_)));
+                    let Some(call) = call(name, program, code) else { continue };
+                    let next = tokens.get(at + 1);
+                    let deletes = matches!(call, Call::Delete | Call::DeleteTree);
+                    // Perl and Ruby call without parentheses.
+                    let called = matches!(next, Some(Token::Mark('(') | Token::Text(_)))
+                        || (deletes && matches!(next, Some(Token::Name(_))))
+                        || name.ends_with("_all");
                     if !called {
                         continue;
+                    }
+                    if deletes
+                        && literals(&tokens[at + 1..]).is_empty()
+                        && self.deletes_found(&tokens)
+                    {
+                        self.raise_last(CommandEffect::Destroy, "code-deletes");
                     }
                     let literals = literals(&tokens[at + 1..]);
                     match call {
@@ -223,6 +250,12 @@ impl Evaluator {
         if secret {
             self.raise_last(CommandEffect::Exfiltrate, "code-reads-credentials");
         }
+        let sent = tokens.iter().any(
+            |token| matches!(token, Token::Text(text) if super::secrets::secrecy(text).is_some()),
+        );
+        if sends && sent {
+            self.raise_last(CommandEffect::Exfiltrate, "code-sends-file");
+        }
         if sends
             && environment
             && (code.contains("dict(os.environ)") || code.contains("stringify(process.env)"))
@@ -233,6 +266,19 @@ impl Evaluator {
             && (shell || code.contains("/bin/") || code.contains("dup2") || code.contains("pty"))
         {
             self.raise_last(CommandEffect::Escalate, "reverse-shell");
+        }
+        let compact: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+        if [".all().delete()", ".objects.delete()", ".objects.all()._raw_delete"]
+            .iter()
+            .any(|calls| compact.contains(calls))
+        {
+            self.raise_last(CommandEffect::Destroy, "code-destroys");
+        }
+        if compact.contains("/inet/tcp/") || compact.contains("/inet/udp/") {
+            self.raise_last(CommandEffect::Escalate, "reverse-shell");
+        }
+        if code.contains("with administrator privileges") {
+            self.raise_last(CommandEffect::Escalate, "raise-rights");
         }
         // A one-liner that is a shell command by mistake or disguise.
         let trimmed = code.trim_start();
@@ -254,6 +300,14 @@ impl Evaluator {
         let mut inner = Scope { stdin: None, writes: Vec::new(), ..scope.clone() };
         inner.via.push(program.to_owned());
         match call {
+            // `system("git", "push")`, but not `popen("git push", "r")`.
+            Call::Script
+                if literals.len() > 1
+                    && literals.first().is_some_and(|first| !first.contains(' ')) =>
+            {
+                let argv = literals.iter().map(|text| Field::new(unquote(text))).collect();
+                self.invoke(argv, &inner);
+            }
             Call::Script => match literals.first() {
                 Some(script) => {
                     self.script(&unquote(script), Shell::Posix, &inner);
@@ -298,8 +352,56 @@ impl Evaluator {
                     self.raise_last(CommandEffect::Destroy, "code-truncates");
                 }
             }
+            Call::Open => self.opens(name, literals),
             Call::Eval | Call::Send | Call::Socket => {}
         }
+    }
+
+    /// Judges a file that is opened to be written.
+    fn opens(&mut self, name: &str, literals: &[&str]) {
+        let [path, mode @ ..] = literals else { return };
+        let writes = mode.first().is_some_and(|mode| {
+            mode.len() <= 3 && (mode.starts_with(['w', 'a', 'x', '>']) || mode.contains('+'))
+        });
+        if (writes || name != "open")
+            && let Some(mut part) = self.parts.pop()
+        {
+            self.judge_write(&mut part, super::syntax::RedirectKind::Write, &unquote(path));
+            self.parts.push(part);
+        }
+    }
+
+    /// Whether the code goes through folders, and nothing says that only files of builds are meant.
+    fn deletes_found(&self, tokens: &[Token<'_>]) -> bool {
+        let walks = tokens.iter().any(|token| {
+            let Token::Name(name) = token else { return false };
+            let last = name.rsplit(['.', ':']).next().unwrap_or(name);
+            matches!(
+                last,
+                "glob"
+                    | "rglob"
+                    | "iglob"
+                    | "iterdir"
+                    | "listdir"
+                    | "walk"
+                    | "scandir"
+                    | "readdir"
+                    | "readdirSync"
+                    | "readdirp"
+                    | "globSync"
+                    | "finddepth"
+                    | "children"
+                    | "each_child"
+            )
+        });
+        let paths = tokens.iter().filter_map(|token| match token {
+            Token::Text(text) if text.contains(['*', '/']) => Some(*text),
+            _ => None,
+        });
+        let classes: Vec<_> = paths.map(|path| self.place.class(path)).collect();
+        let made =
+            |class: &TargetClass| matches!(class, TargetClass::Build | TargetClass::Temporary);
+        walks && (classes.is_empty() || !classes.iter().all(made))
     }
 
     pub(crate) fn raise_last(&mut self, effect: CommandEffect, rule: &str) {

@@ -204,9 +204,11 @@ impl Evaluator {
     fn variable(&mut self, name: &str, operation: &Operation, choice: usize) -> Value {
         let value = self.lookup(name, choice);
         match operation {
-            Operation::Plain => {
-                value.unwrap_or_else(|| Value { text: unknown(name), ..Value::default() })
-            }
+            Operation::Plain => value.unwrap_or_else(|| Value {
+                text: unknown(name),
+                secret: super::secrets::secret_variable(name),
+                ..Value::default()
+            }),
             Operation::Default(parts) => match value {
                 Some(value) if !value.text.is_empty() => value,
                 _ => self.operand(parts, choice),

@@ -53,6 +53,9 @@ impl Evaluator {
                 || argv.iter().any(|field| field.network),
             secret: stdin.secret || argv.iter().any(|field| field.secret),
             decoded: stdin.decoded,
+            token: stdin.token
+                || (matches!(program, "echo" | "printf")
+                    && argv.iter().any(|field| super::leaks::names_token(field))),
             file: stdin.file,
             programs: Vec::new(),
         };

@@ -124,7 +124,11 @@ impl Evaluator {
             }
             return Output::default();
         }
-        self.classify(program, argv, scope);
+        if self.is_downloaded(&file.text) {
+            self.unknown_script(program, argv, scope);
+        } else {
+            self.classify(program, argv, scope);
+        }
         Output::default()
     }
 
@@ -148,7 +152,7 @@ impl Evaluator {
         } else {
             self.unknown_script(program, argv, scope);
         }
-        Output::default()
+        Output { programs: vec![program.to_owned()], ..Output::default() }
     }
 
     pub(crate) fn env(&mut self, argv: &[Field], scope: &Scope) -> Output {
@@ -253,6 +257,9 @@ impl Evaluator {
             },
             Some(file) if file.text == "/dev/stdin" => {
                 return self.shell_stdin("source", argv, scope, &scope.clone());
+            }
+            Some(file) if self.is_downloaded(&file.text) => {
+                self.unknown_script("source", argv, scope)
             }
             _ => {
                 self.classify("source", argv, scope);

@@ -1,5 +1,7 @@
 //! A tool call by the meaning of its fields, with its commands parsed. The gates share one view of a call.
 
+use std::borrow::Cow;
+
 use life_agent_domain::governance::command::{Command, Subject, Tool};
 use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_policy::document::{Access, ActionEffect, Meaning};
@@ -39,7 +41,7 @@ pub struct ToolView {
 }
 
 /// A command and its judgment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CommandField {
     /// The JSON pointer of the argument.
     pub pointer: String,
@@ -160,13 +162,21 @@ impl ToolView {
         }
     }
 
+    /// The commands of a redacted call for readers outside, as [`ToolView::without_secrets`] leaves them.
+    pub fn commands_without_secrets(&self, redactor: &dyn Redact) -> Cow<'_, [CommandField]> {
+        let is_clean = |field: &CommandField| {
+            let joined = field.assessment.words().filter(|word| !field.text.contains(word));
+            joined.map(|word| redactor.redact(word)).all(|word| matches!(word, Cow::Borrowed(_)))
+        };
+        if self.commands.iter().all(is_clean) {
+            return Cow::Borrowed(&self.commands);
+        }
+        Cow::Owned(without_secrets(self.commands.clone(), redactor))
+    }
+
     /// The view of a redacted call for readers outside: a parsed command may join what is cut in its text.
     pub fn without_secrets(mut self, redactor: &dyn Redact) -> Self {
-        for CommandField { text, assessment, .. } in &mut self.commands {
-            for word in assessment.words_mut().filter(|word| !text.contains(word.as_str())) {
-                *word = redact_owned(std::mem::take(word), redactor);
-            }
-        }
+        self.commands = without_secrets(self.commands, redactor);
         self
     }
 
@@ -205,6 +215,15 @@ impl ToolView {
         let assessment = assess(&text, &place.context());
         self.commands.push(CommandField { pointer: pointer.to_owned(), text, is_text, assessment });
     }
+}
+
+fn without_secrets(mut commands: Vec<CommandField>, redactor: &dyn Redact) -> Vec<CommandField> {
+    for CommandField { text, assessment, .. } in &mut commands {
+        for word in assessment.words_mut().filter(|word| !text.contains(word.as_str())) {
+            *word = redact_owned(std::mem::take(word), redactor);
+        }
+    }
+    commands
 }
 
 impl CallPlace {
