@@ -98,10 +98,10 @@ pub(crate) struct Evaluator {
 }
 
 impl Evaluator {
-    pub(crate) fn new(context: &CommandContext<'_>, shell: Shell) -> Self {
+    pub(crate) fn new(context: &CommandContext<'_>, shell: Shell, budget: Budget) -> Self {
         Self {
             place: Place::new(context),
-            budget: Budget::new(),
+            budget,
             parts: Vec::new(),
             unparsed: Vec::new(),
             variables: HashMap::new(),

@@ -123,10 +123,8 @@ impl Evaluator {
         for (index, field) in argv.iter().take(9).enumerate() {
             self.variables.insert((index + 1).to_string(), vec![value(field)]);
         }
-        let all = argv.iter().map(|field| field.text.as_str()).collect::<Vec<_>>().join(" ");
-        for name in ["@", "*"] {
-            self.variables
-                .insert(name.to_owned(), vec![Value { text: all.clone(), ..Value::default() }]);
+        for (name, value) in super::expand::parameters(argv) {
+            self.variables.insert(name.to_owned(), vec![value]);
         }
         let output = self.run(body, scope);
         // What the function assigns stays, its parameters do not.
@@ -181,6 +179,11 @@ impl Evaluator {
         self.script_options(program, &args[..start.unwrap_or(0)], scope);
         let mut scope = scope.clone();
         scope.via.push(program.to_owned());
+        if let [option, script, ..] = inner.as_slice()
+            && option.text == "-c"
+        {
+            return self.script(&script.text.clone(), Shell::Posix, &scope);
+        }
         match wrapper.kind {
             Kind::Script => {
                 let script = join(&inner);

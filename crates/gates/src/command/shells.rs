@@ -99,9 +99,7 @@ impl Evaluator {
                 self.variables.insert(index.to_string(), vec![value]);
             }
             if argv.len() > at + 2 {
-                let all = join(&argv[at + 2..]);
-                for name in ["@", "*"] {
-                    let value = Value { text: all.clone(), ..Value::default() };
+                for (name, value) in super::expand::parameters(&argv[at + 2..]) {
                     self.variables.insert(name.to_owned(), vec![value]);
                 }
             }
@@ -297,9 +295,7 @@ impl Evaluator {
                 let value = Value { text: field.text.clone(), ..Value::default() };
                 self.variables.insert((index + 1).to_string(), vec![value]);
             }
-            let all = join(&argv[at + 1..]);
-            for name in ["@", "*"] {
-                let value = Value { text: all.clone(), ..Value::default() };
+            for (name, value) in super::expand::parameters(&argv[at + 1..]) {
                 self.variables.insert(name.to_owned(), vec![value]);
             }
         }

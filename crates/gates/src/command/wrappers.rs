@@ -82,7 +82,17 @@ const WRAPPERS: &[Wrapper] = &[
     argv(&["nice"], &["-n", "--adjustment"]),
     argv(&["ionice"], &["-c", "-n", "--class", "--classdata"]),
     argv(
-        &["nohup", "setsid", "unbuffer", "caffeinate", "winpty", "noglob", "nocorrect", "chronic"],
+        &[
+            "nohup",
+            "setsid",
+            "unbuffer",
+            "caffeinate",
+            "winpty",
+            "noglob",
+            "nocorrect",
+            "chronic",
+            "coproc",
+        ],
         &[],
     ),
     argv(&["builtin", "command", "eatmydata", "fakeroot", "torsocks", "torify"], &[]),

@@ -9,7 +9,7 @@ use life_agent_policy::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::command::{Assessment, CommandContext, assess};
+use crate::command::{Assessment, CommandContext, MAX_STEPS, assess_within};
 
 /// Most values of one meaning that are judged one by one. A call with more of them is not judged at all,
 /// and so refused.
@@ -38,6 +38,8 @@ pub struct ToolView {
     pub too_many: bool,
     /// The place that relative paths start from, and what counts as inside.
     pub place: CallPlace,
+    /// Steps that the commands of the call may still take, all together.
+    steps: u32,
 }
 
 /// A command and its judgment.
@@ -140,6 +142,7 @@ impl ToolView {
             meanings: Vec::new(),
             too_many: false,
             place,
+            steps: MAX_STEPS,
         };
         let in_directory = view.place.entered(arguments);
         for (pointer, meaning) in definition.fields {
@@ -212,7 +215,7 @@ impl ToolView {
     }
 
     fn command(&mut self, pointer: &str, text: String, is_text: bool, place: &CallPlace) {
-        let assessment = assess(&text, &place.context());
+        let assessment = assess_within(&text, &place.context(), &mut self.steps);
         self.commands.push(CommandField { pointer: pointer.to_owned(), text, is_text, assessment });
     }
 }

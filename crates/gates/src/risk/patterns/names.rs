@@ -23,6 +23,7 @@ const HARMLESS: &[&str] = &[
     "s3key",
     "sharkey",
     "hashkey",
+    "sitekey",
     "groupkey",
     "dedupkey",
     "nexttoken",
@@ -78,7 +79,12 @@ pub(super) fn is_harmless_name(hit: &Hit<'_>) -> bool {
         return true;
     }
     let holds = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    is_with_uuid(hit.value()) && !holds(STRONG) && holds(WEAK) && has_no_issuer(&name)
+    // `client_id` and `tenant_id` name what they identify, not who issued it.
+    let identifies = name.ends_with("id");
+    is_with_uuid(hit.value())
+        && !holds(STRONG)
+        && holds(WEAK)
+        && (identifies || has_no_issuer(&name))
 }
 
 /// The name in small letters without separators, together with the word before it on the same line: `cachekey` of
