@@ -23,6 +23,7 @@
 
 mod assessment;
 mod budget;
+mod calls;
 mod classify;
 mod code;
 mod downloads;
