@@ -79,12 +79,7 @@ pub(super) fn is_harmless_name(hit: &Hit<'_>) -> bool {
         return true;
     }
     let holds = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    // `client_id` and `tenant_id` name what they identify, not who issued it.
-    let identifies = name.ends_with("id");
-    is_with_uuid(hit.value())
-        && !holds(STRONG)
-        && holds(WEAK)
-        && (identifies || has_no_issuer(&name))
+    is_with_uuid(hit.value()) && !holds(STRONG) && holds(WEAK) && has_no_issuer(&name)
 }
 
 /// The name in small letters without separators, together with the word before it on the same line: `cachekey` of
@@ -108,8 +103,21 @@ fn name_before(hit: &Hit<'_>) -> String {
 fn has_no_issuer(name: &str) -> bool {
     const PLAIN: &[&str] =
         &["key", "id", "row", "sort", "primary", "partition", "storage", "s3", "object", "foreign"];
+    // What an id identifies, while a key of one is a credential.
+    const IDENTIFIED: &[&str] = &[
+        "client",
+        "tenant",
+        "application",
+        "subscription",
+        "account",
+        "project",
+        "session",
+        "request",
+        "user",
+    ];
     let mut rest = name.to_owned();
-    for word in PLAIN {
+    let identified = if name.ends_with("id") { IDENTIFIED } else { &[] };
+    for word in PLAIN.iter().chain(identified) {
         rest = rest.replace(word, "");
     }
     rest.len() < 3

@@ -189,7 +189,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b sm_[aps]at_[a-z0-9]{16,} | \b API-[A-Z0-9]{26} \b | \b CCIPAT_\w{20,}
             | \b dnkey-[a-z0-9=_-]{26}-[a-z0-9=_-]{20,} | \b duffel_(?:test|live)_[\w=-]{40,}
             | \b fio-u-[\w=-]{50,} | \b ico-[a-z0-9]{32} | \b aio_[a-z0-9]{28} | \b p8e-[a-z0-9]{32}
-            | \b pat[a-z0-9]{14}\.[0-9a-f]{64} | \b phc_\w{40,} | \b EAA[a-z][a-z0-9]{100,}
+            | \b pat[a-z0-9]{14}\.[0-9a-f]{64} | \b phc_\w{40,} | \b EAA(?: [mcg][a-z0-9]{80,} | [a-z][a-z0-9]{100,} )
             | \b vercel_blob_rw_[a-z0-9]{16}_[a-z0-9]{30} | hooks\.zapier\.com/hooks/catch/\d+/[a-z0-9]{6,}
             | \b A{18,25}[a-z0-9]*%[23][\w%]{30,}
             | \b \d{15,16}\|[\w-]{27} | ://[0-9a-f]{8}:[0-9a-f]{8}@ | \b squ_\w{30,} | \b (?: live
