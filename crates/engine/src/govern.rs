@@ -5,6 +5,7 @@
 mod access;
 mod auth_failures;
 mod check;
+mod commands;
 mod denials;
 mod inputs;
 mod judge;
@@ -20,15 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use life_agent_domain::governance::command::{Chat, Command, Gated, Kind, Tool};
+use life_agent_domain::governance::command::{Chat, Command, Gated, Kind};
 use life_agent_domain::governance::gate::{
     Denial, GateInputs, GateObserver, NoopObserver, OpaAnswer, Permit, Rate, Reason, evaluate,
 };
 use life_agent_domain::governance::ids::Principal;
-use life_agent_gates::tool::ToolView;
 use life_agent_observer::SideWrite;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Semaphore;
 
 pub(crate) use access::AccessDenials;
@@ -344,19 +343,6 @@ impl Governor {
         blocking(work).await
     }
 
-    /// The parsed commands of a redacted call.
-    pub(crate) async fn commands(
-        &self,
-        policy: &Arc<ActivePolicy>,
-        tool: &Tool,
-    ) -> Result<Option<Box<RawValue>>, EngineError> {
-        if tool.view().weight() <= MAX_ON_WORKER {
-            return Ok(commands(policy, tool));
-        }
-        let (policy, tool) = (Arc::clone(policy), tool.clone());
-        self.apart(move || commands(&policy, &tool)).await
-    }
-
     /// Prepares a decision on a journal that several instances share. An act is judged on what is known, and once more
     /// when it is recorded. Any other command may have effects before that, so that everything must be known that was
     /// recorded before it arrived.
@@ -454,10 +440,4 @@ fn decide<C: Gated>(
     observer: &dyn GateObserver,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     evaluate(&policy.chain, principal, command, inputs, observer)
-}
-
-/// The parsed commands of a redacted call.
-fn commands(policy: &ActivePolicy, tool: &Tool) -> Option<Box<RawValue>> {
-    let view = ToolView::of(&policy.snapshot, tool).without_secrets(policy.chain.redactor());
-    if view.commands.is_empty() { None } else { to_raw_value(&view.commands).ok() }
 }

@@ -162,7 +162,7 @@ impl ToolService {
     ) -> Result<ToolOutcome, EngineError> {
         self.meters.permitted(permit.trace());
         let (notes, tool) = (GateNotes::from(permit.trace()), permit.command());
-        let command = self.governor.commands(policy, tool).await?;
+        let command = self.governor.commands(policy, tool, permit.computed()).await?;
         let mut batch = Batch::new(context, &policy.snapshot.hash);
         push(&mut batch, tool, None, &notes, command.as_deref())?;
         if let Some(used) = &mut used {
@@ -209,7 +209,8 @@ impl ToolService {
                 Err(error) => error,
             };
         }
-        let command = match self.governor.commands(policy, &denial.command).await {
+        let known = denial.computed();
+        let command = match self.governor.commands(policy, &denial.command, known).await {
             Ok(command) => command,
             Err(error) => return error,
         };

@@ -23,13 +23,16 @@
 
 mod assessment;
 mod budget;
+mod calls;
 mod classify;
 mod code;
+mod downloads;
 mod effect;
 mod evaluate;
 mod expand;
 mod fan_out;
 mod generic;
+mod guess;
 mod http;
 mod interpreters;
 mod invoke;
@@ -51,7 +54,7 @@ mod wrappers;
 mod tests;
 
 pub use assessment::{Assessment, Invocation, Target};
-pub use budget::Unparsed;
+pub use budget::{MAX_STEPS, Unparsed};
 pub use effect::{CommandContext, CommandEffect, Shell, TargetClass};
 pub use matcher::CommandPattern;
 
@@ -59,12 +62,21 @@ use evaluate::{Evaluator, Scope};
 
 /// Judges a command line. Never panics, never runs anything; the cost is bounded.
 pub fn assess(text: &str, context: &CommandContext<'_>) -> Assessment {
-    if text.len() > budget::MAX_TEXT {
-        let unparsed = vec![Unparsed::TooLong];
-        return Assessment { unparsed, ..Assessment::default() }.conclude();
+    let mut steps = MAX_STEPS;
+    assess_within(text, context, &mut steps)
+}
+
+/// The same with the steps that several commands share. A command that needs more than are left is unparsed.
+pub fn assess_within(text: &str, context: &CommandContext<'_>, steps: &mut u32) -> Assessment {
+    let too_much = match text.len() > budget::MAX_TEXT {
+        true => Some(Unparsed::TooLong),
+        false => (*steps == 0).then_some(Unparsed::TooComplex),
+    };
+    if let Some(fault) = too_much {
+        return Assessment { unparsed: vec![fault], ..Assessment::default() }.conclude();
     }
-    let shell = context.shell.unwrap_or_else(|| guess(text));
-    let mut evaluator = Evaluator::new(context, shell);
+    let shell = context.shell.unwrap_or_else(|| guess::shell(text));
+    let mut evaluator = Evaluator::new(context, shell, budget::Budget::of(*steps));
     if !pack::PACK.faults.is_empty() {
         // Judgment without the rules would let too much pass.
         evaluator.fault(Unparsed::Rules);
@@ -75,8 +87,10 @@ pub fn assess(text: &str, context: &CommandContext<'_>) -> Assessment {
         let (start, end) = part.span;
         part.span = (start.min(text.len()), end.min(text.len()));
     }
+    let used = evaluator.budget.used();
+    *steps = steps.saturating_sub(used);
     Assessment {
-        steps: evaluator.budget.used(),
+        steps: used,
         parts: evaluator.parts,
         unparsed: evaluator.unparsed,
         ..Assessment::default()
@@ -87,72 +101,4 @@ pub fn assess(text: &str, context: &CommandContext<'_>) -> Assessment {
 /// Compiles the built-in rules, which the first assessment would do otherwise.
 pub fn warm_up() {
     std::sync::LazyLock::force(&pack::PACK);
-}
-
-/// PowerShell and `cmd` by their most telling forms; everything else is a POSIX shell.
-fn guess(text: &str) -> Shell {
-    let first = text.split_whitespace().next().unwrap_or_default();
-    let verb = first.split_once('-').is_some_and(|(verb, noun)| {
-        [
-            "Get",
-            "Set",
-            "Remove",
-            "New",
-            "Invoke",
-            "Start",
-            "Stop",
-            "Clear",
-            "Add",
-            "Copy",
-            "Move",
-            "Out",
-            "Write",
-            "Import",
-            "Export",
-            "Test",
-            "Select",
-            "Format",
-            "Disable",
-            "Enable",
-            "Restart",
-            "Uninstall",
-            "Install",
-        ]
-        .contains(&verb)
-            && noun.starts_with(|c: char| c.is_ascii_uppercase())
-            && noun.chars().all(char::is_alphanumeric)
-    });
-    let assigns = first.len() > 1
-        && first.starts_with('$')
-        && first[1..].chars().all(|c| c.is_alphanumeric() || c == '_')
-        && text.split_whitespace().nth(1) == Some("=");
-    if verb || assigns || text.trim_start().starts_with("$env:") || text.contains("-ErrorAction ") {
-        return Shell::PowerShell;
-    }
-    let lower = first.to_ascii_lowercase();
-    let switches = text.split_whitespace().skip(1).any(|word| {
-        matches!(
-            word.to_ascii_lowercase().as_str(),
-            "/s" | "/q" | "/f" | "/y" | "/s/q" | "/all" | "/im" | "/quiet"
-        )
-    });
-    let prompt = matches!(
-        lower.as_str(),
-        "del"
-            | "erase"
-            | "rd"
-            | "rmdir"
-            | "format"
-            | "taskkill"
-            | "reg"
-            | "schtasks"
-            | "vssadmin"
-            | "bcdedit"
-            | "cipher"
-            | "wmic"
-            | "attrib"
-            | "icacls"
-            | "takeown"
-    );
-    if prompt && switches { Shell::Cmd } else { Shell::Posix }
 }

@@ -9,6 +9,7 @@ use crate::governance::redaction::{Redact, redact_owned};
 mod subject;
 mod tool;
 
+pub(crate) use subject::Computed;
 pub use subject::Subject;
 pub use tool::{BadLabel, Label, MAX_LABEL, Tool};
 

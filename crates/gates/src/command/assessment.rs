@@ -57,6 +57,8 @@ impl Assessment {
             let targets = part.targets.iter().chain(&part.redirects);
             std::iter::once(&part.program)
                 .chain(&part.args)
+                .chain(&part.pipe_from)
+                .chain(&part.via)
                 .chain(targets.map(|target| &target.text))
                 .map(String::as_str)
         })

@@ -24,8 +24,8 @@ pub enum Unparsed {
 
 /// Longest command in bytes. Longer ones are refused before any other work.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
-/// Most steps for one command: roughly, bytes looked at.
-pub(crate) const MAX_STEPS: u32 = 400_000;
+/// Most steps for one command, and for all commands of one call: roughly, bytes looked at.
+pub const MAX_STEPS: u32 = 400_000;
 /// Deepest nesting of substitutions, groups, functions and scripts in arguments, taken together.
 pub(crate) const MAX_DEPTH: usize = 40;
 /// Most invocations in one assessment.
@@ -34,12 +34,20 @@ pub(crate) const MAX_PARTS: usize = 2_000;
 /// Steps left. Exceeding it is sticky.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    given: u32,
     left: u32,
 }
 
 impl Budget {
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
-        Self { left: MAX_STEPS }
+        Self::of(MAX_STEPS)
+    }
+
+    /// At most this many steps, and at most those of one command.
+    pub(crate) fn of(steps: u32) -> Self {
+        let given = steps.min(MAX_STEPS);
+        Self { given, left: given }
     }
 
     /// Uses `steps`; an error once the budget is exhausted.
@@ -59,6 +67,6 @@ impl Budget {
 
     /// Steps used so far.
     pub(crate) fn used(&self) -> u32 {
-        MAX_STEPS - self.left
+        self.given - self.left
     }
 }

@@ -42,6 +42,14 @@ const SQL: &[&str] = &[
     "wrangler",
     "pscale",
     "influx",
+    "heroku",
+    "fly",
+    "flyctl",
+    "prisma",
+    "cockroach-sql",
+    "usql",
+    "mssql-cli",
+    "libsql",
 ];
 
 impl Evaluator {
@@ -212,6 +220,12 @@ impl Evaluator {
     fn judge_operands(&self, part: &mut Invocation, argv: &[Field], scope: &Scope) {
         let operands: Vec<&Field> =
             argv.iter().filter(|field| !field.text.starts_with('-')).collect();
+        if matches!(part.program.as_str(), "Remove-Item" | "ri")
+            && !part.pipe_from.is_empty()
+            && operands.is_empty()
+        {
+            part.raise(CommandEffect::Destroy, "remove-piped");
+        }
         let in_place =
             part.flags.iter().any(|flag| flag.starts_with("-i") || flag.starts_with("--in-place"));
         let destinations: Vec<&Field> = match part.program.as_str() {
@@ -240,6 +254,7 @@ impl Evaluator {
             let class = self.place.class(&field.text);
             let empties = *kind == RedirectKind::Write
                 && (matches!(part.program.as_str(), "" | ":" | "true")
+                    || prints_nothing(part)
                     || (part.program == "cat" && part.args.iter().any(|arg| arg == "/dev/null")));
             let kept = !matches!(
                 class,
@@ -261,7 +276,7 @@ impl Evaluator {
         }
     }
 
-    fn judge_write(&self, part: &mut Invocation, kind: RedirectKind, path: &str) {
+    pub(crate) fn judge_write(&self, part: &mut Invocation, kind: RedirectKind, path: &str) {
         let full = self.place.full(path);
         if persists(&full) {
             part.raise(CommandEffect::Escalate, "persistence");
@@ -279,6 +294,18 @@ impl Evaluator {
             _ => {}
         }
         let _ = kind;
+    }
+}
+
+/// `echo -n > file` and `printf '' > file` leave an empty file.
+fn prints_nothing(part: &Invocation) -> bool {
+    match part.program.as_str() {
+        "echo" => {
+            part.args == ["-n"]
+                || (part.args.len() == 2 && part.args[0] == "-n" && part.args[1].is_empty())
+        }
+        "printf" => part.args.len() == 1 && part.args[0].is_empty(),
+        _ => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! name says what they do; a text that is decoded and then run counts as unparsed.
 
 use super::budget::Unparsed;
+use super::calls::{Call, call};
 use super::effect::{CommandEffect, Shell, TargetClass};
 use super::evaluate::{Evaluator, Scope};
 use super::expand::Field;
@@ -13,107 +14,6 @@ enum Token<'t> {
     Name(&'t str),
     Text(&'t str),
     Mark(char),
-}
-
-/// What a call does with its literals.
-enum Call {
-    /// Runs them as one shell script.
-    Script,
-    /// Runs them as an argument vector, or a single one as a script.
-    Vector,
-    /// Deletes folders.
-    DeleteTree,
-    /// Deletes files.
-    Delete,
-    /// Runs text that only the run can tell.
-    Eval,
-    /// Sends data.
-    Send,
-    /// Opens a raw connection.
-    Socket,
-    /// Deletes something by its name alone.
-    Destroy,
-    /// Ends other processes.
-    Kill,
-    /// Replaces the content of a file.
-    Write,
-}
-
-fn call(name: &str) -> Option<Call> {
-    let last = name.rsplit(['.', ':']).next().unwrap_or(name);
-    let in_module = |module: &str| name.starts_with(module);
-    Some(match last {
-        "system" | "popen" | "getoutput" | "getstatusoutput" | "execSync" | "shell_exec"
-        | "passthru" | "proc_open" | "spawnShell" | "shell" | "qx" | "capture2e" | "capture2"
-        | "capture3" | "popen2e" | "doShellScript" => Call::Script,
-        "exec"
-            if in_module("child_process")
-                || in_module("require")
-                || in_module("cp.")
-                || in_module("os.") =>
-        {
-            Call::Script
-        }
-        "run" | "call" | "check_call" | "check_output" | "Popen"
-            if in_module("subprocess") || in_module("sp.") =>
-        {
-            Call::Vector
-        }
-        "Popen" | "check_output" | "check_call" | "spawn" | "spawnSync" | "execFile"
-        | "execFileSync" | "execvp" | "execv" | "execl" | "execlp" | "execve" | "spawnl"
-        | "posix_spawn" | "$" => Call::Vector,
-        "rmtree"
-        | "rm_rf"
-        | "rm_r"
-        | "remove_tree"
-        | "remove_entry_secure"
-        | "removeSync"
-        | "rimraf"
-        | "rimrafSync"
-        | "rmSync"
-        | "rmdirSync"
-        | "delete_all"
-        | "removedirs"
-        | "deltree"
-        | "emptyDirSync" => Call::DeleteTree,
-        "rm" if in_module("fs") || in_module("Deno") => Call::DeleteTree,
-        "remove" if in_module("os.") || in_module("Deno") || in_module("fs") => Call::Delete,
-        "unlink" | "unlinkSync" | "rmdir" | "rm_f" => Call::Delete,
-        "delete" if in_module("File.") || in_module("Dir.") => Call::Delete,
-        "eval" | "exec" | "compile" | "instance_eval" | "class_eval" | "assert" | "execfile" => {
-            Call::Eval
-        }
-        "post" | "put" | "urlopen" | "sendall" | "sendmail" | "fetch" | "upload_file" => Call::Send,
-        "socket" | "create_connection" | "TCPSocket" | "createConnection" | "fsockopen" => {
-            Call::Socket
-        }
-        "kill" | "killpg" if in_module("os.") || in_module("process") || in_module("Process") => {
-            Call::Kill
-        }
-        "truncate" | "truncateSync" => Call::Write,
-        _ if destroys_by_name(last) => Call::Destroy,
-        _ => return None,
-    })
-}
-
-/// `deleteIndex`, `clearObjects`, `drop_database`: names of interfaces of services.
-fn destroys_by_name(name: &str) -> bool {
-    ["delete", "destroy", "purge", "drop", "truncate", "wipe", "clear", "terminate", "revoke"]
-        .iter()
-        .any(|verb| {
-            name.strip_prefix(verb).is_some_and(|rest| {
-                let next = rest.trim_start_matches('_');
-                rest.starts_with(|c: char| c == '_' || c.is_ascii_uppercase())
-                    && [
-                        "Ind", "Obj", "All", "Dat", "Tab", "Coll", "Buck", "Rec", "User", "Inst",
-                        "Cust", "Serv", "Proj", "Que", "Top", "Clus", "Sub", "Many", "Ent", "Key",
-                        "Acc", "Tok", "Doc", "Cach", "Stack", "Vol", "Snap", "Branch", "Repo",
-                        "Org", "Syn", "Rul", "App", "Env", "Secret", "Zone", "Dom", "By",
-                    ]
-                    .iter()
-                    .any(|noun| next.to_ascii_lowercase().starts_with(&noun.to_ascii_lowercase()))
-            })
-        })
 }
 
 fn tokens(code: &str) -> Vec<Token<'_>> {
@@ -184,18 +84,33 @@ impl Evaluator {
         ]
         .iter()
         .any(|name| code.contains(name));
+        // Text that comes from elsewhere is as unknown as text that is decoded.
+        let decodes = decodes
+            || ["urlopen(", "requests.get(", "http.get(", "https.get(", "Net::HTTP", "LWP::"]
+                .iter()
+                .any(|name| code.contains(name));
         let mut secret = false;
         let mut sends = false;
-        let mut socket = false;
+        let mut socket = code.contains("require('net')") || code.contains("require(\"net\")");
         let mut shell = false;
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 Token::Name(name) => {
-                    let Some(call) = call(name) else { continue };
-                    let called =
-                        matches!(tokens.get(at + 1), Some(Token::Mark('(') | Token::Text(_)));
+                    let Some(call) = call(name, program, code) else { continue };
+                    let next = tokens.get(at + 1);
+                    let deletes = matches!(call, Call::Delete | Call::DeleteTree);
+                    // Perl and Ruby call without parentheses.
+                    let called = matches!(next, Some(Token::Mark('(') | Token::Text(_)))
+                        || (deletes && matches!(next, Some(Token::Name(_))))
+                        || name.ends_with("_all");
                     if !called {
                         continue;
+                    }
+                    if deletes
+                        && literals(&tokens[at + 1..]).is_empty()
+                        && self.deletes_found(&tokens)
+                    {
+                        self.raise_last(CommandEffect::Destroy, "code-deletes");
                     }
                     let literals = literals(&tokens[at + 1..]);
                     match call {
@@ -223,6 +138,12 @@ impl Evaluator {
         if secret {
             self.raise_last(CommandEffect::Exfiltrate, "code-reads-credentials");
         }
+        let sent = tokens.iter().any(
+            |token| matches!(token, Token::Text(text) if super::secrets::secrecy(text).is_some()),
+        );
+        if sends && sent {
+            self.raise_last(CommandEffect::Exfiltrate, "code-sends-file");
+        }
         if sends
             && environment
             && (code.contains("dict(os.environ)") || code.contains("stringify(process.env)"))
@@ -233,6 +154,19 @@ impl Evaluator {
             && (shell || code.contains("/bin/") || code.contains("dup2") || code.contains("pty"))
         {
             self.raise_last(CommandEffect::Escalate, "reverse-shell");
+        }
+        let compact: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+        if [".all().delete()", ".objects.delete()", ".objects.all()._raw_delete"]
+            .iter()
+            .any(|calls| compact.contains(calls))
+        {
+            self.raise_last(CommandEffect::Destroy, "code-destroys");
+        }
+        if compact.contains("/inet/tcp/") || compact.contains("/inet/udp/") {
+            self.raise_last(CommandEffect::Escalate, "reverse-shell");
+        }
+        if code.contains("with administrator privileges") {
+            self.raise_last(CommandEffect::Escalate, "raise-rights");
         }
         // A one-liner that is a shell command by mistake or disguise.
         let trimmed = code.trim_start();
@@ -254,6 +188,14 @@ impl Evaluator {
         let mut inner = Scope { stdin: None, writes: Vec::new(), ..scope.clone() };
         inner.via.push(program.to_owned());
         match call {
+            // `system("git", "push")`, but not `popen("git push", "r")`.
+            Call::Script
+                if literals.len() > 1
+                    && literals.first().is_some_and(|first| !first.contains(' ')) =>
+            {
+                let argv = literals.iter().map(|text| Field::new(unquote(text))).collect();
+                self.invoke(argv, &inner);
+            }
             Call::Script => match literals.first() {
                 Some(script) => {
                     self.script(&unquote(script), Shell::Posix, &inner);
@@ -298,8 +240,56 @@ impl Evaluator {
                     self.raise_last(CommandEffect::Destroy, "code-truncates");
                 }
             }
+            Call::Open => self.opens(name, literals),
             Call::Eval | Call::Send | Call::Socket => {}
         }
+    }
+
+    /// Judges a file that is opened to be written.
+    fn opens(&mut self, name: &str, literals: &[&str]) {
+        let [path, mode @ ..] = literals else { return };
+        let writes = mode.first().is_some_and(|mode| {
+            mode.len() <= 3 && (mode.starts_with(['w', 'a', 'x', '>']) || mode.contains('+'))
+        });
+        if (writes || name != "open")
+            && let Some(mut part) = self.parts.pop()
+        {
+            self.judge_write(&mut part, super::syntax::RedirectKind::Write, &unquote(path));
+            self.parts.push(part);
+        }
+    }
+
+    /// Whether the code goes through folders, and nothing says that only files of builds are meant.
+    fn deletes_found(&self, tokens: &[Token<'_>]) -> bool {
+        let walks = tokens.iter().any(|token| {
+            let Token::Name(name) = token else { return false };
+            let last = name.rsplit(['.', ':']).next().unwrap_or(name);
+            matches!(
+                last,
+                "glob"
+                    | "rglob"
+                    | "iglob"
+                    | "iterdir"
+                    | "listdir"
+                    | "walk"
+                    | "scandir"
+                    | "readdir"
+                    | "readdirSync"
+                    | "readdirp"
+                    | "globSync"
+                    | "finddepth"
+                    | "children"
+                    | "each_child"
+            )
+        });
+        let paths = tokens.iter().filter_map(|token| match token {
+            Token::Text(text) if text.contains(['*', '/']) => Some(*text),
+            _ => None,
+        });
+        let classes: Vec<_> = paths.map(|path| self.place.class(path)).collect();
+        let made =
+            |class: &TargetClass| matches!(class, TargetClass::Build | TargetClass::Temporary);
+        walks && (classes.is_empty() || !classes.iter().all(made))
     }
 
     pub(crate) fn raise_last(&mut self, effect: CommandEffect, rule: &str) {

@@ -25,6 +25,8 @@ pub(crate) struct Output {
     pub(crate) secret: bool,
     /// Was decoded from a text that hides its meaning.
     pub(crate) decoded: bool,
+    /// Contains the value of a variable that is named like a credential.
+    pub(crate) token: bool,
     /// Comes from a file of this machine.
     pub(crate) file: bool,
     /// Programs that wrote it.
@@ -49,6 +51,7 @@ impl Output {
         self.network |= other.network;
         self.secret |= other.secret;
         self.decoded |= other.decoded;
+        self.token |= other.token;
         self.file |= other.file;
         self.programs.extend(other.programs);
     }
@@ -86,6 +89,8 @@ pub(crate) struct Evaluator {
     pub(crate) variables: HashMap<String, Vec<Value>>,
     pub(crate) functions: HashMap<String, Rc<Vec<Statement>>>,
     pub(crate) aliases: HashMap<String, String>,
+    /// Files that the command has fetched from another machine.
+    pub(crate) downloads: Vec<String>,
     pub(crate) depth: usize,
     /// Scripts within each other: in inner ones, commands have no place in the original text.
     scripts: usize,
@@ -93,15 +98,16 @@ pub(crate) struct Evaluator {
 }
 
 impl Evaluator {
-    pub(crate) fn new(context: &CommandContext<'_>, shell: Shell) -> Self {
+    pub(crate) fn new(context: &CommandContext<'_>, shell: Shell, budget: Budget) -> Self {
         Self {
             place: Place::new(context),
-            budget: Budget::new(),
+            budget,
             parts: Vec::new(),
             unparsed: Vec::new(),
             variables: HashMap::new(),
             functions: HashMap::new(),
             aliases: HashMap::new(),
+            downloads: Vec::new(),
             depth: 0,
             scripts: 0,
             shell,

@@ -165,6 +165,7 @@ impl Evaluator {
                 let _ = self.budget.spend(value.text.len());
                 draft.field.secret |= value.secret;
                 draft.field.network |= value.network;
+                // `"$@"` keeps its words apart, and each of them whole.
                 push(&mut draft.field.text, &value.text, *quoted);
             }
             Part::Command { script, quoted } => {
@@ -190,6 +191,9 @@ impl Evaluator {
     }
 
     fn substitute(&mut self, script: &[super::syntax::Statement]) -> Output {
+        if script.is_empty() {
+            return Output::text("");
+        }
         let scope = Scope::default();
         if self.budget.spend(100 + self.variables.len() * 30).is_err() {
             self.fault(super::budget::Unparsed::TooComplex);
@@ -204,9 +208,11 @@ impl Evaluator {
     fn variable(&mut self, name: &str, operation: &Operation, choice: usize) -> Value {
         let value = self.lookup(name, choice);
         match operation {
-            Operation::Plain => {
-                value.unwrap_or_else(|| Value { text: unknown(name), ..Value::default() })
-            }
+            Operation::Plain => value.unwrap_or_else(|| Value {
+                text: unknown(name),
+                secret: super::secrets::secret_variable(name),
+                ..Value::default()
+            }),
             Operation::Default(parts) => match value {
                 Some(value) if !value.text.is_empty() => value,
                 _ => self.operand(parts, choice),
@@ -317,6 +323,16 @@ fn alternatives(text: &str) -> Option<Vec<String>> {
         return Some(texts);
     }
     None
+}
+
+/// The parameters of a function or a script: all of them as `$@`, which keeps them apart, and as `$*`.
+pub(crate) fn parameters(fields: &[Field]) -> [(&'static str, Value); 2] {
+    let secret = fields.iter().any(|field| field.secret);
+    let network = fields.iter().any(|field| field.network);
+    let texts: Vec<&str> = fields.iter().map(|field| field.text.as_str()).collect();
+    let value = |separator: &str| Value { text: texts.join(separator), secret, network };
+    let mut apart = [0; 4];
+    [("@", value(SPLIT.encode_utf8(&mut apart))), ("*", value(" "))]
 }
 
 fn push(out: &mut String, value: &str, quoted: bool) {

@@ -21,7 +21,8 @@ impl Evaluator {
         if program != "fd" && program != "fdfind" && args.contains(&"-delete") {
             self.find_delete(&args, &found, scope);
         }
-        let mut ran = Output { file: true, ..Output::default() };
+        let text = found.iter().map(|path| format!("{path}\n")).collect();
+        let mut ran = Output { file: true, text: Some(text), ..Output::default() };
         while at < args.len() {
             let exec = match args[at] {
                 "-exec" | "-execdir" | "-ok" | "-okdir" => true,
@@ -52,14 +53,16 @@ impl Evaluator {
             }
             let scope = Scope { writes: Vec::new(), stdin: None, ..scope.clone() };
             ran = self.via(program, inner, &scope);
+            ran.text = None;
         }
-        ran.text = None;
+        ran.text = ran.text.filter(|text| self.budget.spend(text.len()).is_ok());
         ran
     }
 
     fn find_delete(&mut self, args: &[&str], found: &[String], scope: &Scope) {
-        let filtered = args.iter().any(|arg| {
-            matches!(
+        let filtered = args.iter().enumerate().any(|(at, arg)| {
+            let negated = at > 0 && super::search::negates(args[at - 1]);
+            let filters = matches!(
                 *arg,
                 "-name"
                     | "-iname"
@@ -69,7 +72,8 @@ impl Evaluator {
                     | "-regex"
                     | "-empty"
                     | "-iregex"
-            )
+            );
+            filters && !negated
         });
         let mut fields = vec![Field::new(if filtered { "-f" } else { "-rf" })];
         fields.extend(found.iter().map(Field::new));

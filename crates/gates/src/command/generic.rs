@@ -90,6 +90,20 @@ const FLAGS: &[&str] = &[
     "del",
 ];
 
+/// Verbs that say what a script does: `k3s-uninstall.sh`, `destroy-prod`.
+const SCRIPTS: &[&str] = &[
+    "delete",
+    "destroy",
+    "purge",
+    "drop",
+    "terminate",
+    "wipe",
+    "uninstall",
+    "teardown",
+    "nuke",
+    "erase",
+];
+
 const PUBLISHES: &[&str] = &["publish"];
 
 /// Words after which a verb is an argument rather than an order.
@@ -111,6 +125,12 @@ pub(crate) fn judge(part: &mut Invocation) {
     let method = part.program.contains('.') && call.len() > 2 && identifier(&part.program);
     if method && call.last().is_some_and(|last| DESTROYS.contains(&last.as_str())) {
         part.raise(CommandEffect::Destroy, "generic-call");
+    }
+    let stem = part.program.rsplit_once('.').map_or(part.program.as_str(), |(stem, _)| stem);
+    let words = segments(stem);
+    let names = [words.first(), words.last()];
+    if words.len() > 1 && names.into_iter().flatten().any(|word| SCRIPTS.contains(&word.as_str())) {
+        part.raise(CommandEffect::Destroy, "generic-script");
     }
     if let Some((effect, rule)) = verbs(&part.subcommand) {
         part.raise(effect, rule);

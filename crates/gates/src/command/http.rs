@@ -67,6 +67,10 @@ const VERBS: &[&str] = &[
     "reset",
     "uninstall",
     "archive",
+    "leave",
+    "refunds",
+    "payouts",
+    "transfers",
 ];
 
 /// Judges the request that the arguments describe.
@@ -85,6 +89,9 @@ pub(crate) fn judge(part: &mut Invocation) {
     let mut rule = "http-read";
     match method.as_str() {
         "GET" | "HEAD" | "OPTIONS" => {}
+        "DELETE" if addresses.iter().all(|address| is_local_record(address)) => {
+            (effect, rule) = (CommandEffect::Change, "http-change");
+        }
         "DELETE" | "PURGE" => (effect, rule) = (CommandEffect::Destroy, "http-delete"),
         _ => {
             (effect, rule) = (CommandEffect::Change, "http-change");
@@ -111,12 +118,33 @@ pub(crate) fn judge(part: &mut Invocation) {
         .any(|value| {
             let file = value.rsplit_once('@').map(|(_, file)| file);
             let file = file.or(direct.then_some(*value));
-            file.is_some_and(|file| secrecy(file.split(';').next().unwrap_or(file)).is_some())
+            file.is_some_and(|file| {
+                let file = file.split(';').next().unwrap_or(file);
+                let of_system = ["/etc/", "/root/", "/proc/", "/var/lib/"];
+                secrecy(file).is_some() || of_system.iter().any(|folder| file.starts_with(folder))
+            })
         });
     part.raise(effect, rule);
     if secret_file {
         part.raise(CommandEffect::Exfiltrate, "sends-credentials");
     }
+}
+
+/// One record of a service under development on this machine: `http://localhost:3000/users/1`.
+fn is_local_record(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let Some((host, path)) = rest.split_once('/') else { return false };
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let segments: Vec<&str> = path.split('/').collect();
+    let record = segments.last().is_some_and(|last| {
+        !last.is_empty()
+            && last.chars().any(|c| c.is_ascii_digit())
+            && last.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+    });
+    // Not the ports of gateways and search engines, which drop whole indexes this way.
+    let in_development = port.is_empty()
+        || matches!(port, "3000" | "3001" | "3333" | "4000" | "5000" | "5173" | "8000" | "8080");
+    matches!(name, "localhost" | "127.0.0.1") && in_development && segments.len() >= 2 && record
 }
 
 fn method(program: &str, args: &[&str], data: bool) -> String {
@@ -187,6 +215,7 @@ fn body_destroys(body: &str) -> bool {
     };
     let action = lower.contains("\"action\":\"delete")
         || lower.contains("\"op\":\"delete")
-        || lower.contains("\"delete\":{");
+        || lower.contains("\"delete\":{")
+        || lower.replace(' ', "").contains("\"private\":false");
     graphql || sql || action
 }

@@ -4,6 +4,23 @@ use super::budget::Unparsed;
 use super::effect::CommandEffect;
 use super::evaluate::{Evaluator, Scope};
 use super::expand::Field;
+use super::wrappers::option_values;
+
+/// Programs of frameworks that run code in an argument: the words before it, or the option.
+const FRAMEWORKS: &[(&str, &[&str], Option<&str>)] = &[
+    ("rails", &["runner"], None),
+    ("rails", &["r"], None),
+    ("manage.py", &["shell"], Some("-c")),
+    ("django-admin", &["shell"], Some("-c")),
+    ("flask", &["shell"], Some("-c")),
+    ("artisan", &["tinker"], Some("--execute")),
+    ("php", &["artisan", "tinker"], Some("--execute")),
+    ("php", &["bin/console", "dbal:run-sql"], None),
+    ("mix", &["run"], Some("-e")),
+    ("wp", &["eval"], None),
+    ("drush", &["eval"], None),
+    ("drush", &["php:eval"], None),
+];
 
 /// Interpreters with the options whose value is a script.
 const INTERPRETERS: &[(&str, &[&str])] = &[
@@ -32,6 +49,7 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
 impl Evaluator {
     /// Scripts of other languages in the arguments or on standard input.
     pub(crate) fn interpret(&mut self, program: &str, argv: &[Field], scope: &Scope) {
+        self.framework_code(program, argv, scope);
         let base = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
         let Some((name, options)) = INTERPRETERS.iter().find(|(name, _)| *name == base) else {
             return;
@@ -40,7 +58,7 @@ impl Evaluator {
         if name.ends_with("awk") {
             if let Some(code) = args.iter().find(|arg| !arg.starts_with('-')) {
                 let code = (*code).to_owned();
-                if code.contains("system") || code.contains("| \"") || code.contains("|\"") {
+                if ["system", "| \"", "|\"", "/inet/"].iter().any(|part| code.contains(part)) {
                     self.code(program, &code, scope);
                 }
             }
@@ -69,6 +87,11 @@ impl Evaluator {
             }
             at += 1;
         }
+        let script = argv.iter().find(|field| !field.text.starts_with('-'));
+        if script.is_some_and(|field| codes.is_empty() && self.is_downloaded(&field.text)) {
+            self.fault(Unparsed::UnknownScript);
+            self.raise_last(CommandEffect::Unparsed, "unknown-script");
+        }
         let file = args.iter().any(|arg| !arg.starts_with('-') || *arg == "-m");
         if codes.is_empty() && (!file || args.first() == Some(&"-")) {
             let Some(stdin) = scope.stdin.clone() else { return };
@@ -83,6 +106,30 @@ impl Evaluator {
         }
         for code in codes {
             self.code(program, &code, scope);
+        }
+    }
+
+    fn framework_code(&mut self, program: &str, argv: &[Field], scope: &Scope) {
+        let args: Vec<&str> = argv.iter().map(|field| field.text.as_str()).collect();
+        // `python manage.py shell -c …` is `manage.py shell -c …`.
+        let (program_name, words) = match args.split_first() {
+            Some((first, rest)) if program.starts_with("python") && first.ends_with(".py") => {
+                (first.rsplit('/').next().unwrap_or(first), rest)
+            }
+            _ => (program, args.as_slice()),
+        };
+        for (name, leading, option) in FRAMEWORKS {
+            if *name != program_name || !words.starts_with(leading) {
+                continue;
+            }
+            let rest = &words[leading.len()..];
+            let codes = match option {
+                Some(option) => option_values(rest, &[option]),
+                None => rest.iter().filter(|arg| !arg.starts_with('-')).copied().collect(),
+            };
+            for code in codes.into_iter().map(str::to_owned).collect::<Vec<_>>() {
+                self.code(program, &code, scope);
+            }
         }
     }
 }

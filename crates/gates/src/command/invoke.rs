@@ -34,6 +34,10 @@ impl Evaluator {
         };
         self.depth += 1;
         argv.remove(0);
+        let program = match self.shell {
+            Shell::PowerShell => super::windows::canonical(program, &mut argv),
+            _ => program,
+        };
         let output = self.dispatch(&program, &first.text, argv, scope);
         self.depth -= 1;
         output
@@ -87,12 +91,16 @@ impl Evaluator {
         if let Some(output) = self.special(program, &argv, scope) {
             return output;
         }
-        let _ = written;
+        if written.contains('/') && self.is_downloaded(written) {
+            self.unknown_script(program, &argv, scope);
+            return Output::default();
+        }
         let secret_before = scope.stdin.as_ref().is_some_and(|stdin| stdin.secret);
         let mut output = self.static_output(program, &argv, scope);
         let reads = self.classify(program, &argv, scope);
         output.secret |= reads || secret_before;
         output.programs = vec![program.to_owned()];
+        self.note_downloads(program, &argv, &output, scope);
         output
     }
 
@@ -115,10 +123,8 @@ impl Evaluator {
         for (index, field) in argv.iter().take(9).enumerate() {
             self.variables.insert((index + 1).to_string(), vec![value(field)]);
         }
-        let all = argv.iter().map(|field| field.text.as_str()).collect::<Vec<_>>().join(" ");
-        for name in ["@", "*"] {
-            self.variables
-                .insert(name.to_owned(), vec![Value { text: all.clone(), ..Value::default() }]);
+        for (name, value) in super::expand::parameters(argv) {
+            self.variables.insert(name.to_owned(), vec![value]);
         }
         let output = self.run(body, scope);
         // What the function assigns stays, its parameters do not.
@@ -173,6 +179,11 @@ impl Evaluator {
         self.script_options(program, &args[..start.unwrap_or(0)], scope);
         let mut scope = scope.clone();
         scope.via.push(program.to_owned());
+        if let [option, script, ..] = inner.as_slice()
+            && option.text == "-c"
+        {
+            return self.script(&script.text.clone(), Shell::Posix, &scope);
+        }
         match wrapper.kind {
             Kind::Script => {
                 let script = join(&inner);
@@ -191,6 +202,7 @@ impl Evaluator {
     /// Wrappers that also accept a script: `flock -c`, `npx -c`, `su -c`.
     fn script_options(&mut self, program: &str, args: &[&str], scope: &Scope) {
         let names: &[&str] = match program {
+            "gcloud" => &["--command"],
             "npx" | "npm" | "pnpm" | "bunx" | "flock" | "vagrant" => &["-c", "--call", "--command"],
             _ => return,
         };

@@ -40,14 +40,20 @@ impl Evaluator {
                         .iter()
                         .any(|from| matches!(from.as_str(), "tar" | "zip" | "gtar"))
             });
-            let data = argv.iter().enumerate().any(|(at, field)| {
-                let header = at > 0
-                    && matches!(
-                        argv[at - 1].text.as_str(),
-                        "-H" | "--header" | "-u" | "--user" | "-b" | "--cookie"
-                    );
-                field.secret && !header
-            });
+            // The commands of a cloud store credentials that they are given.
+            let stores = part
+                .subcommand
+                .first()
+                .is_some_and(|word| word == "configure" || word == "secrets");
+            let data = !stores
+                && argv.iter().enumerate().any(|(at, field)| {
+                    let header = at > 0
+                        && matches!(
+                            argv[at - 1].text.as_str(),
+                            "-H" | "--header" | "-u" | "--user" | "-b" | "--cookie"
+                        );
+                    field.secret && !header
+                });
             let sends_file = matches!(
                 program.as_str(),
                 "scp"
@@ -76,15 +82,36 @@ impl Evaluator {
                 part.raise(CommandEffect::Exfiltrate, "sends-credentials");
             }
             let raw = matches!(program.as_str(), "nc" | "ncat" | "netcat" | "telnet");
+            let shell = scope.stdin.as_ref().is_some_and(|stdin| {
+                stdin.programs.iter().any(|from| super::special::SHELLS.contains(&from.as_str()))
+            });
+            if raw && shell {
+                part.raise(CommandEffect::Escalate, "reverse-shell");
+            }
+            let dns = matches!(program.as_str(), "dig" | "nslookup" | "host");
+            let token = scope.stdin.as_ref().is_some_and(|stdin| stdin.token);
+            if (raw && (token || argv.iter().any(names_token)))
+                || (dns && argv.iter().any(names_token))
+            {
+                part.raise(CommandEffect::Exfiltrate, "sends-credentials");
+            }
             if raw && scope.stdin.as_ref().is_some_and(|stdin| stdin.file) {
                 part.raise(CommandEffect::Exfiltrate, "sends-file");
             }
         }
         if program == "export" || program == "declare" || program == "set" {
-            return found.is_some() && part.args.is_empty();
+            return found.is_some() && part.args.iter().all(|arg| arg == "-p" || arg == "-x");
         }
         found.is_some()
     }
+}
+
+/// Whether the field has the value of a variable that is named like a credential.
+pub(crate) fn names_token(field: &Field) -> bool {
+    field.text.split(super::targets::UNKNOWN).skip(1).any(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        super::secrets::token_variable(&rest[..end.unwrap_or(rest.len())])
+    })
 }
 
 /// A key named with `-i` is used, not sent.

@@ -126,7 +126,7 @@ fn spells(pattern: &str, arg: &str, options: bool) -> bool {
         let abbreviated = given.len() >= 4 && !name.contains('=') && name.starts_with(given);
         return given == name || abbreviated;
     }
-    let Some(letter) = pattern.strip_prefix('-').filter(|rest| rest.chars().count() == 1) else {
+    let Some(letter) = pattern.strip_prefix('-').filter(|rest| is_letter(rest)) else {
         return false;
     };
     // Short options may be written together; long clusters are long options with one dash.
@@ -134,6 +134,11 @@ fn spells(pattern: &str, arg: &str, options: bool) -> bool {
     cluster.len() <= 6
         && cluster.chars().all(|c| c.is_ascii_alphanumeric())
         && cluster.contains(letter)
+}
+
+/// Digits are signals and counts, which are not written together.
+fn is_letter(option: &str) -> bool {
+    option.len() == 1 && option.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 fn occurs_exactly(pattern: &str, args: &[String]) -> bool {

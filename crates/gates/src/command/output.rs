@@ -53,6 +53,9 @@ impl Evaluator {
                 || argv.iter().any(|field| field.network),
             secret: stdin.secret || argv.iter().any(|field| field.secret),
             decoded: stdin.decoded,
+            token: stdin.token
+                || (matches!(program, "echo" | "printf")
+                    && argv.iter().any(super::leaks::names_token)),
             file: stdin.file,
             programs: Vec::new(),
         };
@@ -165,26 +168,24 @@ fn printf(args: &[&str]) -> Option<String> {
         ["--", format, values @ ..] | [format, values @ ..] => (*format, values),
         [] => return None,
     };
-    let format = unescape(format);
     let mut out = String::new();
     loop {
         let before = values.len();
-        let mut chars = format.chars().peekable();
-        while let Some(c) = chars.next() {
-            if c != '%' {
-                out.push(c);
-                continue;
-            }
-            if chars.peek() == Some(&'%') {
-                chars.next();
+        let mut rest = format;
+        while !rest.is_empty() {
+            // A `%` that an escape stands for begins no directive.
+            let at = rest.find('%').unwrap_or(rest.len());
+            out.push_str(&unescape(&rest[..at]));
+            let Some(directive) = rest.get(at + 1..) else { break };
+            if let Some(after) = directive.strip_prefix('%') {
                 out.push('%');
+                rest = after;
                 continue;
             }
-            while chars.peek().is_some_and(|c| c.is_ascii_digit() || "-+ .#".contains(*c)) {
-                chars.next();
-            }
-            let value = values.split_first().map(|(first, rest)| {
-                values = rest;
+            let options = |c: char| c.is_ascii_digit() || "-+ .#".contains(c);
+            let mut chars = directive.trim_start_matches(options).chars();
+            let value = values.split_first().map(|(first, others)| {
+                values = others;
                 *first
             });
             match chars.next()? {
@@ -193,6 +194,7 @@ fn printf(args: &[&str]) -> Option<String> {
                 'c' => out.extend(value.unwrap_or_default().chars().next()),
                 _ => return None,
             }
+            rest = chars.as_str();
         }
         if values.is_empty() || values.len() == before || out.len() > MAX_DECODED {
             return Some(out);

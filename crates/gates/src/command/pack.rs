@@ -22,6 +22,21 @@ const FILES: &[(&str, &str)] = &[
     ("everyday", include_str!("pack/everyday.yaml")),
 ];
 
+/// Commands of PowerShell that no rule names.
+const CMDLETS: &[&str] = &[
+    "Invoke-Expression",
+    "Invoke-Command",
+    "Invoke-WebRequest",
+    "Invoke-RestMethod",
+    "Start-Process",
+    "ForEach-Object",
+    "Where-Object",
+    "Set-Location",
+    "Tee-Object",
+    "Set-Alias",
+    "New-Object",
+];
+
 /// One file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +83,8 @@ pub(crate) struct Pack {
     by_program: HashMap<String, Vec<usize>>,
     /// Rules whose program is a pattern.
     by_pattern: Vec<usize>,
+    /// Commands of PowerShell, which ignores case, by their names in lower case.
+    cmdlets: HashMap<String, String>,
     /// Families that could not be read. Empty; a test holds that.
     pub(crate) faults: Vec<String>,
 }
@@ -82,6 +99,10 @@ impl Pack {
             rules: Vec::new(),
             by_program: HashMap::new(),
             by_pattern: Vec::new(),
+            cmdlets: CMDLETS
+                .iter()
+                .map(|name| (name.to_ascii_lowercase(), (*name).to_owned()))
+                .collect(),
             faults: Vec::new(),
         };
         for (family, text) in FILES {
@@ -96,6 +117,7 @@ impl Pack {
     fn add(&mut self, document: Document) {
         for program in document.programs {
             for name in program.names {
+                self.add_cmdlet(&name);
                 let entry = self.programs.entry(name).or_default();
                 entry.0 = program.effect.or(entry.0);
                 entry.1.extend(program.values.iter().cloned());
@@ -107,11 +129,25 @@ impl Pack {
                 self.by_pattern.push(index);
             } else {
                 for name in &rule.pattern.program {
+                    if name.contains('-') && name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                        self.cmdlets.insert(name.to_ascii_lowercase(), name.clone());
+                    }
                     self.by_program.entry(name.clone()).or_default().push(index);
                 }
             }
             self.rules.push(rule);
         }
+    }
+
+    fn add_cmdlet(&mut self, name: &str) {
+        if name.contains('-') && name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            self.cmdlets.insert(name.to_ascii_lowercase(), name.to_owned());
+        }
+    }
+
+    /// The usual spelling of a command of PowerShell.
+    pub(crate) fn cmdlet(&self, name: &str) -> Option<&str> {
+        self.cmdlets.get(&name.to_ascii_lowercase()).map(String::as_str)
     }
 
     /// Options of the program that take a value.

@@ -2,6 +2,11 @@
 
 use super::evaluate::unknown;
 
+/// Whether the argument turns the next test of `find` around.
+pub(crate) fn negates(arg: &str) -> bool {
+    matches!(arg, "!" | "-not")
+}
+
 /// One path per start folder: the folder with the name pattern, or with an unknown name.
 pub(crate) fn found_paths(program: &str, args: &[&str]) -> Vec<String> {
     if program.starts_with("fd") {
@@ -23,7 +28,11 @@ pub(crate) fn found_paths(program: &str, args: &[&str]) -> Vec<String> {
     }
     let name = args
         .iter()
-        .position(|arg| matches!(*arg, "-name" | "-iname" | "-path" | "-wholename"))
+        .enumerate()
+        .position(|(at, arg)| {
+            matches!(*arg, "-name" | "-iname" | "-path" | "-wholename")
+                && !(at > 0 && negates(args[at - 1]))
+        })
         .and_then(|at| args.get(at + 1));
     let folder = |start: &str| match name {
         Some(name) => format!("{start}/{}", name.trim_start_matches("*/").trim_start_matches('/')),

@@ -37,6 +37,19 @@ pub(crate) fn secrecy(path: &str) -> Option<Secrecy> {
         ".netrc"
             | "_netrc"
             | ".git-credentials"
+            | ".s3cfg"
+            | ".boto"
+            | ".dockercfg"
+            | "rclone.conf"
+            | ".credentials.json"
+            | "oauth_creds.json"
+            | "credentials.db"
+            | "access_tokens.db"
+            | ".xauthority"
+            | ".msmtprc"
+            | ".fetchmailrc"
+            | "msal_token_cache.json"
+            | "azureprofile.json"
             | ".pgpass"
             | ".my.cnf"
             | ".pypirc"
@@ -60,6 +73,21 @@ pub(crate) fn secrecy(path: &str) -> Option<Secrecy> {
         || (lower == "config" && below(".kube"))
         || (lower == "config.json" && below(".docker"))
         || (lower == "hosts.yml" && below("gh"))
+        || (lower == "config.yml" && (below(".fly") || below(".config/hub")))
+        || (lower == "config.yaml" && below("doctl"))
+        || (lower == "config.toml" && below("stripe"))
+        || (lower == "config" && below(".oci"))
+        || (lower == "token" && (below("huggingface") || below(".huggingface")))
+        || ((lower == "hosts.json" || lower == "apps.json") && below("github-copilot"))
+        || (lower == "credentials.json" && (below(".pulumi") || below(".config")))
+        || (lower == "id.json" && below("solana"))
+        || ((lower == "cookies" || lower == "web data" || lower == "local state")
+            && browser(&path))
+        || (below(".gem") && lower == "credentials")
+        || below(".config/op")
+        || (matches!(lower.as_str(), "auth.json" | "credentials.toml" | "access-token")
+            && (path.starts_with("~/.") || path.contains("/.")))
+        || below("keyrings")
         || path == "/etc/shadow"
         || path == "/etc/sudoers"
         || below(".gnupg")
@@ -77,10 +105,14 @@ pub(crate) fn secrecy(path: &str) -> Option<Secrecy> {
         return Some(Secrecy::Credentials);
     }
     let env = lower == ".env" || lower.starts_with(".env.") || lower == ".envrc";
-    let settings =
-        env || matches!(
+    let history = lower.ends_with("_history") || lower == "consolehost_history.txt";
+    let settings = env
+        || history
+        || matches!(
             lower.as_str(),
             ".npmrc"
+                | "gradle.properties"
+                | "wp-config.php"
                 | ".yarnrc.yml"
                 | "secrets.yml"
                 | "secrets.yaml"
@@ -94,10 +126,44 @@ pub(crate) fn secrecy(path: &str) -> Option<Secrecy> {
                 | "kubeconfig"
                 | "credentials"
                 | "secrets.env"
-        ) || ["pem", "key", "p12", "pfx", "keystore", "jks", "kdbx", "asc", "ppk", "tfstate"]
+        )
+        || ["pem", "key", "p12", "pfx", "keystore", "jks", "kdbx", "asc", "ppk", "tfstate"]
             .iter()
             .any(|end| lower.strip_suffix(end).is_some_and(|rest| rest.ends_with('.')));
     env_or(settings)
+}
+
+fn browser(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    ["chrome", "chromium", "brave", "edge", "firefox", "safari", "opera", "vivaldi"]
+        .iter()
+        .any(|name| lower.contains(name))
+}
+
+/// Whether a variable of this name holds a credential, by the conventions of its makers.
+pub(crate) fn secret_variable(name: &str) -> bool {
+    let ends = |end: &str| name == end || name.ends_with(&format!("_{end}"));
+    ["SECRET_ACCESS_KEY", "PRIVATE_KEY", "SSH_KEY", "SESSION_TOKEN", "SECRET_KEY"]
+        .iter()
+        .any(|end| ends(end))
+}
+
+/// The same, with names that ordinary requests use as well.
+pub(crate) fn token_variable(name: &str) -> bool {
+    let ends = |end: &str| name == end || name.ends_with(&format!("_{end}"));
+    secret_variable(name)
+        || [
+            "TOKEN",
+            "PASSWORD",
+            "PASSWD",
+            "API_KEY",
+            "APIKEY",
+            "SECRET",
+            "DATABASE_URL",
+            "ACCESS_KEY",
+        ]
+        .iter()
+        .any(|end| ends(end))
 }
 
 fn env_or(settings: bool) -> Option<Secrecy> {
@@ -160,7 +226,20 @@ pub(crate) const READERS: &[&str] = &[
     "xargs",
     "openssl",
     "gpg",
-    "python-read",
+    "perl",
+    "ruby",
+    "php",
+    "sqlite3",
+    "ed",
+    "ex",
+    "shuf",
+    "jless",
+    "pygmentize",
+    "highlight",
+    "cmp",
+    "csplit",
+    "xclip",
+    "pbcopy",
     "mv",
     "install",
     "rsync",
@@ -284,6 +363,22 @@ pub(crate) fn prints_secret(program: &str, words: &[String], args: &[String]) ->
             Some(Secrecy::Settings)
         }
         "op" if word(0) == "item" && word(1) == "get" => Some(Secrecy::Settings),
+        "kubectl" | "oc" | "k"
+            if word(0) == "get"
+                && words.iter().any(|w| w.starts_with("secret"))
+                && args.iter().any(|arg| {
+                    ["yaml", "json", "jsonpath", "go-template", "custom-columns"]
+                        .iter()
+                        .any(|form| arg.trim_start_matches(['-', 'o', '=']).starts_with(form))
+                        || arg.starts_with("--output=")
+                        || arg.starts_with("--template")
+                }) =>
+        {
+            Some(Secrecy::Credentials)
+        }
+        "kubectl" | "oc" if word(0) == "config" && word(1) == "view" && flag("--raw") => {
+            Some(Secrecy::Credentials)
+        }
         "kubectl" if word(0) == "get" && words.iter().any(|w| w.starts_with("secret")) => {
             Some(Secrecy::Settings)
         }

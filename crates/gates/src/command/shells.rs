@@ -99,9 +99,7 @@ impl Evaluator {
                 self.variables.insert(index.to_string(), vec![value]);
             }
             if argv.len() > at + 2 {
-                let all = join(&argv[at + 2..]);
-                for name in ["@", "*"] {
-                    let value = Value { text: all.clone(), ..Value::default() };
+                for (name, value) in super::expand::parameters(&argv[at + 2..]) {
                     self.variables.insert(name.to_owned(), vec![value]);
                 }
             }
@@ -124,7 +122,11 @@ impl Evaluator {
             }
             return Output::default();
         }
-        self.classify(program, argv, scope);
+        if self.is_downloaded(&file.text) {
+            self.unknown_script(program, argv, scope);
+        } else {
+            self.classify(program, argv, scope);
+        }
         Output::default()
     }
 
@@ -148,7 +150,7 @@ impl Evaluator {
         } else {
             self.unknown_script(program, argv, scope);
         }
-        Output::default()
+        Output { programs: vec![program.to_owned()], ..Output::default() }
     }
 
     pub(crate) fn env(&mut self, argv: &[Field], scope: &Scope) -> Output {
@@ -254,6 +256,9 @@ impl Evaluator {
             Some(file) if file.text == "/dev/stdin" => {
                 return self.shell_stdin("source", argv, scope, &scope.clone());
             }
+            Some(file) if self.is_downloaded(&file.text) => {
+                self.unknown_script("source", argv, scope)
+            }
             _ => {
                 self.classify("source", argv, scope);
             }
@@ -290,9 +295,7 @@ impl Evaluator {
                 let value = Value { text: field.text.clone(), ..Value::default() };
                 self.variables.insert((index + 1).to_string(), vec![value]);
             }
-            let all = join(&argv[at + 1..]);
-            for name in ["@", "*"] {
-                let value = Value { text: all.clone(), ..Value::default() };
+            for (name, value) in super::expand::parameters(&argv[at + 1..]) {
                 self.variables.insert(name.to_owned(), vec![value]);
             }
         }

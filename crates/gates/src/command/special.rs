@@ -8,7 +8,7 @@ use super::invoke::join;
 use super::targets::Place;
 use super::wrappers::{first_operand, option_values};
 
-const SHELLS: &[&str] = &[
+pub(crate) const SHELLS: &[&str] = &[
     "sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "rbash", "mksh", "csh", "tcsh", "xonsh",
     "nu",
 ];
@@ -185,9 +185,9 @@ impl Evaluator {
                 }
                 return None;
             }
-            "make" | "gmake" | "vim" | "nvim" | "vi" | "ed" | "tmux" | "screen" | "expect"
-            | "gcloud" | "nix-shell" | "nix" | "rsync" | "scp" | "sftp" | "crontab" | "at"
-            | "batch" => {
+            "fly" | "flyctl" | "az" | "make" | "gmake" | "vim" | "nvim" | "vi" | "ed" | "tmux"
+            | "screen" | "expect" | "gcloud" | "nix-shell" | "nix" | "rsync" | "scp" | "sftp"
+            | "crontab" | "at" | "batch" => {
                 self.option_scripts(program, &args, scope);
                 return None;
             }
@@ -321,6 +321,10 @@ impl Evaluator {
                 .map(str::to_owned)
                 .collect(),
             "gcloud" => owned(option_values(args, &["--command"])),
+            "fly" | "flyctl" if args.contains(&"ssh") => {
+                owned(option_values(args, &["-C", "--command"]))
+            }
+            "az" if args.contains(&"run-command") => owned(option_values(args, &["--scripts"])),
             "nix-shell" => owned(option_values(args, &["--run", "--command"])),
             "nix" => {
                 let at = args.iter().position(|arg| matches!(*arg, "-c" | "--command"));

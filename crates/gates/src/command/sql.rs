@@ -171,6 +171,15 @@ fn one(words: &[String]) -> CommandEffect {
     if at("TRUNCATE").is_some_and(|at| at == 0 || word(at - 1) != "DATE") && word(0) != "SELECT" {
         return CommandEffect::Destroy;
     }
+    let ends_sessions = words
+        .iter()
+        .any(|word| word.contains("PG_TERMINATE_BACKEND") || word.contains("PG_CANCEL_BACKEND"));
+    if ends_sessions || matches!(word(0), "REVOKE" | "KILL" | "SHUTDOWN") {
+        return CommandEffect::Destroy;
+    }
+    if word(0) == "GRANT" && words.last().is_some_and(|word| word == "PUBLIC") && has("ALL") {
+        return CommandEffect::Escalate;
+    }
     let unfiltered = |from: usize| {
         let rest = &words[from..];
         let filter = rest.iter().position(|word| word == "WHERE").map(|at| &rest[at + 1..]);
@@ -232,6 +241,11 @@ pub(crate) fn redis(words: &[String]) -> CommandEffect {
         | ("DEBUG", _) => CommandEffect::Destroy,
         ("CONFIG", "SET" | "REWRITE") | ("MODULE", "LOAD") | ("REPLICAOF" | "SLAVEOF", _) => {
             CommandEffect::Escalate
+        }
+        ("EVAL", script)
+            if ["FLUSH", "'DEL'", "UNLINK"].iter().any(|word| script.contains(word)) =>
+        {
+            CommandEffect::Destroy
         }
         ("EVAL", _) => CommandEffect::Change,
         (

@@ -82,7 +82,17 @@ const WRAPPERS: &[Wrapper] = &[
     argv(&["nice"], &["-n", "--adjustment"]),
     argv(&["ionice"], &["-c", "-n", "--class", "--classdata"]),
     argv(
-        &["nohup", "setsid", "unbuffer", "caffeinate", "winpty", "noglob", "nocorrect", "chronic"],
+        &[
+            "nohup",
+            "setsid",
+            "unbuffer",
+            "caffeinate",
+            "winpty",
+            "noglob",
+            "nocorrect",
+            "chronic",
+            "coproc",
+        ],
         &[],
     ),
     argv(&["builtin", "command", "eatmydata", "fakeroot", "torsocks", "torify"], &[]),
@@ -165,6 +175,14 @@ const WRAPPERS: &[Wrapper] = &[
     Wrapper { names: &["lxc", "incus"], words: &["exec"], values: &[], skip: 1, kind: Kind::Argv },
     sub(&["wsl"], &[], &["-d", "-u", "--distribution", "--user"]),
     sub(&["git"], &["bisect", "run"], &[]),
+    sub(&["heroku"], &["run"], &["-a", "--app", "-s", "--size", "-r", "--remote", "--type", "-e"]),
+    sub(&["heroku"], &["run:detached"], &["-a", "--app", "-s", "--size", "-r", "--remote"]),
+    sub(&["railway"], &["run"], &["-s", "--service", "-e", "--environment", "-p", "--project"]),
+    sub(&["toolbox"], &["run"], &["-c", "--container", "-d", "-r"]),
+    sub(&["multipass"], &["exec"], &["-d", "--working-directory"]),
+    dashes(&["gcloud"], &["compute", "ssh"]),
+    dashes(&["distrobox"], &["enter"]),
+    dashes(&["fly", "flyctl"], &["machine", "exec"]),
 ];
 
 /// Whether a wrapper is asked about itself.

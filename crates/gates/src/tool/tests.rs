@@ -7,9 +7,11 @@ use life_agent_domain::governance::gate::{Denial, NoopObserver, Permit, Reason, 
 use life_agent_domain::governance::ids::{AgentId, Principal};
 use serde_json::{Value, json};
 
+use super::ToolView;
 use super::view::CallPlace;
 use crate::chain::testing::{facts, policy};
 use crate::chain::{ChainOptions, chain};
+use crate::command::{CommandEffect, MAX_STEPS};
 
 fn call(name: &str, arguments: Value, cwd: Option<&str>) -> Tool {
     Tool {
@@ -42,6 +44,33 @@ fn verdict(more: &str, name: &str, arguments: Value) -> (String, String) {
 
 fn outcome(more: &str, name: &str, arguments: Value) -> String {
     verdict(more, name, arguments).0
+}
+
+#[test]
+fn the_commands_of_a_call_share_one_budget() {
+    let snapshot = policy("");
+    let script = "cd app && cargo test 2>&1 | tail -20; git status --short\n".repeat(60);
+    let commands = vec![script; 200];
+    let view =
+        ToolView::of(&snapshot, &call("run_commands", json!({ "commands": commands }), None));
+    assert_eq!(view.commands.len(), 200);
+    let steps: u64 = view.commands.iter().map(|field| u64::from(field.assessment.steps)).sum();
+    assert!(steps <= u64::from(MAX_STEPS), "{steps}");
+    let last = view.commands.last().unwrap();
+    assert!(last.assessment.has(CommandEffect::Unparsed), "{:?}", last.assessment.effects);
+}
+
+#[test]
+fn a_permit_keeps_the_parsed_commands_of_a_call_without_secrets_only() {
+    let clean = judge("", call("Bash", json!({ "command": "ls -la src/" }), None)).unwrap();
+    assert_eq!(clean.computed::<ToolView>().unwrap().commands.len(), 1);
+    // In parts, so that no scanner takes this file for a leak.
+    let token = ["ghp", "_9wXq2LkPz7VbN4mTr8YcDf6HjKs3Ga1EuRo0Zx"].concat();
+    let command = json!({ "command": format!("echo {token}") });
+    let leaking = judge("risk: {categories: {secrets: observe}}", call("Bash", command, None));
+    let leaking = leaking.unwrap();
+    assert!(leaking.computed::<ToolView>().is_none());
+    assert!(!format!("{:?}", leaking.command().arguments).contains(&token));
 }
 
 #[test]

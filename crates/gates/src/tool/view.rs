@@ -1,5 +1,7 @@
 //! A tool call by the meaning of its fields, with its commands parsed. The gates share one view of a call.
 
+use std::borrow::Cow;
+
 use life_agent_domain::governance::command::{Command, Subject, Tool};
 use life_agent_domain::governance::redaction::{Redact, redact_owned};
 use life_agent_policy::document::{Access, ActionEffect, Meaning};
@@ -7,7 +9,7 @@ use life_agent_policy::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::command::{Assessment, CommandContext, assess};
+use crate::command::{Assessment, CommandContext, MAX_STEPS, assess_within};
 
 /// Most values of one meaning that are judged one by one. A call with more of them is not judged at all,
 /// and so refused.
@@ -36,10 +38,12 @@ pub struct ToolView {
     pub too_many: bool,
     /// The place that relative paths start from, and what counts as inside.
     pub place: CallPlace,
+    /// Steps that the commands of the call may still take, all together.
+    steps: u32,
 }
 
 /// A command and its judgment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CommandField {
     /// The JSON pointer of the argument.
     pub pointer: String,
@@ -138,6 +142,7 @@ impl ToolView {
             meanings: Vec::new(),
             too_many: false,
             place,
+            steps: MAX_STEPS,
         };
         let in_directory = view.place.entered(arguments);
         for (pointer, meaning) in definition.fields {
@@ -160,13 +165,21 @@ impl ToolView {
         }
     }
 
+    /// The commands of a redacted call for readers outside, as [`ToolView::without_secrets`] leaves them.
+    pub fn commands_without_secrets(&self, redactor: &dyn Redact) -> Cow<'_, [CommandField]> {
+        let is_clean = |field: &CommandField| {
+            let joined = field.assessment.words().filter(|word| !field.text.contains(word));
+            joined.map(|word| redactor.redact(word)).all(|word| matches!(word, Cow::Borrowed(_)))
+        };
+        if self.commands.iter().all(is_clean) {
+            return Cow::Borrowed(&self.commands);
+        }
+        Cow::Owned(without_secrets(self.commands.clone(), redactor))
+    }
+
     /// The view of a redacted call for readers outside: a parsed command may join what is cut in its text.
     pub fn without_secrets(mut self, redactor: &dyn Redact) -> Self {
-        for CommandField { text, assessment, .. } in &mut self.commands {
-            for word in assessment.words_mut().filter(|word| !text.contains(word.as_str())) {
-                *word = redact_owned(std::mem::take(word), redactor);
-            }
-        }
+        self.commands = without_secrets(self.commands, redactor);
         self
     }
 
@@ -202,9 +215,18 @@ impl ToolView {
     }
 
     fn command(&mut self, pointer: &str, text: String, is_text: bool, place: &CallPlace) {
-        let assessment = assess(&text, &place.context());
+        let assessment = assess_within(&text, &place.context(), &mut self.steps);
         self.commands.push(CommandField { pointer: pointer.to_owned(), text, is_text, assessment });
     }
+}
+
+fn without_secrets(mut commands: Vec<CommandField>, redactor: &dyn Redact) -> Vec<CommandField> {
+    for CommandField { text, assessment, .. } in &mut commands {
+        for word in assessment.words_mut().filter(|word| !text.contains(word.as_str())) {
+            *word = redact_owned(std::mem::take(word), redactor);
+        }
+    }
+    commands
 }
 
 impl CallPlace {

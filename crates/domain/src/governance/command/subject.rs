@@ -7,6 +7,9 @@ use super::Command;
 use crate::governance::gate::Trace;
 use crate::governance::ids::Principal;
 
+/// What the gates computed of a request.
+pub(crate) type Computed = Box<dyn Any + Send + Sync>;
+
 /// A request on its way through the chain.
 #[derive(Debug)]
 pub struct Subject<'a> {
@@ -16,7 +19,7 @@ pub struct Subject<'a> {
     pub command: Command<'a>,
     /// The findings of the gates that have judged so far.
     pub trace: Trace,
-    shared: OnceCell<Box<dyn Any + Send>>,
+    shared: OnceCell<Computed>,
     is_free_of_credentials: Cell<bool>,
 }
 
@@ -45,13 +48,18 @@ impl<'a> Subject<'a> {
 
     /// A value that several gates need and only the first computes, such as a parsed command. A subject
     /// holds one value; asking for another type gives `None`.
-    pub fn shared<T: Any + Send>(&self, compute: impl FnOnce() -> T) -> Option<&T> {
+    pub fn shared<T: Any + Send + Sync>(&self, compute: impl FnOnce() -> T) -> Option<&T> {
         self.shared.get_or_init(|| Box::new(compute())).downcast_ref()
     }
 
     /// The shared value if a gate has computed one of this type.
     pub fn computed<T: Any + Send>(&self) -> Option<&T> {
         self.shared.get()?.downcast_ref()
+    }
+
+    /// The findings, and the shared value.
+    pub(crate) fn into_parts(self) -> (Trace, Option<Computed>) {
+        (self.trace, self.shared.into_inner())
     }
 }
 

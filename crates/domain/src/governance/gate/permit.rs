@@ -1,6 +1,10 @@
 //! The chain's decision: a sealed permit, or a denial.
 
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Verdict;
 use super::chain::{Chain, GateObserver};
@@ -8,8 +12,9 @@ use super::finding::{Finding, Trace};
 use super::inputs::GateInputs;
 use super::reason::{Reason, Refusal};
 use crate::governance::approval::{ContentDigest, Granted};
-use crate::governance::command::{Gated, Subject};
+use crate::governance::command::{Computed, Gated, Subject};
 use crate::governance::principal::Principal;
+use crate::governance::redaction::Redact;
 use crate::governance::score;
 
 /// Proof that exactly this command passed the chain. Owns the redacted command, so a permit cannot be
@@ -20,6 +25,7 @@ pub struct Permit<C> {
     principal: Principal,
     command: C,
     trace: Trace,
+    computed: KeptValue,
 }
 
 impl<C> Permit<C> {
@@ -38,11 +44,17 @@ impl<C> Permit<C> {
         &self.trace
     }
 
+    /// What a gate computed of the command. Only kept if the redaction changed nothing, so that it holds no more
+    /// than the redacted command.
+    pub fn computed<T: Any>(&self) -> Option<&T> {
+        self.computed.get()
+    }
+
     /// Turns the permit into a denial: a judge outside this process refused the command after the chain
     /// had passed it.
     pub fn refuse(self, gate: &'static str, refusal: Refusal) -> Box<Denial<C>> {
-        let Self { principal, command, trace } = self;
-        Box::new(Denial { principal, command, gate, refusal, trace, content: None })
+        let Self { principal, command, trace, computed } = self;
+        Box::new(Denial { principal, command, gate, refusal, trace, content: None, computed })
     }
 }
 
@@ -61,6 +73,7 @@ pub struct Denial<C> {
     pub trace: Trace,
     /// The command before its secrets were removed, if it lacks nothing but an approval.
     content: Option<ContentDigest>,
+    computed: KeptValue,
 }
 
 impl<C> Denial<C> {
@@ -72,7 +85,8 @@ impl<C> Denial<C> {
         refusal: Refusal,
         trace: Trace,
     ) -> Self {
-        Self { principal, command, gate, refusal, trace, content: None }
+        let computed = KeptValue::default();
+        Self { principal, command, gate, refusal, trace, content: None, computed }
     }
 
     /// The content that an approval is bound to; `None` if an approval would not permit the command.
@@ -88,9 +102,14 @@ impl<C> Denial<C> {
         if !is_this {
             return Err(self);
         }
-        let Self { principal, command, mut trace, .. } = *self;
+        let Self { principal, command, mut trace, computed, .. } = *self;
         trace.approval_id = Some(approval.id);
-        Ok(Permit { principal, command, trace })
+        Ok(Permit { principal, command, trace, computed })
+    }
+
+    /// The same as [`Permit::computed`].
+    pub fn computed<T: Any>(&self) -> Option<&T> {
+        self.computed.get()
     }
 
     /// The gate and its rule: `gate/rule`, or `gate` if no rule decided.
@@ -100,6 +119,61 @@ impl<C> Denial<C> {
             None => self.gate.to_owned(),
         }
     }
+}
+
+/// A value that the gates computed, or none.
+#[derive(Default)]
+struct KeptValue(Option<Computed>);
+
+impl KeptValue {
+    fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for KeptValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
+    }
+}
+
+/// A redactor that notes whether it removed anything.
+struct Noting<'r> {
+    inner: &'r dyn Redact,
+    changed: AtomicBool,
+}
+
+impl Noting<'_> {
+    fn note<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
+        if matches!(text, Cow::Owned(_)) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+        text
+    }
+}
+
+impl Redact for Noting<'_> {
+    fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.note(self.inner.redact(text))
+    }
+
+    fn redact_under<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        self.note(self.inner.redact_under(key, text))
+    }
+
+    fn redact_across(&self, texts: &mut [&mut String]) {
+        self.changed.store(true, Ordering::Relaxed);
+        self.inner.redact_across(texts);
+    }
+}
+
+/// What the gates said.
+struct Judged {
+    trace: Trace,
+    refused: Option<(&'static str, Refusal)>,
+    /// Whether a gate read all texts and found no credential.
+    seams_are_clean: bool,
+    computed: Option<Computed>,
 }
 
 /// Sends a command through the chain. The first denial ends it; a gate that asks for an approval lets
@@ -112,7 +186,8 @@ pub fn evaluate<C: Gated>(
     observer: &dyn GateObserver,
 ) -> Result<Permit<C>, Box<Denial<C>>> {
     let subject = Subject::new(&principal, command.view());
-    let (trace, refused, seams_are_clean) = judge(chain, subject, inputs, observer);
+    let Judged { trace, refused, seams_are_clean, computed } =
+        judge(chain, subject, inputs, observer);
     let asks = |(_, refusal): &(_, Refusal)| refusal.reason == Reason::ApprovalRequired;
     let content = refused.as_ref().filter(|refused| asks(refused));
     let content = content.and_then(|_| ContentDigest::of(command.view()));
@@ -120,12 +195,15 @@ pub fn evaluate<C: Gated>(
     if !seams_are_clean {
         redactor.redact_across(&mut command.adjoining());
     }
-    let (command, trace) = (command.redacted(redactor), trace.redacted(redactor));
+    let noting = Noting { inner: redactor, changed: AtomicBool::new(!seams_are_clean) };
+    let (command, trace) = (command.redacted(&noting), trace.redacted(redactor));
+    let unchanged = !noting.changed.into_inner();
+    let computed = KeptValue(computed.filter(|_| unchanged));
     match refused {
-        None => Ok(Permit { principal, command, trace }),
+        None => Ok(Permit { principal, command, trace, computed }),
         Some((gate, refusal)) => {
             let refusal = refusal.redacted(redactor);
-            Err(Box::new(Denial { principal, command, gate, refusal, trace, content }))
+            Err(Box::new(Denial { principal, command, gate, refusal, trace, content, computed }))
         }
     }
 }
@@ -135,7 +213,7 @@ fn judge(
     mut subject: Subject<'_>,
     inputs: &GateInputs,
     observer: &dyn GateObserver,
-) -> (Trace, Option<(&'static str, Refusal)>, bool) {
+) -> Judged {
     let mut refused = None;
     for gate in chain.gates() {
         // A gate that the observer never ran has not passed the request.
@@ -163,9 +241,9 @@ fn judge(
         }
     }
     let seams_are_clean = subject.is_free_of_credentials();
-    let mut trace = subject.trace;
+    let (mut trace, computed) = subject.into_parts();
     trace.score = score::of(&trace.findings);
-    (trace, refused, seams_are_clean)
+    Judged { trace, refused, seams_are_clean, computed }
 }
 
 fn not_run() -> Refusal {

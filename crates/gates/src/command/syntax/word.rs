@@ -237,6 +237,10 @@ impl Parser<'_, '_> {
                 }
                 self.command_substitution(at, end, quoted, parts)
             }
+            [b'(', b')', ..] => {
+                parts.parts.push(Part::Text { text: String::new(), quoted });
+                Ok(at + 3)
+            }
             [b'(', ..] => self.command_substitution(at, end, quoted, parts),
             [b'{', ..] => self.braced(at + 2, end, quoted, parts),
             [first, ..] if first.is_ascii_alphabetic() || *first == b'_' => {

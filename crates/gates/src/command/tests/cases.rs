@@ -18,6 +18,19 @@ fn check(cases: &[(&str, CommandEffect)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Commands as agents send them, one a line: those that must not pass by themselves, and look-alikes that must.
+#[test]
+fn commands_of_agents_are_told_apart() {
+    let stops = |text: &str| {
+        assess(text, &CommandContext::default()).effects.iter().any(|effect| *effect > Change)
+    };
+    let lines = |text: &'static str| text.lines().filter(|line| !line.is_empty());
+    let passed: Vec<_> = lines(include_str!("stopped.txt")).filter(|text| !stops(text)).collect();
+    assert!(passed.is_empty(), "these pass:\n{}", passed.join("\n"));
+    let stopped: Vec<_> = lines(include_str!("passed.txt")).filter(|text| stops(text)).collect();
+    assert!(stopped.is_empty(), "these are stopped:\n{}", stopped.join("\n"));
+}
+
 #[test]
 fn ordinary_work_passes() {
     check(&[

@@ -160,7 +160,9 @@ fn is_an_alphabet(value: &[u8]) -> bool {
 
 /// Not what stands in examples and templates instead of a credential.
 pub(super) fn is_no_placeholder(value: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 14] = [
+    const SIGNS: [&[u8]; 16] = [
+        b"replace_",
+        b"replaceme",
         b"example",
         b"****",
         b"....",

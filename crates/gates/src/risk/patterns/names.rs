@@ -23,6 +23,7 @@ const HARMLESS: &[&str] = &[
     "s3key",
     "sharkey",
     "hashkey",
+    "sitekey",
     "groupkey",
     "dedupkey",
     "nexttoken",
@@ -102,8 +103,21 @@ fn name_before(hit: &Hit<'_>) -> String {
 fn has_no_issuer(name: &str) -> bool {
     const PLAIN: &[&str] =
         &["key", "id", "row", "sort", "primary", "partition", "storage", "s3", "object", "foreign"];
+    // What an id identifies, while a key of one is a credential.
+    const IDENTIFIED: &[&str] = &[
+        "client",
+        "tenant",
+        "application",
+        "subscription",
+        "account",
+        "project",
+        "session",
+        "request",
+        "user",
+    ];
     let mut rest = name.to_owned();
-    for word in PLAIN {
+    let identified = if name.ends_with("id") { IDENTIFIED } else { &[] };
+    for word in PLAIN.iter().chain(identified) {
         rest = rest.replace(word, "");
     }
     rest.len() < 3

@@ -85,7 +85,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
     token(
         "payment_key",
         "a key of Stripe, Square, Shopify, PayPal-Braintree, Plaid, Shippo, Flutterwave or Razorpay",
-        r"(?: \b (?: sk | rk | pk | whsec ) _ (?: live | test | prod ) _ [a-z0-9]{10,} | \b shp (?: at | ca | pa
+        r"(?: \b (?: (?: sk | rk | whsec ) _ (?: live | test | prod )
+            | pk _ (?: live | prod ) ) _ [a-z0-9]{10,} | \b shp (?: at | ca | pa
             | ss ) _ [0-9a-f]{20,} | \b sq0 (?: atp | csp | idp ) - [\w\\-]{20,} | \b EAAA[\w-]{40,}
             | \b access_token\$production\$[0-9a-z]{10,} | \b shippo_(?:live|test)_[0-9a-f]{30,}
             | \bFLW(?:PUB|SEC)K_TEST-[0-9a-h-]{12,}
@@ -188,7 +189,9 @@ pub(super) const PATTERNS: &[Pattern] = &[
             | \b sm_[aps]at_[a-z0-9]{16,} | \b API-[A-Z0-9]{26} \b | \b CCIPAT_\w{20,}
             | \b dnkey-[a-z0-9=_-]{26}-[a-z0-9=_-]{20,} | \b duffel_(?:test|live)_[\w=-]{40,}
             | \b fio-u-[\w=-]{50,} | \b ico-[a-z0-9]{32} | \b aio_[a-z0-9]{28} | \b p8e-[a-z0-9]{32}
-            | \b pat[a-z0-9]{14}\.[0-9a-f]{64} | \b phc_\w{40,} | \b EAA[MCG][a-z0-9]{80,}
+            | \b pat[a-z0-9]{14}\.[0-9a-f]{64} | \b phc_\w{40,} | \b EAA(?: [mcg][a-z0-9]{80,} | [a-z][a-z0-9]{100,} )
+            | \b vercel_blob_rw_[a-z0-9]{16}_[a-z0-9]{30} | hooks\.zapier\.com/hooks/catch/\d+/[a-z0-9]{6,}
+            | \b A{18,25}[a-z0-9]*%[23][\w%]{30,}
             | \b \d{15,16}\|[\w-]{27} | ://[0-9a-f]{8}:[0-9a-f]{8}@ | \b squ_\w{30,} | \b (?: live
             | test )_[0-9a-f]{35} | \b (?: live | test )_pub_[0-9a-f]{31}
             | \b s-s4t2(?:ud|af)-[0-9a-f]{60,} | \b AQE[\w-]{60,} | \b ghs_\w{36} | \b ATBB\w{28,}
