@@ -1,7 +1,6 @@
 //! Opens a database as a journal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use life_agent_observer::chain::Tip;
 use life_agent_observer::{Backend, JournalError, Opened, Read, Readers, Sharing};
@@ -9,16 +8,14 @@ use life_agent_observer::{Backend, JournalError, Opened, Read, Readers, Sharing}
 use crate::address::Address;
 use crate::bell::Bell;
 use crate::known::KnownAgents;
-use crate::net::Net;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::replica::Replicated;
 use crate::schema;
 use crate::session::{Role, Session, pipelined};
 use crate::store::PostgresStore;
-use crate::stored::{LOCK_HEAD, StoredHead, stored_head};
+use crate::stored::{LOCK_HEAD, StoredHead, stored_end};
 use crate::view::{Pool, View};
-
-const ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// The default schema of the tables.
 pub(crate) const SCHEMA: &str = "life_agent";
@@ -176,8 +173,7 @@ pub(crate) fn prepare(direct: &Net) -> Result<(), PgError> {
 async fn end(session: &Session) -> Result<StoredHead, PgError> {
     let requests = vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.batch("COMMIT")];
     let rows = pipelined(requests).await?;
-    let row = rows.get(1).and_then(|rows| rows.first());
-    stored_head(row.ok_or_else(|| PgError::Other("the table `head` is empty".to_owned()))?)
+    stored_end(rows.get(1).map_or(&[], Vec::as_slice))
 }
 
 /// Compares the last row with the head: rows may have been removed behind the service's back.

@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::Type;
 
-use crate::net::Net;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::session::{Role, Session};
 
@@ -17,7 +17,7 @@ const LEADER_LOCK: &str = "life-agent leader ";
 /// Gets the journal's lock exclusively, for as long as the session lasts.
 pub(crate) fn exclusive(net: &Net) -> Result<Session, PgError> {
     let session = net.connect(Role::Locks)?;
-    match net.wait(super::store::ROUND_TRIP, try_exclusive(&session, net.schema()))? {
+    match net.wait(ROUND_TRIP, try_exclusive(&session, net.schema()))? {
         true => Ok(session),
         false => Err(PgError::Other("an instance has the database open; stop it first".to_owned())),
     }

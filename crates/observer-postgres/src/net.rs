@@ -23,6 +23,8 @@ pub(crate) struct Heard {
     pub(crate) notify: Arc<Notify>,
 }
 
+/// Longest wait for one round trip. The server's own limits are shorter.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(10);
 /// A connection is given up after this time, name resolution and TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 

@@ -9,13 +9,12 @@ use life_agent_observer::{Head, JournalError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::net::ROUND_TRIP;
 use crate::page::row_of;
-use crate::pg_error::PgError;
 use crate::session::{Session, pipelined};
-use crate::store::{CHANGED, PostgresStore, ROUND_TRIP, stored_end};
-use crate::stored::{Needed, Stored, TAIL, signed};
+use crate::store::{CHANGED, PostgresStore, not_stored};
+use crate::stored::{Needed, Stored, TAIL, UNLOCKED_HEAD, signed, stored_end};
 
-pub(crate) const UNLOCKED_HEAD: &str = "SELECT id, hash, ts, control FROM head WHERE one";
 const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 impl PostgresStore {
@@ -57,7 +56,7 @@ impl PostgresStore {
             pipelined(requests).await
         })?;
         let tail = std::mem::take(&mut rows[3]);
-        let end = stored_end(rows[2].first())?;
+        let end = stored_end(&rows[2]).map_err(not_stored)?;
         self.advance(&tail, Tip { head: end.head, ts: end.ts }, end.control)
     }
 
@@ -118,8 +117,4 @@ impl PostgresStore {
 
 fn unreadable(error: JournalError) -> StoreError {
     StoreError::NotStored(error.to_string().into())
-}
-
-fn not_stored(error: PgError) -> StoreError {
-    StoreError::NotStored(error.cause())
 }

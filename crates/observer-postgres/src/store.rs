@@ -14,16 +14,13 @@ use crate::bell::Bell;
 use crate::group::Group;
 use crate::insert;
 use crate::known::KnownAgents;
-use crate::net::Net;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::scan;
 use crate::session::{Role, Session, pipelined};
-use crate::shared::UNLOCKED_HEAD;
-use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, stored_head};
+use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, UNLOCKED_HEAD, stored_end};
 use crate::texts;
 
-/// Longest wait for one round trip. The server's own limits are shorter.
-pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(10);
 /// How long a lost response to a commit is looked for before the group fails.
 const RESOLVE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
@@ -60,7 +57,6 @@ impl PostgresStore {
         &mut self,
         call: impl AsyncFn(&Session) -> Result<T, PgError>,
     ) -> Result<T, StoreError> {
-        let not_stored = |error: PgError| StoreError::NotStored(error.cause());
         let known = self.session.take().filter(|session| !session.is_closed());
         let was_open = known.is_some();
         let session = match known {
@@ -91,7 +87,7 @@ impl PostgresStore {
                 vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.batch("COMMIT")];
             pipelined(requests).await
         })?;
-        stored_end(rows.get(1).and_then(|rows| rows.first()))
+        stored_end(rows.get(1).map_or(&[], Vec::as_slice)).map_err(not_stored)
     }
 
     /// Finds out whether a group was committed whose response was lost.
@@ -180,7 +176,7 @@ impl Store for PostgresStore {
             let end = session.query(UNLOCKED_HEAD, vec![]);
             pipelined(vec![session.begin(), end, session.batch("COMMIT")]).await
         })?;
-        let end = stored_end(rows.get(1).and_then(|rows| rows.first()))?;
+        let end = stored_end(rows.get(1).map_or(&[], Vec::as_slice)).map_err(not_stored)?;
         match end.head.id >= self.tip.head.id {
             true => Ok(()),
             false => Err(StoreError::NotStored(CHANGED.into())),
@@ -229,9 +225,6 @@ impl Store for PostgresStore {
     }
 }
 
-/// The end that a row holds.
-pub(crate) fn stored_end(row: Option<&tokio_postgres::Row>) -> Result<StoredHead, StoreError> {
-    let missing = || StoreError::NotStored("the journal's tables are missing".into());
-    let end = stored_head(row.ok_or_else(missing)?);
-    end.map_err(|error| StoreError::NotStored(error.cause()))
+pub(crate) fn not_stored(error: PgError) -> StoreError {
+    StoreError::NotStored(error.cause())
 }

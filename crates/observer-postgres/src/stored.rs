@@ -16,6 +16,7 @@ use crate::texts::KNOWN;
 /// wrote it.
 pub(crate) const LOCK_HEAD: &str =
     "SELECT id, hash, ts, control, xmin::text FROM head WHERE one FOR UPDATE";
+pub(crate) const UNLOCKED_HEAD: &str = "SELECT id, hash, ts, control FROM head WHERE one";
 pub(crate) const AGENTS: &str =
     "SELECT agent_id, state_version, turns, last_seen, last_event, first_open, state_hash
     FROM agents WHERE agent_id = ANY($1)";
@@ -254,8 +255,14 @@ fn lookup<'a>(session: &'a Session, sql: &'static str, ids: &'a Vec<String>) -> 
     session.query(sql, vec![(ids, Type::TEXT_ARRAY)])
 }
 
+/// The end that a query of the table `head` has found.
+pub(crate) fn stored_end(rows: &[Row]) -> Result<StoredHead, PgError> {
+    let missing = || PgError::Other("the journal's tables are missing".to_owned());
+    stored_head(rows.first().ok_or_else(missing)?)
+}
+
 /// The row of the table `head`.
-pub(crate) fn stored_head(row: &Row) -> Result<StoredHead, PgError> {
+fn stored_head(row: &Row) -> Result<StoredHead, PgError> {
     Ok(StoredHead {
         head: Head { id: number(row, 0)?, hash: row.try_get(1)? },
         ts: row.try_get(2)?,

@@ -14,12 +14,11 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::address::Address;
 use crate::backend::{Postgres, SCHEMA, prepare};
 use crate::locks;
-use crate::net::Net;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::schema;
 use crate::session::{Role, Session};
-use crate::store::ROUND_TRIP;
-use crate::stored::{LOCK_HEAD, StoredHead, signed, stored_head};
+use crate::stored::{LOCK_HEAD, StoredHead, UNLOCKED_HEAD, signed, stored_end};
 use crate::view::{Pool, View};
 
 /// Records of one response, and the longest wait for storing some.
@@ -79,9 +78,8 @@ impl PostgresSource {
 
     fn end(&self) -> Result<StoredHead, JournalError> {
         let view = View::begin(&self.pool)?;
-        let rows = view.query("SELECT id, hash, ts, control FROM head", vec![])?;
-        let missing = || JournalError::damaged("the end of the journal is missing");
-        stored_head(rows.first().ok_or_else(missing)?).map_err(PgError::of_read)
+        let rows = view.query(UNLOCKED_HEAD, vec![])?;
+        stored_end(&rows).map_err(PgError::of_read)
     }
 }
 
@@ -147,8 +145,7 @@ impl PostgresTarget {
                 session.query(LOCK_HEAD, vec![]).await
             };
             let rows = net.wait(WRITE, begun)?;
-            let end = rows.first().map(stored_head).transpose()?;
-            match end.is_some_and(|end| end.head.id == 0) {
+            match stored_end(&rows)?.head.id == 0 {
                 true => Ok(session),
                 false => Err(PgError::Other(
                     "the database holds a journal already; name an empty one".to_owned(),
