@@ -78,7 +78,9 @@ struct Scale {
 const FULL: Scale = Scale { seconds: 5, runs: 3, rows: 1_000_000, agents: 100_000, calls: 50_000 };
 const QUICK: Scale = Scale { seconds: 1, runs: 1, rows: 20_000, agents: 1_000, calls: 2_000 };
 
-const MEASURES: [(Item, fn(Scale) -> anyhow::Result<report::Section>); 8] = [
+type Measure = fn(Scale) -> anyhow::Result<report::Section>;
+
+const MEASURES: [(Item, Measure); 8] = [
     (Item::Http, http::measure),
     (Item::Cost, cost::measure),
     (Item::Engine, engine::measure),
