@@ -17,17 +17,14 @@ use crate::support::{Answer, Row, Setup, TestApp, assert_chained, chat, model_se
 const DANCING: &str = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n\
     - {id: no-dancing, match: {kinds: [act], actions: [dance]}, effect: deny}\n";
 
-fn several(setup: Setup, address: &str) -> Setup {
-    setup
-        .set("DATABASE_URL", address)
-        .set("INSTANCES", "several")
-        .set("DATABASE_WAIT_SECONDS", "20")
+fn on(address: &str, setup: Setup) -> Setup {
+    setup.set("DATABASE_URL", address)
 }
 
 async fn two(cluster: &Cluster) -> (Arc<TestApp>, Arc<TestApp>) {
     let address = cluster.database();
-    let first = several(Setup::new(), &address).start().await;
-    let second = several(Setup::new(), &address).start().await;
+    let first = on(&address, Setup::new()).start().await;
+    let second = on(&address, Setup::new()).start().await;
     (Arc::new(first), Arc::new(second))
 }
 
@@ -160,8 +157,8 @@ async fn no_act_follows_a_kill_switch_or_a_stop_of_another_instance() {
 async fn an_approval_is_decided_on_one_instance_and_used_once_on_another() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let first = several(approvals::setup(), &address).start().await;
-    let second = several(approvals::setup(), &address).start().await;
+    let first = on(&address, approvals::setup()).start().await;
+    let second = on(&address, approvals::setup()).start().await;
     for n in 0..5 {
         let call = approvals::push(&format!("branch-{n}"));
         let id = approvals::asked(&approvals::post(&first, "gpt", "/tool", &call).await);
@@ -218,9 +215,9 @@ async fn an_idempotency_key_has_one_effect_and_one_response_on_all_instances() {
 async fn a_changed_policy_file_reloads_every_instance_and_other_files_are_a_fault() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let first = several(Setup::new(), &address).start().await;
+    let first = on(&address, Setup::new()).start().await;
     let other = "version: \"1\"\nallowed_dirs: [plans]\nmax_diff_lines: 100\n";
-    let second = several(Setup::new().policy(other), &address).start().await;
+    let second = on(&address, Setup::new().policy(other)).start().await;
     let hash = async |app: &TestApp| app.get("/policy").await.ok()["hash"].clone();
     assert_eq!(hash(&first).await, hash(&second).await, "the second runs the policy of the first");
     let ready = second.get("/readyz").await.ok();
@@ -288,7 +285,7 @@ async fn calls_on_both_instances_do_not_exceed_a_budget_together() {
     let provider = StandIn::start(vec![Reply::text("fine")]).await.unwrap();
     let policy =
         "version: '1'\nallowed_dirs: [plans]\nbudgets: [{id: team, requests_per_day: 9}]\n";
-    let setup = || several(model_setup(&provider).policy(policy), &address);
+    let setup = || on(&address, model_setup(&provider).policy(policy));
     let (first, second) = (Arc::new(setup().start().await), Arc::new(setup().start().await));
     let mut calls = JoinSet::new();
     for n in 0..24 {
@@ -312,8 +309,8 @@ async fn calls_on_both_instances_do_not_exceed_a_budget_together() {
 async fn queued_turns_run_once_and_in_order_and_survive_their_instance() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let mut first = several(Setup::new(), &address).start().await;
-    let second = several(Setup::new(), &address).start().await;
+    let mut first = on(&address, Setup::new()).start().await;
+    let second = on(&address, Setup::new()).start().await;
     let queue = async |app: &TestApp, input: &str| {
         let request = app.request(Method::POST, "/turn").header("Prefer", "respond-async");
         let body = json!({"agent_id": "a", "input": input});
@@ -351,9 +348,9 @@ async fn queued_turns_run_once_and_in_order_and_survive_their_instance() {
 async fn the_others_go_on_when_an_instance_or_the_database_is_killed() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let mut first = several(Setup::new(), &address).start().await;
-    let second = several(Setup::new(), &address).start().await;
-    let third = several(Setup::new(), &address).start().await;
+    let mut first = on(&address, Setup::new()).start().await;
+    let second = on(&address, Setup::new()).start().await;
+    let third = on(&address, Setup::new()).start().await;
     for app in [&first, &second, &third] {
         app.act("a", "rest").await;
     }
@@ -380,17 +377,12 @@ async fn the_others_go_on_when_an_instance_or_the_database_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_expects_to_be_alone_does_not_start_next_to_others() {
+async fn an_instance_with_another_seed_does_not_start_next_to_others() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
-    let app = several(Setup::new(), &address).start().await;
+    let app = on(&address, Setup::new()).start().await;
     app.act("a", "rest").await;
-    let alone = Setup::new().set("DATABASE_URL", &address).set("DATABASE_WAIT_SECONDS", "0");
-    let refused = alone.refused().await;
-    assert!(refused.in_words().contains("another instance has the database open"), "{refused:?}");
-    let seeded = several(Setup::new().set("DETERMINISTIC_SEED", "7"), &address).refused().await;
+    let seeded = on(&address, Setup::new().set("DETERMINISTIC_SEED", "7")).refused().await;
     assert!(seeded.in_words().contains("SEED"), "{seeded:?}");
-    let fileless = Setup::new().set("INSTANCES", "several").refused().await;
-    assert!(fileless.in_words().contains("DATABASE_URL"), "{fileless:?}");
     app.act("a", "rest").await;
 }

@@ -10,7 +10,7 @@ use super::audit::{run, run_json};
 use crate::support::{Setup, TestApp, assert_chained, model_setup};
 
 fn setup(address: &str) -> Setup {
-    Setup::new().set("DATABASE_URL", address).set("DATABASE_WAIT_SECONDS", "0")
+    Setup::new().set("DATABASE_URL", address)
 }
 
 /// Acts until the service answers with 200: the database has just been started.
@@ -127,41 +127,6 @@ async fn pages_of_the_journal_come_from_a_replica_and_miss_no_row() {
     assert_chained(&app.journal().await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_instance_waits_or_does_not_start() {
-    let Some(cluster) = Cluster::start() else { return };
-    let address = cluster.database();
-    let mut first = setup(&address).start().await;
-    first.act("a", "rest").await;
-    let refused = setup(&address).refused().await;
-    let words = refused.in_words();
-    assert!(words.contains("another instance has the database open"), "{words}");
-    // A standby starts to serve as soon as the first instance is gone, however it ends.
-    let standby = setup(&address).set("DATABASE_WAIT_SECONDS", "60").start();
-    let kill = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        first.act("a", "rest").await;
-        first.kill_9();
-    };
-    let (standby, ()) = tokio::join!(standby, kill);
-    standby.act("a", "rest").await;
-    assert_eq!(standby.state("a").await["version"], 3);
-    assert_chained(&standby.journal().await);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_was_replaced_ends() {
-    let Some(cluster) = Cluster::start() else { return };
-    let address = cluster.database();
-    let mut app = setup(&address).start().await;
-    app.act("a", "rest").await;
-    let database = address.rsplit_once('/').unwrap().1;
-    cluster.sql(database, "UPDATE life_agent.head SET owner = 'another'");
-    let status = app.exit().await;
-    assert!(!status.success());
-    assert!(app.complained().contains("another instance has taken over"), "{}", app.complained());
-}
-
 #[tokio::test]
 async fn an_unusable_address_prevents_the_start_and_is_not_shown() {
     for (address, expected) in [
@@ -188,7 +153,7 @@ async fn a_journal_moves_to_a_database_and_back() {
     let address = cluster.database();
     let script = ["It is remembered.", "Noted.", "Noted again."].map(Answer::text);
     let provider = StandIn::start(script.into()).await.unwrap();
-    let mut app = model_setup(&provider).set("DATABASE_WAIT_SECONDS", "0").start().await;
+    let mut app = model_setup(&provider).start().await;
     app.act("a", "rest").await;
     app.turn("b", "remember the old gate").await;
     // Two rows share these texts; one of them is stored deflated, the other as it is.
@@ -222,6 +187,8 @@ async fn a_journal_moves_to_a_database_and_back() {
     let verified = run_json(&app, 0, &["audit", "verify", "--expect-head", &expect]);
     assert_eq!(verified["verdict"], "whole");
     assert_eq!(run_json(&app, 0, &["replay"])["divergence_count"], 0);
+    let (code, said) = run(&app, &["migrate", "--from", &address, "--to", "back.db"]);
+    assert!(code == Some(2) && said.contains("an instance has the database open"), "{said}");
     assert!(app.stop().await.success());
 
     let head = run_json(&app, 0, &["audit", "head"]);

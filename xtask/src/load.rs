@@ -3,7 +3,7 @@
 pub(crate) mod histogram;
 mod hostile;
 pub(crate) mod server;
-mod watch;
+pub(crate) mod watch;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,9 +1,6 @@
 //! The place of the journal: a file, or a database with `DATABASE_URL`.
 
-#![cfg_attr(
-    not(feature = "postgres"),
-    allow(unused_variables, reason = "a file needs neither a reason nor a way to stop")
-)]
+#![cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs no reason"))]
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,10 +31,6 @@ pub struct Database {
     pub replica: Option<life_agent_observer_postgres::Address>,
     /// `DATABASE_READERS`
     pub readers: usize,
-    /// `DATABASE_WAIT_SECONDS`
-    pub wait: std::time::Duration,
-    /// `INSTANCES`
-    pub several: bool,
 }
 
 /// Whether a text names a database and not a file.
@@ -60,9 +53,7 @@ impl Place {
     #[cfg(feature = "postgres")]
     fn database(address: &str) -> Result<Self, String> {
         let address = life_agent_observer_postgres::Address::parse(address)?;
-        let wait = std::time::Duration::ZERO;
-        let database =
-            Database { address, direct: None, replica: None, readers: 2, wait, several: false };
+        let database = Database { address, direct: None, replica: None, readers: 2 };
         Ok(Place::Database(Box::new(database)))
     }
 
@@ -130,20 +121,17 @@ impl Place {
         }
     }
 
-    /// The backend of a service. `stop` is called if another instance takes over.
-    pub(crate) fn backend(&self, stop: impl FnOnce() + Send + 'static) -> Chosen {
+    /// The backend of a service.
+    pub(crate) fn backend(&self) -> Chosen {
         match self {
             Place::File(path) => Chosen::File(Sqlite::at(path)),
             #[cfg(feature = "postgres")]
             Place::Database(database) => {
                 use life_agent_observer_postgres::{Postgres, PostgresOptions};
-                let Database { address, direct, replica, readers, wait, several } =
-                    (**database).clone();
-                let options =
-                    PostgresOptions { readers, wait, several, ..PostgresOptions::default() };
+                let Database { address, direct, replica, readers } = (**database).clone();
+                let options = PostgresOptions { readers, ..PostgresOptions::default() };
                 let backend = Postgres::at(address).direct(direct).replica(replica);
-                let backend = backend.with(options).on_replaced(stop);
-                Chosen::Database(Box::new(backend))
+                Chosen::Database(Box::new(backend.with(options)))
             }
         }
     }

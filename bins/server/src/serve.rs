@@ -73,12 +73,6 @@ pub enum ServeError {
     /// Traces cannot be exported.
     #[error(transparent)]
     Traces(#[from] traces::NoExport),
-    /// Another instance writes to the database.
-    #[error(
-        "another instance has taken over the database; this one ended, because it does not know what was decided \
-         since"
-    )]
-    Replaced,
     /// The last row could not be committed.
     #[error("the journal could not be closed cleanly; every answered step is in it")]
     Close,
@@ -140,7 +134,6 @@ async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<
     let stopping = CancellationToken::new();
     // Before the engine, which keeps the metric handles that exist when it opens.
     let metrics = metrics::start(&stopping);
-    let replaced = CancellationToken::new();
     let mut config = engine_config(&settings);
     let (tracer, export) = settings.traces.as_ref().map(traces::start).transpose()?.unzip();
     config.tracer = tracer;
@@ -151,7 +144,7 @@ async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<
     };
     let engine = Engine::builder(config)
         .shared_limits(redis.as_ref().map(|redis| redis.limits.clone()))
-        .open(settings.journal.backend(stop_if_replaced(&replaced, &stopping)))
+        .open(settings.journal.backend())
         .await?;
     let state = web::Data::new(AppState {
         engine: engine.clone(),
@@ -216,24 +209,8 @@ async fn run(start: Start, log: &Log, on_start: impl FnOnce(Started)) -> Result<
         redis.close().await;
     }
     tracing::info!("stopped");
-    if replaced.is_cancelled() {
-        return Err(ServeError::Replaced);
-    }
     served?;
     closed.map_err(|_| ServeError::Close)
-}
-
-/// Stops the service if another instance takes over the database: the kill switch, stops and approvals in memory
-/// may be out of date.
-fn stop_if_replaced(
-    replaced: &CancellationToken,
-    stopping: &CancellationToken,
-) -> impl FnOnce() + Send + 'static {
-    let (replaced, stopping) = (replaced.clone(), stopping.clone());
-    move || {
-        replaced.cancel();
-        stopping.cancel();
-    }
 }
 
 /// Disables 2 MB pages: they brought no speed and cost an idle service 25 MB.

@@ -1,26 +1,21 @@
 //! Opens a database as a journal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use life_agent_observer::chain::Tip;
 use life_agent_observer::{Backend, JournalError, Opened, Read, Readers, Sharing};
-use tokio_postgres::types::Type;
 
 use crate::address::Address;
 use crate::bell::Bell;
-use crate::net::Net;
-use crate::owner::{OnReplaced, Ownership};
+use crate::known::KnownAgents;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::replica::Replicated;
 use crate::schema;
 use crate::session::{Role, Session, pipelined};
-use crate::shared::SharedTail;
 use crate::store::PostgresStore;
-use crate::stored::{LOCK_HEAD, StoredHead, stored_head};
+use crate::stored::{LOCK_HEAD, StoredHead, stored_end};
 use crate::view::{Pool, View};
-
-const ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// The default schema of the tables.
 pub(crate) const SCHEMA: &str = "life_agent";
@@ -28,20 +23,16 @@ pub(crate) const SCHEMA: &str = "life_agent";
 /// Limits of a PostgreSQL journal. The defaults suit a service.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// Connections that read at the same time. Three more are open: one writes, one holds the lock, and one is
-    /// spare for a reconnection.
+    /// Connections that read at the same time. Three more are open: one writes, one listens, and one is spare for a
+    /// reconnection.
     pub readers: usize,
-    /// How long a start waits while another instance has the database open.
-    pub wait: Duration,
     /// The schema of the tables: lower-case letters, digits and `_`.
     pub schema: String,
-    /// Whether any number of instances append at the same time.
-    pub several: bool,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { readers: 8, wait: Duration::from_secs(5), schema: SCHEMA.to_owned(), several: false }
+        Self { readers: 8, schema: SCHEMA.to_owned() }
     }
 }
 
@@ -51,27 +42,18 @@ pub struct Postgres {
     direct: Option<Address>,
     replica: Option<Address>,
     options: PostgresOptions,
-    on_replaced: Option<OnReplaced>,
 }
 
 impl Postgres {
     /// The journal in the database at `address`, created if there is none.
     pub fn at(address: Address) -> Self {
-        let options = PostgresOptions::default();
-        Self { address, direct: None, replica: None, options, on_replaced: None }
+        Self { address, direct: None, replica: None, options: PostgresOptions::default() }
     }
 
     /// Sets the limits.
     #[must_use]
     pub fn with(self, options: PostgresOptions) -> Self {
         Self { options, ..self }
-    }
-
-    /// Lets any number of instances append at the same time.
-    #[must_use]
-    pub fn several(mut self) -> Self {
-        self.options.several = true;
-        self
     }
 
     /// Names the server itself, if `address` leads through a pooler that gives each transaction another session.
@@ -85,13 +67,6 @@ impl Postgres {
     #[must_use]
     pub fn replica(self, replica: Option<Address>) -> Self {
         Self { replica, ..self }
-    }
-
-    /// Calls `stop` once if another instance takes over. Nothing can be written from then on, and what is in memory
-    /// may be out of date.
-    #[must_use]
-    pub fn on_replaced(self, stop: impl FnOnce() + Send + 'static) -> Self {
-        Self { on_replaced: Some(Box::new(stop)), ..self }
     }
 
     /// The two ways to the server: through the pooler if there is one, and past it.
@@ -119,34 +94,21 @@ impl Postgres {
 
 impl Backend for Postgres {
     fn open(self) -> Result<Opened, JournalError> {
-        let Self { address, direct, replica, options, on_replaced } = self;
+        let Self { address, direct, replica, options } = self;
         let name = address.to_string();
         let failed = |error: PgError| JournalError::open(&name, error.cause());
         let nets = Self::nets(address, direct, &options.schema);
         let [net, direct] = nets.map_err(|why| JournalError::open(&name, why))?;
-        let (bell, ownership) = match options.several {
-            true => {
-                let joined = Bell::join(&direct, options.wait).map_err(failed)?;
-                (Some(joined), Ownership::shared(on_replaced))
-            }
-            false => {
-                let owned = Ownership::acquire(&direct, options.wait, on_replaced);
-                (None, owned.map_err(failed)?)
-            }
-        };
-        let release = || {
-            ownership.release(&direct);
-            bell.iter().for_each(|(bell, _)| bell.release(&direct));
-        };
+        let (bell, was_alone) = Bell::join(&direct).map_err(failed)?;
         let opened = prepare(&direct).and_then(|()| {
             let session = PostgresStore::connect(&net)?;
-            let end = net.wait(ROUND_TRIP, take_over(&session, ownership.id()))?;
+            let end = net.wait(ROUND_TRIP, end(&session))?;
             Ok((session, end))
         });
         let (session, end) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                release();
+                bell.release(&direct);
                 return Err(failed(error));
             }
         };
@@ -154,25 +116,16 @@ impl Backend for Postgres {
         let store = PostgresStore {
             net: Arc::clone(&net),
             direct: Arc::clone(&direct),
-            ownership: Arc::clone(&ownership),
+            bell: Arc::clone(&bell),
             session: Some(session),
             tip: tip.clone(),
             control: end.control,
-            unresolved: None,
-            shared: bell
-                .as_ref()
-                .map(|(bell, _)| SharedTail { bell: Arc::clone(bell), begun: None }),
+            agents: KnownAgents::default(),
+            begun: None,
         };
         let pool = Pool::new(net, options.readers.max(1));
-        let checked = check_end(&pool).and_then(|()| {
-            let watched = match &bell {
-                Some((bell, _)) => bell.watch(&direct, &ownership),
-                None => ownership.watch(&direct),
-            };
-            watched.map_err(failed)
-        });
-        if let Err(error) = checked {
-            release();
+        if let Err(error) = check_end(&pool).and_then(|()| bell.watch(&direct).map_err(failed)) {
+            bell.release(&direct);
             return Err(error);
         }
         let pool = Arc::new(pool);
@@ -181,7 +134,7 @@ impl Backend for Postgres {
             Some(replica) => {
                 let replicated = Replicated::new(pool, replica, &options.schema);
                 Arc::new(replicated.map_err(|why| {
-                    release();
+                    bell.release(&direct);
                     JournalError::open(&name, format!("the replica cannot be used: {why}"))
                 })?)
             }
@@ -193,8 +146,8 @@ impl Backend for Postgres {
             set_back: None,
             store: Box::new(store),
             readers,
-            sharing: bell.map(|(bell, was_alone)| Sharing {
-                instance: uuid::Uuid::new_v4().to_string(),
+            sharing: Some(Sharing {
+                instance: bell.instance().to_owned(),
                 was_alone,
                 leads: bell.leads(),
             }),
@@ -204,7 +157,7 @@ impl Backend for Postgres {
 
 /// Checks the server and migrates the tables.
 pub(crate) fn prepare(direct: &Net) -> Result<(), PgError> {
-    let session = direct.connect(Role::Owner)?;
+    let session = direct.connect(Role::Locks)?;
     schema::check_server(direct, &session)?;
     schema::migrate(direct, &session)?;
     match schema::foreign_code(direct, &session)? {
@@ -216,18 +169,11 @@ pub(crate) fn prepare(direct: &Net) -> Result<(), PgError> {
     }
 }
 
-/// Writes this instance's id into the head: no earlier instance can append from here on.
-async fn take_over(session: &Session, id: &str) -> Result<StoredHead, PgError> {
-    let own = "UPDATE head SET owner = $1 WHERE one";
-    let requests = vec![
-        session.begin(),
-        session.query(LOCK_HEAD, vec![]),
-        session.query(own, vec![(&id, Type::TEXT)]),
-        session.batch("COMMIT"),
-    ];
+/// The stored end of the journal.
+async fn end(session: &Session) -> Result<StoredHead, PgError> {
+    let requests = vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.batch("COMMIT")];
     let rows = pipelined(requests).await?;
-    let row = rows.get(1).and_then(|rows| rows.first());
-    stored_head(row.ok_or_else(|| PgError::Other("the table `head` is empty".to_owned()))?)
+    stored_end(rows.get(1).map_or(&[], Vec::as_slice))
 }
 
 /// Compares the last row with the head: rows may have been removed behind the service's back.
@@ -272,7 +218,7 @@ impl PostgresReader {
         let nets = Postgres::nets(address, None, schema);
         let [net, _] = nets.map_err(|why| JournalError::open(&name, why))?;
         let checked =
-            net.connect(Role::Owner).and_then(|session| schema::require_current(&net, &session));
+            net.connect(Role::Locks).and_then(|session| schema::require_current(&net, &session));
         checked.map_err(|error| JournalError::open(&name, error.cause()))?;
         let pool = Pool::new(net, 2);
         check_end(&pool)?;

@@ -1,8 +1,5 @@
 //! Wakes this instance when others have appended: `LISTEN` on the session that also holds its locks, and a look at the
 //! head twice a second in case a notification was lost.
-//!
-//! The shared session lock keeps an instance that expects to be alone from starting, and the other way round. A second
-//! lock, which one instance has at a time, chooses the one that does the work of all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -11,25 +8,28 @@ use std::time::{Duration, Instant};
 use life_agent_observer::store::Waker;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio_postgres::types::Type;
 
-use crate::net::Net;
-use crate::owner::{OWNER_LOCK, Ownership};
+use crate::locks;
+use crate::net::{Heard, Net};
 use crate::pg_error::PgError;
 use crate::session::{Role, Session};
 
 /// Between two looks at the head.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two wakes: what others append meanwhile is read together.
+const REST: Duration = Duration::from_millis(2);
 const SHORT: Duration = Duration::from_secs(5);
+/// How long a start waits for a process that has the journal for itself, and between two attempts.
+const WAIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
-
-const LEADER_LOCK: &str = "life-agent leader ";
 
 /// One instance's ear.
 pub(crate) struct Bell {
+    /// Identifies this instance, which need not hear of its own rows.
+    instance: String,
     channel: String,
     waker: Mutex<Option<Waker>>,
-    heard: Arc<Notify>,
+    heard: Heard,
     known: AtomicI64,
     leads: watch::Sender<bool>,
     session: Mutex<Option<Arc<Session>>>,
@@ -37,31 +37,32 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    /// Joins the instances of a journal. Waits up to `wait` while an instance has it for itself. Also returns whether
-    /// no other instance was there.
-    pub(crate) fn join(direct: &Net, wait: Duration) -> Result<(Arc<Self>, bool), PgError> {
-        let heard = Arc::new(Notify::new());
-        let until = Instant::now() + wait;
-        let session = direct.wait(SHORT, direct.open_listening(Role::Owner, Arc::clone(&heard)))?;
+    /// Joins the instances of a journal. Also returns whether no other instance was there.
+    pub(crate) fn join(direct: &Net) -> Result<(Arc<Self>, bool), PgError> {
+        let instance = uuid::Uuid::new_v4().to_string();
+        let heard = Heard { by: instance.clone(), notify: Arc::new(Notify::new()) };
+        let until = Instant::now() + WAIT;
+        let session = direct.wait(SHORT, direct.open_listening(Role::Locks, heard.clone()))?;
         let was_alone = loop {
             // Alone if the lock can be had exclusively; it is shared from then on.
             let schema = direct.schema();
-            if direct.wait(SHORT, try_lock(&session, OWNER_LOCK, schema, ""))? {
-                direct.wait(SHORT, share_own(&session, schema))?;
+            if direct.wait(SHORT, locks::try_exclusive(&session, schema))? {
+                direct.wait(SHORT, locks::share(&session, schema))?;
                 break true;
             }
-            if direct.wait(SHORT, try_lock(&session, OWNER_LOCK, schema, "_shared"))? {
+            if direct.wait(SHORT, locks::try_shared(&session, schema))? {
                 break false;
             }
             if Instant::now() >= until {
                 return Err(PgError::Other(
-                    "an instance with `INSTANCES=one` has the database open; stop it first"
+                    "`life-agent migrate` or an earlier release has the database open; try again when it has ended"
                         .to_owned(),
                 ));
             }
             std::thread::sleep(RETRY);
         };
         let bell = Arc::new(Self {
+            instance,
             channel: format!("{}_journal", direct.schema()),
             waker: Mutex::default(),
             heard,
@@ -73,9 +74,14 @@ impl Bell {
         Ok((bell, was_alone))
     }
 
-    /// The channel of the notifications.
-    pub(crate) fn channel(&self) -> &str {
-        &self.channel
+    /// Identifies this instance among the others.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The statement that notifies the other instances when its transaction is committed.
+    pub(crate) fn notify(&self) -> String {
+        format!("NOTIFY {}, '{}'", self.channel, self.instance)
     }
 
     pub(crate) fn leads(&self) -> watch::Receiver<bool> {
@@ -93,14 +99,10 @@ impl Bell {
     }
 
     /// Listens until the journal is closed.
-    pub(crate) fn watch(
-        self: &Arc<Self>,
-        net: &Arc<Net>,
-        ownership: &Arc<Ownership>,
-    ) -> Result<(), PgError> {
+    pub(crate) fn watch(self: &Arc<Self>, net: &Arc<Net>) -> Result<(), PgError> {
         // Weak: the task must not keep the runtime alive that runs it.
         let (net_of_task, bell) = (Arc::downgrade(net), Arc::downgrade(self));
-        let (ownership, heard) = (Arc::downgrade(ownership), Arc::clone(&self.heard));
+        let heard = Arc::clone(&self.heard.notify);
         net.runtime()?.spawn(async move {
             let mut look = Instant::now();
             loop {
@@ -109,23 +111,22 @@ impl Bell {
                     heard.notified(),
                 );
                 let is_notified = notified.await.is_ok();
-                let (Some(net), Some(bell), Some(ownership)) =
-                    (net_of_task.upgrade(), bell.upgrade(), ownership.upgrade())
-                else {
+                let (Some(net), Some(bell)) = (net_of_task.upgrade(), bell.upgrade()) else {
                     return;
                 };
-                if bell.closed.load(Ordering::SeqCst) || ownership.check().is_err() {
+                if bell.closed.load(Ordering::SeqCst) {
                     bell.leads.send_replace(false);
                     return;
                 }
                 if is_notified {
                     bell.ring();
+                    tokio::time::sleep(REST).await;
                 }
                 if Instant::now() < look {
                     continue;
                 }
                 look = Instant::now() + LOOK;
-                let looked = tokio::time::timeout(SHORT, bell.look(&net, &ownership)).await;
+                let looked = tokio::time::timeout(SHORT, bell.look(&net)).await;
                 if !matches!(looked, Ok(Ok(()))) {
                     // The session may be gone, and with it the lock.
                     bell.leads.send_replace(false);
@@ -137,15 +138,15 @@ impl Bell {
         Ok(())
     }
 
-    async fn look(&self, net: &Net, ownership: &Ownership) -> Result<(), PgError> {
+    async fn look(&self, net: &Net) -> Result<(), PgError> {
         let held = self.session.lock().clone().filter(|session| !session.is_closed());
         let session = match held {
             Some(session) => session,
             None => {
                 self.leads.send_replace(false);
-                let opened = net.open_listening(Role::Owner, Arc::clone(&self.heard)).await?;
-                if !try_lock(&opened, OWNER_LOCK, net.schema(), "_shared").await? {
-                    return Err(PgError::Other("another instance has the database".to_owned()));
+                let opened = net.open_listening(Role::Locks, self.heard.clone()).await?;
+                if !locks::try_shared(&opened, net.schema()).await? {
+                    return Err(PgError::Other("another process has the database".to_owned()));
                 }
                 let session = Arc::new(opened);
                 *self.session.lock() = Some(Arc::clone(&session));
@@ -153,16 +154,14 @@ impl Bell {
             }
         };
         if !*self.leads.borrow() {
-            // Idempotent: a session that holds the lock gets it again.
             session.batch(&format!("LISTEN {}", self.channel)).await?;
-            if try_lock(&session, LEADER_LOCK, net.schema(), "").await? {
+            if locks::try_lead(&session, net.schema()).await? {
                 tracing::info!("this instance leads: it expires approvals and sends webhooks");
                 self.leads.send_replace(true);
             }
         }
-        let rows = session.query("SELECT id, owner FROM head", vec![]).await?;
+        let rows = session.query("SELECT id FROM head", vec![]).await?;
         let Some(row) = rows.first() else { return Ok(()) };
-        ownership.compare(row.try_get(1)?)?;
         let id: i64 = row.try_get(0)?;
         if self.known.swap(id, Ordering::SeqCst) != id {
             self.ring();
@@ -175,36 +174,10 @@ impl Bell {
         self.closed.store(true, Ordering::SeqCst);
         self.leads.send_replace(false);
         *self.waker.lock() = None;
-        if let Some(session) = self.session.lock().take() {
-            let unlock = async {
-                session.query("SELECT pg_advisory_unlock_all()", vec![]).await?;
-                Ok(())
-            };
-            if let Err(error) = net.wait(SHORT, unlock) {
-                tracing::debug!(?error, "the locks of the database end with their connection");
-            }
+        if let Some(session) = self.session.lock().take()
+            && let Err(error) = net.wait(SHORT, locks::release(&session))
+        {
+            tracing::debug!(?error, "the locks of the database end with their connection");
         }
     }
-}
-
-async fn try_lock(
-    session: &Session,
-    name: &str,
-    schema: &str,
-    mode: &str,
-) -> Result<bool, PgError> {
-    let sql = format!("SELECT pg_try_advisory_lock{mode}(hashtextextended($1, 0))");
-    let name = format!("{name}{schema}");
-    let rows = session.query(&sql, vec![(&name, Type::TEXT)]).await?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
-}
-
-/// Turns the exclusive lock into a shared one.
-async fn share_own(session: &Session, schema: &str) -> Result<(), PgError> {
-    for call in ["pg_advisory_lock_shared", "pg_advisory_unlock"] {
-        let sql = format!("SELECT {call}(hashtextextended($1, 0))");
-        let name = format!("{OWNER_LOCK}{schema}");
-        session.query(&sql, vec![(&name, Type::TEXT)]).await?;
-    }
-    Ok(())
 }

@@ -65,6 +65,12 @@ impl Group {
         self.changed.iter().filter(|(_, head)| head.last_event > 0)
     }
 
+    /// What is known of agents once the group is stored.
+    pub(crate) fn into_agents(self) -> impl Iterator<Item = (String, AgentHead)> {
+        let written = self.changed.into_iter().filter(|(_, head)| head.last_event > 0);
+        self.stored.agents.into_iter().chain(written)
+    }
+
     pub(crate) fn apply(&mut self, batch: WriteBatch) -> BatchOutcome {
         match self.rejection(&batch) {
             Some(rejection) => BatchOutcome::Rejected(rejection),
@@ -235,9 +241,8 @@ impl Group {
         // The clocks of several instances differ; the server's decides.
         if let JobChange::Started { lease: Some(lease), .. } | JobChange::Renewed { lease, .. } =
             &mut change
-            && let Some(end) = &self.stored.lease_end
         {
-            lease.until.clone_from(end);
+            lease.until.clone_from(&self.stored.lease_end);
         }
         let (id, status) = match &change {
             JobChange::Queued(job) => (&job.id, JobStatus::Queued),

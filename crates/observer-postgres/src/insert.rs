@@ -8,7 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::group::Group;
 use crate::pg_error::PgError;
 use crate::session::{Request, Session, Value, pipelined};
-use crate::stored::{AGENTS, LOCK_HEAD, NOW, NOW_AND_LEASE, TAIL, signed};
+use crate::stored::{AGENTS, LOCK_HEAD, NOW, TAIL, signed};
 
 const ROWS: &str = "INSERT INTO events
     (id, ts, kind, data, agent_id, principal, request_id, prev_hash, hash, prev_step)
@@ -24,7 +24,8 @@ const PUT_SNAPSHOTS: &str = "INSERT INTO snapshots (agent_id, event_id, version,
     SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::text[])
     ON CONFLICT (agent_id) DO UPDATE SET event_id = excluded.event_id, version = excluded.version,
         state = excluded.state, state_hash = excluded.state_hash";
-const MOVE_HEAD: &str = "UPDATE head SET id = $1, hash = $2, ts = $3, control = $4 WHERE one";
+const MOVE_HEAD: &str = "UPDATE head SET id = $1, hash = $2, ts = $3, control = $4 WHERE one
+    RETURNING pg_current_xact_id()::xid::text";
 
 /// Data of one statement, in bytes. The server takes messages of up to 1 GiB.
 const STATEMENT_BYTES: usize = 8 << 20;
@@ -37,7 +38,6 @@ pub(crate) async fn prepare(session: &Session) -> Result<(), PgError> {
     let rows = [INTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INTS];
     session.prepare(LOCK_HEAD, &[]).await?;
     session.prepare(NOW, &[]).await?;
-    session.prepare(NOW_AND_LEASE, &[]).await?;
     session.prepare(TAIL, &[Type::INT8]).await?;
     session.prepare(AGENTS, &[TEXTS]).await?;
     session.prepare(ROWS, &rows).await?;
@@ -183,14 +183,14 @@ impl<'g> Snapshots<'g> {
     }
 }
 
-/// Writes a group in the open transaction and commits it.
+/// Writes a group in the open transaction, commits it and notifies the other instances. Returns the transaction.
 pub(crate) async fn write(
     session: &Session,
     group: &Group,
     outcomes: &[BatchOutcome],
-    channel: Option<&str>,
-) -> Result<(), PgError> {
-    let notify = channel.map(|channel| format!("NOTIFY {channel}"));
+    notify: &str,
+) -> Result<String, PgError> {
+    let commit = format!("{notify}; COMMIT");
     let chunks = chunks(group, outcomes);
     let (agents, snapshots) = (Agents::of(group), Snapshots::of(group));
     let (id, control) = (signed(group.tip.head.id), signed(group.control));
@@ -205,7 +205,10 @@ pub(crate) async fn write(
     requests.extend(snapshots.request(session));
     requests.extend(group.writes.iter().map(|write| write.run(session)));
     requests.push(session.query(MOVE_HEAD, end));
-    requests.extend(notify.as_deref().map(|notify| session.batch(notify)));
-    requests.push(session.batch("COMMIT"));
-    pipelined(requests).await.map(drop)
+    requests.push(session.batch(&commit));
+    let moved = requests.len() - 2;
+    let responses = pipelined(requests).await?;
+    let row = responses.get(moved).and_then(|rows| rows.first());
+    let missing = || PgError::Other("the journal's tables are missing".to_owned());
+    Ok(row.ok_or_else(missing)?.try_get(0)?)
 }

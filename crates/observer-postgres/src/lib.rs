@@ -1,13 +1,13 @@
 //! The life-agent journal in a PostgreSQL database, version 15 or later.
 //!
 //! [`Postgres`] is a [`Backend`](life_agent_observer::Backend): pass it to
-//! [`Journal::open`](life_agent_observer::Journal::open). With [`Postgres::several`], any number of instances append to one
-//! chain; else one instance appends at a time. A session lock then keeps a
-//! second one out, and an id in the table `head`, compared under the lock of its row before every group, keeps out
-//! an instance that lost its connection. [`PostgresReader`] reads a journal whether or not a service has it open.
+//! [`Journal::open`](life_agent_observer::Journal::open). Any number of instances append to one chain: the row of the table
+//! `head` is locked for each group, so the order of the locks is the order of the rows. [`PostgresReader`] reads a journal
+//! whether or not a service has it open.
 //!
-//! A group takes two round trips: one locks the head and reads what the preconditions need, the other writes and
-//! commits. If the response to a commit is lost, the head decides whether the group was stored.
+//! A group takes two round trips: one locks the head and reads the rows of other instances and what the preconditions
+//! need, the other writes and commits. If the response to a commit is lost, the journal decides whether the group was
+//! stored.
 //!
 //! # Example
 //!
@@ -31,8 +31,9 @@ mod expiry;
 mod group;
 mod insert;
 mod jobs;
+mod known;
+mod locks;
 mod net;
-mod owner;
 mod page;
 mod pg_error;
 mod reader;

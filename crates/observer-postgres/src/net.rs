@@ -15,6 +15,16 @@ use crate::pg_error::PgError;
 use crate::session::{Role, Session};
 use crate::tls;
 
+/// Who is signaled for the notifications of others.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    /// This instance, as its own notifications name it.
+    pub(crate) by: String,
+    pub(crate) notify: Arc<Notify>,
+}
+
+/// Longest wait for one round trip. The server's own limits are shorter.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(10);
 /// A connection is given up after this time, name resolution and TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -99,11 +109,11 @@ impl Net {
         Session::start(client, role, &self.schema, self.pooled).await
     }
 
-    /// Connects, and signals `heard` for each notification.
+    /// Connects, and signals `heard` for each notification of another instance.
     pub(crate) async fn open_listening(
         &self,
         role: Role,
-        heard: Arc<Notify>,
+        heard: Heard,
     ) -> Result<Session, PgError> {
         let config = self.address.config.clone();
         let tls = self.tls.clone();
@@ -141,14 +151,16 @@ impl Net {
 }
 
 /// Drives a connection until it ends.
-async fn listen<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+async fn listen<S, T>(mut connection: Connection<S, T>, heard: Heard)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-        if matches!(message, AsyncMessage::Notification(_)) {
-            heard.notify_one();
+        if let AsyncMessage::Notification(notification) = message
+            && notification.payload() != heard.by
+        {
+            heard.notify.notify_one();
         }
     }
 }

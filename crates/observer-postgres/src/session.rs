@@ -19,8 +19,8 @@ pub(crate) enum Role {
     Writer,
     /// Reads one view at a time.
     Reader,
-    /// Holds the lock of the instance that may append.
-    Owner,
+    /// Holds session locks and listens.
+    Locks,
 }
 
 /// A request and its response. It is sent when it is polled for the first time.
@@ -52,8 +52,8 @@ fn settings(role: Role, schema: &str) -> Vec<(&'static str, String)> {
         Role::Reader => {
             &[("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]
         }
-        // Ends the lock of a machine that has vanished.
-        Role::Owner => &[
+        // Ends the locks of a machine that has vanished.
+        Role::Locks => &[
             ("statement_timeout", "5s"),
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
@@ -75,7 +75,7 @@ impl Session {
         let begin = match role {
             Role::Reader => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             // Each statement sees what was committed before it: the lock's wait must not be in the past.
-            Role::Writer | Role::Owner => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Role::Writer | Role::Locks => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         let set = |how: &str| -> String {
             let settings = settings(role, schema).into_iter();

@@ -3,48 +3,33 @@
 //! A group locks the head and reads what other instances have appended since, in one round trip. The lock makes the
 //! order of the commits the order of the rows, so that `id > known` is complete in every later snapshot.
 
-use std::sync::Arc;
-
 use life_agent_observer::chain::Tip;
 use life_agent_observer::store::{Foreign, StoreError};
 use life_agent_observer::{Head, JournalError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::bell::Bell;
+use crate::net::ROUND_TRIP;
 use crate::page::row_of;
-use crate::pg_error::PgError;
 use crate::session::{Session, pipelined};
-use crate::store::{CHANGED, PostgresStore, ROUND_TRIP};
-use crate::stored::{Needed, Stored, TAIL, signed, stored_head};
+use crate::store::{CHANGED, PostgresStore, not_stored};
+use crate::stored::{Needed, Stored, TAIL, UNLOCKED_HEAD, signed, stored_end};
 
-const UNLOCKED_HEAD: &str = "SELECT id, hash, ts, control, owner FROM head WHERE one";
 const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-
-/// The state of a store whose journal is shared.
-pub(crate) struct SharedTail {
-    pub(crate) bell: Arc<Bell>,
-    /// The stored state under the lock, and the records in it.
-    pub(crate) begun: Option<(Stored, Needed)>,
-}
 
 impl PostgresStore {
     /// See [`life_agent_observer::Store::begin`].
     pub(crate) fn lock_tail(&mut self, needed: Needed) -> Result<Foreign, StoreError> {
         let known = signed(self.tip.head.id);
+        let needed = self.agents.without_known(needed);
         let read = async |session: &Session| needed.read_after(session, known).await;
         let (stored, tail) = self.run(read)?;
+        self.agents.compare(&stored.written_by);
         let end = stored.end.clone();
-        let foreign = self.ownership.compare(&end.owner).map_err(not_stored).and_then(|()| {
-            let tip = Tip { head: end.head, ts: end.ts };
-            self.advance(&tail, tip, end.control)
-        });
+        let tip = Tip { head: end.head, ts: end.ts };
+        let foreign = self.advance(&tail, tip, end.control);
         match &foreign {
-            Ok(foreign) if !foreign.more => {
-                if let Some(shared) = &mut self.shared {
-                    shared.begun = Some((stored, needed));
-                }
-            }
+            Ok(foreign) if !foreign.more => self.begun = Some((stored, needed)),
             // Too far behind to read it under the lock.
             Ok(_) => {
                 if let Some(session) = &self.session {
@@ -71,18 +56,16 @@ impl PostgresStore {
             pipelined(requests).await
         })?;
         let tail = std::mem::take(&mut rows[3]);
-        let missing = || StoreError::NotStored("the journal's tables are missing".into());
-        let end = stored_head(rows[2].first().ok_or_else(missing)?).map_err(not_stored)?;
-        self.ownership.compare(&end.owner).map_err(not_stored)?;
+        let end = stored_end(&rows[2]).map_err(not_stored)?;
         self.advance(&tail, Tip { head: end.head, ts: end.ts }, end.control)
     }
 
     /// The state under the lock, with the records of the batches that joined the group since.
     pub(crate) fn locked(&mut self, needed: Needed) -> Result<Stored, StoreError> {
-        let begun = self.shared.as_mut().and_then(|shared| shared.begun.take());
+        let begun = self.begun.take();
         let (mut stored, known) =
             begun.ok_or(StoreError::NotStored("the end of the journal is not locked".into()))?;
-        let more = needed.beyond(&known);
+        let more = self.agents.fill(&mut stored, needed.beyond(&known));
         if more.is_empty() {
             return Ok(stored);
         }
@@ -120,9 +103,6 @@ impl PostgresStore {
 
     /// Whether the journal holds this row.
     pub(crate) fn holds(&mut self, head: &Head) -> bool {
-        if self.shared.is_none() {
-            return false;
-        }
         let id = signed(head.id);
         let found = self.run(async |session: &Session| {
             let sql = "SELECT hash FROM events WHERE id = $1";
@@ -137,8 +117,4 @@ impl PostgresStore {
 
 fn unreadable(error: JournalError) -> StoreError {
     StoreError::NotStored(error.to_string().into())
-}
-
-fn not_stored(error: PgError) -> StoreError {
-    StoreError::NotStored(error.cause())
 }

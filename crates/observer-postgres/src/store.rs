@@ -10,19 +10,17 @@ use life_agent_observer::store::{
 use life_agent_observer::{Head, WriteBatch};
 use tokio_postgres::types::Type;
 
+use crate::bell::Bell;
 use crate::group::Group;
 use crate::insert;
-use crate::net::Net;
-use crate::owner::Ownership;
+use crate::known::KnownAgents;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::scan;
 use crate::session::{Role, Session, pipelined};
-use crate::shared::SharedTail;
-use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, stored_head};
+use crate::stored::{LOCK_HEAD, Needed, Stored, StoredHead, UNLOCKED_HEAD, stored_end};
 use crate::texts;
 
-/// Longest wait for one round trip. The server's own limits are shorter.
-pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(10);
 /// How long a lost response to a commit is looked for before the group fails.
 const RESOLVE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
@@ -36,15 +34,14 @@ pub(crate) struct PostgresStore {
     pub(crate) net: Arc<Net>,
     /// Leads to the server itself, past a pooler.
     pub(crate) direct: Arc<Net>,
-    pub(crate) ownership: Arc<Ownership>,
+    pub(crate) bell: Arc<Bell>,
     /// `None` after an error.
     pub(crate) session: Option<Session>,
     pub(crate) tip: Tip,
     pub(crate) control: u64,
-    /// The end of the last group if its outcome is unknown.
-    pub(crate) unresolved: Option<Head>,
-    /// `Some` if several instances append.
-    pub(crate) shared: Option<SharedTail>,
+    pub(crate) agents: KnownAgents,
+    /// The stored state under the lock, and the records in it.
+    pub(crate) begun: Option<(Stored, Needed)>,
 }
 
 impl PostgresStore {
@@ -60,8 +57,6 @@ impl PostgresStore {
         &mut self,
         call: impl AsyncFn(&Session) -> Result<T, PgError>,
     ) -> Result<T, StoreError> {
-        let not_stored = |error: PgError| StoreError::NotStored(error.cause());
-        self.ownership.check().map_err(not_stored)?;
         let known = self.session.take().filter(|session| !session.is_closed());
         let was_open = known.is_some();
         let session = match known {
@@ -85,21 +80,6 @@ impl PostgresStore {
         }
     }
 
-    /// Begins a transaction that holds the head, and reads what the group depends on.
-    fn begin_alone(&mut self, needed: &Needed) -> Result<Stored, StoreError> {
-        let stored = self.run(async |session: &Session| needed.read(session).await)?;
-        let compared = self.ownership.compare(&stored.end.owner);
-        let compared = compared.map_err(|error| StoreError::NotStored(error.cause()));
-        let is_known = stored.end.head == self.tip.head && stored.end.control == self.control;
-        if compared.is_err() || !is_known {
-            // Ends the transaction.
-            self.session = None;
-            compared?;
-            return Err(StoreError::NotStored(CHANGED.into()));
-        }
-        Ok(stored)
-    }
-
     /// Locks the head, which waits for a transaction of an earlier connection, and returns the stored end.
     fn end(&mut self) -> Result<StoredHead, StoreError> {
         let rows = self.run(async |session: &Session| {
@@ -107,12 +87,7 @@ impl PostgresStore {
                 vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.batch("COMMIT")];
             pipelined(requests).await
         })?;
-        let missing = || StoreError::NotStored("the journal's tables are missing".into());
-        let row = rows.get(1).and_then(|rows| rows.first()).ok_or_else(missing)?;
-        let end = stored_head(row).map_err(|error| StoreError::NotStored(error.cause()))?;
-        let owned = self.ownership.compare(&end.owner);
-        owned.map_err(|error| StoreError::NotStored(error.cause()))?;
-        Ok(end)
+        stored_end(rows.get(1).map_or(&[], Vec::as_slice)).map_err(not_stored)
     }
 
     /// Finds out whether a group was committed whose response was lost.
@@ -130,17 +105,9 @@ impl PostgresStore {
                     );
                     return Ok(());
                 }
-                Ok(end) if end.head == self.tip.head || self.shared.is_some() => {
-                    return Err(StoreError::NotStored(error.cause()));
-                }
-                Ok(_) => return Err(StoreError::Unknown(CHANGED.into())),
-                Err(_) if Instant::now() < until && self.ownership.check().is_ok() => {
-                    std::thread::sleep(RETRY);
-                }
-                Err(_) => {
-                    self.unresolved = Some(planned.clone());
-                    return Err(StoreError::Unknown(error.cause()));
-                }
+                Ok(_) => return Err(StoreError::NotStored(error.cause())),
+                Err(_) if Instant::now() < until => std::thread::sleep(RETRY),
+                Err(_) => return Err(StoreError::Unknown(error.cause())),
             }
         }
     }
@@ -156,16 +123,19 @@ impl Store for PostgresStore {
     }
 
     fn set_waker(&mut self, waker: Waker) {
-        if let Some(shared) = &self.shared {
-            shared.bell.set_waker(waker);
-        }
+        self.bell.set_waker(waker);
     }
 
     fn commit(&mut self, group: Vec<WriteBatch>) -> Result<GroupCommit, StoreError> {
-        let stored = match self.shared {
-            Some(_) => self.locked(Needed::of(&group))?,
-            None => self.begin_alone(&Needed::of(&group))?,
-        };
+        if self.begun.is_none() {
+            let foreign = self.lock_tail(Needed::of(&group))?;
+            if foreign.more || !foreign.rows.is_empty() {
+                // Ends the transaction.
+                self.session = None;
+                return Err(StoreError::NotStored("others have appended meanwhile".into()));
+            }
+        }
+        let stored = self.locked(Needed::of(&group))?;
         let mut applied = Group::new(stored);
         let outcomes: Vec<_> = group.into_iter().map(|batch| applied.apply(batch)).collect();
         let session = self.session.take();
@@ -175,51 +145,42 @@ impl Store for PostgresStore {
             session.send_end();
             self.session = Some(session);
         } else {
-            let channel = self.shared.as_ref().map(|shared| shared.bell.channel());
-            match self.net.wait(ROUND_TRIP, insert::write(&session, &applied, &outcomes, channel)) {
-                Ok(()) => self.session = Some(session),
+            let notify = self.bell.notify();
+            match self.net.wait(ROUND_TRIP, insert::write(&session, &applied, &outcomes, &notify)) {
+                Ok(written_by) => {
+                    self.session = Some(session);
+                    (self.tip, self.control) = (applied.tip.clone(), applied.control);
+                    self.agents.keep(written_by, applied.into_agents());
+                }
                 Err(error) => {
                     // Before the question: its end lets a transaction that hangs end, too.
                     drop(session);
                     self.resolve(error, &applied.tip.head)?;
+                    (self.tip, self.control) = (applied.tip, applied.control);
                 }
             }
-            (self.tip, self.control) = (applied.tip, applied.control);
         }
         Ok(GroupCommit { head: self.tip.head.clone(), control: self.control, outcomes })
     }
 
     fn recover(&mut self) -> Result<Recovered, StoreError> {
         let end = self.end()?;
-        if self.shared.is_some() {
-            // What this instance does not know, its own lost groups included, is read as the rows of others.
-            let head =
-                if end.head.id < self.tip.head.id { end.head } else { self.tip.head.clone() };
-            return Ok(Recovered { head, control: self.control });
-        }
-        let is_known = end.head == self.tip.head || self.unresolved.as_ref() == Some(&end.head);
-        // A lower head is reported by the writer.
-        if !is_known && end.head.id >= self.tip.head.id {
-            return Err(StoreError::NotStored(CHANGED.into()));
-        }
-        if end.head.id >= self.tip.head.id {
-            self.unresolved = None;
-            self.tip = Tip { head: end.head.clone(), ts: end.ts };
-            self.control = end.control;
-        }
-        Ok(Recovered { head: end.head, control: end.control })
+        // What this instance does not know, its own lost groups included, is read as the rows of others. A lower head
+        // is reported by the writer.
+        let head = if end.head.id < self.tip.head.id { end.head } else { self.tip.head.clone() };
+        Ok(Recovered { head, control: self.control })
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
         let rows = self.run(async |session: &Session| {
-            let owner = session.query("SELECT owner FROM head", vec![]);
-            pipelined(vec![session.begin(), owner, session.batch("COMMIT")]).await
+            let end = session.query(UNLOCKED_HEAD, vec![]);
+            pipelined(vec![session.begin(), end, session.batch("COMMIT")]).await
         })?;
-        let not_stored = |error: PgError| StoreError::NotStored(error.cause());
-        let row = rows.get(1).and_then(|rows| rows.first());
-        let owner = row.map(|row| row.try_get(0)).transpose();
-        let owner: Option<&str> = owner.map_err(|error| not_stored(error.into()))?;
-        self.ownership.compare(owner.unwrap_or_default()).map_err(not_stored)
+        let end = stored_end(rows.get(1).map_or(&[], Vec::as_slice)).map_err(not_stored)?;
+        match end.head.id >= self.tip.head.id {
+            true => Ok(()),
+            false => Err(StoreError::NotStored(CHANGED.into())),
+        }
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
@@ -238,24 +199,20 @@ impl Store for PostgresStore {
 
     fn trim(&mut self) -> Result<usize, StoreError> {
         let chunk = i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX);
-        let owner = self.ownership.id().to_owned();
         self.run(async |session: &Session| {
             session.begin().await?;
             // Removed texts must not be used by a group at the same time.
-            let head = session.query(LOCK_HEAD, vec![]).await?;
-            let head = head.first().map(stored_head).transpose()?;
-            let owns = head.is_some_and(|head| head.owner == owner);
+            session.query(LOCK_HEAD, vec![]).await?;
             let declared = scan::pruned(session).await?;
             let upto = declared.map_or(0, |declared| crate::stored::signed(declared.id));
             let sql = "DELETE FROM events
-                WHERE id <= least($1, (SELECT min(id) FROM events) + $2 - 1) AND $3
+                WHERE id <= least($1, (SELECT min(id) FROM events) + $2 - 1)
                 RETURNING CASE WHEN strpos(data, '\"references\":') > 0 THEN data ELSE '' END";
-            let values =
-                vec![(&upto as _, Type::INT8), (&chunk as _, Type::INT8), (&owns as _, Type::BOOL)];
+            let values = vec![(&upto as _, Type::INT8), (&chunk as _, Type::INT8)];
             let gone = session.query(sql, values).await?;
             let data = gone.iter().map(|row| row.try_get(0));
             let data: Vec<String> = data.collect::<Result<_, tokio_postgres::Error>>()?;
-            let is_complete = !owns || texts::forget(session, &data).await?;
+            let is_complete = texts::forget(session, &data).await?;
             session.batch("COMMIT").await?;
             // The next call removes the rest.
             Ok(gone.len().max(usize::from(!is_complete)))
@@ -264,9 +221,10 @@ impl Store for PostgresStore {
 
     fn close(&mut self) {
         self.session = None;
-        self.ownership.release(&self.direct);
-        if let Some(shared) = &self.shared {
-            shared.bell.release(&self.direct);
-        }
+        self.bell.release(&self.direct);
     }
+}
+
+pub(crate) fn not_stored(error: PgError) -> StoreError {
+    StoreError::NotStored(error.cause())
 }

@@ -12,12 +12,11 @@ use crate::pg_error::PgError;
 use crate::session::{Request, Session, pipelined};
 use crate::texts::KNOWN;
 
-/// Locks the end of the chain: the order of the locks is the order of the rows.
+/// Locks the end of the chain: the order of the locks is the order of the rows. The last column is the transaction that
+/// wrote it.
 pub(crate) const LOCK_HEAD: &str =
-    "SELECT id, hash, ts, control, owner FROM head WHERE one FOR UPDATE";
-/// A statement of its own: the time after the wait for the lock.
-pub(crate) const NOW: &str =
-    r#"SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
+    "SELECT id, hash, ts, control, xmin::text FROM head WHERE one FOR UPDATE";
+pub(crate) const UNLOCKED_HEAD: &str = "SELECT id, hash, ts, control FROM head WHERE one";
 pub(crate) const AGENTS: &str =
     "SELECT agent_id, state_version, turns, last_seen, last_event, first_open, state_hash
     FROM agents WHERE agent_id = ANY($1)";
@@ -26,8 +25,8 @@ const KEYS: &str = "SELECT id FROM idempotency_records WHERE id = ANY($1)";
 const JOBS: &str = "SELECT id, status, owner, lease_until, EXISTS (SELECT 1 FROM jobs AS earlier
         WHERE earlier.finished IS NULL AND earlier.seq < jobs.seq AND earlier.agent_id = jobs.agent_id)
     FROM jobs WHERE id = ANY($1)";
-/// The same time as [`NOW`] and, after it, the end of a lease that starts now.
-pub(crate) const NOW_AND_LEASE: &str = r#"SELECT to_char(now, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+/// The time after the wait for the lock, which needs a statement of its own, and the end of a lease that starts now.
+pub(crate) const NOW: &str = r#"SELECT to_char(now, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         to_char(now + interval '30 seconds', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     FROM (SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now) AS clock"#;
 /// What other instances have appended: a statement of its own, so that it sees what was committed during the wait for
@@ -44,7 +43,6 @@ pub(crate) struct StoredHead {
     pub(crate) head: Head,
     pub(crate) ts: String,
     pub(crate) control: u64,
-    pub(crate) owner: String,
 }
 
 /// The position of one agent.
@@ -72,10 +70,12 @@ pub(crate) struct StoredJob {
 /// The stored state that a group depends on.
 pub(crate) struct Stored {
     pub(crate) end: StoredHead,
+    /// The transaction that has written it.
+    pub(crate) written_by: String,
     /// The server's time.
     pub(crate) now: String,
-    /// The end of a lease that starts now, if several instances share the journal.
-    pub(crate) lease_end: Option<String>,
+    /// The end of a lease that starts now.
+    pub(crate) lease_end: String,
     pub(crate) agents: HashMap<String, AgentHead>,
     pub(crate) plans: HashMap<String, String>,
     pub(crate) keys: HashSet<String>,
@@ -128,6 +128,12 @@ impl Needed {
         Self { agents, plans, keys, jobs: owned(jobs), texts }
     }
 
+    /// The records without the agents that a test selects.
+    pub(crate) fn without_agents(mut self, mut selects: impl FnMut(&str) -> bool) -> Self {
+        self.agents.retain(|agent| !selects(agent));
+        self
+    }
+
     /// Whether nothing is to be read.
     pub(crate) fn is_empty(&self) -> bool {
         let lists = [&self.agents, &self.plans, &self.keys, &self.jobs];
@@ -149,19 +155,7 @@ impl Needed {
         }
     }
 
-    /// Begins a transaction, locks the head and reads the records.
-    pub(crate) async fn read(&self, session: &Session) -> Result<Stored, PgError> {
-        let requests =
-            vec![session.begin(), session.query(LOCK_HEAD, vec![]), session.query(NOW, vec![])];
-        let mut responses = self.request(session, requests).await?.into_iter().skip(1);
-        let (head, now) =
-            (responses.next().unwrap_or_default(), responses.next().unwrap_or_default());
-        let mut stored = Stored::at(&head, &now)?;
-        self.add(&mut stored, responses)?;
-        Ok(stored)
-    }
-
-    /// The same, together with the rows after `known`.
+    /// Begins a transaction, locks the head and reads the records, and the rows after `known`.
     pub(crate) async fn read_after(
         &self,
         session: &Session,
@@ -170,14 +164,13 @@ impl Needed {
         let requests = vec![
             session.begin(),
             session.query(LOCK_HEAD, vec![]),
-            session.query(NOW_AND_LEASE, vec![]),
+            session.query(NOW, vec![]),
             session.query(TAIL, vec![(&known, Type::INT8)]),
         ];
         let mut responses = self.request(session, requests).await?.into_iter().skip(1);
         let mut next = || responses.next().unwrap_or_default();
         let (head, now, tail) = (next(), next(), next());
         let mut stored = Stored::at(&head, &now)?;
-        stored.lease_end = now.first().map(|row| row.try_get(1)).transpose()?;
         self.add(&mut stored, responses)?;
         Ok((stored, tail))
     }
@@ -243,10 +236,12 @@ impl Stored {
     /// The end of the journal and the time, without records.
     fn at(head: &[Row], now: &[Row]) -> Result<Self, PgError> {
         let missing = || PgError::Other("the journal's tables are missing".to_owned());
+        let (head, now) = head.first().zip(now.first()).ok_or_else(missing)?;
         Ok(Self {
-            end: stored_head(head.first().ok_or_else(missing)?)?,
-            now: now.first().ok_or_else(missing)?.try_get(0)?,
-            lease_end: None,
+            end: stored_head(head)?,
+            written_by: head.try_get(4)?,
+            now: now.try_get(0)?,
+            lease_end: now.try_get(1)?,
             agents: HashMap::new(),
             plans: HashMap::new(),
             keys: HashSet::new(),
@@ -260,13 +255,18 @@ fn lookup<'a>(session: &'a Session, sql: &'static str, ids: &'a Vec<String>) -> 
     session.query(sql, vec![(ids, Type::TEXT_ARRAY)])
 }
 
+/// The end that a query of the table `head` has found.
+pub(crate) fn stored_end(rows: &[Row]) -> Result<StoredHead, PgError> {
+    let missing = || PgError::Other("the journal's tables are missing".to_owned());
+    stored_head(rows.first().ok_or_else(missing)?)
+}
+
 /// The row of the table `head`.
-pub(crate) fn stored_head(row: &Row) -> Result<StoredHead, PgError> {
+fn stored_head(row: &Row) -> Result<StoredHead, PgError> {
     Ok(StoredHead {
         head: Head { id: number(row, 0)?, hash: row.try_get(1)? },
         ts: row.try_get(2)?,
         control: number(row, 3)?,
-        owner: row.try_get(4)?,
     })
 }
 

@@ -13,12 +13,12 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
 use crate::backend::{Postgres, SCHEMA, prepare};
-use crate::net::Net;
-use crate::owner::Ownership;
+use crate::locks;
+use crate::net::{Net, ROUND_TRIP};
 use crate::pg_error::PgError;
 use crate::schema;
 use crate::session::{Role, Session};
-use crate::stored::{LOCK_HEAD, StoredHead, signed, stored_head};
+use crate::stored::{LOCK_HEAD, StoredHead, UNLOCKED_HEAD, signed, stored_end};
 use crate::view::{Pool, View};
 
 /// Records of one response, and the longest wait for storing some.
@@ -28,36 +28,40 @@ const WRITE: Duration = Duration::from_secs(600);
 /// The database to copy. Its lock is held, so that no service writes to it.
 pub struct PostgresSource {
     pool: Pool,
-    net: Arc<Net>,
-    ownership: Arc<Ownership>,
+    /// Holds the lock.
+    _lock: Claim,
 }
 
 /// The database to fill.
 pub struct PostgresTarget {
     net: Arc<Net>,
-    ownership: Arc<Ownership>,
+    session: Session,
+    /// Holds the lock.
+    _lock: Claim,
+}
+
+/// The journal's lock, given back at the end.
+struct Claim {
+    net: Arc<Net>,
     session: Session,
 }
 
-impl Drop for PostgresSource {
+impl Drop for Claim {
     fn drop(&mut self) {
-        self.ownership.release(&self.net);
+        if let Err(error) = self.net.wait(ROUND_TRIP, locks::release(&self.session)) {
+            tracing::debug!(?error, "the lock of the database ends with its connection");
+        }
     }
 }
 
-impl Drop for PostgresTarget {
-    fn drop(&mut self) {
-        self.ownership.release(&self.net);
-    }
-}
-
-fn claim(address: Address) -> Result<(String, Arc<Net>, Arc<Ownership>), JournalError> {
+fn claim(address: Address) -> Result<(String, Arc<Net>, Claim), JournalError> {
     let name = address.to_string();
     let nets = Postgres::nets(address, None, SCHEMA);
     let [net, _] = nets.map_err(|why| JournalError::open(&name, why))?;
-    let ownership = Ownership::acquire(&net, Duration::ZERO, None);
-    let ownership = ownership.map_err(|error| JournalError::open(&name, error.cause()))?;
-    Ok((name, net, ownership))
+    let session = locks::exclusive(&net);
+    let session = session.map_err(|error| JournalError::open(&name, error.cause()))?;
+    let lock = Claim { net: Arc::clone(&net), session };
+    Ok((name, net, lock))
 }
 
 impl PostgresSource {
@@ -66,19 +70,16 @@ impl PostgresSource {
     /// # Errors
     /// [`JournalError::Open`] if it cannot be read, is in use, or holds no journal of this version.
     pub fn open(address: Address) -> Result<Self, JournalError> {
-        let (name, net, ownership) = claim(address)?;
-        let source = Self { pool: Pool::new(Arc::clone(&net), 1), net, ownership };
-        let session = source.net.connect(Role::Owner);
-        let checked = session.and_then(|session| schema::require_current(&source.net, &session));
+        let (name, net, lock) = claim(address)?;
+        let checked = schema::require_current(&net, &lock.session);
         checked.map_err(|error| JournalError::open(name, error.cause()))?;
-        Ok(source)
+        Ok(Self { pool: Pool::new(net, 1), _lock: lock })
     }
 
     fn end(&self) -> Result<StoredHead, JournalError> {
         let view = View::begin(&self.pool)?;
-        let rows = view.query("SELECT id, hash, ts, control, owner FROM head", vec![])?;
-        let missing = || JournalError::damaged("the end of the journal is missing");
-        stored_head(rows.first().ok_or_else(missing)?).map_err(PgError::of_read)
+        let rows = view.query(UNLOCKED_HEAD, vec![])?;
+        stored_end(&rows).map_err(PgError::of_read)
     }
 }
 
@@ -133,7 +134,7 @@ impl PostgresTarget {
     /// # Errors
     /// [`JournalError::Open`] if it holds a journal with rows, is in use, or cannot be one.
     pub fn create(address: Address) -> Result<Self, JournalError> {
-        let (name, net, ownership) = claim(address)?;
+        let (name, net, lock) = claim(address)?;
         let opened = prepare(&net).and_then(|()| {
             let session = net.connect(Role::Writer)?;
             let begun = async {
@@ -144,21 +145,15 @@ impl PostgresTarget {
                 session.query(LOCK_HEAD, vec![]).await
             };
             let rows = net.wait(WRITE, begun)?;
-            let end = rows.first().map(stored_head).transpose()?;
-            match end.is_some_and(|end| end.head.id == 0) {
+            match stored_end(&rows)?.head.id == 0 {
                 true => Ok(session),
                 false => Err(PgError::Other(
                     "the database holds a journal already; name an empty one".to_owned(),
                 )),
             }
         });
-        match opened {
-            Ok(session) => Ok(Self { net, ownership, session }),
-            Err(error) => {
-                ownership.release(&net);
-                Err(JournalError::open(name, error.cause()))
-            }
-        }
+        let session = opened.map_err(|error| JournalError::open(name, error.cause()))?;
+        Ok(Self { net, session, _lock: lock })
     }
 
     fn run(&self, sql: &str, values: &[Column]) -> Result<(), JournalError> {

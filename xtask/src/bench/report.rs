@@ -1,12 +1,10 @@
-//! The generated parts of `docs/performance.md`: one section per item, between two markers.
+//! The generated parts of the pages: one section per item, between two markers.
 
 use std::fmt::Write;
 
 use anyhow::Context;
 
 use crate::root;
-
-const FILE: &str = "docs/performance.md";
 
 /// The results of one item.
 pub(super) struct Section {
@@ -36,13 +34,13 @@ impl Section {
         }
     }
 
-    /// Replaces the section in the file.
-    pub(super) fn publish(&self) -> anyhow::Result<()> {
+    /// Replaces the section in a page.
+    pub(super) fn publish(&self, file: &str) -> anyhow::Result<()> {
         println!("{}", self.text);
-        let path = root().join(FILE);
-        let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
+        let path = root().join(file);
+        let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
         let page = replaced(&page, self.name, &self.text)
-            .with_context(|| format!("{FILE} has no markers for `{}`", self.name))?;
+            .with_context(|| format!("{file} has no markers for `{}`", self.name))?;
         std::fs::write(&path, page)?;
         Ok(())
     }

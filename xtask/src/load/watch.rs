@@ -62,7 +62,7 @@ async fn measure(readers: usize, rate: u64, seconds: u64) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn subscribe(addr: SocketAddr) -> anyhow::Result<BufReader<TcpStream>> {
+pub(crate) async fn subscribe(addr: SocketAddr) -> anyhow::Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(addr).await?;
     let request = format!("GET /events HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -108,7 +108,7 @@ async fn act_steadily(
     Ok(())
 }
 
-async fn act(stream: &mut TcpStream, caller: u64) -> anyhow::Result<()> {
+pub(crate) async fn act(stream: &mut TcpStream, caller: u64) -> anyhow::Result<()> {
     let body = format!(r#"{{"agent_id":"agent-{caller}","action":"rest"}}"#);
     let request = format!(
         "POST /act HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\

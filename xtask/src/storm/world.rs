@@ -84,9 +84,7 @@ impl World {
         command.env_clear().current_dir(&folder).envs([
             ("PORT", "0"),
             ("RATE_LIMIT_RPS", "0"),
-            ("INSTANCES", "several"),
             ("DATABASE_URL", self.address.as_str()),
-            ("DATABASE_WAIT_SECONDS", "30"),
             ("LOG_LEVEL", "WARN"),
         ]);
         command.env("API_TOKENS", format!("storm={KEY},reviewer={REVIEWER}"));

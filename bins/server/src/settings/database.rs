@@ -10,8 +10,6 @@ use crate::place::Place;
 pub(super) fn database(
     found: &BTreeMap<&'static str, Found>,
     readers: usize,
-    wait: std::time::Duration,
-    several: bool,
 ) -> Result<Option<Place>, SettingError> {
     use life_agent_observer_postgres::Address;
     let address = |name: &'static str| {
@@ -25,8 +23,7 @@ pub(super) fn database(
     let replica = address("DATABASE_READ_URL")?;
     match address("DATABASE_URL")? {
         Some(address) => {
-            let database =
-                crate::place::Database { address, direct, replica, readers, wait, several };
+            let database = crate::place::Database { address, direct, replica, readers };
             Ok(Some(Place::Database(Box::new(database))))
         }
         None if direct.is_some() => Err(SettingError::Sentence(
@@ -34,10 +31,6 @@ pub(super) fn database(
         )),
         None if replica.is_some() => Err(SettingError::Sentence(
             "DATABASE_READ_URL is set and DATABASE_URL is not; set both, or neither".to_owned(),
-        )),
-        None if several => Err(SettingError::Sentence(
-            "INSTANCES=several needs a database that the instances share; set DATABASE_URL"
-                .to_owned(),
         )),
         None => Ok(None),
     }
@@ -47,15 +40,9 @@ pub(super) fn database(
 pub(super) fn database(
     found: &BTreeMap<&'static str, Found>,
     _: usize,
-    _: std::time::Duration,
-    several: bool,
 ) -> Result<Option<Place>, SettingError> {
     let names = ["DATABASE_URL", "DATABASE_LISTEN_URL", "DATABASE_READ_URL"];
     match names.iter().any(|name| found.contains_key(name)) {
-        false if several => Err(SettingError::Sentence(
-            "INSTANCES=several needs PostgreSQL, which this build does not have; build with the feature `postgres`"
-                .to_owned(),
-        )),
         false => Ok(None),
         true => Err(SettingError::Sentence(
             "DATABASE_URL is set, but this build has no PostgreSQL; unset it, or build with the feature `postgres`"

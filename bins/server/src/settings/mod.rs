@@ -73,7 +73,7 @@ const fn secret(name: &'static str, value: &'static str, meaning: &'static str) 
 
 /// Every setting there is. Flags, file keys, environment names, `config` and `--help` come from here.
 #[rustfmt::skip]
-pub const ALL: [Setting; 74] = [
+pub const ALL: [Setting; 72] = [
     plain("HOST", Some("127.0.0.1"), "ADDRESS", "the address to listen on"),
     plain("PORT", Some("8000"), "NUMBER", "the port to listen on; 0 takes any free one"),
     secret("API_KEY", "KEY", "one key, whose principal is `default`; API_TOKEN is another name for it"),
@@ -89,9 +89,7 @@ pub const ALL: [Setting; 74] = [
     secret("DATABASE_URL", "URL", "a PostgreSQL database for the journal in place of DB_PATH: `postgres://user:password@host/database`"),
     secret("DATABASE_LISTEN_URL", "URL", "the direct address of that database, if DATABASE_URL leads through a pooler"),
     secret("DATABASE_READ_URL", "URL", "a replica of that database for pages of the journal and reports; DATABASE_URL serves them while it lags or fails"),
-    plain("DATABASE_READERS", Some("8"), "NUMBER", "connections that read the database concurrently, 1 to 256; three more write and hold its lock"),
-    plain("DATABASE_WAIT_SECONDS", Some("5"), "NUMBER", "how long a start waits while another instance has the database open; 0 to 31536000"),
-    plain("INSTANCES", Some("one"), "one|several", "`several` lets any number of instances write to the database at the same time"),
+    plain("DATABASE_READERS", Some("8"), "NUMBER", "connections that read the database concurrently, 1 to 256; three more write and listen"),
     plain("WORKSPACE_DIR", Some("."), "DIR", "the tree of files that plans concern"),
     plain("POLICY_PATH", Some("policy/policy.yaml"), "FILE", "the active policy; `agent.yaml` in the same folder is the agent profile"),
     plain("POLICY_DIR", Some("policies"), "DIR", "further policies and the Rego modules"),

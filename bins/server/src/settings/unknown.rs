@@ -14,10 +14,12 @@ const OWN: [&str; 3] = ["LIFE_AGENT_CORPUS", "LIFE_AGENT_NEED_OPENAI", "LIFE_AGE
 /// Names up to this length count as similar at a distance of one, longer names of two.
 const SHORT: usize = 8;
 
-/// Settings of the predecessor that have no successor, and why.
-const RETIRED: [(&str, &str); 2] = [
+/// Former settings that have no successor, and why.
+const RETIRED: [(&str, &str); 4] = [
     ("ALLOW_TEST_TOKENS", "there are no built-in keys"),
     ("TEST_API_KEY", "there are no built-in keys; use API_KEY or API_TOKENS"),
+    ("INSTANCES", "any number of instances may share a database"),
+    ("DATABASE_WAIT_SECONDS", "no instance waits for another; all of them serve"),
 ];
 
 /// A name that is no setting although it looks like one.

@@ -371,16 +371,8 @@ fn journal(read: Reader<'_>) -> Result<Place, SettingError> {
     let readers = read.one("DATABASE_READERS", "a number from 1 to 256", |text| {
         number(text).filter(|readers| (1..=256).contains(readers))
     })?;
-    let wait = read.one("DATABASE_WAIT_SECONDS", "a number from 0 to 31536000", |text| {
-        number(text).filter(|seconds| *seconds <= 31_536_000).map(Duration::from_secs)
-    })?;
-    let several = read.one("INSTANCES", "`one` or `several`", |text| match text {
-        "one" => Some(false),
-        "several" => Some(true),
-        _ => None,
-    })?;
     let file = read.one("DB_PATH", "a path", path)?;
-    let Some(database) = database(read.0, readers, wait, several)? else {
+    let Some(database) = database(read.0, readers)? else {
         return Ok(Place::File(file));
     };
     if read.one("JOURNAL_MAX_BYTES", "a whole number from 0", or_none)?.is_some() {

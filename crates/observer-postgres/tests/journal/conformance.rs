@@ -27,8 +27,6 @@ struct Schema {
     name: String,
     /// Whether the connections do without a session of their own, as behind a pooler.
     is_pooled: bool,
-    /// Whether several instances may append.
-    several: bool,
 }
 
 static NUMBER: LazyLock<AtomicU64> = LazyLock::new(AtomicU64::default);
@@ -37,7 +35,7 @@ impl Schema {
     fn new(cluster: &Arc<Cluster>) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let (cluster, name) = (Arc::clone(cluster), format!("journal_{number}"));
-        Self { cluster, name, is_pooled: false, several: false }
+        Self { cluster, name, is_pooled: false }
     }
 }
 
@@ -48,8 +46,7 @@ impl Fixture for Schema {
         let address = Address::parse(&self.cluster.address("postgres")).unwrap();
         let schema = self.name.clone();
         let direct = self.is_pooled.then(|| address.clone());
-        let several = self.several;
-        let options = PostgresOptions { schema, several, ..PostgresOptions::default() };
+        let options = PostgresOptions { schema, ..PostgresOptions::default() };
         Postgres::at(address).direct(direct).with(options)
     }
 
@@ -76,16 +73,9 @@ impl Fixture for Schema {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_every_promise() {
     let Some(cluster) = Cluster::start().map(Arc::new) else { return };
-    conformance::run(|| Schema::new(&cluster)).await.assert_passed();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_keeps_them_when_several_instances_may_append() {
-    let Some(cluster) = Cluster::start().map(Arc::new) else { return };
-    let several = || Schema { several: true, ..Schema::new(&cluster) };
-    // Leases then end by the clock of the server, and not when the caller says.
-    let report = conformance::run_where(several, |name| !name.contains("lease")).await;
-    report.assert_passed();
+    // Leases end by the clock of the server, and not when the caller says.
+    let report = conformance::run_where(|| Schema::new(&cluster), |name| !name.contains("lease"));
+    report.await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

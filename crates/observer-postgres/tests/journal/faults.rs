@@ -8,7 +8,7 @@ use life_agent_observer_postgres::testing::Cluster;
 use tokio::sync::mpsc;
 
 use super::proxy::Proxy;
-use super::support::{assert_whole, backend, open, texts, write};
+use super::support::{assert_whole, open, texts, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_response_to_a_commit_is_resolved() {
@@ -112,35 +112,4 @@ async fn connections_that_the_server_ends_are_replaced() {
     assert_eq!(texts(&journal).await.len(), 4);
     assert_eq!(journal.health().await, Ok(()));
     journal.close().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_was_replaced_cannot_write() {
-    let Some(cluster) = Cluster::start() else { return };
-    let address = cluster.database();
-    let (replaced, mut told) = mpsc::unbounded_channel();
-    let first = backend(&address).on_replaced(move || replaced.send(()).unwrap());
-    let first = life_agent_observer::Journal::open(first, <_>::default()).unwrap();
-    assert_eq!(write(&first, "by the first").await, Ok(1));
-    let error = open(&address).err().unwrap().to_string();
-    assert!(error.contains("another instance has the database open"), "{error}");
-    // The server ends the session that holds the lock, and a second instance is faster than the first.
-    let lock = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'";
-    let second = loop {
-        cluster.sql("postgres", lock);
-        if let Ok(second) = open(&address) {
-            break second;
-        }
-    };
-    let refused = write(&first, "by the first").await.unwrap_err().to_string();
-    assert!(refused.contains("another instance has taken over"), "{refused}");
-    told.recv().await.unwrap();
-    assert!(first.health().await.is_err());
-    assert_eq!(write(&second, "by the second").await, Ok(2));
-    assert_eq!(texts(&second).await, ["by the first", "by the second"]);
-    first.close().await.unwrap();
-    assert_eq!(write(&second, "after the end of the first").await, Ok(3));
-    assert_whole(&second).await;
-    second.close().await.unwrap();
-    open(&address).unwrap().close().await.unwrap();
 }

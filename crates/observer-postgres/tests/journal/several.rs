@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use life_agent_domain::agent::state::AgentState;
+use life_agent_domain::governance::event::EventKind;
 use life_agent_domain::governance::ids::AgentId;
 use life_agent_observer::{
-    Filter, Guard, JobChange, JobStatus, Journal, JournalError, JournalRow, Lease, NewJob, Options,
-    Origin, Precondition, Rejection, RowObserver, SideWrite, WriteBatch,
+    AgentStep, AgentVersion, Filter, Guard, JobChange, JobStatus, Journal, JournalError,
+    JournalRow, Lease, NewJob, Options, Origin, Precondition, Rejection, RowObserver, SideWrite,
+    Snapshot, StateHash, WriteBatch,
 };
 use life_agent_observer_postgres::testing::Cluster;
 use parking_lot::Mutex;
@@ -27,8 +30,7 @@ fn join(address: &str) -> (Journal, Seen) {
     let seen = Seen::default();
     let options = Options { ring_rows: 8, ..Options::default() };
     let observer = Some(Box::new(Observer(Arc::clone(&seen))) as Box<dyn RowObserver>);
-    let backend = backend(address).several();
-    (Journal::open_observed(backend, options, observer).unwrap(), seen)
+    (Journal::open_observed(backend(address), options, observer).unwrap(), seen)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -227,4 +229,52 @@ async fn a_row_of_another_program_ends_every_instance_that_would_continue_it() {
         assert!(refused.to_string().contains("does not end as this instance left it"), "{refused}");
     }
     assert!(open(&address).is_err());
+}
+
+/// The state of an agent after some steps.
+fn state(version: u64) -> AgentState {
+    AgentState { version, ..AgentState::initial(1) }
+}
+
+fn version(version: u64) -> AgentVersion {
+    AgentVersion { version, state_hash: StateHash::from_hex(&state(version).hash()) }
+}
+
+/// A step from the version before.
+fn step(to: u64) -> WriteBatch {
+    let mut batch = row("step");
+    batch.entries[0].kind = EventKind::Act;
+    batch.entries[0].agent = Some(AgentId::new("a").unwrap());
+    let AgentVersion { version, state_hash } = version(to);
+    let from = Some(self::version(to - 1));
+    batch.step = Some(AgentStep { version, turns: 0, state_hash, from });
+    batch
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_instance_knows_of_an_agent_ends_with_a_write_of_another() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let database = address.rsplit_once('/').unwrap().1;
+    let ((first, _), (second, _)) = (join(&address), join(&address));
+    let first_open =
+        || cluster.sql(database, "SELECT first_open FROM life_agent.agents").trim().to_owned();
+    for to in 1..=4 {
+        first.append(step(to)).unwrap().await.unwrap();
+    }
+    assert_eq!(first_open(), "1");
+    // A snapshot adds no row, and the step after it is the first one that it does not cover.
+    let state = state(4);
+    let snapshot = Snapshot::of(&state, &state.hash());
+    let covered = SideWrite::Snapshot(AgentId::new("a").unwrap(), snapshot);
+    second.append(WriteBatch::side(vec![covered])).unwrap().await.unwrap();
+    first.append(step(5)).unwrap().await.unwrap();
+    assert_eq!(first_open(), "5");
+    // Neither does the version alone decide: the second instance steps, and the first must not step from the same.
+    second.append(step(6)).unwrap().await.unwrap();
+    let rejected = first.append(step(6)).unwrap().await.unwrap_err();
+    assert!(matches!(rejected, JournalError::Rejected(Rejection::AgentChanged(_))), "{rejected}");
+    first.append(step(7)).unwrap().await.unwrap();
+    second.append(step(8)).unwrap().await.unwrap();
+    assert_whole(&first).await;
 }

@@ -2,13 +2,11 @@
 
 use life_agent_domain::governance::event::{Entry, EventKind};
 use life_agent_observer::{Journal, JournalError, Options, WriteBatch};
-use life_agent_observer_postgres::{Address, Postgres, PostgresOptions};
+use life_agent_observer_postgres::{Address, Postgres};
 use serde_json::value::RawValue;
 
-/// A backend that does not wait for another instance.
 pub(crate) fn backend(address: &str) -> Postgres {
-    let options = PostgresOptions { wait: std::time::Duration::ZERO, ..PostgresOptions::default() };
-    Postgres::at(Address::parse(address).unwrap()).with(options)
+    Postgres::at(Address::parse(address).unwrap())
 }
 
 pub(crate) fn open(address: &str) -> Result<Journal, JournalError> {

@@ -107,11 +107,13 @@ pub struct Faulty<B> {
 
 impl<B: Backend> Backend for Faulty<B> {
     fn open(self) -> Result<Opened, JournalError> {
-        let Opened { name, tip, control, set_back, store, readers, sharing } = self.inner.open()?;
+        let Opened { name, tip, control, set_back, store, readers, .. } = self.inner.open()?;
         let fault = self.fault;
         let store = FaultyStore { inner: store, fault, tip: tip.clone(), control, buffer: vec![] };
         let readers = Arc::new(FaultyReaders { inner: readers, fault });
-        Ok(Opened { name, tip, control, set_back, store: Box::new(store), readers, sharing })
+        // Alone: the faults are those of commits that nothing precedes.
+        let (store, sharing) = (Box::new(store), None);
+        Ok(Opened { name, tip, control, set_back, store, readers, sharing })
     }
 }
 
