@@ -28,6 +28,7 @@ mod browser;
 mod budgets;
 mod chain_decides;
 mod check;
+mod clocks;
 mod command_line;
 mod compact_record;
 mod completions;

@@ -197,6 +197,7 @@ impl Backend for Postgres {
                 instance: uuid::Uuid::new_v4().to_string(),
                 was_alone,
                 leads: bell.leads(),
+                lead: bell.lead(),
             }),
         })
     }

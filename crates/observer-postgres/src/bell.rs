@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use life_agent_observer::store::Waker;
+use life_agent_observer::store::{ClockLead, Waker};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_postgres::types::Type;
@@ -23,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const SHORT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
 const LEADER_LOCK: &str = "life-agent leader ";
 
 /// One instance's ear.
@@ -32,6 +33,7 @@ pub(crate) struct Bell {
     heard: Arc<Notify>,
     known: AtomicI64,
     leads: watch::Sender<bool>,
+    lead: ClockLead,
     session: Mutex<Option<Arc<Session>>>,
     closed: AtomicBool,
 }
@@ -61,12 +63,15 @@ impl Bell {
             }
             std::thread::sleep(RETRY);
         };
+        let lead = ClockLead::default();
+        direct.wait(SHORT, measure(&session, &lead))?;
         let bell = Arc::new(Self {
             channel: format!("{}_journal", direct.schema()),
             waker: Mutex::default(),
             heard,
             known: AtomicI64::new(0),
             leads: watch::Sender::new(false),
+            lead,
             session: Mutex::new(Some(Arc::new(session))),
             closed: AtomicBool::new(false),
         });
@@ -80,6 +85,11 @@ impl Bell {
 
     pub(crate) fn leads(&self) -> watch::Receiver<bool> {
         self.leads.subscribe()
+    }
+
+    /// How far the server's clock is ahead.
+    pub(crate) fn lead(&self) -> ClockLead {
+        self.lead.clone()
     }
 
     pub(crate) fn set_waker(&self, waker: Waker) {
@@ -160,6 +170,7 @@ impl Bell {
                 self.leads.send_replace(true);
             }
         }
+        measure(&session, &self.lead).await?;
         let rows = session.query("SELECT id, owner FROM head", vec![]).await?;
         let Some(row) = rows.first() else { return Ok(()) };
         ownership.compare(row.try_get(1)?)?;
@@ -185,6 +196,20 @@ impl Bell {
             }
         }
     }
+}
+
+/// Compares the clocks of the server and of this process.
+async fn measure(session: &Session, lead: &ClockLead) -> Result<(), PgError> {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    };
+    let before = now();
+    let rows = session.query(CLOCK, vec![]).await?;
+    if let Some(row) = rows.first() {
+        lead.measured(row.try_get(0)?, before, now());
+    }
+    Ok(())
 }
 
 async fn try_lock(
