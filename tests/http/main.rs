@@ -30,6 +30,7 @@ mod chain_decides;
 mod check;
 mod clocks;
 mod command_line;
+mod commit_in_doubt;
 mod compact_record;
 mod completions;
 mod container;
