@@ -41,7 +41,7 @@ async fn a_commit_in_doubt_is_not_called_a_failure_and_its_repetition_has_one_ef
     // It was stored.
     assert_eq!(near.state("a").await["version"], 2);
     proxy.open();
-    let lost = near.last_id().await;
+    let lost = near.journal_of("&kind=obs.act").await.last().unwrap().id;
     let again = async {
         loop {
             let answer = once(&far).await;
