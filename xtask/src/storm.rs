@@ -10,6 +10,7 @@ mod load;
 mod model;
 mod proxy;
 mod rng;
+mod tools;
 mod world;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use jiff::Timestamp;
 use checker::{Fault, History, Kind};
 use faults::{Deck, Strike};
 use rng::Rng;
-use world::{Tools, World};
+use tools::Tools;
+use world::World;
 
 /// Options of the storm.
 #[derive(Args)]
@@ -58,10 +60,12 @@ struct Summary {
     followed: usize,
     approved: usize,
     chats: usize,
+    turns: usize,
     over_budget: usize,
     in_doubt: usize,
     caught: u64,
-    longest: Duration,
+    /// The longest recovery, and after which strike.
+    longest: Option<(Duration, Strike)>,
     struck: BTreeMap<Strike, u32>,
 }
 
@@ -144,7 +148,7 @@ fn storm(
             strike.hit(world, rng).with_context(struck)?;
             let since = Instant::now();
             world.until_all_act().with_context(struck)?;
-            summary.longest = summary.longest.max(since.elapsed());
+            summary.longest = summary.longest.max(Some((since.elapsed(), strike)));
             *summary.struck.entry(strike).or_default() += 1;
             world.audit().with_context(struck)?;
         }
@@ -184,26 +188,25 @@ impl Summary {
         self.followed += history.followed.iter().map(Vec::len).sum::<usize>();
         self.approved += history.answered(|kind| matches!(kind, Kind::Approved { .. }));
         self.chats += history.answered(|kind| matches!(kind, Kind::Chat { .. }));
+        self.turns += history.turns();
         self.over_budget += history.refused_with("budget_exceeded");
         self.in_doubt += history.refused_with("outcome_unknown");
         self.caught += world.proxies.iter().map(proxy::Proxy::caught).sum::<u64>();
     }
 
     fn print(&self) {
+        let Self { calls, answered, rows, followed, .. } = self;
+        println!("{calls} calls, {answered} answered, {rows} rows, {followed} followed");
+        let Self { approved, turns, chats, over_budget, .. } = self;
         println!(
-            "{} calls, {} answered, {} rows, {} followed; {} approvals used, {} model calls answered, {} over budget; {} \
-             commits caught, {} calls in doubt; all instances acted again within {:.1?}",
-            self.calls,
-            self.answered,
-            self.rows,
-            self.followed,
-            self.approved,
-            self.chats,
-            self.over_budget,
-            self.caught,
-            self.in_doubt,
-            self.longest
+            "{approved} approvals used, {turns} queued turns run, {chats} model calls answered, {over_budget} over budget"
         );
+        println!("{} commits caught, {} calls in doubt", self.caught, self.in_doubt);
+        if let Some((longest, strike)) = self.longest {
+            println!(
+                "all instances acted again within {longest:.1?}, the longest after {strike:?}"
+            );
+        }
         println!("strikes: {:?}", self.struck);
     }
 }

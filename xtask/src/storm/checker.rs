@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Bare { marker: String, agent: String },
     /// An act that a person approved once.
     Approved { marker: String },
+    /// A queued turn under the idempotency key `marker`.
+    Turn { marker: String },
     /// A model call under the idempotency key `marker`.
     Chat { marker: String },
     /// The state of an agent.
@@ -64,10 +66,17 @@ impl Call {
         self.body["event_id"].as_u64().filter(|_| self.is_answered())
     }
 
+    /// The id of the turn that was queued.
+    fn job(&self) -> Option<&str> {
+        self.body["id"].as_str().filter(|_| self.status == 202)
+    }
+
     /// The key that lets a repetition have the response of an earlier call.
     fn key(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Act { marker, .. } | Kind::Chat { marker } => Some(marker),
+            Kind::Act { marker, .. } | Kind::Chat { marker } | Kind::Turn { marker } => {
+                Some(marker)
+            }
             _ => None,
         }
     }
@@ -80,7 +89,8 @@ impl Call {
     /// Whether nothing remains to be known or done.
     pub(super) fn is_final(&self) -> bool {
         self.is_answered()
-            || self.earlier_row().is_some()
+            || self.job().is_some()
+            || self.code() == "conflict"
             || ["kill_switch", "budget_exceeded"].contains(&self.code())
     }
 
@@ -110,10 +120,18 @@ fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
 }
 
 impl Row {
-    /// What the request of an act was marked with.
+    /// What the request of a step was marked with.
     fn marker(&self) -> Option<&str> {
-        let marker = self.data["payload"]["marker"].as_str();
-        marker.filter(|_| self.kind == "obs.act")
+        match self.kind.as_str() {
+            "obs.act" => self.data["payload"]["marker"].as_str(),
+            "obs.turn" => self.data["input"].as_str(),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes the state of its agent.
+    fn is_step(&self) -> bool {
+        ["obs.act", "obs.turn"].contains(&self.kind.as_str())
     }
 }
 
@@ -209,6 +227,11 @@ impl History {
     /// Answered calls of a kind.
     pub(super) fn answered(&self, is_kind: impl Fn(&Kind) -> bool) -> usize {
         self.calls.iter().filter(|call| call.is_answered() && is_kind(&call.kind)).count()
+    }
+
+    /// Queued turns that were run.
+    pub(super) fn turns(&self) -> usize {
+        self.rows.iter().filter(|row| row.kind == "obs.turn").count()
     }
 
     /// Calls that were answered with an error.

@@ -29,16 +29,18 @@ pub(super) struct Request<'a> {
     pub(super) key: &'a str,
     /// `Idempotency-Key` and `X-Request-Id`
     pub(super) once: Option<&'a str>,
+    /// `Prefer: respond-async`
+    pub(super) queued: bool,
     pub(super) body: Option<&'a Value>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn get(path: &'a str) -> Self {
-        Self { method: "GET", path, key: KEY, once: None, body: None }
+        Self { method: "GET", path, key: KEY, once: None, queued: false, body: None }
     }
 
     pub(super) fn post(path: &'a str, body: &'a Value) -> Self {
-        Self { method: "POST", path, key: KEY, once: None, body: Some(body) }
+        Self { method: "POST", path, key: KEY, once: None, queued: false, body: Some(body) }
     }
 
     pub(super) fn send(&self, to: SocketAddr) -> anyhow::Result<Response> {
@@ -48,9 +50,10 @@ impl<'a> Request<'a> {
             .once
             .map(|key| format!("Idempotency-Key: {key}\r\nX-Request-Id: {key}\r\n"))
             .unwrap_or_default();
+        let prefer = if self.queued { "Prefer: respond-async\r\n" } else { "" };
         write!(
             stream,
-            "{} {} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Type: application/json\r\n{once}\
+            "{} {} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Type: application/json\r\n{once}{prefer}\
              Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             self.method,
             self.path,

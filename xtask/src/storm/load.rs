@@ -34,7 +34,8 @@ pub(super) fn call(caller: usize, world: &World, stopping: &AtomicBool, rng: Rng
         match choice {
             0 if caller == 0 => client.switch(),
             1 | 2 => client.approve(&format!("ask-{marker}")),
-            3..9 => client.chat(&format!("chat-{marker}")),
+            3..8 => client.chat(&format!("chat-{marker}")),
+            8 => client.turn(&format!("turn-{marker}")),
             9..17 => client.read(),
             17..30 => client.act_once(&format!("once-{marker}")),
             _ => client.act(&format!("call-{marker}")),
@@ -93,6 +94,13 @@ impl Client<'_> {
         let body = json!({"messages": [{"role": "user", "content": said}], "max_tokens": 10});
         let request = Request { once: Some(marker), ..Request::post("/llm/chat", &body) };
         self.insist(&Kind::Chat { marker: marker.to_owned() }, &request);
+    }
+
+    /// Queued, and run by any instance.
+    fn turn(&mut self, marker: &str) {
+        let body = json!({"agent_id": "talker", "input": marker});
+        let request = Request { once: Some(marker), queued: true, ..Request::post("/turn", &body) };
+        self.insist(&Kind::Turn { marker: marker.to_owned() }, &request);
     }
 
     fn read(&mut self) {

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use life_agent_counters_redis::testing::Server as Redis;
-use life_agent_observer_postgres::testing::Cluster;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,7 +20,7 @@ use super::http::{KEY, REVIEWER, Request, request};
 use super::model::Model;
 use super::proxy::Proxy;
 use super::rng::Rng;
-use crate::root;
+use super::tools::Tools;
 
 /// The longest time until every instance acts again.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -30,15 +29,6 @@ const START: Duration = Duration::from_secs(60);
 
 /// What the clock of each instance adds to the time: more than the day that records are kept.
 const CLOCKS: [&str; 3] = ["+0", "+26h", "-26h"];
-/// The library that changes the clock of a program, in Debian's package `faketime`.
-const FAKETIME: &str = "faketime/libfaketimeMT.so.1";
-
-/// Programs that all worlds use.
-pub(super) struct Tools {
-    pub(super) cluster: Cluster,
-    binary: PathBuf,
-    faketime: PathBuf,
-}
 
 pub(super) struct Instance {
     pub(super) child: Child,
@@ -59,27 +49,6 @@ pub(super) struct World {
     instances: Vec<Mutex<Instance>>,
     /// Where the follower must get to; 0 before the end.
     target: AtomicU64,
-}
-
-impl Tools {
-    pub(super) fn find() -> anyhow::Result<Self> {
-        let binary = match std::env::var_os("LIFE_AGENT_BIN") {
-            Some(binary) => PathBuf::from(binary).canonicalize()?,
-            None => {
-                let package = ["--package", "life-agent-server", "--bin", "life-agent"];
-                crate::cargo(&[&["build", "--locked", "--quiet"][..], &package].concat())?;
-                root().join("target/debug/life-agent").canonicalize()?
-            }
-        };
-        let libraries = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-        let mut faketime = libraries.map(|entry| entry.path().join(FAKETIME));
-        let faketime = faketime
-            .find(|path| path.is_file())
-            .context("different clocks need libfaketime; on Debian: apt-get install faketime")?;
-        let cluster = Cluster::start()
-            .context("no PostgreSQL server is installed; on Debian: apt-get install postgresql")?;
-        Ok(Self { cluster, binary, faketime })
-    }
 }
 
 impl World {

@@ -75,7 +75,7 @@ impl History {
                 self.rows.get_mut(middle)?.prev_hash = "0".repeat(64);
             }
             Fault::DoubleEffect => {
-                let is_act = |row: &Row| row.marker().is_some();
+                let is_act = |row: &Row| row.kind == "obs.act" && row.marker().is_some();
                 let one = self.rows.iter().find(|row| is_act(row))?.data.clone();
                 self.rows.iter_mut().rfind(|row| is_act(row))?.data = one;
             }

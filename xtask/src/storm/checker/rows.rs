@@ -32,6 +32,13 @@ impl History {
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             broken.add(Promise::Effects, format!("`{marker}` has the effects {ids:?}"));
         }
+        let mut jobs: BTreeMap<&str, &str> = BTreeMap::new();
+        for (key, job) in self.calls.iter().filter_map(|call| Some((call.key()?, call.job()?))) {
+            let first = *jobs.entry(key).or_insert(job);
+            if first != job {
+                broken.add(Promise::Effects, format!("`{key}` is queued as {first} and as {job}"));
+            }
+        }
         for call in &self.calls {
             let (Kind::Act { marker, .. } | Kind::Bare { marker, .. } | Kind::Approved { marker }) =
                 &call.kind
@@ -69,7 +76,7 @@ impl History {
 
     pub(super) fn agents(&self, broken: &mut Broken) {
         let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.kind == "obs.act") {
+        for row in self.rows.iter().filter(|row| row.is_step()) {
             let version = versions.entry(row.agent_id.as_deref().unwrap_or_default()).or_default();
             *version += 1;
             if row.data["state_version"] != *version {
@@ -85,9 +92,10 @@ impl History {
             match row.kind.as_str() {
                 "kill_switch.on" => on = Some(row.id),
                 "kill_switch.off" => on = None,
-                "obs.act" => {
+                kind if kind.starts_with("obs.") || kind == "approval.used" => {
                     if let Some(switch) = on {
-                        let why = format!("act {} follows the kill switch {switch}", row.id);
+                        let why =
+                            format!("row {} ({kind}) follows the kill switch {switch}", row.id);
                         broken.add(Promise::Controls, why);
                     }
                 }
