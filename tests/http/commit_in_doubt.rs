@@ -38,24 +38,24 @@ async fn a_commit_in_doubt_is_not_called_a_failure_and_its_repetition_has_one_ef
     let error = acting.await.unwrap();
     let message = error.error(503, "outcome_unknown")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("Idempotency-Key") && !message.contains("nothing"), "{message}");
-    // It was stored.
-    assert_eq!(near.state("a").await["version"], 2);
     proxy.open();
-    let lost = near.journal_of("&kind=obs.act").await.last().unwrap().id;
+    // It was stored, unless the table was locked for longer than a statement may wait.
     let again = async {
         loop {
             let answer = once(&far).await;
-            if answer.status == 409 {
+            if answer.status != 503 {
                 return answer;
             }
-            assert_eq!(answer.status, 503, "{answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     let again = tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
-    for answer in [again, once(&near).await] {
-        assert_eq!(answer.error(409, "conflict")["details"]["event_id"], lost);
+    let row = near.journal_of("&kind=obs.act").await.last().unwrap().id;
+    match again.status {
+        200 => assert_eq!(again.ok()["event_id"], row),
+        _ => assert_eq!(again.error(409, "conflict")["details"]["event_id"], row),
     }
+    assert_eq!(near.state("a").await["version"], 2);
     assert_eq!(far.act("a", "rest").await["state_version"], 3);
     assert_whole(&far).await;
 }
