@@ -17,7 +17,9 @@ pub(crate) enum Strike {
     InstanceKilled,
     /// An instance stands still for longer than a transaction may be idle, and continues.
     InstanceFrozen,
-    /// The database stops as by a crash, and starts again.
+    /// `kill -9` of the database, and a start.
+    DatabaseKilled,
+    /// The database stops without a checkpoint, and starts again.
     DatabaseStopped,
     /// The database ends every session.
     SessionsEnded,
@@ -98,8 +100,11 @@ impl Strike {
                 std::thread::sleep(Duration::from_secs(1) + seconds(2.5, rng));
                 kill_process(pid, Signal::CONT)?;
             }
-            Self::DatabaseStopped => {
-                cluster.stop_immediately();
+            Self::DatabaseKilled | Self::DatabaseStopped => {
+                match self {
+                    Self::DatabaseKilled => cluster.kill(),
+                    _ => cluster.stop_immediately(),
+                }
                 std::thread::sleep(Duration::from_millis(200));
                 cluster.start_again();
             }
