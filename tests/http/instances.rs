@@ -17,7 +17,7 @@ use crate::support::{Answer, Row, Setup, TestApp, assert_chained, chat, model_se
 const DANCING: &str = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n\
     - {id: no-dancing, match: {kinds: [act], actions: [dance]}, effect: deny}\n";
 
-fn on(address: &str, setup: Setup) -> Setup {
+pub(super) fn on(address: &str, setup: Setup) -> Setup {
     setup.set("DATABASE_URL", address)
 }
 
@@ -47,7 +47,7 @@ fn acts_while_stopped(rows: &[Row]) -> Vec<u64> {
 }
 
 /// Checks what the journal promises, whichever instances wrote it.
-async fn assert_whole(app: &TestApp) {
+pub(super) async fn assert_whole(app: &TestApp) {
     assert_chained(&app.journal().await);
     assert_eq!(run_json(app, 0, &["audit", "verify"])["verdict"], "whole");
     assert_eq!(run_json(app, 0, &["replay"])["divergence_count"], 0);

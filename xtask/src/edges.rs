@@ -30,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("life-agent-tests", &[]),
     ("life-agent-fuzz", &["domain", "policy", "gates", "groq", "hooks", "mcp"]),
-    ("xtask", &["server", "policy", "observer-postgres"]),
+    ("xtask", &["server", "policy", "observer-postgres", "counters-redis", "groq"]),
 ];
 
 /// Libraries that only some packages may use directly.

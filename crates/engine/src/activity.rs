@@ -8,7 +8,6 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use life_agent_observer::{Filter, Journal, JournalError};
 use parking_lot::Mutex;
 
@@ -84,12 +83,17 @@ impl Activity {
 
     /// The last `minutes`, up to the current one.
     pub(crate) fn report(&self, minutes: usize) -> ActivityReport {
-        self.window.lock().report(minutes, now())
+        self.window.lock().report(minutes, self.now())
+    }
+
+    /// The current minute since 1970. Row times come from the same clock.
+    fn now(&self) -> i64 {
+        self.journal.now().as_second().div_euclid(60)
     }
 
     /// The first row of the last day, by bisection: row times grow with row numbers.
     async fn start(&self) -> Result<Start, JournalError> {
-        let since = now() - MINUTES + 1;
+        let since = self.now() - MINUTES + 1;
         let head = self.journal.head().id;
         let pruned = self.journal.pruned().await?.map(|pruned| pruned.id);
         let first = pruned.map_or(1, |pruned| pruned + 1);
@@ -114,9 +118,4 @@ impl Activity {
         let since = oldest.map_or(since, |minute| since.max(minute + i64::from(is_cut)));
         Ok(Start { after, since })
     }
-}
-
-/// The current minute since 1970. Row times come from the same clock.
-fn now() -> i64 {
-    Timestamp::now().as_second().div_euclid(60)
 }

@@ -10,7 +10,6 @@ mod usage;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use life_agent_domain::governance::budget::{
     Budget, Call, Exceeded, Ledger, Price, Reservation, Tokens, Use,
@@ -18,7 +17,7 @@ use life_agent_domain::governance::budget::{
 use life_agent_domain::governance::event::{BudgetReservedRecord, BudgetSettledRecord};
 use life_agent_domain::governance::gate::{Reason, Refusal};
 use life_agent_domain::governance::ids::{AgentId, Principal};
-use life_agent_observer::{CommitHandle, Guard};
+use life_agent_observer::{CommitHandle, Guard, Journal};
 use parking_lot::Mutex;
 
 use crate::context::RequestContext;
@@ -138,7 +137,7 @@ impl Budgets {
         let (reservation, shared) = match &self.shared {
             None => {
                 let mut ledger = self.ledger.lock();
-                let now = now();
+                let now = self.now();
                 let reserved = ledger.reserve(&budgets, &call, asked.most, price, now);
                 (reserved.map_err(|exceeded| refused(&exceeded, now))?, None)
             }
@@ -158,9 +157,10 @@ impl Budgets {
         if self.shared.is_none() && self.recorder.shared_control().is_some() {
             // When the row is written, the reservations of all other instances are charged here.
             let (ledger, budgets) = (Arc::clone(&self.ledger), budgets.into_owned());
-            let reserved = reservation.clone();
-            batch
-                .guard(Guard::new(move || !ledger.lock().is_overdrawn(&budgets, &reserved, now())));
+            let (reserved, journal) = (reservation.clone(), self.recorder.journal().clone());
+            batch.guard(Guard::new(move || {
+                !ledger.lock().is_overdrawn(&budgets, &reserved, now(&journal))
+            }));
         }
         let recorded = match batch.push(asked.agent, &record) {
             Ok(()) => self.recorder.commit(batch).await.map(|committed| committed.id),
@@ -175,7 +175,7 @@ impl Budgets {
             policy_hash: hash.clone(),
         };
         if let Err(error) = recorded {
-            self.ledger.lock().release(&call.reservation, now());
+            self.ledger.lock().release(&call.reservation, self.now());
             self.settle_shared(&call, None, None);
             return Err(NotReserved::Failed(error));
         }
@@ -191,6 +191,10 @@ impl Budgets {
         Ok(held(Some(call)))
     }
 
+    fn now(&self) -> u64 {
+        now(self.recorder.journal())
+    }
+
     /// A call that no budget applies to.
     pub(crate) fn none(self: &Arc<Self>) -> Held {
         Held { budgets: Arc::clone(self), call: Mutex::new(None) }
@@ -200,8 +204,8 @@ impl Budgets {
         {
             let mut ledger = self.ledger.lock();
             match real {
-                Some(real) => ledger.settle(&held.reservation, Some(real), now()),
-                None => ledger.release(&held.reservation, now()),
+                Some(real) => ledger.settle(&held.reservation, Some(real), self.now()),
+                None => ledger.release(&held.reservation, self.now()),
             }
         }
         let tokens = real.unwrap_or_default();
@@ -302,10 +306,9 @@ fn without_price(budget: &str, model: &str) -> NotReserved {
     NotReserved::Refused { refusal, resets_at: None }
 }
 
-/// Milliseconds since 1970. Days and minutes are those of the system's clock, as are the times of rows.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Milliseconds since 1970. Days and minutes are those of the clock of the rows.
+fn now(journal: &Journal) -> u64 {
+    u64::try_from(journal.now().as_millisecond()).unwrap_or_default()
 }
 
 impl Budgets {
@@ -326,7 +329,7 @@ impl Budgets {
             _ => None,
         };
         let (now, uses) = shared.unwrap_or_else(|| {
-            let (now, mut ledger) = (now(), self.ledger.lock());
+            let (now, mut ledger) = (self.now(), self.ledger.lock());
             (now, ids.iter().map(|id| ledger.used(id, now)).collect())
         });
         let status =

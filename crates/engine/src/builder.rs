@@ -122,6 +122,9 @@ impl EngineBuilder {
         let feed = Feed::default();
         let observer = Box::new(feed.clone());
         let journal = Journal::open_observed(backend, Options::default(), Some(observer))?;
+        if let Some(sharing) = journal.sharing() {
+            timestamps.follow(sharing.lead.clone());
+        }
         let opened_at = journal.head().id;
         require_same_seed(&journal, config.seed).await?;
         let (decided, stops) = stored_controls(&journal).await?;

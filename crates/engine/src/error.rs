@@ -130,6 +130,12 @@ pub enum EngineError {
     /// The journal cannot be written or read; nothing was changed.
     #[error("the journal cannot be used right now; nothing was changed, try again later")]
     Unavailable,
+    /// The response to a commit was lost, and the journal cannot be asked.
+    #[error(
+        "the journal does not respond, and whether the request took effect is unknown; send it again with the same \
+         Idempotency-Key, or look for it in the journal"
+    )]
+    OutcomeUnknown,
     /// The artifact of a plan cannot be written. Nothing was changed.
     #[error(
         "the plan cannot be stored, and nothing was changed; check the space and the permissions of the plans folder"
@@ -260,6 +266,10 @@ impl From<JournalError> for EngineError {
             JournalError::Rejected(
                 changed @ (Rejection::PlanChanged { .. } | Rejection::KeyClaimed { .. }),
             ) => EngineError::Conflict(changed.to_string()),
+            unknown @ JournalError::Unknown(_) => {
+                tracing::error!(error = %unknown, "the outcome of a commit is unknown");
+                EngineError::OutcomeUnknown
+            }
             other => {
                 tracing::error!(error = %other, "the journal failed");
                 EngineError::Unavailable

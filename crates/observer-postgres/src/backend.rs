@@ -150,6 +150,7 @@ impl Backend for Postgres {
                 instance: bell.instance().to_owned(),
                 was_alone,
                 leads: bell.leads(),
+                lead: bell.lead(),
             }),
         })
     }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use life_agent_observer::store::Waker;
+use life_agent_observer::store::{ClockLead, Waker};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -23,6 +23,8 @@ const SHORT: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
 /// One instance's ear.
 pub(crate) struct Bell {
     /// Identifies this instance, which need not hear of its own rows.
@@ -32,6 +34,7 @@ pub(crate) struct Bell {
     heard: Heard,
     known: AtomicI64,
     leads: watch::Sender<bool>,
+    lead: ClockLead,
     session: Mutex<Option<Arc<Session>>>,
     closed: AtomicBool,
 }
@@ -61,6 +64,8 @@ impl Bell {
             }
             std::thread::sleep(RETRY);
         };
+        let lead = ClockLead::default();
+        direct.wait(SHORT, measure(&session, &lead))?;
         let bell = Arc::new(Self {
             instance,
             channel: format!("{}_journal", direct.schema()),
@@ -68,6 +73,7 @@ impl Bell {
             heard,
             known: AtomicI64::new(0),
             leads: watch::Sender::new(false),
+            lead,
             session: Mutex::new(Some(Arc::new(session))),
             closed: AtomicBool::new(false),
         });
@@ -86,6 +92,11 @@ impl Bell {
 
     pub(crate) fn leads(&self) -> watch::Receiver<bool> {
         self.leads.subscribe()
+    }
+
+    /// How far the server's clock is ahead.
+    pub(crate) fn lead(&self) -> ClockLead {
+        self.lead.clone()
     }
 
     pub(crate) fn set_waker(&self, waker: Waker) {
@@ -160,6 +171,7 @@ impl Bell {
                 self.leads.send_replace(true);
             }
         }
+        measure(&session, &self.lead).await?;
         let rows = session.query("SELECT id FROM head", vec![]).await?;
         let Some(row) = rows.first() else { return Ok(()) };
         let id: i64 = row.try_get(0)?;
@@ -180,4 +192,18 @@ impl Bell {
             tracing::debug!(?error, "the locks of the database end with their connection");
         }
     }
+}
+
+/// Compares the clocks of the server and of this process.
+async fn measure(session: &Session, lead: &ClockLead) -> Result<(), PgError> {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    };
+    let before = now();
+    let rows = session.query(CLOCK, vec![]).await?;
+    if let Some(row) = rows.first() {
+        lead.measured(row.try_get(0)?, before, now());
+    }
+    Ok(())
 }

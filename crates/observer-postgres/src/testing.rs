@@ -1,5 +1,7 @@
 //! A private PostgreSQL server for tests, in a temporary folder and on a free port of the loopback interface.
 
+mod crash;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

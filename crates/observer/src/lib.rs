@@ -44,6 +44,7 @@
 
 mod batch;
 pub mod chain;
+mod clock;
 mod committed;
 mod declared;
 mod error;

@@ -53,7 +53,8 @@ impl Journal {
     /// # Errors
     /// The journal cannot be read or written. Rows that were declared removed are removed by the next call.
     pub async fn prune(&self, keep: Retention) -> Result<PruneReport, JournalError> {
-        let plan = self.read(move |view| plan(view, keep)).await?;
+        let now = self.now();
+        let plan = self.read(move |view| plan(view, keep, now)).await?;
         let removed = plan.upto.as_ref().map_or(0, |upto| (upto.id + 1).saturating_sub(plan.first));
         if let Some(upto) = &plan.upto {
             let declared =
@@ -81,11 +82,11 @@ impl Journal {
 ///
 /// # Errors
 /// The view cannot be read.
-pub fn prunable(view: &dyn Read, keep: Retention) -> Result<u64, JournalError> {
+pub fn prunable(view: &dyn Read, keep: Retention, now: Timestamp) -> Result<u64, JournalError> {
     let (first, head) = (view.first_id()?, view.head()?.id);
     let upto = match keep {
         Retention::Rows(rows) => head.saturating_sub(rows),
-        Retention::Days(days) => last_before(view, first, days)?,
+        Retention::Days(days) => last_before(view, first, days, now)?,
     };
     Ok(upto.min(head.saturating_sub(1)))
 }
@@ -93,8 +94,13 @@ pub fn prunable(view: &dyn Read, keep: Retention) -> Result<u64, JournalError> {
 /// The last row older than `days` days before which no row is younger. A row whose time lies ahead of the
 /// clock has no age: it neither stops the search nor is it a reason to remove the rows before it. Read from the
 /// first row on, since times may jump; the rows that are read are those that are about to be removed.
-fn last_before(view: &dyn Read, first: u64, days: u32) -> Result<u64, JournalError> {
-    let (now, day) = (Timestamp::now(), Duration::from_secs(24 * 60 * 60));
+fn last_before(
+    view: &dyn Read,
+    first: u64,
+    days: u32,
+    now: Timestamp,
+) -> Result<u64, JournalError> {
+    let day = Duration::from_secs(24 * 60 * 60);
     let Ok(oldest) = now.checked_sub(day * days) else { return Ok(0) };
     let Ok(ahead) = now.checked_add(day) else { return Ok(0) };
     let (oldest, ahead) = (format!("{oldest:.6}"), format!("{ahead:.6}"));
@@ -121,10 +127,10 @@ struct Plan {
     held_back: bool,
 }
 
-fn plan(view: &dyn Read, keep: Retention) -> Result<Plan, JournalError> {
+fn plan(view: &dyn Read, keep: Retention, now: Timestamp) -> Result<Plan, JournalError> {
     let done = view.pruned()?.map_or(0, |done| done.id);
     let first = view.first_id()?.max(done + 1);
-    let wanted = prunable(view, keep)?;
+    let wanted = prunable(view, keep, now)?;
     let needed = view.first_uncovered_step(wanted)?;
     let upto = needed.map_or(wanted, |needed| needed - 1);
     let last = if upto < first { None } else { view.row(upto)? };

@@ -26,6 +26,7 @@ use crate::records::{AgentHistory, AgentRecord, Dangling, ProposalRecord, Stored
 use crate::texts::{StoredText, TextId, TextVisitor};
 use crate::usage::{UsageBy, UsageTotal};
 
+pub use crate::clock::ClockLead;
 pub use crate::declared::declared_pruned;
 pub use crate::expiry::EXPIRY_CHUNK;
 pub use crate::jobs::turn_row;
@@ -70,6 +71,8 @@ pub struct Sharing {
     pub was_alone: bool,
     /// Whether this instance does the work that one instance does for all. It changes when the leading instance ends.
     pub leads: watch::Receiver<bool>,
+    /// How far the clock of the store is ahead of this process's. All instances go by that clock.
+    pub lead: ClockLead,
 }
 
 /// Notifies the journal that other instances have appended. Never blocks.

@@ -1,25 +1,39 @@
-//! The checker: what must hold for every history, whatever was killed.
+//! The checker: what must hold for every history, whatever was struck.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod falsify;
+mod money;
+mod order;
+mod rows;
+mod times;
+
 use std::time::Instant;
 
-use clap::ValueEnum;
+use jiff::Timestamp;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::http::Response;
-use super::world::Row;
+
+pub(crate) use falsify::Fault;
 
 /// What a client did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// An act under the idempotency key `marker`.
     Act { marker: String, agent: String },
+    /// An act without a key, sent once.
+    Bare { marker: String, agent: String },
     /// An act that a person approved once.
     Approved { marker: String },
+    /// A queued turn under the idempotency key `marker`.
+    Turn { marker: String },
+    /// A model call under the idempotency key `marker`.
+    Chat { marker: String },
     /// The state of an agent.
     Read { agent: String },
     /// A change of the kill switch.
-    Switch { on: bool },
+    Switch,
 }
 
 /// A request and its response. Without one, the status is 0: the effect is unknown.
@@ -51,6 +65,74 @@ impl Call {
     fn event_id(&self) -> Option<u64> {
         self.body["event_id"].as_u64().filter(|_| self.is_answered())
     }
+
+    /// The id of the turn that was queued.
+    fn job(&self) -> Option<&str> {
+        self.body["id"].as_str().filter(|_| self.status == 202)
+    }
+
+    /// The key that lets a repetition have the response of an earlier call.
+    fn key(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Act { marker, .. } | Kind::Chat { marker } | Kind::Turn { marker } => {
+                Some(marker)
+            }
+            _ => None,
+        }
+    }
+
+    /// The row that a call with the same key left, whose response was lost.
+    fn earlier_row(&self) -> Option<u64> {
+        self.body["error"]["details"]["event_id"].as_u64().filter(|_| self.code() == "conflict")
+    }
+
+    /// Whether nothing remains to be known or done.
+    pub(super) fn is_final(&self) -> bool {
+        self.is_answered()
+            || self.job().is_some()
+            || self.code() == "conflict"
+            || ["kill_switch", "budget_exceeded"].contains(&self.code())
+    }
+
+    /// Whether the response says that nothing was done.
+    fn is_refused(&self) -> bool {
+        self.status >= 400 && self.code() != "outcome_unknown"
+    }
+}
+
+/// A row as the journal shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Row {
+    pub(super) id: u64,
+    #[serde(deserialize_with = "time")]
+    ts: Timestamp,
+    kind: String,
+    agent_id: Option<String>,
+    request_id: String,
+    data: Value,
+    prev_hash: String,
+    hash: String,
+}
+
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(D::Error::custom)
+}
+
+impl Row {
+    /// What the request of a step was marked with.
+    fn marker(&self) -> Option<&str> {
+        match self.kind.as_str() {
+            "obs.act" => self.data["payload"]["marker"].as_str(),
+            "obs.turn" => self.data["input"].as_str(),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes the state of its agent.
+    fn is_step(&self) -> bool {
+        ["obs.act", "obs.turn"].contains(&self.kind.as_str())
+    }
 }
 
 /// An event of a stream.
@@ -61,246 +143,99 @@ pub(super) struct Followed {
 }
 
 /// Everything that was seen.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct History {
+    /// On the clock of the database.
+    pub(super) began: Timestamp,
+    pub(super) ended: Timestamp,
     pub(super) calls: Vec<Call>,
     pub(super) rows: Vec<Row>,
-    pub(super) followed: Vec<Followed>,
+    /// Of each follower.
+    pub(super) followed: Vec<Vec<Followed>>,
+    /// The markers of the calls that the model got.
+    pub(super) modelled: Vec<String>,
+    /// Whether the budgets are counted in the rows alone.
+    pub(super) counted_in_rows: bool,
 }
 
-/// A falsification that the checker must detect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Fault {
-    /// An answered row is missing.
-    LostRow,
-    /// A key has two effects.
-    DoubleEffect,
-    /// An act follows the row that turned the kill switch on.
-    ActWhileStopped,
-    /// An approval is used twice.
-    ApprovalUsedTwice,
-    /// A stream leaves out a row.
-    SkippedEvent,
-    /// A state is older than an answer before the request.
-    StaleRead,
+/// What the service promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// Numbers without gaps, each row on the one before.
+    Chain,
+    /// Each answer has its row.
+    Answers,
+    /// A key, or a request without one, has at most one effect.
+    Effects,
+    /// A refusal means that nothing was done.
+    Honesty,
+    /// The versions of an agent are dense and in the order of its rows.
+    Agents,
+    /// No act follows the kill switch.
+    Controls,
+    /// An approval is decided once, and then used once.
+    Approvals,
+    /// What was answered before a request was sent precedes it.
+    RealTime,
+    /// Each stream has every row once and in order.
+    Streams,
+    /// No budget is exceeded, and no call is made without a reservation.
+    Budgets,
+    /// Times are those of one clock.
+    Times,
+}
+
+/// The promises that do not hold, and why.
+pub(super) struct Broken(Vec<(Promise, String)>);
+
+impl Broken {
+    fn add(&mut self, promise: Promise, why: String) {
+        self.0.push((promise, why));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn has(&self, promise: Promise) -> bool {
+        self.0.iter().any(|(broken, _)| *broken == promise)
+    }
+
+    /// In words.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(promise, why)| format!("{promise:?}: {why}"))
+    }
 }
 
 impl History {
     /// The promises that do not hold.
-    pub(super) fn check(&self) -> Vec<String> {
-        let mut broken = Vec::new();
+    pub(super) fn check(&self) -> Broken {
+        let mut broken = Broken(Vec::new());
         self.chain(&mut broken);
         self.answers(&mut broken);
+        self.refusals(&mut broken);
         self.agents(&mut broken);
         self.controls(&mut broken);
         self.approvals(&mut broken);
         self.real_time(&mut broken);
-        self.stream(&mut broken);
+        self.streams(&mut broken);
+        self.budgets(&mut broken);
+        self.times(&mut broken);
         broken
     }
 
-    fn chain(&self, broken: &mut Vec<String>) {
-        let mut before = (0, "0".repeat(64));
-        for row in &self.rows {
-            if row.id != before.0 + 1 || row.prev_hash != before.1 {
-                broken.push(format!("row {} does not continue row {}", row.id, before.0));
-            }
-            before = (row.id, row.hash.clone());
-        }
+    /// Answered calls of a kind.
+    pub(super) fn answered(&self, is_kind: impl Fn(&Kind) -> bool) -> usize {
+        self.calls.iter().filter(|call| call.is_answered() && is_kind(&call.kind)).count()
     }
 
-    fn markers(&self) -> BTreeMap<&str, Vec<&Row>> {
-        let mut markers: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.kind == "obs.act") {
-            if let Some(marker) = row.data["payload"]["marker"].as_str() {
-                markers.entry(marker).or_default().push(row);
-            }
-        }
-        markers
+    /// Queued turns that were run.
+    pub(super) fn turns(&self) -> usize {
+        self.rows.iter().filter(|row| row.kind == "obs.turn").count()
     }
 
-    /// Every answer has its row, and every key at most one effect.
-    fn answers(&self, broken: &mut Vec<String>) {
-        let markers = self.markers();
-        for (marker, rows) in markers.iter().filter(|(_, rows)| rows.len() > 1) {
-            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-            broken.push(format!("`{marker}` has the effects {ids:?}"));
-        }
-        for call in &self.calls {
-            let (Kind::Act { marker, .. } | Kind::Approved { marker }) = &call.kind else {
-                continue;
-            };
-            let Some(id) = call.event_id() else { continue };
-            let row =
-                markers.get(marker.as_str()).and_then(|rows| rows.iter().find(|row| row.id == id));
-            match row {
-                None => broken
-                    .push(format!("`{marker}` was answered with row {id}, which is not its row")),
-                Some(row) if row.data["state_version"] != call.body["state_version"] => {
-                    broken.push(format!(
-                        "`{marker}` was answered with another version than row {id}"
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// The versions of an agent are dense and in the order of its rows.
-    fn agents(&self, broken: &mut Vec<String>) {
-        let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.kind == "obs.act") {
-            let version = versions.entry(row.agent_id.as_deref().unwrap_or_default()).or_default();
-            *version += 1;
-            if row.data["state_version"] != *version {
-                broken.push(format!("row {} is not version {version} of its agent", row.id));
-            }
-        }
-    }
-
-    /// No act follows the switch.
-    fn controls(&self, broken: &mut Vec<String>) {
-        let mut on = None;
-        for row in &self.rows {
-            match row.kind.as_str() {
-                "kill_switch.on" => on = Some(row.id),
-                "kill_switch.off" => on = None,
-                "obs.act" => {
-                    if let Some(switch) = on {
-                        broken.push(format!("act {} follows the kill switch {switch}", row.id));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// An approval is decided once, used once, and only after it was approved.
-    fn approvals(&self, broken: &mut Vec<String>) {
-        let (mut decided, mut used) = (BTreeSet::new(), BTreeSet::new());
-        for row in &self.rows {
-            let id = row.data["approval_id"].as_u64().unwrap_or_default();
-            match row.kind.as_str() {
-                "approval.decided" if !decided.insert(id) => {
-                    broken.push(format!("approval {id} is decided again in row {}", row.id));
-                }
-                "approval.used" if !decided.contains(&id) => {
-                    broken.push(format!(
-                        "approval {id} is used in row {} before it is approved",
-                        row.id
-                    ));
-                }
-                "approval.used" if !used.insert(id) => {
-                    broken.push(format!("approval {id} is used again in row {}", row.id));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// What was answered before a request was sent precedes it: in rows, and in states that are read.
-    fn real_time(&self, broken: &mut Vec<String>) {
-        let mut ended: Vec<_> =
-            self.calls.iter().filter(|call| call.event_id().is_some()).collect();
-        ended.sort_by_key(|call| call.ended);
-        let mut sent: Vec<_> = self.calls.iter().filter(|call| call.is_answered()).collect();
-        sent.sort_by_key(|call| call.sent);
-        let (mut next, mut newest) = (0, 0);
-        let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
-        // A repetition is answered with the row of the first call.
-        let mut first: BTreeMap<&str, Instant> = BTreeMap::new();
-        for call in &self.calls {
-            if let Kind::Act { marker, .. } = &call.kind {
-                let earliest = first.entry(marker).or_insert(call.sent);
-                *earliest = call.sent.min(*earliest);
-            }
-        }
-        for call in sent {
-            while let Some(done) = ended.get(next).filter(|done| done.ended < call.sent) {
-                newest = newest.max(done.event_id().unwrap_or_default());
-                if let (Kind::Act { agent, .. }, Some(version)) =
-                    (&done.kind, done.body["state_version"].as_u64())
-                {
-                    let known = versions.entry(agent).or_default();
-                    *known = version.max(*known);
-                }
-                next += 1;
-            }
-            match &call.kind {
-                Kind::Read { agent } => {
-                    let version = call.body["state"]["version"].as_u64().unwrap_or_default();
-                    let known = versions.get(agent.as_str()).copied().unwrap_or_default();
-                    if version < known {
-                        broken
-                            .push(format!("`{agent}` was read at version {version} after {known}"));
-                    }
-                }
-                _ => {
-                    let Some(id) = call.event_id() else { continue };
-                    let earliest = match &call.kind {
-                        Kind::Act { marker, .. } => first.get(marker.as_str()),
-                        _ => None,
-                    };
-                    let is_first = earliest.is_none_or(|earliest| *earliest == call.sent);
-                    if is_first && id <= newest {
-                        broken.push(format!("row {id} was sent after row {newest} was answered"));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The stream has every row once and in order.
-    fn stream(&self, broken: &mut Vec<String>) {
-        let rows = self.rows.iter().map(|row| (row.id, row.hash.as_str()));
-        let mut followed = self.followed.iter().map(|event| (event.id, event.hash.as_str()));
-        for row in rows {
-            let event = followed.next();
-            if event != Some(row) {
-                broken
-                    .push(format!("the stream has {event:?} where the journal has row {}", row.0));
-                return;
-            }
-        }
-    }
-
-    /// Falsifies what was seen.
-    pub(super) fn falsify(&mut self, fault: Fault) -> anyhow::Result<()> {
-        let none = || anyhow::anyhow!("the history has nothing to falsify; run more rounds");
-        let act = |row: &Row| row.kind == "obs.act" && row.data["payload"]["marker"].is_string();
-        match fault {
-            Fault::LostRow => {
-                let answered: BTreeSet<_> = self.calls.iter().filter_map(Call::event_id).collect();
-                let lost = self.rows.iter().rposition(|row| act(row) && answered.contains(&row.id));
-                self.rows.remove(lost.ok_or_else(none)?);
-            }
-            Fault::DoubleEffect => {
-                let one = self.rows.iter().find(|row| act(row)).ok_or_else(none)?.data.clone();
-                self.rows.iter_mut().rfind(|row| act(row)).ok_or_else(none)?.data = one;
-            }
-            Fault::ActWhileStopped => {
-                let on = self.rows.iter().position(|row| row.kind == "kill_switch.on");
-                let on = on.ok_or_else(none)?;
-                let later = self.rows[on..].iter_mut().find(|row| row.kind == "kill_switch.off");
-                later.ok_or_else(none)?.kind = "gate.denied".to_owned();
-            }
-            Fault::ApprovalUsedTwice => {
-                let mut used = self.rows.iter().filter(|row| row.kind == "approval.used");
-                let data = used.next_back().ok_or_else(none)?.data.clone();
-                let mut used = self.rows.iter_mut().filter(|row| row.kind == "approval.used");
-                used.next().ok_or_else(none)?.data = data;
-            }
-            Fault::SkippedEvent => {
-                self.followed.remove(self.followed.len() / 2);
-            }
-            Fault::StaleRead => {
-                let reads =
-                    self.calls.iter_mut().filter(|call| matches!(call.kind, Kind::Read { .. }));
-                let read =
-                    reads.filter(|call| call.body["state"]["version"].as_u64() > Some(1)).last();
-                read.ok_or_else(none)?.body["state"]["version"] = 0.into();
-            }
-        }
-        Ok(())
+    /// Calls that were answered with an error.
+    pub(super) fn refused_with(&self, code: &str) -> usize {
+        self.calls.iter().filter(|call| call.code() == code).count()
     }
 }

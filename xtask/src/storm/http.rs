@@ -27,27 +27,33 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) key: &'a str,
-    /// `Idempotency-Key`
+    /// `Idempotency-Key` and `X-Request-Id`
     pub(super) once: Option<&'a str>,
+    /// `Prefer: respond-async`
+    pub(super) queued: bool,
     pub(super) body: Option<&'a Value>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn get(path: &'a str) -> Self {
-        Self { method: "GET", path, key: KEY, once: None, body: None }
+        Self { method: "GET", path, key: KEY, once: None, queued: false, body: None }
     }
 
     pub(super) fn post(path: &'a str, body: &'a Value) -> Self {
-        Self { method: "POST", path, key: KEY, once: None, body: Some(body) }
+        Self { method: "POST", path, key: KEY, once: None, queued: false, body: Some(body) }
     }
 
     pub(super) fn send(&self, to: SocketAddr) -> anyhow::Result<Response> {
         let mut stream = connect(to)?;
         let body = self.body.map(Value::to_string).unwrap_or_default();
-        let once = self.once.map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
+        let once = self
+            .once
+            .map(|key| format!("Idempotency-Key: {key}\r\nX-Request-Id: {key}\r\n"))
+            .unwrap_or_default();
+        let prefer = if self.queued { "Prefer: respond-async\r\n" } else { "" };
         write!(
             stream,
-            "{} {} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Type: application/json\r\n{once}\
+            "{} {} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Type: application/json\r\n{once}{prefer}\
              Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             self.method,
             self.path,
@@ -61,6 +67,13 @@ impl<'a> Request<'a> {
         // A connection that is cut in the middle leaves no JSON.
         Ok(Response { status: status.context("no status")?, body: serde_json::from_str(body)? })
     }
+}
+
+/// The body of a successful read.
+pub(super) fn request(to: SocketAddr, path: &str) -> anyhow::Result<Value> {
+    let answer = Request::get(path).send(to)?;
+    anyhow::ensure!(answer.status == 200, "{answer:?}");
+    Ok(answer.body)
 }
 
 /// The events after a row, line by line, until `each` returns false or the connection ends.

@@ -1,102 +1,128 @@
-//! The servers, and what strikes them.
+//! The servers: instances with different clocks, each behind proxies of its own, and what they share.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use life_agent_observer_postgres::testing::Cluster;
-use rustix::process::{Pid, Signal, kill_process};
+use life_agent_counters_redis::testing::Server as Redis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::http::{KEY, REVIEWER, Request};
+use super::checker::Row;
+use super::frames::Side;
+use super::http::{KEY, REVIEWER, Request, request};
+use super::model::Model;
+use super::proxy::Proxy;
 use super::rng::Rng;
-use crate::root;
+use super::tools::Tools;
 
 /// The longest time until every instance acts again.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// The longest wait for a start.
 const START: Duration = Duration::from_secs(60);
 
-const POLICY: &str = "version: \"1\"\nallowed_dirs: [plans]\nrules:\n\
-    - {id: ask, match: {kinds: [act], actions: [deploy]}, effect: ask}\n";
+/// What the clock of each instance adds to the time: more than the day that records are kept.
+const CLOCKS: [&str; 3] = ["+0", "+26h", "-26h"];
 
-/// A row as the journal shows it.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Row {
-    pub(super) id: u64,
-    pub(super) kind: String,
-    pub(super) agent_id: Option<String>,
-    pub(super) data: Value,
-    pub(super) prev_hash: String,
-    pub(super) hash: String,
+pub(super) struct Instance {
+    pub(super) child: Child,
+    pub(super) addr: SocketAddr,
 }
 
-struct Instance {
-    child: Child,
-    addr: SocketAddr,
-}
-
-/// Several instances and their database.
+/// Several instances, their database and their counters.
 pub(super) struct World {
-    cluster: Cluster,
-    address: String,
-    binary: PathBuf,
+    pub(super) tools: Arc<Tools>,
+    database: String,
     folder: TempDir,
+    pub(super) redis: Option<Mutex<Redis>>,
+    pub(super) model: Model,
+    /// Before the database, one for each instance.
+    pub(super) proxies: Vec<Proxy>,
+    /// The same before Redis.
+    pub(super) redis_proxies: Vec<Proxy>,
     instances: Vec<Mutex<Instance>>,
     /// Where the follower must get to; 0 before the end.
     target: AtomicU64,
 }
 
 impl World {
-    pub(super) fn start(instances: usize) -> anyhow::Result<Self> {
-        let binary = match std::env::var_os("LIFE_AGENT_BIN") {
-            Some(binary) => PathBuf::from(binary).canonicalize()?,
-            None => {
-                let package = ["--package", "life-agent-server", "--bin", "life-agent"];
-                crate::cargo(&[&["build", "--locked", "--quiet"][..], &package].concat())?;
-                root().join("target/debug/life-agent").canonicalize()?
-            }
+    /// Starts everything anew. Without Redis, each instance counts for itself.
+    pub(super) fn start(tools: &Arc<Tools>, with_redis: bool) -> anyhow::Result<Self> {
+        let address = tools.cluster.database();
+        let database = address.rsplit('/').next().context("no name")?.to_owned();
+        let redis = match with_redis {
+            true => Some(Redis::start().context(
+                "no Redis server is installed; on Debian: apt-get install redis-server",
+            )?),
+            false => None,
         };
-        let cluster = Cluster::start()
-            .context("no PostgreSQL server is installed; on Debian: apt-get install postgresql")?;
-        let (address, folder) = (cluster.database(), tempfile::tempdir()?);
-        std::fs::write(folder.path().join("policy.yaml"), POLICY)?;
-        let (target, none) = (AtomicU64::new(0), Vec::new());
-        let mut world = Self { cluster, address, binary, folder, instances: none, target };
-        for number in 0..instances {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("policy.yaml"), super::model::policy())?;
+        let proxies = CLOCKS.map(|_| Proxy::start(tools.cluster.port(), Side::Postgres));
+        let of_redis = redis.iter().flat_map(|redis| CLOCKS.map(|_| redis.port()));
+        let redis_proxies = of_redis.map(|port| Proxy::start(port, Side::Other));
+        let mut world = Self {
+            tools: Arc::clone(tools),
+            database,
+            folder,
+            model: Model::start()?,
+            proxies: proxies.into_iter().collect::<anyhow::Result<_>>()?,
+            redis_proxies: redis_proxies.collect::<anyhow::Result<_>>()?,
+            redis: redis.map(Mutex::new),
+            instances: Vec::new(),
+            target: AtomicU64::new(0),
+        };
+        for number in 0..CLOCKS.len() {
             let instance = world.spawn(number)?;
             world.instances.push(Mutex::new(instance));
         }
         Ok(world)
     }
 
-    fn command(&self, number: usize) -> anyhow::Result<Command> {
-        let folder = self.folder.path().join(number.to_string());
+    /// The program with its settings. An instance reaches the database through its proxy, with its own clock.
+    fn command(&self, instance: Option<usize>) -> anyhow::Result<Command> {
+        let folder = self.folder.path().join(instance.unwrap_or_default().to_string());
         std::fs::create_dir_all(folder.join("plans"))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.tools.binary);
         command.env_clear().current_dir(&folder).envs([
             ("PORT", "0"),
             ("RATE_LIMIT_RPS", "0"),
-            ("DATABASE_URL", self.address.as_str()),
+            ("REDIS_TIMEOUT_MS", "500"),
+            ("GROQ_API_KEY", "storm-key-of-the-provider"),
+            ("GROQ_BASE_URL", self.model.base_url()),
             ("LOG_LEVEL", "WARN"),
+            ("LOG_FILE", "-"),
         ]);
         command.env("API_TOKENS", format!("storm={KEY},reviewer={REVIEWER}"));
         command.env("POLICY_PATH", self.folder.path().join("policy.yaml"));
+        let port = instance.map_or(self.tools.cluster.port(), |number| self.proxies[number].port());
+        let database = &self.database;
+        command.env("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/{database}"));
+        if let Some(number) = instance {
+            if let Some(proxy) = self.redis_proxies.get(number) {
+                command.env("REDIS_URL", format!("redis://127.0.0.1:{}", proxy.port()));
+            }
+            command.env("LD_PRELOAD", &self.tools.faketime).env("FAKETIME", CLOCKS[number]);
+            // Only the time of day differs.
+            command.envs([("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("NO_FAKE_STAT", "1")]);
+        }
         Ok(command)
     }
 
-    fn spawn(&self, number: usize) -> anyhow::Result<Instance> {
+    /// Starts an instance.
+    pub(super) fn spawn(&self, number: usize) -> anyhow::Result<Instance> {
         let until = Instant::now() + START;
         loop {
-            let mut command = self.command(number)?;
-            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+            let log = self.folder.path().join(format!("{number}.log"));
+            let log = std::fs::File::options().create(true).append(true).open(log)?;
+            let mut command = self.command(Some(number))?;
+            let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
             let stdout = child.stdout.take().context("no output")?;
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line)?;
@@ -112,59 +138,32 @@ impl World {
         }
     }
 
-    fn instance(&self, number: usize) -> std::sync::MutexGuard<'_, Instance> {
+    /// The number of instances.
+    pub(super) fn size(&self) -> usize {
+        self.instances.len()
+    }
+
+    pub(super) fn instance(&self, number: usize) -> MutexGuard<'_, Instance> {
         self.instances[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of a random instance.
     pub(super) fn any(&self, rng: &mut Rng) -> SocketAddr {
-        self.instance(rng.below(self.instances.len())).addr
+        self.instance(rng.below(self.size())).addr
     }
 
-    /// Kills or stops something, and starts it again.
-    pub(super) fn strike(&self, rng: &mut Rng) -> anyhow::Result<&'static str> {
-        let number = rng.below(self.instances.len());
-        match rng.below(8) {
-            0 => {
-                self.cluster.stop_immediately();
-                std::thread::sleep(Duration::from_millis(200));
-                self.cluster.start_again();
-                Ok("database stopped")
-            }
-            1 => {
-                let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-                           AND backend_type = 'client backend'";
-                self.cluster.sql("postgres", sql);
-                Ok("connections cut")
-            }
-            // Longer than a transaction may be idle.
-            2 => {
-                let pid = Pid::from_child(&self.instance(number).child);
-                kill_process(pid, Signal::STOP)?;
-                std::thread::sleep(Duration::from_millis(1000 + 2000 * (rng.next() % 2)));
-                kill_process(pid, Signal::CONT)?;
-                Ok("instance frozen")
-            }
-            _ => {
-                let mut instance = self.instance(number);
-                instance.child.kill()?;
-                instance.child.wait()?;
-                *instance = self.spawn(number)?;
-                Ok("instance killed")
-            }
-        }
-    }
-
-    /// Waits until every instance acts or refuses for a reason of its own.
+    /// Waits until every instance acts or refuses for a reason of its own, and counts in Redis again.
     pub(super) fn until_all_act(&self) -> anyhow::Result<()> {
         let until = Instant::now() + RECOVERY;
-        for number in 0..self.instances.len() {
+        for number in 0..self.size() {
             loop {
                 let addr = self.instance(number).addr;
                 let body = json!({"agent_id": "probe", "action": "rest"});
                 let answer = Request::post("/act", &body).send(addr);
                 let is_stopped = |body: &Value| body["error"]["code"] == "kill_switch";
-                if answer.is_ok_and(|answer| answer.status == 200 || is_stopped(&answer.body)) {
+                let acts =
+                    answer.is_ok_and(|answer| answer.status == 200 || is_stopped(&answer.body));
+                if acts && self.counts(addr) {
                     break;
                 }
                 anyhow::ensure!(Instant::now() < until, "instance {number} does not act again");
@@ -172,6 +171,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn counts(&self, addr: SocketAddr) -> bool {
+        let ready = |answer: super::http::Response| answer.body["limits"]["redis"] == "connected";
+        self.redis.is_none() || Request::get("/readyz").send(addr).is_ok_and(ready)
     }
 
     /// Every row.
@@ -184,9 +188,8 @@ impl World {
         let (mut rows, mut after) = (Vec::new(), 0);
         loop {
             let path = format!("/journal?after={after}&limit=500");
-            let answer = Request::get(&path).send(self.instance(0).addr)?;
-            anyhow::ensure!(answer.status == 200, "{answer:?}");
-            let page: Page = serde_json::from_value(answer.body)?;
+            let answer = request(self.instance(0).addr, &path)?;
+            let page: Page = serde_json::from_value(answer)?;
             rows.extend(page.events);
             match page.next {
                 Some(next) if next > after => after = next,
@@ -205,15 +208,32 @@ impl World {
         target > 0 && position >= target
     }
 
-    /// `audit verify` and `replay`.
+    /// `audit verify` and `replay`, at the same time.
     pub(super) fn audit(&self) -> anyhow::Result<()> {
+        let mut running = Vec::new();
         for arguments in [["audit", "verify"].as_slice(), ["replay"].as_slice()] {
-            let output = self.command(0)?.args(arguments).output()?;
+            let mut command = self.command(None)?;
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+            running.push((arguments.join(" "), command.spawn()?));
+        }
+        for (name, child) in running {
+            let output = child.wait_with_output()?;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            anyhow::ensure!(output.status.success(), "`{}`: {said} {error}", arguments.join(" "));
+            anyhow::ensure!(output.status.success(), "`{name}`: {said} {error}");
         }
         Ok(())
+    }
+
+    /// Keeps the logs of the instances.
+    pub(super) fn keep_logs(&self) -> PathBuf {
+        let logs = std::env::temp_dir().join(format!("storm-{}", std::process::id()));
+        for number in 0..self.size() {
+            let name = format!("{number}.log");
+            let _ = std::fs::create_dir_all(&logs)
+                .and_then(|()| std::fs::copy(self.folder.path().join(&name), logs.join(&name)));
+        }
+        logs
     }
 }
 

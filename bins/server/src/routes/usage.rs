@@ -22,7 +22,7 @@ pub struct UsageQuery {
     by: UsageBy,
     /// A time such as `2026-11-22T00:00:00Z`; the start of the current day (UTC) by default.
     #[param(value_type = Option<String>)]
-    since: Timestamp,
+    since: Option<Timestamp>,
 }
 
 impl Parameters for UsageQuery {
@@ -37,10 +37,7 @@ impl Parameters for UsageQuery {
         });
         let must = "must be a time such as `2026-11-22T00:00:00Z`";
         let since = given.parsed("since", must, faults, |text| text.parse().ok());
-        Some(Self {
-            by: by.unwrap_or(UsageBy::Principal),
-            since: since.unwrap_or_else(start_of_day),
-        })
+        Some(Self { by: by.unwrap_or(UsageBy::Principal), since })
     }
 }
 
@@ -92,6 +89,7 @@ async fn usage(
     query: Query<UsageQuery>,
 ) -> Result<impl Responder, ApiError> {
     let Query(UsageQuery { by, since }) = query;
+    let since = since.unwrap_or_else(|| start_of_day(state.engine.now()));
     let own = (!grant.reads_every_row()).then(|| grant.principal.as_str());
     let report = state.engine.usage(by, since, own).await?;
     let by = match by {
@@ -102,8 +100,8 @@ async fn usage(
     Ok(HttpResponse::Ok().json(UsageAnswer { by, since: format!("{since:.6}"), report }))
 }
 
-fn start_of_day() -> Timestamp {
+fn start_of_day(now: Timestamp) -> Timestamp {
     const DAY: i64 = 24 * 60 * 60;
-    let now = Timestamp::now().as_second();
+    let now = now.as_second();
     Timestamp::from_second(now - now.rem_euclid(DAY)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

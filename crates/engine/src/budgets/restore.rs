@@ -44,7 +44,7 @@ impl Budgets {
         recorder: Recorder,
         shared: Option<SharedLimits>,
     ) -> Result<(Self, BudgetFollower), JournalError> {
-        let Account { ledger, open, upto } = account(journal, now()).await?;
+        let Account { ledger, open, upto } = account(journal, now(journal)).await?;
         let ledger = Arc::new(Mutex::new(ledger));
         let follower = BudgetFollower { ledger: Arc::clone(&ledger), open, upto };
         let shared = shared.map(|limits| Arc::new(SharedAccount::new(limits, journal.clone())));

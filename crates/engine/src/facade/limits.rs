@@ -26,6 +26,11 @@ impl Engine {
         self.0.budgets.of(&self.0.cell.active(), principal).await
     }
 
+    /// The present time, on the clock of the rows.
+    pub fn now(&self) -> Timestamp {
+        self.0.journal.now()
+    }
+
     /// Token usage since a time, of one caller or of all, as providers reported it, with its cost at the
     /// prices of the active policy.
     pub async fn usage(

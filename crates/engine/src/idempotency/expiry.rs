@@ -1,6 +1,6 @@
 //! Removes ended jobs and stored responses that have expired.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use life_agent_observer::{ExpiryLimits, Journal, SideWrite};
 
 use crate::error::EngineError;
@@ -13,7 +13,7 @@ const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Removes what has expired, in portions.
 pub(crate) async fn expire(journal: &Journal, recorder: &Recorder) -> Result<(), EngineError> {
-    let before = |age: SignedDuration| format!("{:.6}", Timestamp::now() - age);
+    let before = |age: SignedDuration| format!("{:.6}", journal.now() - age);
     let limits = ExpiryLimits {
         jobs_before: before(JOBS_KEPT),
         max_jobs: 100_000,

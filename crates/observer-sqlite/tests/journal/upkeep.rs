@@ -1,5 +1,6 @@
 //! Export, backup, and the removal of what need not be kept.
 
+use jiff::Timestamp;
 use life_agent_domain::governance::event::{EventKind, Row};
 use life_agent_observer::verify::{ChainFault, Verdict, verify_pruned};
 use life_agent_observer::{
@@ -295,7 +296,7 @@ async fn times_that_jumped_neither_stop_retention_by_days_nor_empty_the_journal(
     let upto = |folder: &Folder| {
         let file = folder.file();
         let view = file.view().unwrap();
-        life_agent_observer::store::prunable(&*view, Retention::Days(30)).unwrap()
+        life_agent_observer::store::prunable(&*view, Retention::Days(30), Timestamp::now()).unwrap()
     };
     assert_eq!(upto(&folder), 6, "the row after the jump is old, so those before it are");
     // A clock that says 1970 for a while: rows before it are not old for that.

@@ -228,7 +228,8 @@ impl Journal {
 
     /// The last row that need not be kept; 0 for none.
     pub async fn prunable(&self, keep: Retention) -> Result<u64, JournalError> {
-        self.read(move |view| retention::prunable(view, keep)).await
+        let now = self.now();
+        self.read(move |view| retention::prunable(view, keep, now)).await
     }
 
     /// See [`Read::uncovered_agents`].

@@ -62,6 +62,7 @@ codes! {
     GateUnavailable = "gate_unavailable", SERVICE_UNAVAILABLE, "a gate did not run or lacked an input";
     LlmUnconfigured = "llm_unconfigured", SERVICE_UNAVAILABLE, "no model is configured";
     JournalUnavailable = "journal_unavailable", SERVICE_UNAVAILABLE, "the journal is unavailable; nothing was changed";
+    OutcomeUnknown = "outcome_unknown", SERVICE_UNAVAILABLE, "the response of the database was lost; whether the request took effect is unknown";
     PlansUnavailable = "plans_unavailable", SERVICE_UNAVAILABLE, "the plan cannot be stored; nothing was changed";
     JournalFull = "journal_full", SERVICE_UNAVAILABLE, "the journal has reached `JOURNAL_MAX_BYTES`; nothing was changed";
     LimitsUnavailable = "limits_unavailable", SERVICE_UNAVAILABLE, "Redis, which counts the limits, does not respond; nothing was changed; see `Retry-After`";
@@ -89,6 +90,7 @@ impl Code {
         Code::KillSwitch,
         Code::Stopped,
         Code::JournalUnavailable,
+        Code::OutcomeUnknown,
         Code::JournalFull,
         Code::Overloaded,
     ];

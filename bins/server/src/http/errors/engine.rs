@@ -71,6 +71,7 @@ impl From<EngineError> for ApiError {
                 Self::new(Code::LimitsUnavailable, message).retry_after(1)
             }
             EngineError::Unavailable => Self::new(Code::JournalUnavailable, message),
+            EngineError::OutcomeUnknown => Self::new(Code::OutcomeUnknown, message),
             EngineError::PlansUnavailable => Self::new(Code::PlansUnavailable, message),
             _ => Self::new(Code::Internal, message),
         }
