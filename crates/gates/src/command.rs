@@ -25,6 +25,7 @@ mod assessment;
 mod budget;
 mod calls;
 mod classify;
+mod cmdlets;
 mod code;
 mod downloads;
 mod effect;

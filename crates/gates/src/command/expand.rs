@@ -42,6 +42,14 @@ impl Field {
         !self.text.contains(UNKNOWN)
     }
 
+    /// Whether it has the value of a variable that is named like a credential.
+    pub(crate) fn names_token(&self) -> bool {
+        self.text.split(UNKNOWN).skip(1).any(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            super::secrets::token_variable(&rest[..end.unwrap_or(rest.len())])
+        })
+    }
+
     /// The text for records: unknown parts as variables.
     pub(crate) fn shown(&self) -> String {
         self.text.replace(UNKNOWN, "$")

@@ -35,7 +35,7 @@ impl Evaluator {
         self.depth += 1;
         argv.remove(0);
         let program = match self.shell {
-            Shell::PowerShell => super::windows::canonical(program, &mut argv),
+            Shell::PowerShell => super::cmdlets::canonical(program, &mut argv),
             _ => program,
         };
         let output = self.dispatch(&program, &first.text, argv, scope);

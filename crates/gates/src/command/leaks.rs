@@ -90,8 +90,8 @@ impl Evaluator {
             }
             let dns = matches!(program.as_str(), "dig" | "nslookup" | "host");
             let token = scope.stdin.as_ref().is_some_and(|stdin| stdin.token);
-            if (raw && (token || argv.iter().any(names_token)))
-                || (dns && argv.iter().any(names_token))
+            if (raw && (token || argv.iter().any(Field::names_token)))
+                || (dns && argv.iter().any(Field::names_token))
             {
                 part.raise(CommandEffect::Exfiltrate, "sends-credentials");
             }
@@ -104,14 +104,6 @@ impl Evaluator {
         }
         found.is_some()
     }
-}
-
-/// Whether the field has the value of a variable that is named like a credential.
-pub(crate) fn names_token(field: &Field) -> bool {
-    field.text.split(super::targets::UNKNOWN).skip(1).any(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        super::secrets::token_variable(&rest[..end.unwrap_or(rest.len())])
-    })
 }
 
 /// A key named with `-i` is used, not sent.

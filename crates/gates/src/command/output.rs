@@ -54,8 +54,7 @@ impl Evaluator {
             secret: stdin.secret || argv.iter().any(|field| field.secret),
             decoded: stdin.decoded,
             token: stdin.token
-                || (matches!(program, "echo" | "printf")
-                    && argv.iter().any(super::leaks::names_token)),
+                || (matches!(program, "echo" | "printf") && argv.iter().any(Field::names_token)),
             file: stdin.file,
             programs: Vec::new(),
         };

@@ -43,7 +43,7 @@ pub(super) fn tree(text: &str, budget: &mut Budget) -> Result<Option<Tree>, Unpa
 
 /// Whether the text has a form that the grammar reads wrongly without an error: a line continuation
 /// inside a word ends the word, a here-document's line that begins with a backslash counts as arguments, and
-/// an empty substitution may end a word.
+/// an empty substitution may end a word, and of backticks in a row only the first may count.
 fn misread(text: &str) -> bool {
     let bytes = text.as_bytes();
     let blank = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace());
@@ -51,7 +51,9 @@ fn misread(text: &str) -> bool {
         .any(|at| at > 0 && !blank(bytes.get(at - 1)) && !blank(bytes.get(at + 2)));
     let document = memchr::memmem::find_iter(bytes, b"<<")
         .any(|at| bytes.get(at + 2) != Some(&b'<') && (at == 0 || bytes[at - 1] != b'<'));
-    continued || document || memchr::memmem::find(bytes, b"$()").is_some()
+    let empty = memchr::memmem::find(bytes, b"$()").is_some();
+    let backticks = memchr::memchr_iter(b'`', bytes).nth(2).is_some();
+    continued || document || empty || backticks
 }
 
 /// The text with every character beyond U+00FF replaced by one or two that are as long. The grammar's scanner

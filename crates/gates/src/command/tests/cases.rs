@@ -70,6 +70,7 @@ fn wrappers_are_unwrapped() {
         ("bash -c \"python -c \\\"import os; os.system('rm -rf /')\\\"\"", Destroy),
         ("busybox rm -rf /some/path", Destroy),
         ("trap 'rm -rf ~' EXIT", Destroy),
+        ("docker system `echo prune` `echo -af`", Destroy),
         ("alias ll='rm -rf /'; ll", Destroy),
         ("doppler run -- terraform destroy", Destroy),
         ("sudo -u postgres psql -c 'select 1'", Change),

@@ -120,13 +120,13 @@ fn whole(text: &str, way: u8) -> String {
         }
         22 => format!("trap '{quoted}' EXIT"),
         23 => format!("sh -c '{quoted}' _ a b"),
-        24 => format!("case x in x) {text} ;; esac"),
+        24 => format!("if false; then :; else {text}; fi"),
         25 => format!("c='{quoted}'; eval \"$c\""),
         26 => format!("while true; do {text}; break; done"),
         27 => format!("[ -n x ] && {text} || true"),
         28 => format!("timeout -k 5 10 {text}"),
         29 => format!("stdbuf -oL setsid {text}"),
-        _ => format!("echo x | xargs -I% sh -c '{quoted}'"),
+        _ => format!("echo x | xargs -I@@ sh -c '{quoted}'"),
     }
 }
 
