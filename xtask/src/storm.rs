@@ -172,7 +172,7 @@ fn storm(
         calls,
         rows: rows?,
         followed,
-        modelled: world.model.seen(),
+        modeled: world.model.seen(),
         counted_in_rows: world.redis.is_none(),
     };
     world.audit()?;

@@ -153,7 +153,7 @@ pub(super) struct History {
     /// Of each follower.
     pub(super) followed: Vec<Vec<Followed>>,
     /// The markers of the calls that the model got.
-    pub(super) modelled: Vec<String>,
+    pub(super) modeled: Vec<String>,
     /// Whether the budgets are counted in the rows alone.
     pub(super) counted_in_rows: bool,
 }

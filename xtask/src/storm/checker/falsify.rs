@@ -117,13 +117,13 @@ impl History {
                 read.body["state"]["version"] = 0.into();
             }
             Fault::BudgetExceeded => {
-                let call = self.modelled.first()?.clone();
+                let call = self.modeled.first()?.clone();
                 let limit = usize::try_from(crate::storm::model::REQUESTS).ok()?;
-                self.modelled = vec![call; limit + 1];
+                self.modeled = vec![call; limit + 1];
             }
             Fault::UnreservedCall => {
-                self.modelled.first()?;
-                self.modelled[0] = "chat-without-a-reservation".to_owned();
+                self.modeled.first()?;
+                self.modeled[0] = "chat-without-a-reservation".to_owned();
             }
             Fault::WrongClock => {
                 let row = self.rows.last_mut()?;

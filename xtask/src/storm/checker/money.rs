@@ -10,7 +10,7 @@ impl History {
         // A storm over midnight has the budgets of two days.
         let day = |time: jiff::Timestamp| time.as_second().div_euclid(24 * 60 * 60);
         let days = u64::try_from(day(self.ended) - day(self.began) + 1).unwrap_or(1);
-        let calls = self.modelled.len() as u64;
+        let calls = self.modeled.len() as u64;
         if calls > days * REQUESTS {
             let why = format!("the model got {calls} calls, and the budget has {REQUESTS}");
             broken.add(Promise::Budgets, why);
@@ -32,7 +32,7 @@ impl History {
         for row in self.rows.iter().filter(|row| row.kind == "budget.reserved") {
             *left.entry(&row.request_id).or_default() += 1;
         }
-        for marker in self.modelled.iter().filter(|marker| marker.starts_with("chat-")) {
+        for marker in self.modeled.iter().filter(|marker| marker.starts_with("chat-")) {
             let reservations = left.entry(marker).or_default();
             *reservations -= 1;
             if *reservations < 0 {
@@ -68,7 +68,7 @@ impl History {
                         broken.add(Promise::Budgets, why);
                         return;
                     }
-                    let was_made = self.modelled.contains(&row.request_id);
+                    let was_made = self.modeled.contains(&row.request_id);
                     match settled.contains(&row.id) {
                         true => {
                             open.insert(row.id, charged);
