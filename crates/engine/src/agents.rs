@@ -2,6 +2,7 @@
 
 mod cache;
 mod facts;
+mod news;
 mod step;
 
 use std::sync::Arc;

@@ -72,10 +72,10 @@ impl RowObserver for Feed {
 }
 
 impl Followers {
-    fn apply(&mut self, row: &Row, origin: Origin) {
+    fn apply(&mut self, row: &Arc<JournalRow>, origin: Origin) {
         match row.event_kind() {
             Some(EventKind::Act | EventKind::Turn) if origin == Origin::Other => {
-                self.agents.outdate(row.agent_id.as_deref().unwrap_or_default());
+                self.agents.follow(row);
             }
             Some(EventKind::KillSwitchOn | EventKind::KillSwitchOff) => self.switch.apply(row),
             Some(EventKind::StopOn | EventKind::StopOff) => self.stops.apply(row),

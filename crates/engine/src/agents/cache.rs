@@ -9,11 +9,14 @@ use life_agent_domain::agent::record::apply_row;
 use life_agent_domain::agent::state::AgentState;
 use life_agent_domain::governance::event::Row;
 use life_agent_domain::governance::ids::AgentId;
-use life_agent_observer::{AgentHistory, CommitHandle, Committed, Journal, JournalError};
+use life_agent_observer::{
+    AgentHistory, CommitHandle, Committed, Journal, JournalError, JournalRow,
+};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::news::{News, after};
 use crate::blocking::blocking;
 use crate::error::EngineError;
 use crate::views::Present;
@@ -43,8 +46,8 @@ pub(crate) struct Slot {
     state: Mutex<Option<Loaded>>,
     /// Whether the agent was loaded before. Until then, no step of it can be queued.
     used: AtomicBool,
-    /// Whether another instance has stepped the agent since it was loaded.
-    outdated: AtomicBool,
+    /// What other instances have done to the agent since.
+    news: parking_lot::Mutex<News>,
     /// Held exclusively by a turn that waits for a model, so that nothing changes the agent; all other
     /// steps share it.
     turn: RwLock<()>,
@@ -54,9 +57,9 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn empty() -> Self {
-        let (state, used, outdated) =
-            (Mutex::default(), AtomicBool::default(), AtomicBool::default());
-        Self { state, used, outdated, turn: RwLock::default(), weight: AtomicU32::new(1) }
+        let (state, used, news) = (Mutex::default(), AtomicBool::default(), News::default());
+        let news = parking_lot::Mutex::new(news);
+        Self { state, used, news, turn: RwLock::default(), weight: AtomicU32::new(1) }
     }
 }
 
@@ -76,11 +79,12 @@ type Placement = Cache<AgentId, Placed, Weights, DefaultHashBuilder, Idle>;
 pub(crate) struct Slots(Arc<Placement>);
 
 impl Slots {
-    /// Another instance has stepped the agent: its next use reads it again.
-    pub(crate) fn outdate(&self, agent: &str) {
-        let Ok(agent) = AgentId::new(agent) else { return };
+    /// Another instance has stepped an agent: its next use applies the step.
+    pub(crate) fn follow(&self, row: &Arc<JournalRow>) {
+        let agent = row.agent_id.as_deref().map(AgentId::new);
+        let Some(Ok(agent)) = agent else { return };
         if let Some(placed) = self.0.peek(&agent) {
-            placed.slot.outdated.store(true, Ordering::SeqCst);
+            placed.slot.news.lock().add(row);
         }
     }
 }
@@ -192,19 +196,32 @@ impl AgentCache {
         slot: &'s Arc<Slot>,
     ) -> Result<MutexGuard<'s, Option<Loaded>>, EngineError> {
         let mut held = slot.state.lock().await;
+        let news = std::mem::take(&mut *slot.news.lock());
         // A failed commit changes the epoch: the state in memory may never have become durable, so it is
         // read from the journal.
-        let outdated =
-            slot.outdated.load(Ordering::SeqCst) && slot.outdated.swap(false, Ordering::SeqCst);
-        if outdated || held.as_ref().is_none_or(|loaded| loaded.epoch != self.journal.epoch()) {
-            *held = None;
-            if slot.used.swap(true, Ordering::SeqCst) {
-                // Steps of a disconnected caller may still be queued.
-                self.journal.barrier().await?;
+        let current = held.take_if(|loaded| loaded.epoch == self.journal.epoch());
+        let followed = match (current, news) {
+            (Some(loaded), News::None) => {
+                *held = Some(loaded);
+                return Ok(held);
             }
-            let loaded = self.load(agent).await?;
-            self.store(agent, slot, &mut held, loaded);
-        }
+            (Some(loaded), News::Steps(rows, _)) => {
+                after(&loaded.present, &rows).map(|present| Loaded { present, ..loaded })
+            }
+            _ => None,
+        };
+        *held = None;
+        let loaded = match followed {
+            Some(loaded) => loaded,
+            None => {
+                if slot.used.swap(true, Ordering::SeqCst) {
+                    // Steps of a disconnected caller may still be queued.
+                    self.journal.barrier().await?;
+                }
+                self.load(agent).await?
+            }
+        };
+        self.store(agent, slot, &mut held, loaded);
         Ok(held)
     }
 
@@ -227,7 +244,7 @@ impl AgentCache {
         let committed = pending.await;
         // Whatever was rejected: the state in memory is after a step that was not taken.
         if let Err(JournalError::Rejected(_)) = &committed {
-            slot.outdated.store(true, Ordering::SeqCst);
+            *slot.news.lock() = News::Unknown;
         }
         committed
     }
