@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use life_agent_hooks::Failure;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -54,7 +54,7 @@ impl Service {
         }
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
-        let client = builder().build().map_err(|error| unreachable(cause(&error)))?;
+        let client = builder(url).build().map_err(|error| unreachable(cause(&error)))?;
         Ok(Self { runtime, client, base: url.trim_end_matches('/').to_owned(), key })
     }
 
@@ -91,15 +91,17 @@ impl Service {
         silence: Duration,
     ) -> Result<Stream, Failure> {
         let failed = |error| failure(&error, silence);
-        let client = builder().read_timeout(silence).build().map_err(failed)?;
+        let client = builder(&self.base).read_timeout(silence).build().map_err(failed)?;
         let request = self.prepared(&client, Method::GET, path);
         let request = headers.iter().fold(request, |all, (name, value)| all.header(*name, *value));
-        let response = self.runtime.block_on(request.send()).map_err(failed)?;
+        let response = self.runtime.block_on(async { request.send().await }).map_err(failed)?;
         Ok(Stream { runtime: self.runtime, response, part: Bytes::new() })
     }
 
     fn prepared(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
         let request = client.request(method, format!("{}{path}", self.base));
+        // Most commands send one request.
+        let request = request.header(CONNECTION, "close");
         match &self.key {
             Some(key) => request.header(X_API_KEY, key),
             None => request,
@@ -107,11 +109,16 @@ impl Service {
     }
 }
 
-/// The settings of every client. A redirect or a proxy would pass the key on.
-fn builder() -> ClientBuilder {
+/// The settings of every client of an address. A redirect or a proxy would pass the key on.
+fn builder(address: &str) -> ClientBuilder {
     // Whichever part of the process comes first installs it; a second attempt changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
+    let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    match Url::parse(address).is_ok_and(|address| address.scheme() == "https") {
+        true => builder,
+        // Reading the system's certificates takes time, and a container may have none.
+        false => builder.tls_certs_only([]),
+    }
 }
 
 fn failure(error: &reqwest::Error, timeout: Duration) -> Failure {
