@@ -105,12 +105,14 @@ impl Payload<'_> {
         keys.iter().find_map(text).map(str::to_owned)
     }
 
-    /// An event that this version does not know. One before a tool runs is a call, whatever a newer host names it.
+    /// An event that this version does not know. One before a tool runs is a call, whatever a newer host names it, unless
+    /// it reports what was decided about the call.
     fn unless_call(&self, name: &str) -> Result<HookEvent, HookError> {
         let is_before =
             ["pre", "before", "permissionrequest"].iter().any(|start| name.starts_with(start));
+        let is_result = name.ends_with("result");
         let has_call = TOOL.iter().chain(&ARGUMENTS).any(|key| self.0.contains_key(*key));
-        match is_before && has_call {
+        match is_before && has_call && !is_result {
             true => self.call().map(HookEvent::PreTool),
             false => Ok(HookEvent::Other),
         }
