@@ -37,8 +37,8 @@ pub struct Mark {
     pub(super) is_shared: bool,
 }
 
-/// Authenticates the stored response to a call. The table of the responses is not chained, and whoever can write it
-/// knows neither the key of the call nor, of a caller with an API key, that one.
+/// Authenticates the stored response to a call. The table of the responses is not chained. A program that can
+/// write it knows neither the key of the call nor the API key of the caller.
 #[derive(Clone)]
 pub(super) struct Seal(Arc<[u8; 32]>);
 
