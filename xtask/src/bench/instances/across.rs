@@ -16,8 +16,8 @@ use crate::load::watch;
 const WAKE: Duration = Duration::from_millis(20);
 const SWITCH: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two acts whose rows are awaited.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two acts whose rows are awaited: longer than a follower that has just received rows gathers more.
+const PAUSE: Duration = Duration::from_millis(60);
 
 /// Measures a deployment of two or more instances, without other load.
 pub(super) fn describe(
@@ -29,7 +29,7 @@ pub(super) fn describe(
     let (first, rest) = instances.split_first().context("no instance")?;
     let last = rest.last().context("one instance only")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let count = (scale.calls / 50).clamp(40, 1_000);
+    let count = (scale.calls / 50).clamp(40, 200);
     let (wakes, switches) = runtime.block_on(async {
         let wakes = wakes(*first, *last, count).await?;
         Ok::<_, anyhow::Error>((wakes, switches(*first, rest, count / 10).await?))

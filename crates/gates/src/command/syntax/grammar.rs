@@ -13,6 +13,9 @@ const MAX_GRAMMAR: usize = 4 * 1024;
 /// Operations of tree-sitter between two calls of the progress callback, as steps.
 const CALLBACK_STEPS: usize = 400;
 
+/// What creating a parser takes, as steps: a command may have thousands of short substitutions.
+const PARSER_STEPS: usize = 80;
+
 /// The tree of a text; `None` if the grammar cannot be relied on for it.
 pub(super) fn tree(text: &str, budget: &mut Budget) -> Result<Option<Tree>, Unparsed> {
     if text.len() > MAX_GRAMMAR || misread(text) {
@@ -22,7 +25,7 @@ pub(super) fn tree(text: &str, budget: &mut Budget) -> Result<Option<Tree>, Unpa
     if parser.set_language(&tree_sitter_bash::LANGUAGE.into()).is_err() {
         return Ok(None);
     }
-    budget.spend(text.len())?;
+    budget.spend(PARSER_STEPS + text.len())?;
     let mut spent = Ok(());
     // Recovery from errors is the expensive part of the parser, and its tree would not be used.
     let mut progress = |state: &ParseState| {
