@@ -165,12 +165,17 @@ impl<'a> Batch<'a> {
         self.work.guard = Some(guard);
     }
 
-    /// The finished write of a step, which only the active policy may permit.
-    pub(crate) fn finish_step(mut self) -> WriteBatch {
+    /// Adds the condition that neither the kill switch nor a stop forbids the request, and that its policy is active.
+    pub(crate) fn require_permission(&mut self) {
         if let Some(judge) = self.context.judge() {
             self.work.guard =
                 Some(judge.guard(&self.context.principal, &self.work, Some(self.policy_hash)));
         }
+    }
+
+    /// The finished write of a step, which only the active policy may permit.
+    pub(crate) fn finish_step(mut self) -> WriteBatch {
+        self.require_permission();
         self.finish()
     }
 

@@ -86,8 +86,14 @@ impl ApprovalUse {
         }
         let mut batch = Batch::new(context, policy_hash);
         self.push(&mut batch)?;
+        batch.require_permission();
         let recorder = self.approvals.recorder.clone();
         match recorder.commit(batch).await {
+            // The kill switch, a stop or another policy came first, and nothing was written.
+            Err(EngineError::Outdated) => {
+                self.progress = Progress::Taken;
+                return Err(EngineError::Outdated);
+            }
             Err(EngineError::Conflict(_)) => {
                 let used = "the approval of this request was used by another call a moment ago";
                 return Err(EngineError::Conflict(used.to_owned()));
