@@ -11,6 +11,8 @@ use regorus::rvm::program::Program;
 
 /// Brackets within brackets. The compiler's time doubles with each.
 const MAX_NESTING: usize = 10;
+/// Bytes of a line. The parser panics when it reports a fault far to the right.
+const MAX_LINE: usize = 16 * 1024;
 /// Digits of a width or precision in a format.
 const MAX_WIDTH_DIGITS: usize = 3;
 
@@ -139,6 +141,9 @@ const REASONS: &[(&str, &str)] = &[
 
 /// The fault of a module's text, before anything parses it.
 pub(super) fn of_text(text: &str) -> Option<String> {
+    if text.lines().any(|line| line.len() > MAX_LINE) {
+        return Some(format!("has a line of more than {MAX_LINE} bytes; divide it"));
+    }
     let mut depth = 0_usize;
     for token in Tokens::of(text) {
         match token {
@@ -371,10 +376,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nesting_is_counted_outside_of_texts_and_comments() {
+    fn nesting_and_lines_are_bounded() {
         let nested = |levels: usize| format!("x := {}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(of_text(&nested(MAX_NESTING)), None);
         assert!(of_text(&nested(MAX_NESTING + 1)).unwrap().contains("nested deeper"));
+        let long = |bytes: usize| format!("x := 1\n# {}", "x".repeat(bytes - 2));
+        assert_eq!(of_text(&long(MAX_LINE)), None);
+        assert!(of_text(&long(MAX_LINE + 1)).unwrap().contains("has a line"));
         let brackets = "[".repeat(40);
         assert_eq!(of_text(&format!("x := \"{brackets}\" # {brackets}\ny := `{brackets}`")), None);
         assert_eq!(of_text("x := \"a\\\"[\" == \"]\""), None);
