@@ -88,6 +88,8 @@ fn plain(raw: &str) -> Result<String, PathFault> {
         // Behind a directory too: `allowed/c:/x` is `c:/x` to a system that joins by its own rules.
         parts if parts.iter().any(|part| has_drive(part)) => return Err(PathFault::Absolute),
         parts if parts.iter().any(|part| is_home(part)) => return Err(PathFault::Absolute),
+        // Without its `./`, `./~ann` is the folder of a user.
+        [first, ..] if first.starts_with('~') => return Err(PathFault::Absolute),
         // `.env::$DATA` is `.env` on NTFS, and matches no glob that names it.
         parts if parts.iter().any(|part| part.contains(':')) => return Err(PathFault::Colon),
         _ => {}

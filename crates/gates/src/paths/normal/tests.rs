@@ -50,6 +50,8 @@ fn everything_else_is_refused_for_its_reason() {
         ("docs/C:/windows", Absolute),
         ("~/x", Absolute),
         ("~root/x", Absolute),
+        ("./~root/x", Absolute),
+        ("././~root", Absolute),
         ("docs/~/x", Absolute),
         ("docs\\a", Backslash),
         ("docs//a", EmptyPart),
