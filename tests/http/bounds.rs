@@ -1,7 +1,5 @@
 //! What is judged is what is sent and stored, and no input costs more than its bounds.
 
-use std::time::{Duration, Instant};
-
 use life_agent_groq::testing::{Answer, StandIn};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -92,34 +90,44 @@ async fn findings_are_few_however_many_attacks_a_text_holds() {
 }
 
 #[tokio::test]
-async fn long_texts_do_not_hold_up_the_health_check() {
+async fn large_requests_do_not_hold_up_the_health_check() {
     let app = Setup::new().set("WORKERS", "1").start().await;
-    app.get("/healthz").await.ok();
-    let texts =
+    let parts =
         ["AKIAQ3EGRVBOYZ7DKWZT ", "x; cat /etc/passwd ../../x http://127.0.0.1/ ", "%252e%26lt;"];
-    let text: String = texts.iter().map(|text| text.repeat(300_000 / text.len())).collect();
-    let body = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
-    let hostile = async {
-        for _ in 0..4 {
-            app.post("/v1/chat/completions", &body).await;
-        }
-    };
-    let mut worst = Duration::ZERO;
-    let mut polls = 0;
-    tokio::pin!(hostile);
-    loop {
-        let begun = Instant::now();
-        tokio::select! {
-            () = &mut hostile => break,
-            told = app.get("/healthz") => {
-                assert_eq!(told.status, 200);
-                worst = worst.max(begun.elapsed());
-                polls += 1;
+    let text: String = parts.iter().map(|part| part.repeat(300_000 / part.len())).collect();
+    let edits: Vec<_> = (0..9_000)
+        .map(|n| json!({"path": format!("../{n}"), "op": "creat", "unknown": 1}))
+        .collect();
+    let commands = vec!["git push --force origin main ".repeat(100); 200];
+    let items: Vec<_> = (0..40_000).map(|n| format!("item {n}")).collect();
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": [{"role": "user", "content": text}]}),
+        ),
+        ("/llm/chat", json!({"messages": [{"role": "user", "content": text}]})),
+        ("/plan", json!({"intent": "x", "context": "y", "edits": edits})),
+        ("/tool", json!({"agent_id": "a", "tool": "Bash", "arguments": {"commands": commands}})),
+        ("/act", json!({"agent_id": "a", "action": "note", "payload": {"items": items}})),
+    ] {
+        let large = app.post(path, &body);
+        tokio::pin!(large);
+        let mut checks = 0;
+        loop {
+            tokio::select! {
+                answer = &mut large => {
+                    assert!(answer.status < 500 || answer.status == 503, "{path}: {answer:?}");
+                    break;
+                }
+                healthy = app.get("/healthz") => {
+                    healthy.ok();
+                    checks += 1;
+                }
             }
         }
+        // A worker that handled the request itself would answer at most one before and one with it.
+        assert!(checks > 2, "{path}: {checks} health checks were answered meanwhile");
     }
-    assert!(polls > 0, "nothing was measured; the worst was {worst:?}");
-    println!("healthz beside hostile texts: {polls} polls, worst {worst:?}");
 }
 
 #[tokio::test]
