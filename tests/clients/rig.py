@@ -17,6 +17,7 @@ ROOT = HERE.parent.parent
 INSTALLED = ROOT / "target/clients"
 NODE, PYTHON = INSTALLED / "node_modules/.bin", INSTALLED / "python/bin/python"
 KEY = "key-of-the-client"
+REVIEWER = "key-of-the-reviewer"
 # The longest run of one client, in seconds.
 LIMIT = 120
 
@@ -49,15 +50,21 @@ def service(server, folder, model):
     policy = folder / "policy/policy.yaml"
     provider = f"llm:\n  providers: [{{name: stand-in, base_url: 'http://127.0.0.1:{model}', dialect: any}}]\n"
     policy.write_text(re.sub(r"^llm:\n", provider, policy.read_text(), count=1, flags=re.M))
-    env = {"PATH": os.environ["PATH"], "PORT": "0", "API_KEY": KEY, "LOG_LEVEL": "ERROR", "LOG_FILE": "-"}
+    env = {"PATH": os.environ["PATH"], "PORT": "0", "API_KEY": KEY, "API_TOKENS": f"reviewer[reviewer]={REVIEWER}", "LOG_LEVEL": "ERROR", "LOG_FILE": "-"}
     with process([server], cwd=folder, env=env, stderr=subprocess.DEVNULL) as child:
         yield lines(child, r"(http://127[.\d]*:\d+)"), child
 
 
-def rows(url):
-    request = urllib.request.Request(f"{url}/journal?limit=500", headers={"X-API-Key": KEY})
+def ask(url, key, body=None):
+    """The JSON of a response: of a GET, or of a POST with a body."""
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    request = urllib.request.Request(url, body and json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=10) as response:
-        page = json.load(response)
+        return json.load(response)
+
+
+def rows(url):
+    page = ask(f"{url}/journal?limit=500", KEY)
     return page.get("rows") or page.get("events")
 
 
