@@ -29,6 +29,7 @@ pub(crate) struct Batch<'a> {
     policy_hash: &'a str,
     work: WriteBatch,
     is_effect: bool,
+    needs_permission: bool,
 }
 
 #[derive(Serialize)]
@@ -93,7 +94,8 @@ impl Recorder {
 impl<'a> Batch<'a> {
     /// An empty batch of a request that this policy judged.
     pub(crate) fn new(context: &'a RequestContext, policy_hash: &'a str) -> Self {
-        Self { context, policy_hash, work: WriteBatch::default(), is_effect: false }
+        let (work, is_effect, needs_permission) = (WriteBatch::default(), false, false);
+        Self { context, policy_hash, work, is_effect, needs_permission }
     }
 
     /// Adds an event.
@@ -129,6 +131,7 @@ impl<'a> Batch<'a> {
             EngineError::Unavailable
         })?;
         self.is_effect |= record.is_effect();
+        self.needs_permission |= record.needs_permission();
         if !texts.is_empty() {
             self.work.side_writes.push(SideWrite::Texts(texts));
         }
@@ -181,16 +184,17 @@ impl<'a> Batch<'a> {
 
     /// The finished write. Claims the request's idempotency key if the batch has an effect.
     pub(crate) fn finish(mut self) -> WriteBatch {
-        if self.is_effect {
-            if let Some(judge) = self.context.judge()
-                && self.work.guard.is_none()
-            {
-                self.work.guard = Some(judge.guard(&self.context.principal, &self.work, None));
-            }
-            if let Some(mark) = &self.context.idempotency {
-                self.work.preconditions.extend(mark.unclaimed());
-                self.work.side_writes.push(mark.take(None));
-            }
+        if self.needs_permission
+            && let Some(judge) = self.context.judge()
+            && self.work.guard.is_none()
+        {
+            self.work.guard = Some(judge.guard(&self.context.principal, &self.work, None));
+        }
+        if self.is_effect
+            && let Some(mark) = &self.context.idempotency
+        {
+            self.work.preconditions.extend(mark.unclaimed());
+            self.work.side_writes.push(mark.take(None));
         }
         self.work
     }

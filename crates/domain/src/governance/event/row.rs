@@ -26,6 +26,11 @@ pub trait Record: Serialize {
         true
     }
 
+    /// Whether the kill switch, a stop or another policy forbids the row at the moment when it is written.
+    fn needs_permission(&self) -> bool {
+        self.is_effect()
+    }
+
     /// Whether a row that is too large may go without its largest texts, see
     /// [`super::without_large_parts`]. Not rows of steps: states are rebuilt from them.
     fn may_omit_texts(&self) -> bool {

@@ -68,6 +68,11 @@ impl<Q: Serialize> Record for ToolRequestedRecord<'_, Q> {
         self.decision != CallDecision::Ask
     }
 
+    /// The row of a refused call says that it was refused.
+    fn needs_permission(&self) -> bool {
+        self.decision == CallDecision::Allow
+    }
+
     fn may_omit_texts(&self) -> bool {
         true
     }
