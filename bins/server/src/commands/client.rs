@@ -7,9 +7,10 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use life_agent_hooks::Failure;
 use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 /// Time for a whole request. Hosts wait for at least 30 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,7 +55,7 @@ impl Service {
         }
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
-        let client = builder(url).build().map_err(|error| unreachable(cause(&error)))?;
+        let client = client(url).map_err(|error| unreachable(cause(&error)))?;
         Ok(Self { runtime, client, base: url.trim_end_matches('/').to_owned(), key })
     }
 
@@ -67,7 +68,7 @@ impl Service {
     ) -> Result<(u16, Vec<u8>), Failure> {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let request = self.prepared(&self.client, method, path).timeout(timeout);
+        let request = self.prepared(method, path).timeout(timeout);
         let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
         self.runtime.block_on(async {
             let failed = |error| failure(&error, timeout);
@@ -90,16 +91,17 @@ impl Service {
         headers: &[(&str, &str)],
         silence: Duration,
     ) -> Result<Stream, Failure> {
-        let failed = |error| failure(&error, silence);
-        let client = builder(&self.base).read_timeout(silence).build().map_err(failed)?;
-        let request = self.prepared(&client, Method::GET, path);
+        let request = self.prepared(Method::GET, path);
         let request = headers.iter().fold(request, |all, (name, value)| all.header(*name, *value));
-        let response = self.runtime.block_on(async { request.send().await }).map_err(failed)?;
-        Ok(Stream { runtime: self.runtime, response, part: Bytes::new() })
+        let sent = self.runtime.block_on(async { timeout(silence, request.send()).await });
+        let response = sent
+            .map_err(|_| Failure::Timeout(silence.as_secs()))?
+            .map_err(|error| failure(&error, silence))?;
+        Ok(Stream { runtime: self.runtime, response, silence, part: Bytes::new() })
     }
 
-    fn prepared(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
-        let request = client.request(method, format!("{}{path}", self.base));
+    fn prepared(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
         // Most commands send one request.
         let request = request.header(CONNECTION, "close");
         match &self.key {
@@ -109,15 +111,15 @@ impl Service {
     }
 }
 
-/// The settings of every client of an address. A redirect or a proxy would pass the key on.
-fn builder(address: &str) -> ClientBuilder {
+/// A client for an address. A redirect or a proxy would pass the key on.
+fn client(address: &str) -> reqwest::Result<Client> {
     // Whichever part of the process comes first installs it; a second attempt changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     match Url::parse(address).is_ok_and(|address| address.scheme() == "https") {
-        true => builder,
+        true => builder.build(),
         // Reading the system's certificates takes time, and a container may have none.
-        false => builder.tls_certs_only([]),
+        false => builder.tls_certs_only([]).build(),
     }
 }
 
@@ -145,6 +147,8 @@ fn cause(error: &reqwest::Error) -> String {
 pub(super) struct Stream {
     runtime: Runtime,
     response: reqwest::Response,
+    /// The longest wait for a part.
+    silence: Duration,
     /// What has arrived and was not read.
     part: Bytes,
 }
@@ -159,7 +163,8 @@ impl Stream {
 impl BufRead for Stream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.part.is_empty() {
-            let next = self.runtime.block_on(self.response.chunk());
+            let chunk = async { timeout(self.silence, self.response.chunk()).await };
+            let next = self.runtime.block_on(chunk).map_err(|_| io::ErrorKind::TimedOut)?;
             match next.map_err(|error| io::Error::other(cause(&error)))? {
                 Some(part) => self.part = part,
                 None => break,
