@@ -14,7 +14,7 @@ after(async () => {
   await server?.end();
 });
 
-/** Sends so many acts. */
+/** Sends this many acts. */
 const many = (count, prefix) => Promise.all(Array.from({ length: 8 }, async (_, worker) => {
   for (let n = 0; n < count / 8; n++) await server.call("/act", { agent_id: `${prefix}-${worker}`, action: `step-${n}` });
 }));

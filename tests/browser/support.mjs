@@ -61,7 +61,7 @@ export class Server {
     this.address = /http:\/\/[\d.:]+/.exec(this.printed)[0];
   }
 
-  /** `life-agent demo` with so many rows; `keys` has its keys by name. */
+  /** `life-agent demo` with this many rows; `keys` has its keys by name. */
   static async demo(rows = DEMO_ROWS) {
     const server = new Server();
     server.base = await mkdtemp(join(tmpdir(), "life-agent-browser-"));

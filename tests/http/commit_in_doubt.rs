@@ -1,4 +1,4 @@
-//! A commit whose response is lost, while the database cannot be asked: the caller is told what is not known.
+//! A commit whose response is lost, while the database cannot be asked: the response says what is not known.
 
 use std::time::Duration;
 

@@ -100,7 +100,7 @@ impl Message {
             (Some(id), Some(method)) if is_id(&id) => {
                 Ok(Self::Request(Request { id, method, params: params(parts.params)? }))
             }
-            // A server could carry out a call without an id, whose response nobody would see.
+            // A server could carry out a call without an id, whose response would be lost.
             (None, Some(method)) if method.starts_with("notifications/") => {
                 Ok(Self::Notification(method))
             }

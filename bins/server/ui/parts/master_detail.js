@@ -83,7 +83,7 @@ export function masterDetail({ view, label, load, item, key, detail, controls, n
   } };
 }
 
-/** Calls `work` at most every so many milliseconds. */
+/** Calls `work` at most once in this many milliseconds. */
 export function soon(work, signal, every = 500) {
   let timer = 0;
   signal.addEventListener("abort", () => clearTimeout(timer));

@@ -1,4 +1,4 @@
-//! The language of a command line whose shell nobody names.
+//! The language of a command line that names no shell.
 
 use super::effect::Shell;
 use super::pack::PACK;
