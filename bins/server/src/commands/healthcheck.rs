@@ -53,7 +53,9 @@ fn healthy(address: SocketAddr, timeout: Duration) -> Result<(), String> {
         Failure::Timeout(seconds) => {
             format!("no response from {url} within {seconds} s; is the service running?")
         }
-        Failure::Unreachable(why) | Failure::NoDecision(why) | Failure::Unparsable(why) => {
+        // It begins with the address.
+        Failure::Unreachable(why) => format!("no response from {why}; is the service running?"),
+        Failure::NoDecision(why) | Failure::Unparsable(why) => {
             format!("no response from {url} ({why}); is the service running?")
         }
     };
